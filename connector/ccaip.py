@@ -1,0 +1,180 @@
+"""The Outbound SMS client: `POST https://{subdomain}.{domain}/apps/api/v1/sms` of CCAI Platform.
+
+The endpoint has no idempotency key, no delivery receipt and no error codes, so everything hangs on telling apart what
+certainly did not happen from what may have happened. Credentials appear in no exception: an error carries the
+platform's words or the kind of failure, never the request.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.model import Chat, OutboundSms
+
+PATH = "/apps/api/v1/sms"
+
+# The refusals that the page of the endpoint documents, all HTTP 400, by their words: there is no code to tell them by.
+NO_CHAT_TYPE = "chat_type needs to be provided"
+NON_US = "Non-US phone number not allowed"
+REFUSALS = {
+    NO_CHAT_TYPE: Blame.SETTINGS,
+    "valid chat type needs to be provided": Blame.SETTINGS,
+    "SMS is not enabled": Blame.SETTINGS,
+    "Outbound SMS is not enabled": Blame.SETTINGS,
+    "end_user_number is required": Blame.TICKET,
+    "end_user_number is invalid": Blame.TICKET,
+    NON_US: Blame.TICKET,
+    "outbound_number is required": Blame.SETTINGS,
+    "outbound_number is invalid": Blame.SETTINGS,
+    "outbound_number is not found": Blame.SETTINGS,
+    "message is required": Blame.TICKET,
+    "Outbound SMS failed. Consumer is already in an active SMS session.": Blame.BUSY,
+}
+
+# Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
+SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404}
+
+# What httpx raises before a request can have left; every other error of its transport may come after.
+NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+# Shorter than the five seconds after which common servers close an idle connection: a request that meets such a close
+# would have an unknown outcome.
+KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
+LONGEST_WORDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where and as whom to send. Timeouts in seconds. `agent_spelling`: "agentId" or "agent_id", see the vendor."""
+
+    address: str
+    subdomain: str
+    token: str
+    chat_type: str = "Messaging (SMS)"
+    agent_spelling: str = "agentId"
+    connect_timeout: float = 5
+    read_timeout: float = 30
+
+    def __repr__(self) -> str:
+        return f"Account({self.address})"
+
+
+class Client:
+    """Sends. For any number of threads: each has a connection of its own, which costs the least CPU a call."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._here = threading.local()
+        self._all: list[httpx.Client] = []
+        self._lock = threading.Lock()
+
+    def send(self, sms: OutboundSms) -> Chat:
+        """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown."""
+        return _chat(self._post(self._body(sms)))
+
+    def probe(self) -> None:
+        """Whether address and credentials are right, by a request that can send nothing: it names no chat type.
+
+        Returns if they are; raises like `send` otherwise.
+        """
+        try:
+            _chat(self._post({}))
+        except Refused as refused:
+            if str(refused) != NO_CHAT_TYPE:
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._all = self._all, []
+        for client in clients:
+            client.close()
+
+    def _body(self, sms: OutboundSms) -> dict[str, Any]:
+        snake = self._account.agent_spelling == "agent_id"
+        body = {
+            "chat_type": self._account.chat_type,
+            "end_user_number": sms.end_user_number,
+            "outbound_number": sms.outbound_number,
+            "message": sms.message,
+            "ticket_id": sms.ticket_id,
+            "agent_id" if snake else "agentId": sms.agent_id,
+            "agent_email" if snake else "agentEmail": sms.agent_email,
+        }
+        return {key: value for key, value in body.items() if value is not None}
+
+    def _post(self, body: dict[str, Any]) -> httpx.Response:
+        try:
+            return self._client().post(PATH, json=body)
+        except NEVER_LEFT as error:
+            raise Unavailable(f"CCAI Platform could not be reached ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown(f"no answer from CCAI Platform ({type(error).__name__})") from None
+
+    def _client(self) -> httpx.Client:
+        client: httpx.Client | None = getattr(self._here, "client", None)
+        if client is None or client.is_closed:
+            account = self._account
+            client = self._here.client = httpx.Client(
+                base_url=account.address,
+                auth=httpx.BasicAuth(account.subdomain, account.token),
+                timeout=httpx.Timeout(account.read_timeout, connect=account.connect_timeout),
+                limits=KEEP_ALIVE,
+                trust_env=False,
+            )
+            with self._lock:
+                self._all.append(client)
+        return client
+
+
+def _chat(answer: httpx.Response) -> Chat:
+    """The verdict on an answer: the chat, or which of the three errors it is."""
+    status = answer.status_code
+    if status == httpx.codes.OK:
+        try:
+            return Chat.model_validate_json(answer.content)
+        except ValidationError:
+            raise OutcomeUnknown("CCAI Platform answered 200 without a chat id") from None
+    words = _words(answer)
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise Unavailable(words, retry_after(answer.headers.get("Retry-After")))
+    if status in SETTINGS_STATUSES:
+        raise Refused(words, Blame.SETTINGS)
+    if 400 <= status < 500:
+        raise Refused(words, REFUSALS.get(words, Blame.TICKET))
+    raise OutcomeUnknown(words)
+
+
+def _words(answer: httpx.Response) -> str:
+    """The platform's own words where it has any, else the status; bounded, because they end on a ticket."""
+    try:
+        said = json.loads(answer.content)["message"]
+    except (ValueError, LookupError, TypeError):
+        said = None
+    if isinstance(said, str) and said.strip():
+        return said.strip()[:LONGEST_WORDS]
+    return f"CCAI Platform answered {answer.status_code}"
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None where it says nothing."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max((parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds(), 0)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,72 @@
+"""Shows what the settings and mappings mean, and asks both remote sides whether they agree. Sends nothing."""
+
+from collections.abc import Iterator
+
+from connector import ccaip, crms, worker
+from connector.errors import BadSettings, CallFailed, Refused
+from connector.mapping import Mapping
+from connector.model import OUTCOMES
+from connector.settings import Settings
+
+# A line and how it stands: True is fine, False is wrong, None is neither.
+Line = tuple[str, bool | None]
+
+
+def in_words(stem: str, mapping: Mapping) -> Iterator[Line]:
+    """The mapping, so that somebody who did not write it can say whether it is what was meant."""
+    file = mapping.file
+    path = file.fields
+    yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}", None
+    phones = ", else ".join(path[name] for name in file.phones.prefer)
+    known = f", country from {path[file.phones.country_from]}" if file.phones.country_from else ""
+    yield f"  to {phones}{known}, else {file.phones.country}; allowed: {', '.join(mapping.countries)}", None
+    for rule in file.rules:
+        yield f"  rule {rule.name}: when {rule.when.source}", None
+        yield f"    once per {', '.join(path[name] for name in rule.once_per)}", None
+        for why, condition in rule.skip_when.items():
+            yield f"    not when {condition.source}: {why}", None
+        number = rule.outbound_number or file.outbound_number or mapping.outbound_number
+        yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}", None
+    for state in OUTCOMES:
+        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
+        yield f"  {state}: {written}", None
+
+
+def remote(settings: Settings) -> Iterator[Line]:
+    """Whether CCAI Platform and each CRM answer and agree; what is not set up is said, and not asked."""
+    try:
+        client = ccaip.Client(worker.account(settings))
+    except BadSettings as error:
+        yield f"CCAI Platform: not asked, because it is not set up:\n{error}", None
+    else:
+        yield _probe(client)
+        client.close()
+    for stem, mapping in worker.mappings(settings).items():
+        try:
+            crm = crms.connect(stem, mapping.file)
+        except BadSettings as error:
+            yield f"{stem}: not asked, because it is not set up:\n{error}", None
+            continue
+        yield from _ask(stem, crm)
+        crm.close()
+
+
+def _probe(client: ccaip.Client) -> Line:
+    try:
+        client.probe()
+    except Refused as error:
+        return f"CCAI Platform refuses: {error}; check subdomain, domain and token", False
+    except CallFailed as error:
+        return f"CCAI Platform: {error}", False
+    return "CCAI Platform answers, and takes the credentials", True
+
+
+def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:
+    try:
+        problems = crm.check()
+    except CallFailed as error:
+        yield f"{stem}: {error}", False
+        return
+    yield from ((f"{stem}: {problem}", False) for problem in problems)
+    if not problems:
+        yield f"{stem} answers, and every field of the mapping can be read and written as it says", True

@@ -1,0 +1,66 @@
+"""What a CRM must do for the pipe. Each CRM is one module here, of the stem of its mapping file."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from connector.errors import BadSettings, CallFailed
+from connector.mapping_file import MappingFile
+from connector.model import Ticket
+
+# A ticket's id and its fields after an outcome, by the CRM's names; None empties a field.
+Change = tuple[str, Mapping[str, str | None]]
+
+
+class Crm(Protocol):
+    """A connected CRM. Safe for many threads."""
+
+    def warm_up(self) -> None:
+        """Ask once for what every call needs to know. Raises like `read`; everything works without it too."""
+        ...
+
+    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
+        """The tickets of these ids (at most MOST) in one call, by the ids asked for; a deleted one is missing.
+
+        Raises Refused (Blame.SETTINGS) or Unavailable.
+        """
+        ...
+
+    def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
+        """Write to different tickets (at most MOST) in one call. None per change that was taken, else what went wrong:
+
+        Unavailable: again later; Refused: never. Nothing is raised for them.
+        """
+        ...
+
+    def is_own(self, user: str | None) -> bool:
+        """Whether this user of the CRM is the connector itself. Raises like `read`."""
+        ...
+
+    def check(self) -> list[str]:
+        """Asks the CRM whether the mapping fits it: what does not, in words. Raises like `read`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# How many tickets one call reads or writes: Salesforce's limit of composite/sobjects, and enough for any CRM.
+MOST = 200
+
+
+def stems(mappings: Path) -> list[str]:
+    """The CRMs that have a mapping file. Raises BadSettings when there are none."""
+    found = sorted(path.stem for path in mappings.glob("*.toml"))
+    if not found:
+        raise BadSettings(f"CONNECTOR_MAPPINGS: {mappings} holds no mapping file (*.toml)")
+    return found
+
+
+def connect(stem: str, file: MappingFile) -> Crm:
+    """The CRM of this stem, from its own settings. Raises BadSettings. Calls nobody yet."""
+    try:
+        module = importlib.import_module(f"connector.crms.{stem}")
+    except ModuleNotFoundError:
+        raise BadSettings(f"CONNECTOR_MAPPINGS: no CRM is called {stem}; a mapping file has its CRM's name") from None
+    return module.connect(file)

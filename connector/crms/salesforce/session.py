@@ -1,0 +1,129 @@
+"""The way to the org: one host, timeouts, headers that no refresh can drop, and one token for all threads.
+
+simple-salesforce makes the calls; what it does not promise is promised here. It has no timeouts, always says https,
+drops headers when it refreshes a token, and refreshes without end: so the headers stand on the requests.Session, and
+the token is ours. One refresh for all threads, one replay for each call.
+"""
+
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import requests
+from requests.adapters import HTTPAdapter
+from simple_salesforce import Salesforce
+from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
+
+from connector.crms.salesforce import verdicts
+from connector.crms.salesforce.settings import Settings
+from connector.errors import Unavailable
+
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+# How long an assertion is good for; Salesforce takes up to five minutes.
+JWT_SECONDS = 180
+
+
+class _Pinned(HTTPAdapter):
+    """Reaches the org's host, with timeouts. Plain http where the org's address says so: the sandbox's."""
+
+    def __init__(self, scheme: str, timeouts: tuple[float, float], connections: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._scheme, self._timeouts = scheme, timeouts
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if request.url and self._scheme == "http":
+            request.url = request.url.replace("https://", "http://", 1)
+        return super().send(request, **kwargs | {"timeout": self._timeouts})
+
+
+class _Nowhere(HTTPAdapter):
+    """Every other host: the token goes to nobody but the org."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        raise requests.exceptions.InvalidURL("not the org's host")
+
+
+class Session:
+    """Calls to one org, for any number of threads."""
+
+    def __init__(self, wanted: Settings, connections: int = 8) -> None:
+        self._wanted = wanted
+        self._lock = threading.Lock()
+        self._client: Salesforce | None = None
+        self._user = ""
+        parts = urlsplit(wanted.url)
+        self._host = f"https://{parts.netloc}"
+        self._http = requests.Session()
+        self._http.trust_env = False  # no .netrc: it would replace the token
+        self._http.headers.update({
+            "Sforce-Auto-Assign": "FALSE",  # or the assignment rule re-owns the case on every write
+            "Sforce-Call-Options": f"client={wanted.client_name}",
+        })
+        for prefix in ("https://", "http://"):
+            self._http.mount(prefix, _Nowhere())
+        timeouts = (wanted.connect_timeout, wanted.read_timeout)
+        self._http.mount(f"{self._host}/", _Pinned(parts.scheme, timeouts, connections))
+
+    def call(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        """One REST call below /services/data/vNN.0/; what it answers. Raises Refused or Unavailable."""
+        client = self._logged_in()
+        try:
+            try:
+                return client.restful(path, method=method, json=body)
+            except SalesforceExpiredSession:
+                return self._logged_in(instead_of=client).restful(path, method=method, json=body)
+        except SalesforceError as error:
+            raise verdicts.of_answer(error) from None
+        except (requests.RequestException, ValueError) as error:
+            # ValueError: an answer that is no JSON, such as the HTML page of a proxy or of maintenance.
+            raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
+
+    def own_user(self) -> str:
+        """The id of the user whose token this is. Raises like `call`."""
+        self._logged_in()
+        return self._user
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _logged_in(self, instead_of: Salesforce | None = None) -> Salesforce:
+        """The client of the current token; a new one in place of `instead_of`, unless another thread was faster."""
+        with self._lock:
+            if self._client is None or self._client is instead_of:
+                token, self._user = self._login()
+                self._client = Salesforce(
+                    session_id=token, instance_url=self._host, session=self._http,
+                    version=self._wanted.api_version, object_pairs_hook=dict,
+                )
+            return self._client
+
+    def _login(self) -> tuple[str, str]:
+        try:
+            answer = self._http.post(f"{self._host}{TOKEN_PATH}", data=self._grant(), allow_redirects=False)
+            content = answer.json()
+            if answer.status_code == requests.codes.ok:
+                # "id" is the address of the identity: …/id/<organization>/<user>
+                return content["access_token"], content["id"].rsplit("/", 1)[1]
+        except (requests.RequestException, ValueError, LookupError, TypeError) as error:
+            raise Unavailable(f"no token from Salesforce ({type(error).__name__})") from None
+        raise verdicts.of_status(answer.status_code, content)
+
+    def _grant(self) -> dict[str, str]:
+        wanted = self._wanted
+        if wanted.client_secret:
+            return {
+                "grant_type": "client_credentials",
+                "client_id": wanted.client_id,
+                "client_secret": wanted.client_secret.get_secret_value(),
+            }
+        claims = {
+            "iss": wanted.client_id,
+            "sub": wanted.username,
+            "aud": wanted.jwt_audience,
+            "exp": int(time.time()) + JWT_SECONDS,
+        }
+        assertion = jwt.encode(claims, wanted.jwt_key.get_secret_value() if wanted.jwt_key else "", algorithm="RS256")
+        return {"grant_type": JWT_BEARER, "assertion": assertion}

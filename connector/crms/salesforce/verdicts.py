@@ -1,0 +1,68 @@
+"""What Salesforce's errors mean for us. Reading and writing back can both be repeated, so nothing here is unknown.
+
+Codes: https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_concepts_core_data_objects.htm
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from simple_salesforce.exceptions import SalesforceError
+
+from connector.errors import Blame, CallFailed, Refused, Unavailable
+
+# Codes that pass by themselves, of a record or of a whole answer.
+PASSING = (
+    "UNABLE_TO_LOCK_ROW",
+    "SERVER_UNAVAILABLE",
+    "UNKNOWN_EXCEPTION",
+    "QUERY_TIMEOUT",
+)
+# The org's calls of the day are used up. Salesforce does not say until when, so: a quarter of an hour.
+LIMIT = "REQUEST_LIMIT_EXCEEDED"
+LIMIT_PAUSE = 900.0
+# Codes that every record would meet, until the org, the credentials or the mapping are put right.
+SETTINGS = (
+    "INVALID_FIELD",
+    "INVALID_TYPE",
+    "MALFORMED_QUERY",
+    "INSUFFICIENT_ACCESS",
+    "API_DISABLED_FOR_ORG",
+    "invalid_client",
+    "invalid_grant",
+)
+PASSING_STATUSES = (429, 500, 502, 503, 504)
+SETTINGS_STATUSES = (401, 403, 404)
+LONGEST_WORDS = 300
+
+
+def of_record(answer: Mapping[str, Any]) -> CallFailed:
+    """The verdict on one record of a composite answer that was no success."""
+    errors = answer.get("errors") or [{}]
+    code, message = str(errors[0].get("statusCode", "")), str(errors[0].get("message", ""))
+    # A trigger of the org that meets a locked row reports it inside an error of its own.
+    passing = code.startswith(PASSING) or "UNABLE_TO_LOCK_ROW" in message
+    return _verdict(code, message, passing, code.startswith(SETTINGS))
+
+
+def of_answer(error: SalesforceError) -> CallFailed:
+    """The verdict on a whole answer, by its code where it has one, else by its status."""
+    return of_status(error.status, error.content)
+
+
+def of_status(status: int, content: Any) -> CallFailed:
+    """The same for an answer that simple-salesforce has not seen: the token endpoint's."""
+    first = content[0] if isinstance(content, list) and content else content
+    first = first if isinstance(first, Mapping) else {}
+    code = str(first.get("errorCode") or first.get("error") or f"HTTP {status}")
+    message = str(first.get("message") or first.get("error_description") or "")
+    if code == LIMIT:
+        return Unavailable(f"Salesforce: {code}: {message}"[:LONGEST_WORDS], LIMIT_PAUSE)
+    passing = code.startswith(PASSING) or status in PASSING_STATUSES
+    return _verdict(code, message, passing, code.startswith(SETTINGS) or status in SETTINGS_STATUSES)
+
+
+def _verdict(code: str, message: str, passing: bool, settings: bool) -> CallFailed:
+    words = f"Salesforce: {code}: {message}"[:LONGEST_WORDS]
+    if passing:
+        return Unavailable(words)
+    return Refused(words, Blame.SETTINGS if settings else Blame.TICKET)

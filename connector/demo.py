@@ -1,0 +1,157 @@
+"""The demo: the whole way once, with the sandbox for both remote sides. Shows each step as it happens."""
+
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.table import Table
+
+from connector import database, ledger, phone, processes
+from connector.sandbox import Sandbox
+from connector.settings import Settings
+
+Found = TypeVar("Found")
+
+STEP_SECONDS = 30.0
+LOOK = 0.05
+# The fields of the case that the demo is about: what the flow asks for and what the connector writes.
+FIELDS = {
+    "CCAIP_SMS_Status__c": "SMS status",
+    "CCAIP_Chat_Id__c": "Chat id",
+    "CCAIP_Chat_Status__c": "Chat status",
+    "CCAIP_SMS_Error__c": "SMS error",
+}
+
+
+class DidNotHappen(Exception):
+    """A step of the demo did not take place in time."""
+
+
+def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
+    """Show one text from event to write-back; then end, or `stay` up until Ctrl-C. The exit status."""
+    processes.require_free("127.0.0.1", port, "--port")
+    processes.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
+    console = Console(highlight=False)
+    folder = settings.data_dir / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(32)
+    web = f"http://127.0.0.1:{port}"
+    hook = f"{web}/webhooks/salesforce/outbound-messages/{token}"
+    console.print("Starting PostgreSQL, the sandbox, the web side and a worker …")
+    with (
+        Sandbox(port=sandbox_port, outbound_message_url=hook).running() as box,
+        database.running(settings.model_copy(update={"data_dir": folder})) as url,
+    ):
+        database.migrate(url)
+        environment = _environment(box, url, port, token)
+        with processes.children(["serve", "worker"], environment, logs=folder) as started:
+            try:
+                _wait("the web side answers", lambda: _ready(web), started)
+                fine = _show(console, box, url)
+            except DidNotHappen as error:
+                console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
+                return 1
+            if stay and fine:
+                _print_addresses(console, box.url, web, folder)
+                return processes.wait(started)
+    return 0 if fine else 1
+
+
+def _environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
+    ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
+    return {
+        "CONNECTOR_DATABASE_URL": url,
+        "CONNECTOR_HOST": "127.0.0.1",
+        "CONNECTOR_PORT": str(port),
+        "CONNECTOR_CCAIP_URL": box.url,
+        "CONNECTOR_CCAIP_SUBDOMAIN": ccaip.subdomain,
+        "CONNECTOR_CCAIP_TOKEN": ccaip.api_token,
+        "CONNECTOR_CCAIP_OUTBOUND_NUMBER": ccaip.numbers[0],
+        "CONNECTOR_SALESFORCE_URL": box.url,
+        "CONNECTOR_SALESFORCE_CLIENT_ID": salesforce.client_id,
+        "CONNECTOR_SALESFORCE_CLIENT_SECRET": salesforce.client_secret,
+        "CONNECTOR_SALESFORCE_ORGANIZATION_ID": salesforce.organization_id,
+        "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS": token,
+    }
+
+
+def _ready(web: str) -> bool:
+    try:
+        return httpx.get(f"{web}/readyz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _show(console: Console, box: Sandbox, url: str) -> bool:
+    """One text, step by step. Whether the case carries the chat id that the sandbox's CCAI Platform gave."""
+    case = box.salesforce.tickets()[0]
+    before = box.salesforce.case(case["id"])
+    start = time.monotonic()
+
+    def step(name: str, words: str) -> None:
+        console.print(f"[dim]{(time.monotonic() - start) * 1000:6.0f} ms[/dim]  [bold]{name:<11}[/bold] {words}")
+
+    console.print(f"\nAn agent sets case {case['number']} to Requested; Salesforce sends its outbound message.")
+    box.salesforce.request_text(case["id"])
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+        text = _wait("the event is taken in", lambda: _newest(connection, case["id"]))
+        step("event", f"taken in and committed as text {text}")
+        story = _wait("the text is decided", lambda: _told(connection, text, "sms", "outcome"))
+        if not story["sms"]:
+            raise DidNotHappen(f"the text was {story['state']}: {story['why']}")
+        sms = story["sms"]
+        step("decision", f"rule {story['rule']}, to {phone.mask(sms['end_user_number'])}: {sms['message']}")
+        request = _wait("the SMS request", lambda: next(iter(box.ccaip.texts), None))
+        step("SMS request", f"POST /apps/api/v1/sms, ticket_id {request.ticket_id}")
+        story = _wait("the outcome", lambda: _told(connection, text, "outcome"))
+        chat = story["chat"] or {}
+        step("chat", f"{story['state']}, chat {chat.get('id')} is {chat.get('status')}")
+        _wait("the write-back", lambda: _told(connection, text, "written"))
+        step("write-back", "the case has it")
+    after = box.salesforce.case(case["id"])
+    console.print(_before_and_after(case["number"], before, after))
+    return after["CCAIP_Chat_Id__c"] == str(request.chat_id)
+
+
+def _newest(connection: psycopg.Connection[dict[str, Any]], case_id: str) -> int | None:
+    row = connection.execute(
+        "select max(id) as id from text where ticket_id = %s and changed_at > now() - interval '1 minute'", [case_id]
+    ).fetchone()
+    return row and row["id"]
+
+
+def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
+    story = ledger.story(connection, text)
+    return story if story and any(story[key] for key in keys) else None
+
+
+def _wait(what: str, look: Callable[[], Found | None], started: Sequence[subprocess.Popen] = ()) -> Found:
+    """What `look` finds, as soon as it does. Raises DidNotHappen after a while, or when a process has ended."""
+    end = time.monotonic() + STEP_SECONDS
+    while time.monotonic() < end and all(process.poll() is None for process in started):
+        if found := look():
+            return found
+        time.sleep(LOOK)
+    raise DidNotHappen(what)
+
+
+def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]) -> Table:
+    table = Table(title=f"Case {number}", title_justify="left")
+    for column in ("Field", "Before", "After"):
+        table.add_column(column)
+    for field, label in FIELDS.items():
+        table.add_row(label, before[field] or "–", after[field] or "–")
+    return table
+
+
+def _print_addresses(console: Console, sandbox: str, web: str, folder: Path) -> None:
+    console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
+    console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
+    console.print("Set another case to Requested on that page and watch. Ctrl-C ends everything.")

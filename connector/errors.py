@@ -1,0 +1,74 @@
+"""What can go wrong, told apart by what has to happen next.
+
+    ConnectorError
+    ├── BadSettings        the environment or .env file: refused at start
+    ├── BadMapping         a mapping file: refused at start
+    ├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
+    ├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
+    └── CallFailed         a call to a remote side
+        ├── Refused        it said no: certainly not done
+        ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
+        └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
+"""
+
+from enum import StrEnum
+
+
+class ConnectorError(Exception):
+    """Any error that this project raises on purpose. Its text is written for people and carries no secret."""
+
+
+class BadSettings(ConnectorError):
+    """A setting is missing, malformed or unsafe."""
+
+
+class BadMapping(ConnectorError):
+    """A mapping file cannot be used. `problems` are (key, what was expected there); its text names the file too."""
+
+    def __init__(self, file: str, problems: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{file}: {key}: {expected}" for key, expected in problems))
+        self.file, self.problems = file, problems
+
+
+class Unreadable(ConnectorError):
+    """An event that is authentic but cannot be understood."""
+
+
+class NotAuthentic(ConnectorError):
+    """A request whose sender could not be established (HTTP 401), or is not the one expected (403)."""
+
+    def __init__(self, words: str, status: int = 401) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class CallFailed(ConnectorError):
+    """A call to a remote side did not give the answer that was hoped for."""
+
+
+class Blame(StrEnum):
+    """Whose business a refusal is."""
+
+    TICKET = "ticket"  # this one text: fail it
+    BUSY = "busy"  # the customer is in a session: later, for a bounded time
+    SETTINGS = "settings"  # every text would meet it: tell the operator
+
+
+class Refused(CallFailed):
+    """The remote side said no; nothing was done."""
+
+    def __init__(self, words: str, blame: Blame) -> None:
+        super().__init__(words)
+        self.blame = blame
+
+
+class Unavailable(CallFailed):
+    """The remote side was not reached or asked us to wait; nothing was done. `retry_after` in seconds, if it said."""
+
+    def __init__(self, words: str, retry_after: float | None = None) -> None:
+        super().__init__(words)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(CallFailed):
+    """The request may have been acted upon."""

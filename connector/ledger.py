@@ -1,0 +1,185 @@
+"""What happened to each text. Every promise is kept here: by transactions and constraints, not by care.
+
+Each function is one transaction: when it returns, it is committed. All take many texts at once, because that is what a
+backlog needs. They raise psycopg.Error when the database does not answer; nothing has happened then.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from connector import queue, sql
+from connector.model import Chat, Decision, Door, Outcome, Skip, State, Text, TicketEvent
+
+SQL = sql.load("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What an event became. `text` None: there was nothing to text about. `duplicate`: it had been taken in before."""
+
+    event_id: str
+    text: int | None
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step of one text. The fields are those of the query `move`; `after` in seconds queues it again."""
+
+    id: int
+    from_states: tuple[State, ...]
+    to_state: State
+    why: str = ""
+    chat: dict[str, Any] | None = None
+    same_as: int | None = None
+    tell: bool = False
+    release: bool = False
+    tried: bool = False
+    busy: bool = False
+    after: float | None = None
+
+
+def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[TakenIn]:
+    """Keep these events (of one CRM) and queue a text for each that is new. In the order given.
+
+    An event id that comes twice, here or ever, is one event.
+    """
+    if not events:
+        return []
+    once = {event.event_id: event for event in events}
+    with connection.transaction(), connection.cursor(row_factory=class_row(TakenIn)) as cursor:
+        rows = cursor.execute(SQL["take_in"], {"events": Jsonb([asdict(event) for event in once.values()])}).fetchall()
+        taken = {row.event_id: row for row in rows}
+        queue.add(connection, [
+            queue.NewJob(queue.Kind.DELIVER, row.text, once[row.event_id].door)
+            for row in rows if row.text is not None
+        ])
+        if known := [event_id for event_id in once if event_id not in taken]:
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "event_ids": known})
+            taken |= {row.event_id: row for row in cursor}
+    return [taken[event.event_id] for event in events]
+
+
+def keep_unreadable(connection: psycopg.Connection, crm: str, event_id: str, raw: bytes, problem: str) -> None:
+    """Keep an authentic message that cannot be understood, once, for a person to look at."""
+    connection.execute(SQL["keep_unreadable"], {"crm": crm, "event_id": event_id, "raw": raw, "problem": problem})
+
+
+def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
+    """The texts of these ids."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["load"], {"ids": list(ids)})
+        return {row["id"]: Text(**row | {"door": Door(row["door"]), "state": State(row["state"])}) for row in rows}
+
+
+def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> dict[int, int]:
+    """Queue these texts with what was decided. For each text the id of the one that holds its reason: mostly itself.
+
+    A text that is missing from the answer is past this step already.
+    """
+    rows = Jsonb([{"id": text, **asdict(decision)} for text, decision in decisions.items()])
+    with connection.transaction():
+        connection.execute(SQL["claim_reasons"], {"decisions": rows})
+        return dict(connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall())
+
+
+def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
+    """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try."""
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["move"], {"moves": Jsonb([asdict(move) for move in moves])}).fetchall()
+        queue.add(connection, [
+            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in rows if row["tell"]
+        ] + [
+            queue.NewJob(queue.Kind.DELIVER, row["id"], Door(row["door"]), row["after"])
+            for row in rows if row["after"] is not None
+        ])
+    return {row["id"] for row in rows}
+
+
+def outcomes(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[list[Outcome], dict[int, int]]:
+    """What the tickets of these texts have to learn; and (text: version) of what newer texts have overtaken."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["outcomes"], {"ids": list(ids)}).fetchall()
+    newest = {(row["crm"], row["ticket_id"]): row["id"] for row in rows}
+    overtaken = {
+        row["id"]: row["outcome"] for row in rows
+        if row["overtaken"] or newest[row["crm"], row["ticket_id"]] != row["id"]
+    }
+    return [_outcome(row) for row in rows if row["id"] not in overtaken], overtaken
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    return Outcome(
+        text=row["id"], version=row["outcome"], crm=row["crm"], ticket_id=row["ticket_id"], state=State(row["state"]),
+        why=row["why"], rule=row["rule"], chat=row["chat"], at=row["changed_at"].astimezone(UTC),
+        attempts=row["write_attempts"],
+    )
+
+
+def written(connection: psycopg.Connection, results: Iterable[tuple[int, int, str | None]]) -> None:
+    """(text, version, refused): the ticket has this outcome, or the CRM will never take it and `refused` says why."""
+    rows = [{"id": text, "version": version, "refused": refused} for text, version, refused in results]
+    connection.execute(SQL["written"], {"results": Jsonb(rows)})
+
+
+def write_later(connection: psycopg.Connection, texts: dict[int, float]) -> None:
+    """The CRM did not take these outcomes: (text: seconds from now) for the next try."""
+    with connection.transaction():
+        rows = connection.execute(SQL["write_later"], {"ids": list(texts)}).fetchall()
+        queue.add(connection, [
+            queue.NewJob(queue.Kind.WRITE_BACK, text, Door(door), texts[text]) for text, door in rows
+        ])
+
+
+def story(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
+    """One text with all that is known of it, and its `history`, for people. None: there is no such text."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(SQL["story"], {"id": text}).fetchone()
+        if row:
+            row["history"] = cursor.execute(SQL["history"], {"id": text}).fetchall()
+        return row
+
+
+def claim(text: int) -> Move:
+    """The step before the call. Committed first, so that a crash in the middle of the call is seen."""
+    return Move(text, (State.QUEUED,), State.SENDING)
+
+
+def sent(text: int, chat: Chat) -> Move:
+    """The certain answer: it counts even where the text was given up for unknown in the meantime."""
+    known = {"id": chat.id, "status": chat.status}
+    return Move(text, (State.SENDING, State.UNKNOWN), State.SENT, chat=known, tell=True)
+
+
+def unknown(text: int, why: str) -> Move:
+    """It may have been sent: for a person to find out."""
+    return Move(text, (State.SENDING,), State.UNKNOWN, why, tell=True)
+
+
+def failed(text: int, why: str) -> Move:
+    """Certainly not sent, and not tried again: its reason may be used by another text."""
+    return Move(text, (State.RECEIVED, State.QUEUED, State.SENDING), State.FAILED, why, tell=True, release=True)
+
+
+def again(text: int, why: str, after: float, busy: bool = False) -> Move:
+    """Certainly not sent; queued again in `after` seconds."""
+    return Move(
+        text, (State.RECEIVED, State.QUEUED, State.SENDING), State.QUEUED, why, tried=True, busy=busy, after=after
+    )
+
+
+def skipped(text: int, skip: Skip) -> Move:
+    """Nobody is texted; the ticket learns why, if it asked."""
+    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, skip.why, tell=skip.told, release=True)
+
+
+def skipped_as(text: int, holder: int) -> Move:
+    """Another text has the same reason; the ticket is told of that one again, as soon as there is something to tell."""
+    why = f"text {holder} is for the same reason"
+    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, why, same_as=holder, tell=True)

@@ -1,0 +1,73 @@
+"""Reads a mapping file and checks it whole. What is wrong is refused at start, with file, key and expectation."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from connector import loops
+from connector.errors import BadMapping
+from connector.mapping_file import MappingFile
+from connector.model import OUTCOMES
+
+# What a written-back value may speak of; `chat` has .id and .status once there is one.
+OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at"}
+
+
+def load(path: Path) -> MappingFile:
+    """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadMapping(str(path), [("the file", f"cannot be read: {error.strerror}")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadMapping(str(path), [("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], name: str) -> MappingFile:
+    """The same for what TOML gave; `name` stands for the file in errors."""
+    try:
+        file = MappingFile.model_validate(raw)
+    except ValidationError as error:
+        raise BadMapping(name, [_problem(one) for one in error.errors()]) from None
+    problems = [*_undefined(file), *_unused(file), *_rule_names(file), *loops.find(file)]
+    if problems:
+        raise BadMapping(name, problems)
+    return file
+
+
+def _problem(error: Any) -> tuple[str, str]:
+    key = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        return key, "this key is not known; see the comments in mappings/salesforce.toml for those that are"
+    return key, error["msg"].removeprefix("Value error, ")
+
+
+def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
+    for key, name in file.names():
+        if name not in file.fields:
+            yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
+    for state in OUTCOMES:
+        for field, template in file.write_back.of(state).items():
+            for name in sorted(template.names - OUTCOME_NAMES):
+                yield (
+                    f"write_back.{state}.{field}",
+                    f'"{name}" is not defined; expected one of {", ".join(sorted(OUTCOME_NAMES))}',
+                )
+
+
+def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
+    used = {name for _, name in file.names()}
+    for name in file.fields:
+        if name not in used:
+            yield f"fields.{name}", "is read but never used; use it or take it out"
+
+
+def _rule_names(file: MappingFile) -> Iterator[tuple[str, str]]:
+    names = [rule.name for rule in file.rules]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"rules.{index}.name", f'expected another name: "{name}" is taken, and a name keeps texts apart'

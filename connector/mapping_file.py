@@ -1,0 +1,116 @@
+"""What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from connector.model import State
+from connector.templates import Condition, Template
+
+
+def _compiled(kind: type, may_be_empty: bool = False) -> BeforeValidator:
+    def compile_source(source: object) -> object:
+        if not isinstance(source, str) or not (source.strip() or may_be_empty):
+            raise ValueError("expected text")
+        return kind(source)
+
+    return BeforeValidator(compile_source)
+
+
+def _e164(number: str) -> str:
+    if not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+        raise ValueError('expected a number in E.164, such as "+16285550199"')
+    return number
+
+
+def _country(code: str) -> str:
+    if code not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError('expected an ISO 3166 country code in capitals, such as "US"')
+    return code
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z]\w*(\.[A-Za-z]\w*)*$")]
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
+E164 = Annotated[str, AfterValidator(_e164)]
+Country = Annotated[str, AfterValidator(_country)]
+AnyTemplate = Annotated[Template, _compiled(Template)]
+AnyCondition = Annotated[Condition, _compiled(Condition)]
+Written = Annotated[dict[FieldName, Annotated[Template, _compiled(Template, may_be_empty=True)]], Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+class TicketKeys(Strict):
+    """`object` is the CRM's kind of record; `id` the name of the field that CCAI Platform is given as ticket_id."""
+
+    object: FieldName
+    id: Name
+
+
+class Phones(Strict):
+    """`prefer` names fields, best first; `country_from` a field with the ISO code of the ticket's country."""
+
+    prefer: list[Name] = Field(min_length=1)
+    country: Country = "US"
+    country_from: Name | None = None
+
+
+class Rule(Strict):
+    """A reason to text. See mappings/salesforce.toml for what each key means."""
+
+    name: Name
+    when: AnyCondition
+    skip_when: dict[str, AnyCondition] = {}
+    once_per: list[Name] = Field(min_length=1)
+    message: AnyTemplate
+    outbound_number: E164 | None = None
+    agent_id: AnyCondition | None = None
+    agent_email: AnyCondition | None = None
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the rule uses."""
+        expressions = {"when": self.when, "message": self.message}
+        expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
+        expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
+        for key, expression in expressions.items():
+            yield from ((key, name) for name in sorted(expression.names))
+        yield from (("once_per", name) for name in self.once_per)
+
+
+class WriteBack(Strict):
+    """What each outcome writes to the ticket: the CRM's field = a template over the outcome."""
+
+    sent: Written
+    failed: Written
+    skipped: Written
+    unknown: Written
+    cancelled: Written
+
+    def of(self, state: State) -> Mapping[str, Template]:
+        return getattr(self, state.value)
+
+
+class MappingFile(Strict):
+    """A whole mapping file, checked."""
+
+    ticket: TicketKeys
+    fields: dict[Name, FieldPath] = Field(min_length=1)
+    phones: Phones
+    outbound_number: E164 | None = None
+    rules: list[Rule] = Field(min_length=1)
+    write_back: WriteBack
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the file uses."""
+        yield "ticket.id", self.ticket.id
+        yield from (("phones.prefer", name) for name in self.phones.prefer)
+        if self.phones.country_from:
+            yield "phones.country_from", self.phones.country_from
+        for index, rule in enumerate(self.rules):
+            yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())

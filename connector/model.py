@@ -1,0 +1,141 @@
+"""The nouns of the pipe, in the order in which a reason to text meets them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Door(StrEnum):
+    """Which way a reason came in. A person comes first."""
+
+    AGENT = "agent"
+    TRIGGER = "trigger"
+    BATCH = "batch"
+
+
+class State(StrEnum):
+    """Where a text is. `sending` is committed before the call, so that a crash can never hide one."""
+
+    RECEIVED = "received"
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvent:
+    """One reason to look at a ticket, as a CRM told it.
+
+    `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM's
+    user whose change it was, where the CRM says. `body` is what came, as JSON; it is a hint only: the ticket is read
+    back before anything is sent. `ticket_id` None: nothing to text about, and `problem` says why.
+    """
+
+    crm: str
+    event_id: str
+    ticket_id: str | None
+    changed_by: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    door: Door = Door.TRIGGER
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket as the CRM has it now. `values` holds the mapping's names; an empty field is None."""
+
+    crm: str
+    id: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSms:
+    """One text, ready to leave. Numbers in E.164."""
+
+    end_user_number: str
+    outbound_number: str
+    message: str
+    ticket_id: str
+    agent_id: int | None = None
+    agent_email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """No text, and why, in words for the ticket. `told` False: the ticket asked for nothing and is left alone."""
+
+    why: str
+    told: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the mapping makes of a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`."""
+
+    rule: str
+    reason: str
+    sms: OutboundSms
+
+
+class Chat(BaseModel):
+    """CCAI Platform's answer to an outbound SMS. Keys that are not known are ignored: new ones may appear any time."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: int
+    status: str
+    created_at: datetime | None = None
+    fail_reason: str | None = None
+    outbound_number: str | None = None
+    agent_info: Mapping[str, Any] | None = None
+    end_user: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as the ledger has it.
+
+    `attempts` counts the tries that certainly sent nothing; `busy_since` (UTC) since when the customer has been in
+    another session; `early`: its next try is still to come.
+    """
+
+    id: int
+    crm: str
+    ticket_id: str
+    door: Door
+    state: State
+    changed_by: str | None
+    attempts: int
+    busy_since: datetime | None
+    early: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a ticket has to learn. `version` counts a text's outcomes, `attempts` the writes that the CRM did not take.
+
+    `chat` is {"id": int, "status": str} or None; `at` is in UTC.
+    """
+
+    text: int
+    version: int
+    crm: str
+    ticket_id: str
+    state: State
+    why: str
+    rule: str | None
+    chat: Mapping[str, Any] | None
+    at: datetime
+    attempts: int = 0

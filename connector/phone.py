@@ -1,0 +1,73 @@
+"""From what people type into a phone field to a number that can be texted, or the reason why not."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+# The kinds of number that the numbering plans know and that no text reaches.
+# https://github.com/google/libphonenumber describes each.
+CANNOT_GET_TEXTS = {
+    PhoneNumberType.TOLL_FREE: "is a toll-free number",
+    PhoneNumberType.PREMIUM_RATE: "is a premium-rate number",
+    PhoneNumberType.SHARED_COST: "is a shared-cost number",
+    PhoneNumberType.PAGER: "is a pager",
+    PhoneNumberType.UAN: "is a company's universal access number",
+    PhoneNumberType.VOICEMAIL: "is a voicemail access number",
+}
+
+EVERY_COUNTRY = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that can be texted, E.164."""
+
+    e164: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a number cannot be texted, in words that start with a verb."""
+
+    why: str
+
+
+def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
+    """Read one number as typed: any punctuation, vanity letters, full-width digits; an extension is dropped.
+
+    `country` is the ISO 3166 code of the country whose numbers are written without "+"; `allowed` the codes of the
+    countries that may be texted.
+    """
+    try:
+        number = phonenumbers.parse(typed, country)
+    except phonenumbers.NumberParseException:
+        return Unusable("is not a phone number")
+    if not phonenumbers.is_valid_number(number):
+        return Unusable("is not a valid number")
+    region = phonenumbers.region_code_for_number(number)
+    if region not in allowed:
+        return Unusable(f"is a number of {region or 'no country'}; allowed: {', '.join(allowed)}")
+    if reason := CANNOT_GET_TEXTS.get(phonenumbers.number_type(number)):
+        return Unusable(reason)
+    return Number(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Sequence[str]) -> Number | Unusable:
+    """The first of the (field, typed) pairs that can be texted; else what is wrong with each, field by field."""
+    problems = []
+    for field, typed in fields:
+        if typed is None or not str(typed).strip():
+            continue
+        match read(str(typed), country, allowed):
+            case Number() as number:
+                return number
+            case Unusable(why):
+                problems.append(f"{field} {why}")
+    return Unusable("; ".join(problems) if problems else "there is no phone number on the ticket")
+
+
+def mask(number: str) -> str:
+    """The number as logs and screens show it: "+1•••••••••32", its last two digits only."""
+    return "•" * max(len(number) - 2, 0) + number[-2:]

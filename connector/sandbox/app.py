@@ -1,0 +1,52 @@
+"""The sandbox's WSGI application: every side's routes, the control plane and the page, for this machine only."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from connector.sandbox import control, page, server
+from connector.sandbox.ccaip import control as ccaip_control
+from connector.sandbox.ccaip import endpoint
+
+if TYPE_CHECKING:
+    from connector.sandbox import Sandbox
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def create(box: "Sandbox", modules: Mapping[str, Any]) -> Flask:
+    """The application of one sandbox."""
+    app = Flask(__name__)
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined] -- both vendors' keys have an order
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions["sandbox"] = box
+    app.before_request(refuse_strangers)
+    app.register_error_handler(HTTPException, explain)
+    blueprints = [endpoint.routes, ccaip_control.routes, control.routes, page.routes]
+    for blueprint in (*blueprints, *(each for module in modules.values() for each in module.BLUEPRINTS)):
+        app.register_blueprint(blueprint)
+    for side in box.sides:
+        box.faults.routes[side] = {
+            name.removeprefix(f"{side}.") for name in app.view_functions if name.startswith(f"{side}.")
+        }
+    return app
+
+
+def refuse_strangers() -> None:
+    """Only this machine, by its own name: no other site in the user's browser may change anything or rebind DNS."""
+    if not server.is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        abort(403, "The sandbox answers to loopback names only.")
+    if request.method in READING:
+        return
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    if site not in ("same-origin", "none") or (origin and urlsplit(origin).netloc != request.host):
+        abort(403, "Another site's page may not change the sandbox.")
+
+
+def explain(error: HTTPException) -> tuple[Response, int]:
+    """Errors of the sandbox itself are JSON, in words."""
+    return jsonify(message=error.description or error.name), error.code or 500

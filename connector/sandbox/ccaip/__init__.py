@@ -1,0 +1,225 @@
+"""CCAI Platform's outbound SMS side: one tenant, its chats, and the phones of its customers."""
+
+import itertools
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from connector.sandbox import clock, journal, switches
+from connector.sandbox.ccaip import chats, phones, refusals, webhooks
+
+RATE_WINDOW_S = 1.0
+
+
+class Settings(BaseModel):
+    """The tenant. Numbers are written as people write them and compared as E.164."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    subdomain: str = "sandbox"
+    api_token: str = "sandbox-token"  # noqa: S105 -- the sandbox's credentials are public
+    numbers: list[str] = ["+16285550199"]
+    blocklist: list[str] = []
+    sms_enabled: bool = True
+    outbound_sms_enabled: bool = True
+    closed: bool = False
+    requests_per_second: int = 10  # "10 requests a second per customer"; 0: no limit
+    agents: list[chats.Agent] = [chats.JOHN_DOE]
+    assignment_seconds: float = 2.0  # between created_at and assigned_at in the documented answers
+    first_chat_id: int = 1
+    first_end_user_id: int = 1
+    first_participant_id: int = 1
+
+    @property
+    def e164_numbers(self) -> set[str]:
+        return {number.e164 for number in map(phones.read, self.numbers) if number}
+
+    @property
+    def e164_blocklist(self) -> set[str]:
+        return {number.e164 for number in map(phones.read, self.blocklist) if number}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An SMS that the endpoint accepted. `arrived` is False if it never got to the phone."""
+
+    at: datetime
+    monotonic: float
+    number: str
+    message: str
+    ticket_id: str | None
+    chat_id: int
+    arrived: bool
+    body: dict[str, Any]
+
+
+class CcaiPlatform:
+    """The state of the tenant. Every method that changes it holds the one lock, and calls nobody meanwhile."""
+
+    def __init__(
+        self,
+        time: clock.Clock,
+        guesses: switches.Switches,
+        settings: Settings,
+        knows_ticket: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self.clock, self.switches, self.knows_ticket = time, guesses, knows_ticket
+        self._initial = settings
+        self.lock = threading.RLock()
+        self.webhooks = webhooks.Webhooks(time, guesses)
+        self.reset()
+
+    def reset(self) -> None:
+        """As it was at the start."""
+        with self.lock:
+            self.settings = self._initial.model_copy(deep=True)
+            self.calls: list[journal.Call] = []
+            self.texts: list[Text] = []
+            self.chats: dict[int, chats.Chat] = {}
+            self.phones = phones.Phones()
+            self._active: dict[tuple[str, str], chats.Chat] = {}
+            self._last_text: dict[str, datetime] = {}
+            self._end_users: dict[str, int] = {}
+            self._recent: deque[float] = deque()
+            self._ids = {
+                "chat": itertools.count(self.settings.first_chat_id),
+                "end_user": itertools.count(self.settings.first_end_user_id),
+                "participant": itertools.count(self.settings.first_participant_id),
+            }
+
+    @property
+    def requests(self) -> list[journal.Call]:
+        """Every request that came, with when it came and the status it was answered with."""
+        return self.calls
+
+    def admit(self) -> None:
+        """Count a request against the rate limit, or refuse it with 429."""
+        with self.lock:
+            now, limit = self.clock.monotonic(), self.settings.requests_per_second
+            while self._recent and self._recent[0] <= now - RATE_WINDOW_S:
+                self._recent.popleft()
+            if limit and len(self._recent) >= limit:
+                seconds = self.switches["retry_after_on_429"]
+                headers = {"Retry-After": str(seconds)} if seconds else {}
+                raise refusals.Refused(str(self.switches["rate_limit_message"]), 429, headers)
+            self._recent.append(now)
+
+    def send(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Accept one SMS and answer its chat, or raise `refusals.Refused`."""
+        sms = refusals.read(body, str(self.switches["agent_spelling"]))
+        with self.lock:
+            refusals.check(self, sms)
+            agent, names_agent = self._agent(sms)
+            chat = self._active_chat(sms)
+            if chat and (agent is None or chat.agent != agent):
+                raise refusals.Refused(refusals.ACTIVE_SESSION)
+            arrives = refusals.arrives(self, sms.customer.e164)
+            chat = chat or self._open(sms, agent, names_agent)
+            self._record(chat, sms, arrives)
+            return chats.endpoint_json(chat)
+
+    def reply(self, number: str, body: str) -> None:
+        """The customer answers from the phone."""
+        with self.lock:
+            chat = self._current_chat(number)
+            now = self.clock.now()
+            if chat:
+                chat.message_count += 1
+                chat.updated_at = now
+            self.phones.show(number, phones.Message(now, body, True, chat and chat.outbound_number, chat and chat.id))
+        if chat:
+            self.webhooks.post("message_received", chat, {"content": body})
+
+    def end_chat(self, chat_id: int) -> chats.Chat:
+        """End a chat, so that its customer can be texted anew. An unknown id is a KeyError."""
+        with self.lock:
+            chat = self.chats[chat_id]
+            if self._end_if_due(chat):
+                return chat
+            self._finish(chat, self.clock.now())
+        self.webhooks.post("chat_ended", chat, {})
+        return chat
+
+    def chats_since(self, moment: datetime | None) -> list[chats.Chat]:
+        """The chats that changed at or after `moment`."""
+        with self.lock:
+            for chat in list(self._active.values()):
+                self._end_if_due(chat)
+            return [chat for chat in self.chats.values() if moment is None or chat.updated_at >= moment]
+
+    def texted_today(self, number: str) -> bool:
+        last = self._last_text.get(number)
+        return last is not None and last.date() == self.clock.now().date()
+
+    def stats(self) -> dict[str, Any]:
+        with self.lock:
+            per_ticket = Counter(text.ticket_id for text in self.texts if text.ticket_id)
+            doubled = {ticket: count for ticket, count in per_ticket.items() if count > 1}
+            return {"texts": len(self.texts), "chats": len(self.chats), "doubled_texts": doubled}
+
+    def _agent(self, sms: refusals.Request) -> tuple[chats.Agent | None, bool]:
+        """The agent a request names, and whether by id."""
+        for key, value in sms.agent_keys.items():
+            by_id = key.lower().endswith("id")
+            for agent in self.settings.agents:
+                if str(value) == str(agent.id if by_id else agent.email):
+                    return agent, by_id
+            if self.switches["unknown_agent"] == "refuse":
+                raise refusals.Refused("agent is not found")
+        return None, False
+
+    def _active_chat(self, sms: refusals.Request) -> chats.Chat | None:
+        chat = self._active.get((sms.customer.e164, sms.sender.e164))
+        return chat if chat and not self._end_if_due(chat) else None
+
+    def _current_chat(self, number: str) -> chats.Chat | None:
+        """The customer's youngest chat that still runs."""
+        running = [chat for chat in list(self._active.values()) if chat.end_user_number == number]
+        return next((chat for chat in reversed(running) if not self._end_if_due(chat)), None)
+
+    def _end_if_due(self, chat: chats.Chat) -> bool:
+        seconds = float(self.switches["chat_ends_after_seconds"])
+        due = chat.created_at + timedelta(seconds=seconds)
+        if chat.is_active and seconds and due <= self.clock.now():
+            self._finish(chat, due)
+        return not chat.is_active
+
+    def _finish(self, chat: chats.Chat, at: datetime) -> None:
+        chat.status, chat.ends_at, chat.updated_at = "finished", at, at
+        del self._active[chat.end_user_number, chat.outbound_number]
+
+    def _open(self, sms: refusals.Request, agent: chats.Agent | None, names_agent: bool) -> chats.Chat:
+        now, number = self.clock.now(), sms.customer.e164
+        if number not in self._end_users:
+            self._end_users[number] = next(self._ids["end_user"])
+        assigned_at = agent and now + timedelta(seconds=self.settings.assignment_seconds)
+        chat = chats.Chat(
+            id=next(self._ids["chat"]),
+            status="assigned" if agent else "selecting",
+            end_user_id=self._end_users[number],
+            end_user_number=number,
+            outbound_number=sms.sender.e164,
+            created_at=now,
+            updated_at=assigned_at or now,
+            participants=tuple(next(self._ids["participant"]) for _ in range(2 if agent else 1)),
+            assigned_at=assigned_at,
+            agent=agent,
+            names_agent=names_agent,
+            ticket_id=sms.get("ticket_id") or None,
+        )
+        self.chats[chat.id] = self._active[number, chat.outbound_number] = chat
+        return chat
+
+    def _record(self, chat: chats.Chat, sms: refusals.Request, arrives: bool) -> None:
+        now, number, message = self.clock.now(), chat.end_user_number, sms.get("message")
+        chat.message_count += 1
+        self._last_text[number] = now
+        ticket_id = sms.get("ticket_id") or None
+        self.texts.append(Text(now, self.clock.monotonic(), number, message, ticket_id, chat.id, arrives, sms.body))
+        if arrives:
+            self.phones.show(number, phones.Message(now, message, False, chat.outbound_number, chat.id))

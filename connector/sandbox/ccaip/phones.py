@@ -1,0 +1,72 @@
+"""The customers' phones: what arrived, what was replied, and who wants no more texts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+import phonenumbers
+
+STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
+START_WORDS = frozenset({"START", "YES", "UNSTOP"})
+"""As whole messages, in any case: CCAI Platform's page about SMS opt-out."""
+
+US_REGIONS = frozenset({"US", "AS", "GU", "MP", "PR", "VI", None})
+"""None: the country code is 1, the area code is nobody's, as in many made-up numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A phone number that could be dialled."""
+
+    e164: str
+    is_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One bubble on a customer's phone."""
+
+    at: datetime
+    body: str
+    is_reply: bool
+    other_number: str | None
+    chat_id: int | None
+
+
+@lru_cache(maxsize=65536)
+def read(text: str) -> Number | None:
+    """The number as written in a request, or None if it cannot be one. Shape counts, not whether it is in service."""
+    try:
+        number = phonenumbers.parse(text, "US")
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    is_us = number.country_code == 1 and phonenumbers.region_code_for_number(number) in US_REGIONS
+    return Number(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), is_us)
+
+
+class Phones:
+    """Every phone that was ever texted or wrote, by E.164 number."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, list[Message]] = {}
+        self.opted_out: set[str] = set()
+
+    def __getitem__(self, number: str) -> list[Message]:
+        return self._messages.get(number, [])
+
+    def __iter__(self):
+        return iter(list(self._messages))
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def show(self, number: str, message: Message) -> None:
+        """Put a bubble on the phone; a reply that is an opt-out or opt-in word is obeyed."""
+        self._messages.setdefault(number, []).append(message)
+        word = message.body.strip().upper()
+        if message.is_reply and word in STOP_WORDS:
+            self.opted_out.add(number)
+        elif message.is_reply and word in START_WORDS:
+            self.opted_out.discard(number)

@@ -1,0 +1,179 @@
+"""Salesforce: one org with cases, its REST API, and the package's flow that sends outbound messages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.sandbox import clock, faults, journal, switches
+from connector.sandbox.crms.salesforce import (
+    api,
+    auth,
+    bulk,
+    cards,
+    control,
+    envelope,
+    errors,
+    ids,
+    many,
+    outbound,
+    query,
+    rest,
+    schema,
+    starting,
+    store,
+    tokens,
+)
+
+__all__ = ["BLUEPRINTS", "SWITCHES", "Settings", "Side", "auth", "bulk", "many", "query", "rest"]
+
+SWITCHES = (
+    switches.Switch(
+        "contact_mobile_selectable", True, "Whether an outbound message about a case can carry ContactMobile."
+    ),
+)
+BLUEPRINTS = (api.routes, control.routes)
+
+REQUESTED = "Requested"
+
+
+class Settings(outbound.Settings):
+    """The org, its connected app, and how outbound messages are delivered."""
+
+    organization_id: str = "00D000000000001EAA"
+    client_id: str = "sandbox-client"
+    client_secret: str = "sandbox-secret"  # noqa: S105 -- the sandbox's credentials are public
+    public_key: str = ""  # PEM of a public key or certificate: what JWT bearer assertions are verified with
+    jwt_audiences: list[str] = ["https://login.salesforce.com", "https://test.salesforce.com"]
+    token_uses: int = 0
+    token_seconds: float = 0.0
+    daily_api_calls: int = 15_000
+    query_page_size: int = 2000
+    assignment_rule_active: bool = True
+
+
+class Side:
+    """The org's state. Records change under the lock of `store`; nobody is called meanwhile."""
+
+    own_user_id: str
+    human_user_id: str
+    queue_id: str
+
+    def __init__(
+        self, time: clock.Clock, guesses: switches.Switches, planned: faults.Faults, settings: Settings
+    ) -> None:
+        self.clock, self.switches, self.faults = time, guesses, planned
+        self._initial = settings.model_copy(deep=True)
+        self.settings = settings
+        self.url = ""
+        self.messages = outbound.Messages(time, settings, lambda notifications: envelope.write(self, notifications))
+        self.reset()
+
+    def start(self, url: str) -> None:
+        self.url = url
+        self.messages.start()
+
+    def stop(self) -> None:
+        self.messages.stop()
+
+    def reset(self) -> None:
+        for name in Settings.model_fields:
+            setattr(self.settings, name, getattr(self._initial, name))
+        self.messages.reset()
+        self.calls: list[journal.Call] = []
+        self.api_usage = 0
+        self.tokens = tokens.Tokens(self.clock)
+        self.cursors: dict[str, Any] = {}
+        self.jobs: dict[str, Any] = {}
+        self.job_ids = ids.series("750")
+        self.cursor_ids = ids.series("01g")
+        self._made = 0
+        self.store = store.Store(self.clock)
+        starting.fill(self)
+        self.store.before_save, self.store.after_save = self._stamp_request, self._announce
+
+    @property
+    def organization_id(self) -> str:
+        return self.settings.organization_id
+
+    def authenticate(self, header: str) -> str:
+        """The user whom an Authorization header's token acts for, or INVALID_SESSION_ID."""
+        scheme, _, text = header.partition(" ")
+        if scheme.lower() not in ("bearer", "oauth"):
+            raise errors.invalid_session()
+        return self.tokens.use(text.strip(), self.settings.token_uses, self.settings.token_seconds)
+
+    def spend_call(self) -> None:
+        """Count an API call against the day's, or REQUEST_LIMIT_EXCEEDED."""
+        if self.api_usage >= self.settings.daily_api_calls:
+            raise errors.ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        self.api_usage += 1
+
+    def refund_call(self) -> None:
+        """A part of a composite request is no call of its own."""
+        self.api_usage -= 1
+
+    def user(self, user_id: str) -> store.Record:
+        return self.store.tables["User"][user_id]
+
+    def user_named(self, username: str) -> str | None:
+        return next((i for i, user in self.store.tables["User"].items() if user["Username"] == username), None)
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """Every record of an object, as REST would show its fields."""
+        thing = schema.OBJECTS[name]
+        return [self.show(thing, record) for record in self.store.rows(thing)]
+
+    def show(self, thing: schema.SObject, record: store.Record) -> dict[str, Any]:
+        return {name: store.as_rest(self.store.value(thing, record, name)) for name in thing.fields}
+
+    def case(self, case_id: str) -> dict[str, Any]:
+        """One case, as REST would show its fields."""
+        thing = schema.OBJECTS["Case"]
+        return self.show(thing, self.store.get(thing, case_id))
+
+    def make_cases(self, count: int, *, contact: Mapping[str, Any] | None = None, **values: Any) -> list[str]:
+        """Create many cases, each with a contact whose mobile number is valid and nobody else's; their ids."""
+        first, self._made = self._made, self._made + count
+        return starting.make_cases(self, count, first, values, dict(contact or {}))
+
+    def edit(self, ticket_id: str, changes: Mapping[str, Any]) -> None:
+        """The human agent changes a case on the page: no assignment rule, but the package's flow."""
+        self.store.update(schema.OBJECTS["Case"], ticket_id, changes, self.human_user_id)
+
+    def request_text(self, ticket_id: str) -> None:
+        """The human agent asks for a text; a request that is there already is taken back first."""
+        self.edit(ticket_id, {"CCAIP_SMS_Status__c": None})
+        self.edit(ticket_id, {"CCAIP_SMS_Status__c": REQUESTED})
+
+    def has_ticket(self, ticket_id: str) -> bool:
+        return ids.long(ticket_id) in self.store.tables["Case"]
+
+    def stats(self) -> dict[str, Any]:
+        log = self.messages.log
+        return {
+            "api_usage": self.api_usage,
+            "tokens_issued": self.tokens.issued,
+            "records": {name: len(table) for name, table in self.store.tables.items()},
+            "outbound_messages": {"sent": len(log), "acked": sum(message.state == "acked" for message in log)},
+        }
+
+    def tickets(self) -> list[dict[str, Any]]:
+        return cards.all_of(self)
+
+    def ticket(self, ticket_id: str) -> dict[str, Any]:
+        return cards.one(self, ticket_id)
+
+    def _stamp_request(self, change: store.Change) -> None:
+        """The flow's first half: note when a text was asked for."""
+        if _asks_for_text(change):
+            change.new["CCAIP_SMS_Requested_At__c"] = self.clock.now()
+
+    def _announce(self, change: store.Change) -> None:
+        """The flow's second half. The integration user lacks "Send Outbound Messages": its own writes send none."""
+        if _asks_for_text(change) and change.user_id != self.own_user_id:
+            self.messages.notify(change.new["Id"])
+
+
+def _asks_for_text(change: store.Change) -> bool:
+    if change.thing.name != "Case" or change.new["CCAIP_SMS_Status__c"] != REQUESTED:
+        return False
+    return change.old is None or change.old["CCAIP_SMS_Status__c"] != REQUESTED

@@ -1,0 +1,78 @@
+"""What every REST route shares: the blueprint, the token check, the usage header, the form of an error."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from connector.sandbox import journal
+from connector.sandbox.crms.salesforce import errors, schema
+from connector.sandbox.faults import Faults
+
+if TYPE_CHECKING:
+    from connector.sandbox.crms.salesforce import Side
+
+routes = Blueprint("salesforce", __name__)
+journal.keep(routes)
+
+DATA = "/services/data/v<version>"
+OPEN_ROUTES = frozenset({"salesforce.token", "salesforce.versions"})
+
+
+def org() -> "Side":
+    """The org that this request came to."""
+    return cast("Side", journal.box().salesforce)
+
+
+def user_id() -> str:
+    """The user that this request's token acts for."""
+    return cast(str, g.user_id)
+
+
+def thing(name: str) -> schema.SObject:
+    """The object that a path names, or NOT_FOUND."""
+    found = schema.named(name)
+    if found is None:
+        raise errors.no_such_record()
+    return found
+
+
+def body() -> dict[str, Any]:
+    """The request's JSON object."""
+    content = request.get_json(force=True, silent=True)
+    if not isinstance(content, dict):
+        raise errors.ApiError(400, "JSON_PARSER_ERROR", "The request body is not a JSON object")
+    return content
+
+
+@routes.before_request
+def admit() -> None:
+    if request.endpoint not in OPEN_ROUTES:
+        here = org()
+        g.user_id = here.authenticate(request.headers.get("Authorization", ""))
+        if request.path.startswith("/services/data"):
+            here.spend_call()
+
+
+@routes.after_request
+def tell_usage(response: Response) -> Response:
+    here = org()
+    response.headers["Sforce-Limit-Info"] = f"api-usage={here.api_usage}/{here.settings.daily_api_calls}"
+    return response
+
+
+@routes.errorhandler(errors.ApiError)
+def refuse(error: errors.ApiError) -> tuple[Response, int]:
+    return jsonify([error.rest()]), error.status
+
+
+def faults() -> Faults:
+    """What is to go wrong next."""
+    return journal.box().faults
+
+
+def thing_by_prefix(identifier: str) -> schema.SObject:
+    """The object whose records' ids begin like this one, or NOT_FOUND."""
+    found = next((each for each in schema.OBJECTS.values() if identifier.startswith(each.prefix)), None)
+    if found is None:
+        raise errors.no_such_record()
+    return found

@@ -1,0 +1,30 @@
+"""Salesforce's refusals: a status, and a list of `{message, errorCode, fields?}`."""
+
+from typing import Any
+
+from connector.sandbox import crms
+
+
+class ApiError(crms.Refused):
+    """One refusal, as every REST route answers it."""
+
+    def __init__(self, status: int, code: str, message: str, fields: list[str] | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status, self.code, self.message, self.fields = status, code, message, fields
+
+    def rest(self) -> dict[str, Any]:
+        """As in the answer of a route for one thing."""
+        body: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        return body if self.fields is None else body | {"fields": self.fields}
+
+    def per_record(self) -> dict[str, Any]:
+        """As in the answer of a route for many records, which spells the code differently."""
+        return {"statusCode": self.code, "message": self.message, "fields": self.fields or []}
+
+
+def no_such_record() -> ApiError:
+    return ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+def invalid_session() -> ApiError:
+    return ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")

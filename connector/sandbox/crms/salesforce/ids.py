@@ -1,0 +1,35 @@
+"""Salesforce record ids: 15 case-sensitive characters, or 18 with a checksum that survives case folding."""
+
+import itertools
+import re
+import string
+from collections.abc import Iterator
+
+SHAPE = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
+CHECKSUM_LETTERS = string.ascii_uppercase + "012345"
+DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def long(identifier: str) -> str | None:
+    """The 18-character form of an id, or None if it is none: wrong shape or wrong checksum."""
+    if not SHAPE.fullmatch(identifier):
+        return None
+    complete = identifier[:15] + checksum(identifier)
+    return complete if len(identifier) == 15 or complete == identifier else None
+
+
+def checksum(identifier: str) -> str:
+    """Three letters: of each group of five characters, which are upper case."""
+    groups = (identifier[0:5], identifier[5:10], identifier[10:15])
+    return "".join(CHECKSUM_LETTERS[sum(1 << i for i, char in enumerate(g) if "A" <= char <= "Z")] for g in groups)
+
+
+def series(prefix: str) -> Iterator[str]:
+    """New ids of one kind, without end."""
+    for number in itertools.count(1):
+        digits = ""
+        while number:
+            number, rest = divmod(number, len(DIGITS))
+            digits = DIGITS[rest] + digits
+        short = prefix + digits.rjust(12, "0")
+        yield short + checksum(short)

@@ -1,0 +1,87 @@
+"""The records a fresh org holds: two users, a queue, an account, and six cases that are easy to tell apart."""
+
+from typing import TYPE_CHECKING, Any
+
+from connector.sandbox.crms.salesforce import schema, store
+
+if TYPE_CHECKING:
+    from connector.sandbox.crms.salesforce import Side
+
+USERS = (
+    {
+        "Username": "connector@sandbox.example",
+        "FirstName": "SMS",
+        "LastName": "Connector",
+        "Email": "connector@sandbox.example",
+    },
+    {
+        "Username": "maya.lindgren@sandbox.example",
+        "FirstName": "Maya",
+        "LastName": "Lindgren",
+        "Email": "maya.lindgren@sandbox.example",
+    },
+)
+
+CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    (
+        {"FirstName": "Priya", "LastName": "Nair", "MobilePhone": "+1 (415) 555-0132", "Phone": "(415) 555-0100"},
+        {"Subject": "Order 3381 has not arrived", "Origin": "Web", "Priority": "High"},
+    ),
+    (
+        {"FirstName": "Tom", "LastName": "Okafor", "Phone": "(415) 555-0100"},
+        {"Subject": "Change of delivery address", "Origin": "Phone"},
+    ),
+    (
+        {"FirstName": "Ines", "LastName": "Moreau"},
+        {"Subject": "Invoice shows the wrong amount", "Origin": "Email"},
+    ),
+    (
+        {"FirstName": "Dana", "LastName": "Whitfield", "MobilePhone": "+1 800-555-0199"},
+        {"Subject": "Call back about the warranty", "Origin": "Phone"},
+    ),
+    (
+        {"FirstName": "Oliver", "LastName": "Hughes", "MobilePhone": "+44 7700 900123", "MailingCountryCode": "GB"},
+        {"Subject": "Return label for an order from London", "Origin": "Web"},
+    ),
+    (
+        {},
+        {"Subject": "Web form without a contact", "Origin": "Web", "SuppliedPhone": "628-555-0147"},
+    ),
+)
+
+AREA_CODES = (212, 213, 305, 312, 404, 415, 512, 602, 617, 628, 702, 713, 206, 303, 503, 619, 214, 215, 216, 218)
+LINES_PER_AREA = 10_000 * 799
+
+
+def fill(org: "Side") -> None:
+    """Create the starting records in an empty org."""
+    things = schema.OBJECTS
+    write = org.store.create
+    org.own_user_id, org.human_user_id = (write(things["User"], values, "") for values in USERS)
+    org.queue_id = write(things["Group"], {"Name": "Support Queue", "Type": "Queue"}, org.human_user_id)
+    account = write(things["Account"], {"Name": "Halden Outdoor"}, org.human_user_id)
+    for contact, case in CASES:
+        link = {}
+        if contact:
+            email = f"{contact['FirstName']}.{contact['LastName']}@example.com".lower()
+            values = {"MailingCountryCode": "US", "Email": email, "AccountId": account} | contact
+            link = {"ContactId": write(things["Contact"], values, org.human_user_id), "AccountId": account}
+        write(things["Case"], case | link, org.human_user_id)
+
+
+def number(index: int) -> str:
+    """The index-th of many valid, distinct US numbers."""
+    area, line = AREA_CODES[index % len(AREA_CODES)], index // len(AREA_CODES) % LINES_PER_AREA
+    exchange, last = divmod(line, 10_000)
+    return f"+1{area}{201 + exchange + (exchange >= 10) * 1}{last:04d}"
+
+
+def make_cases(org: "Side", count: int, first: int, values: dict[str, Any], contact: dict[str, Any]) -> list[str]:
+    """Create `count` cases with a contact each, who has a number of their own."""
+    cases, contacts = schema.OBJECTS["Case"], schema.OBJECTS["Contact"]
+    made: list[store.Record] = []
+    for index in range(first, first + count):
+        person = {"FirstName": "Customer", "LastName": f"{index + 1:05d}", "MobilePhone": number(index)} | contact
+        contact_id = org.store.create(contacts, person, org.human_user_id)
+        made.append({"Subject": f"Case of customer {index + 1:05d}", "Origin": "Web", "ContactId": contact_id} | values)
+    return [org.store.create(cases, case, org.human_user_id) for case in made]

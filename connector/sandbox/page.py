@@ -1,0 +1,109 @@
+"""The page: tickets on one side, the customer's phone on the other. It works without scripts as well."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, abort, get_template_attribute, redirect, render_template, request, url_for
+
+from connector.sandbox import crms, journal
+from connector.sandbox.ccaip import phones
+
+routes = Blueprint("page", __name__)
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+PARTS = ("tickets", "details", "phone")
+
+
+@routes.after_request
+def protect(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
+
+
+@routes.get("/")
+def show() -> str:
+    """The whole page, for the ticket that `ticket` names, or the first."""
+    return render_template("page.html", **_view())
+
+
+@routes.get("/parts")
+def parts() -> dict[str, str]:
+    """The parts of the page that change by themselves, as HTML."""
+    view = _view()
+    return {name: get_template_attribute("parts.html", name)(view) for name in PARTS}
+
+
+@routes.post("/tickets/<crm>/<ticket_id>")
+def edit(crm: str, ticket_id: str) -> Any:
+    """Save the fields of a ticket."""
+    side = _crm(crm)
+    known = {field["name"] for field in _ticket(side, ticket_id)["editable"]}
+    changes = {name: value for name, value in request.form.items() if name in known}
+    return _done(crm, ticket_id, lambda: side.edit(ticket_id, changes))
+
+
+@routes.post("/tickets/<crm>/<ticket_id>/text")
+def request_text(crm: str, ticket_id: str) -> Any:
+    """The human agent presses "Text customer"."""
+    return _done(crm, ticket_id, lambda: _crm(crm).request_text(ticket_id))
+
+
+@routes.post("/tickets/<crm>/<ticket_id>/reply")
+def reply(crm: str, ticket_id: str) -> Any:
+    """The customer replies from the phone."""
+    number = phones.read(request.form.get("number", ""))
+    message = request.form.get("message", "").strip()
+    if number is None or not message:
+        abort(400, "A reply needs a phone number and a message.")
+    return _done(crm, ticket_id, lambda: journal.box().ccaip.reply(number.e164, message))
+
+
+def _done(crm: str, ticket_id: str, act: Callable[[], Any]) -> Any:
+    """Act, then show the ticket again; what the CRM refuses is told on the page."""
+    try:
+        act()
+    except (ValueError, crms.Refused) as error:
+        return redirect(url_for("page.show", crm=crm, ticket=ticket_id, problem=str(error)), 303)
+    return redirect(url_for("page.show", crm=crm, ticket=ticket_id), 303)
+
+
+def _crm(name: str) -> crms.Crm:
+    found = journal.box().crms.get(name)
+    if found is None:
+        abort(404, f"There is no CRM {name}.")
+    return found
+
+
+def _ticket(side: crms.Crm, ticket_id: str) -> dict[str, Any]:
+    try:
+        return side.ticket(ticket_id)
+    except crms.Refused as error:
+        abort(404, str(error))
+
+
+def _view() -> dict[str, Any]:
+    """Everything the templates show."""
+    box = journal.box()
+    crm = request.args.get("crm") or next(iter(box.crms))
+    side = _crm(crm)
+    tickets = side.tickets()
+    chosen = request.args.get("ticket") or (tickets[0]["id"] if tickets else "")
+    ticket = _ticket(side, chosen) if chosen else None
+    number = phones.read(ticket["phone"] or "") if ticket else None
+    known = box.ccaip.phones
+    return {
+        "crm": crm,
+        "crms": list(box.crms),
+        "tickets": tickets,
+        "ticket": ticket,
+        "number": number and number.e164,
+        "messages": known[number.e164] if number else [],
+        "opted_out": bool(number and number.e164 in known.opted_out),
+        "problem": request.args.get("problem"),
+    }

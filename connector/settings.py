@@ -1,0 +1,125 @@
+"""The only place that reads the environment: CONNECTOR_… variables, or an .env file in the working folder.
+
+Unsafe or missing settings are refused at start, with the variable's name. Secrets are SecretStr: they show as
+asterisks wherever a settings object is printed or logged.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from connector import phone
+from connector.errors import BadSettings
+
+PREFIX = "CONNECTOR_"
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+Kind = TypeVar("Kind", bound=BaseSettings)
+
+
+def _words(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def https_or_loopback(url: str) -> str:
+    """The URL without a trailing slash. Plain http carries secrets in the clear: for this machine only."""
+    parts = urlsplit(url)
+    more = parts.username or parts.query or parts.fragment or parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not parts.hostname or more:
+        raise ValueError("expected an address such as https://host")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("expected https://; plain http is for addresses of this machine only")
+    return url.rstrip("/")
+
+
+def long_enough(secret: SecretStr) -> SecretStr:
+    """Refuses a secret that could be guessed."""
+    if len(secret.get_secret_value()) < 24:
+        raise ValueError("expected at least 24 characters; make one with: openssl rand -hex 24")
+    return secret
+
+
+HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
+# Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
+Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
+Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+
+
+class FromEnvironment(BaseSettings):
+    """What all settings have in common. A CRM's own settings (connector/crms/) are of this kind too."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+
+class Settings(FromEnvironment):
+    """Everything but the CRMs' own settings. Each field is the variable CONNECTOR_<FIELD>."""
+
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
+    database_url: SecretStr | None = None
+    mappings: Path | None = None
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    web_threads: int = Field(default=16, ge=1, le=256)
+    max_body_bytes: int = Field(default=1_000_000, ge=1_000)
+
+    ccaip_subdomain: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
+    ccaip_domain: str = Field(default="", pattern=r"^[A-Za-z0-9.-]*$")
+    ccaip_url: HttpsUrl | None = None
+    ccaip_token: SecretStr = SecretStr("")
+    ccaip_outbound_number: str = ""
+    ccaip_chat_type: str = "Messaging (SMS)"
+    ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
+    ccaip_requests_per_second: float = Field(default=10, ge=0)
+    ccaip_connect_timeout: float = Field(default=5, gt=0)
+    ccaip_read_timeout: float = Field(default=30, gt=0)
+
+    countries: Words = ["US"]
+    send_threads: int = Field(default=32, ge=1, le=256)
+    write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
+    busy_seconds: float = Field(default=14_400, ge=0)
+
+    @property
+    def ccaip_address(self) -> str:
+        """https://{subdomain}.{domain}, or the address that was given outright (the sandbox's)."""
+        return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def mappings_dir(self) -> Path:
+        """The folder of mapping files: the one that was given, or those that are shipped."""
+        return self.mappings or Path(__file__).resolve().parent.parent / "mappings"
+
+
+def load(kind: type[Kind] = Settings, env_prefix: str = PREFIX, **given: Any) -> Kind:
+    """Settings of this kind. `given` wins over the environment. Raises BadSettings, which lists every problem."""
+    try:
+        return kind(_env_prefix=env_prefix, **given)
+    except ValidationError as error:
+        problems = [_problem(one, env_prefix) for one in error.errors()]
+        raise BadSettings("\n".join(problems)) from None
+
+
+def _problem(error: Any, prefix: str) -> str:
+    name = "_".join(str(part) for part in error["loc"][:1])
+    return f"{prefix}{name.upper()}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def require_ccaip(settings: Settings) -> None:
+    """Refuses to go on without what a text needs. Raises BadSettings."""
+    checks: list[tuple[str, Callable[[], object], str]] = [
+        ("CCAIP_SUBDOMAIN", lambda: settings.ccaip_subdomain, "the subdomain of your CCAI Platform address"),
+        ("CCAIP_DOMAIN", lambda: settings.ccaip_domain or settings.ccaip_url, "such as uc1.ccaiplatform.com"),
+        ("CCAIP_TOKEN", settings.ccaip_token.get_secret_value, "an API credential token of CCAI Platform"),
+        ("CCAIP_OUTBOUND_NUMBER", lambda: settings.ccaip_outbound_number, "an SMS number of your tenant, E.164"),
+    ]
+    missing = [f"{PREFIX}{name}: expected {words}" for name, value, words in checks if not value()]
+    number = settings.ccaip_outbound_number
+    if number and not isinstance(phone.read(number, "ZZ", phone.EVERY_COUNTRY), phone.Number):
+        missing.append(f"{PREFIX}CCAIP_OUTBOUND_NUMBER: expected a number in E.164, such as +16285550199")
+    if missing:
+        raise BadSettings("\n".join(missing))

@@ -1,0 +1,124 @@
+-- name: take_in
+-- Events that are new become rows, and a text each if there is a ticket. In the order of their ids: no deadlocks.
+with incoming as (
+    select * from jsonb_to_recordset(%(events)s) as e (
+        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, problem text)
+    order by crm, event_id
+), fresh as (
+    insert into event (crm, event_id, door, ticket_id, changed_by, body, problem)
+    select crm, event_id, door, ticket_id, changed_by, body, problem from incoming
+    on conflict (crm, event_id) do nothing
+    returning id, crm, event_id, door, ticket_id
+), texts as (
+    insert into text (event, crm, ticket_id, door)
+    select id, crm, ticket_id, door from fresh where ticket_id is not null
+    returning id, event
+)
+select fresh.event_id, texts.id as text, false as duplicate from fresh left join texts on texts.event = fresh.id
+
+-- name: known
+-- The texts of events that had been taken in before.
+select event.event_id, text.id as text, true as duplicate
+from event left join text on text.event = event.id
+where event.crm = %(crm)s and event.event_id = any(%(event_ids)s)
+
+-- name: keep_unreadable
+-- An authentic message that cannot be understood: kept as it came.
+insert into event (crm, event_id, door, raw, problem)
+values (%(crm)s, %(event_id)s, 'trigger', %(raw)s, %(problem)s)
+on conflict (crm, event_id) do nothing
+
+-- name: load
+-- What delivery needs to know of its texts.
+select text.id, text.crm, text.ticket_id, text.door, text.state, event.changed_by, text.attempts, text.busy_since,
+       text.not_before > now() as early
+from text join event on event.id = text.event
+where text.id = any(%(ids)s)
+
+-- name: claim_reasons
+-- First come, first served. A conflict is not an error: the next query finds who has it.
+insert into reason (crm, rule, reason, text)
+select text.crm, d.rule, d.reason, text.id
+from jsonb_to_recordset(%(decisions)s) as d (id bigint, rule text, reason text) join text on text.id = d.id
+order by text.crm, d.rule, d.reason, text.id
+on conflict (crm, rule, reason) do nothing
+
+-- name: queue_decided
+-- The texts that hold their reason are queued with what was decided; the others learn which text holds it.
+with d as (
+    select text.id, text.state as from_state, d.rule, d.sms, reason.text as holder
+    from jsonb_to_recordset(%(decisions)s) as d (id bigint, rule text, reason text, sms jsonb)
+    join text on text.id = d.id and text.state in ('received', 'queued')
+    join reason on reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason
+), queued as (
+    update text set state = 'queued', rule = d.rule, sms = d.sms, changed_at = now()
+    from d where text.id = d.id and d.holder = d.id and text.state = d.from_state
+    returning text.id, d.from_state
+), noted as (
+    insert into history (text, from_state, to_state, why)
+    select id, from_state, 'queued', '' from queued where from_state <> 'queued'
+)
+select id, holder from d
+
+-- name: move
+-- Texts go from one state to another, each only if it is still in a state that allows it; every step leaves a row.
+-- `tell` counts an outcome for the ticket, but not while the text of the same reason has none itself: that one will
+-- tell. `release` gives the reason back, because certainly nothing was sent.
+with m as (
+    select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.after, text.state as from_state,
+           m.tell and (same.id is null or same.outcome > 0) as tell
+    from jsonb_to_recordset(%(moves)s) as m (
+        id bigint, from_states text[], to_state text, why text, chat jsonb, same_as bigint, tell boolean,
+        release boolean, tried boolean, busy boolean, after double precision)
+    join text on text.id = m.id and text.state = any(m.from_states)
+    left join text same on same.id = m.same_as
+), moved as (
+    update text set
+        state = m.to_state,
+        why = m.why,
+        chat = coalesce(m.chat, text.chat),
+        same_as = m.same_as,
+        attempts = text.attempts + m.tried::int,
+        busy_since = case when m.busy then coalesce(text.busy_since, now()) end,
+        not_before = now() + m.after * interval '1 second',
+        outcome = text.outcome + m.tell::int,
+        changed_at = now()
+    from m where text.id = m.id and text.state = m.from_state
+    returning text.id, text.door, m.from_state, m.to_state, m.why, m.tell, m.release, m.after
+), noted as (
+    insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
+), released as (
+    delete from reason using moved where reason.text = moved.id and moved.release
+)
+select id, door, tell, after from moved
+
+-- name: outcomes
+-- What the tickets have to learn: of these texts those with an outcome that was not written yet. A text that was
+-- skipped because of another one's reason tells that one's outcome. `overtaken`: a newer text has told the ticket.
+select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
+       text.write_attempts,
+       exists (select from text newer where newer.crm = text.crm and newer.ticket_id = text.ticket_id
+               and newer.id > text.id and newer.written > 0) as overtaken
+from text join text told on told.id = coalesce(text.same_as, text.id)
+where text.id = any(%(ids)s) and text.outcome > text.written
+order by text.id
+
+-- name: written
+-- The ticket has it, or never will (`refused` says why).
+update text set written = greatest(written, w.version), write_refused = w.refused, write_attempts = 0
+from jsonb_to_recordset(%(results)s) as w (id bigint, version int, refused text)
+where text.id = w.id
+
+-- name: write_later
+-- The CRM did not take it this time.
+update text set write_attempts = write_attempts + 1 where id = any(%(ids)s) returning id, door
+
+-- name: story
+-- One text and how it came there, for people.
+select text.id, text.crm, text.ticket_id, text.door, text.state, text.rule, text.sms, text.chat, text.why,
+       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at
+from text join event on event.id = text.event where text.id = %(id)s
+
+-- name: history
+-- Every step of one text, oldest first.
+select at, from_state, to_state, why from history where text = %(id)s order by at

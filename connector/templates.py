@@ -1,0 +1,97 @@
+"""The two small languages of a mapping file, neither of which reaches Python.
+
+Messages and written-back values are Jinja2 templates (https://jinja.palletsprojects.com/templates/), sandboxed and
+without globals. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and
+`{{ first_name | default('there') }}` both work; printing it without such a fallback is an error.
+
+Conditions are JMESPath (https://jmespath.org/specification.html), of which a flat ticket needs names, literals,
+comparisons, `&&`, `||`, `!` and functions; the rest of the language is refused.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jinja2
+import jmespath
+from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jmespath.exceptions import JMESPathError
+
+
+class CannotApply(ValueError):
+    """A template or condition does not work on this ticket's values. Its text says why."""
+
+
+class Empty(jinja2.StrictUndefined):
+    """A name without a value: false in a condition, an error in the text."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        raise jinja2.UndefinedError(f"{self._undefined_name} is empty and has no fallback")
+
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=Empty, autoescape=False)
+ENVIRONMENT.globals.clear()
+
+
+class Template:
+    """A text with names in it, checked when it is loaded. `names` are those it uses."""
+
+    def __init__(self, source: str) -> None:
+        """Raises ValueError with words for the mapping's author."""
+        try:
+            self.names = frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse(source)))
+            self._template = ENVIRONMENT.from_string(source)
+        except jinja2.TemplateError as error:
+            raise ValueError(f"not a template that can be read: {error}") from None
+        self.source = source
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text. Raises CannotApply, above all where an empty name is printed."""
+        try:
+            return self._template.render({name: value for name, value in values.items() if value is not None})
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CannotApply(str(error)) from None
+
+
+NODES = {"field", "literal", "comparator", "and_expression", "or_expression", "not_expression", "function_expression"}
+
+
+class Condition:
+    """A question about a ticket, checked when it is loaded. `names` are those it asks about, `literals` its values."""
+
+    def __init__(self, source: str) -> None:
+        """Raises ValueError with words for the mapping's author."""
+        try:
+            self._compiled = jmespath.compile(source)
+            self._compiled.search({})
+        except JMESPathError as error:
+            # Types are known only when there are values: an empty ticket may well not suit a function.
+            if not isinstance(error, jmespath.exceptions.JMESPathTypeError):
+                raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
+        nodes = list(_nodes(self._compiled.parsed))
+        if foreign := sorted({node["type"] for node in nodes} - NODES):
+            raise ValueError(
+                f"{foreign[0].replace('_', ' ')} is not for conditions: "
+                "use names, literals, comparisons, &&, ||, ! and functions"
+            )
+        self.names = frozenset(node["value"] for node in nodes if node["type"] == "field")
+        self.literals = [node["value"] for node in nodes if node["type"] == "literal"]
+        self.source = source
+
+    def search(self, values: Mapping[str, Any]) -> Any:
+        """What the expression gives for these values; None where it gives nothing. Raises CannotApply."""
+        try:
+            return self._compiled.search(values)
+        except JMESPathError as error:
+            raise CannotApply(f"{self.source}: {error}") from None
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for child in node.get("children", ()):
+        yield from _nodes(child)

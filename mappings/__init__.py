@@ -1,0 +1,1 @@
+"""One TOML file per CRM, of the CRM's stem."""

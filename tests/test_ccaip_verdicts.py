@@ -1,0 +1,385 @@
+"""Every way a call to CCAI Platform can end, and on which side it is: certainly not done, or perhaps done."""
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from connector import ccaip
+from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
+from connector.model import OutboundSms
+
+TOKEN = "a-credential-that-nobody-may-see"
+SMS = OutboundSms("+14155550100", "+16285550199", "lorem ipsum", "5006x00000XXxxxXXX")
+CHAT = {"id": 114, "status": "selecting", "created_at": "2021-10-04T17:20:51.000Z", "agent_info": None, "brand_new": []}
+Behave = Callable[[socket.socket], None]
+
+
+def read_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536) or b"\r\n\r\n"
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65536) or b" " * length
+    return head + b"\r\n\r\n" + body
+
+
+def says(raw: bytes) -> Behave:
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(raw)
+
+    return behave
+
+
+def answer(status: int, body: object = None, **headers: str) -> Behave:
+    """Says this, whole; a header's name with _ for -."""
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return says("\r\n".join([*lines, "", ""]).encode("utf-8") + content)
+
+
+def close(connection: socket.socket) -> None:
+    """Ends the connection before anything was read."""
+
+
+def hang(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.recv(1)  # returns when the client gives up
+
+
+def reset(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Remote:
+    """A server of one behaviour; `requests` are those that it has read."""
+
+    def __init__(self) -> None:
+        self.behave: Behave = close
+        self.connections = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            with connection:
+                self.connections += 1
+                try:
+                    self.behave(connection)
+                except OSError:
+                    continue
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def remote() -> Iterator[Remote]:
+    remote = Remote()
+    yield remote
+    remote.close()
+
+
+def account(address: str, **more: Any) -> ccaip.Account:
+    return ccaip.Account(address, "customer", TOKEN, **{"read_timeout": 5, **more})
+
+
+def call(remote: Remote, behave: Behave, sms: OutboundSms = SMS, **more: Any) -> Any:
+    remote.behave = behave
+    client = ccaip.Client(account(remote.address, **more))
+    try:
+        return client.send(sms)
+    finally:
+        client.close()
+
+
+def failure(remote: Remote, behave: Behave, **more: Any) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        call(remote, behave, **more)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert TOKEN not in f"{error!s} {error!r} {vars(error)}"
+        error = error.__cause__
+    assert remote.connections == 1, "a call is never repeated"
+    return caught.value
+
+
+def test_an_answer_with_an_id_is_a_chat(remote: Remote) -> None:
+    chat = call(remote, answer(200, CHAT))
+    assert (chat.id, chat.status, chat.created_at) == (114, "selecting", datetime(2021, 10, 4, 17, 20, 51, tzinfo=UTC))
+
+
+DOCUMENTED = {
+    "chat_type needs to be provided": Blame.SETTINGS,
+    "valid chat type needs to be provided": Blame.SETTINGS,
+    "SMS is not enabled": Blame.SETTINGS,
+    "Outbound SMS is not enabled": Blame.SETTINGS,
+    "end_user_number is required": Blame.TICKET,
+    "end_user_number is invalid": Blame.TICKET,
+    "Non-US phone number not allowed": Blame.TICKET,
+    "outbound_number is required": Blame.SETTINGS,
+    "outbound_number is invalid": Blame.SETTINGS,
+    "outbound_number is not found": Blame.SETTINGS,
+    "message is required": Blame.TICKET,
+    "Outbound SMS failed. Consumer is already in an active SMS session.": Blame.BUSY,
+    "something nobody has documented": Blame.TICKET,
+}
+
+
+@pytest.mark.parametrize(("words", "blame"), DOCUMENTED.items())
+@pytest.mark.parametrize("around", ["%s", " %s\n"], ids=["exact", "with space"])
+def test_a_refusal_tells_whose_business_it_is(remote: Remote, words: str, blame: Blame, around: str) -> None:
+    error = failure(remote, answer(400, {"message": around % words, "new_key": 1}))
+    assert isinstance(error, Refused)
+    assert (error.blame, str(error)) == (blame, words)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 404])
+@pytest.mark.parametrize("body", [None, {"message": "message is required"}, b"<html>"], ids=["empty", "words", "HTML"])
+def test_wrong_credentials_and_addresses_are_settings_and_no_redirect_is_followed(
+    remote: Remote, status: int, body: object
+) -> None:
+    error = failure(remote, answer(status, body, Location=f"{remote.address}/elsewhere"))
+    assert isinstance(error, Refused)
+    assert error.blame is Blame.SETTINGS
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 413, 415, 422, 451, 499])
+@pytest.mark.parametrize(
+    "body",
+    [None, b"<html>", [], {"message": None}, {"message": [1]}, {"message": " "}, b"\xff", {"message": "x" * 9999}],
+    ids=["empty", "HTML", "list", "null", "list of words", "blank", "bytes", "long"],
+)  # fmt: skip
+def test_every_other_refusal_fails_this_text_with_bounded_words(remote: Remote, status: int, body: object) -> None:
+    error = failure(remote, answer(status, body))
+    assert isinstance(error, Refused)
+    assert error.blame is Blame.TICKET
+    assert 0 < len(str(error)) <= 300
+
+
+SOON = format_datetime(datetime.now(UTC) + timedelta(hours=10), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        pytest.param("7", 7, 7, id="seconds"), pytest.param(" 7 ", 7, 7, id="seconds with space"),
+        pytest.param("0", 0, 0, id="zero"), pytest.param(SOON, 35_000, 36_000, id="a date"),
+        pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0, id="a date that is over"),
+        pytest.param(None, None, None, id="missing"), pytest.param("", None, None, id="empty"),
+        pytest.param("soon", None, None, id="words"), pytest.param("-5", None, None, id="negative"),
+        pytest.param("1.5", None, None, id="fraction"), pytest.param("nan", None, None, id="nan"),
+        pytest.param("²", None, None, id="superscript"), pytest.param("Wed, 99 Oct 2015", None, None, id="no date"),
+        pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", None, None, id="a year that no calendar has"),
+    ],
+)  # fmt: skip
+def test_too_many_requests_is_later_by_retry_after(
+    remote: Remote, header: str | None, least: float | None, most: float | None
+) -> None:
+    headers = {} if header is None else {"Retry_After": header}
+    error = failure(remote, answer(429, {"message": "slow down"}, **headers))
+    assert isinstance(error, Unavailable)
+    if least is None or most is None:
+        assert error.retry_after is None
+    else:
+        assert error.retry_after is not None
+        assert least <= error.retry_after <= most
+
+
+def test_no_retry_after_is_infinite(remote: Remote) -> None:
+    error = failure(remote, answer(429, None, Retry_After="9" * 400))
+    assert isinstance(error, Unavailable)
+    assert error.retry_after is None or error.retry_after < float("inf")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        *(pytest.param(answer(status, {"message": "message is required"}), id=str(status)) for status in (500, 504)),
+        pytest.param(answer(503, None, Retry_After="5"), id="503, later"), pytest.param(answer(303), id="303, done?"),
+        pytest.param(answer(200), id="200, empty"), pytest.param(answer(200, b"<html>"), id="200, not JSON"),
+        pytest.param(answer(200, {}), id="200, no id"), pytest.param(answer(200, {"id": 1}), id="200, no status"),
+        pytest.param(answer(200, {"id": None, "status": "a"}), id="200, null id"),
+        pytest.param(answer(200, []), id="200, list"),
+        pytest.param(answer(200, b'{"id": 1, "status'), id="200, cut"),
+        pytest.param(answer(200, b"[" * 100_000), id="200, nested"),
+        pytest.param(answer(200, b"\xff"), id="200, bytes"),
+        pytest.param(answer(204), id="204"), pytest.param(answer(201, CHAT), id="201"),
+        pytest.param(answer(599), id="599"),
+        pytest.param(answer(200, b"x", Content_Encoding="gzip"), id="200, not the gzip it says"),
+        pytest.param(answer(500, b"[" * 100_000), id="500, nested"),
+        pytest.param(close, id="closed before reading"),
+        pytest.param(lambda connection: read_request(connection) and None, id="closed after reading"),
+        pytest.param(reset, id="reset"), pytest.param(says(b"\x00\x01garbage\r\n\r\n"), id="garbage"),
+        pytest.param(says(OK % 500 + b'{"id": 1, "status": "a"}'), id="closed within the body"),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Le"), id="closed within the head"),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}"), id="a wrong length"),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), id="wrong chunks"),
+        pytest.param(says(b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 and no more"),
+        pytest.param(says(b"HTTP/1.1 99999 X\r\n\r\n"), id="a status of five digits"),
+    ],
+)  # fmt: skip
+def test_what_may_have_been_sent_is_never_guessed(remote: Remote, behave: Behave) -> None:
+    assert isinstance(failure(remote, behave), OutcomeUnknown)
+
+
+def test_an_answer_that_does_not_come_in_time_is_unknown(remote: Remote) -> None:
+    assert isinstance(failure(remote, hang, read_timeout=0.2), OutcomeUnknown)
+
+
+def test_a_nested_refusal_fails_like_any_other(remote: Remote) -> None:
+    assert isinstance(failure(remote, answer(400, b"[" * 100_000)), Refused)
+
+
+def test_a_refused_connection_certainly_did_nothing(remote: Remote) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        client = ccaip.Client(account(f"http://127.0.0.1:{bound.getsockname()[1]}"))
+        with pytest.raises(Unavailable, match="could not be reached"):
+            client.send(SMS)
+        client.close()
+
+
+def test_a_connection_that_is_not_taken_in_time_certainly_did_nothing() -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second, socket.socket() as third:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for waiting in (first, second, third):
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        client = ccaip.Client(account(f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout=0.2, read_timeout=9))
+        with pytest.raises(Unavailable, match="ConnectTimeout"):
+            client.send(SMS)
+        client.close()
+
+
+def kinds(kind: type[httpx.HTTPError]) -> Iterator[type[httpx.HTTPError]]:
+    yield kind
+    for lower in kind.__subclasses__():
+        yield from kinds(lower)
+
+
+NEVER_LEFT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+
+
+@pytest.mark.parametrize("kind", list(kinds(httpx.HTTPError)), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_library_is_on_exactly_one_side(
+    monkeypatch: pytest.MonkeyPatch, kind: type[httpx.HTTPError]
+) -> None:
+    def fail(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        error = kind.__new__(kind)
+        Exception.__init__(error, f"about {TOKEN}")
+        error._request = request  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", fail)
+    client = ccaip.Client(account("https://customer.example"))
+    with pytest.raises((Unavailable, OutcomeUnknown)) as caught:
+        client.send(SMS)
+    client.close()
+    assert isinstance(caught.value, Unavailable) is (kind.__name__ in NEVER_LEFT)
+    assert TOKEN not in str(caught.value)
+
+
+def sent_body(remote: Remote, sms: OutboundSms, **more: Any) -> tuple[bytes, Any]:
+    seen: list[bytes] = []
+
+    def note(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        content = json.dumps(CHAT).encode()
+        connection.sendall(OK % len(content) + content)
+
+    assert call(remote, note, sms, **more).id == 114
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    return head, json.loads(body)
+
+
+def test_the_request_is_the_one_of_the_vendors_page(remote: Remote) -> None:
+    head, body = sent_body(remote, SMS)
+    assert head.startswith(b"POST /apps/api/v1/sms HTTP/1.1\r\n")
+    assert b"content-type: application/json" in head.lower()
+    assert httpx.BasicAuth("customer", TOKEN)._auth_header.encode() in head
+    assert body == {
+        "chat_type": "Messaging (SMS)", "end_user_number": "+14155550100", "outbound_number": "+16285550199",
+        "message": "lorem ipsum", "ticket_id": "5006x00000XXxxxXXX",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spelling", "keys"), [("agentId", ("agentId", "agentEmail")), ("agent_id", ("agent_id", "agent_email"))]
+)
+def test_an_agent_is_named_in_the_spelling_of_the_settings(
+    remote: Remote, spelling: str, keys: tuple[str, str]
+) -> None:
+    sms = OutboundSms("+14155550100", "+16285550199", "ü😀", "1", 7, "ada@example.com")
+    _, body = sent_body(remote, sms, agent_spelling=spelling, chat_type="Messaging (API)")
+    assert (body.pop(keys[0]), body.pop(keys[1])) == (7, "ada@example.com")
+    assert body["message"] == "ü😀"
+    assert set(body) == {"chat_type", "end_user_number", "outbound_number", "message", "ticket_id"}
+    assert body["chat_type"] == "Messaging (API)"
+
+
+def test_a_message_that_no_encoding_has_is_refused_unsent(remote: Remote) -> None:
+    with pytest.raises(Refused):
+        call(remote, close, OutboundSms("+14155550100", "+16285550199", "half an emoji: \ud83d", "1"))
+
+
+def test_an_account_shows_no_credentials() -> None:
+    shown = account("https://customer.example")
+    assert TOKEN not in f"{shown!r} {shown!s}"
+
+
+@pytest.mark.parametrize(
+    ("behave", "error"),
+    [
+        pytest.param(answer(400, {"message": "chat_type needs to be provided"}), None, id="right"),
+        pytest.param(answer(401), Refused, id="wrong token"), pytest.param(answer(404), Refused, id="wrong address"),
+        pytest.param(answer(400, {"message": "SMS is not enabled"}), Refused, id="not enabled"),
+        pytest.param(answer(429), Unavailable, id="later"), pytest.param(answer(500), OutcomeUnknown, id="broken"),
+    ],
+)  # fmt: skip
+def test_a_probe_tells_whether_the_settings_are_right(
+    remote: Remote, behave: Behave, error: type[CallFailed] | None
+) -> None:
+    remote.behave = behave
+    client = ccaip.Client(account(remote.address))
+    found = None
+    try:
+        client.probe()
+    except CallFailed as failed:
+        found = type(failed)
+    client.close()
+    assert found is error
+
+
+def test_a_probe_names_no_chat_type(remote: Remote) -> None:
+    seen: list[bytes] = []
+    remote.behave = lambda connection: seen.append(read_request(connection))
+    client = ccaip.Client(account(remote.address))
+    with pytest.raises(OutcomeUnknown):
+        client.probe()
+    client.close()
+    assert b"chat_type" not in seen[0]

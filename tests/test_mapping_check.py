@@ -1,0 +1,154 @@
+"""Each kind of wrong mapping file is refused when it is loaded, with file, key and what was expected there."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from connector import mapping_check
+from connector.errors import BadMapping
+
+SHIPPED = Path(__file__).parent.parent / "mappings" / "salesforce.toml"
+GOOD = SHIPPED.read_text(encoding="utf-8")
+
+
+def test_the_shipped_mapping_loads() -> None:
+    file = mapping_check.load(SHIPPED)
+    assert [rule.name for rule in file.rules] == ["requested"]
+    assert file.phones.prefer == ["mobile", "contact_phone", "web_phone"]
+
+
+def edited(old: str, new: str) -> str:
+    assert GOOD.count(old) >= 1, f"the shipped mapping has no {old!r} to edit"
+    return GOOD.replace(old, new, 1)
+
+
+WHEN = "when = \"sms_status == 'Requested'\""
+MESSAGE = 'message = "Hi {{ first_name'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected"),
+    [
+        pytest.param("[ticket]", "wrong = 1\n[ticket]", "wrong", "not known", id="at the top"),
+        pytest.param("[ticket]", "[ticket]\nwrong = 1", "ticket.wrong", "not known", id="of the ticket"),
+        pytest.param("[phones]", "[phones]\nwrong = 1", "phones.wrong", "not known", id="of the phones"),
+        pytest.param('name = "requested"', 'name = "requested"\nwrong = 1', "rules.0.wrong", "known", id="of a rule"),
+        pytest.param(
+            "[write_back.sent]", "[write_back.lost]\nA = ''\n[write_back.sent]", "write_back.lost", "not known",
+            id="unknown outcome",
+        ),
+        pytest.param('object = "Case"', "object = 1", "ticket.object", "string", id="number for text"),
+        pytest.param('object = "Case" ', "", "ticket.object", "required", id="missing key"),
+        pytest.param('country = "US" ', "country = 1 ", "phones.country", "string", id="number for a country"),
+        pytest.param('country = "US" ', 'country = "us" ', "phones.country", "country code", id="small country"),
+        pytest.param('country = "US" ', 'country = "UK" ', "phones.country", "country code", id="no such country"),
+        pytest.param('prefer = ["mobile"', 'prefer = [1, "mobile"', "phones.prefer.0", "string", id="in a list"),
+        pytest.param(
+            'prefer = ["mobile", "contact_phone", "web_phone"]', "prefer = []", "phones.prefer", "at least 1",
+            id="no phone",
+        ),
+        pytest.param('once_per = ["id", "requested_at"]', "once_per = []", "rules.0.once_per", "at least 1", id="none"),
+        pytest.param('once_per = ["id"', 'once_per = ["nope"', "rules.0.once_per", '"nope" is not', id="unknown"),
+        pytest.param('country_from = "country"', 'country_from = "nope"', "phones.country_from", "nope", id="from"),
+        pytest.param('prefer = ["mobile"', 'prefer = ["nope", "mobile"', "phones.prefer", "nope", id="phone"),
+        pytest.param('id = "id" ', 'id = "nope" ', "ticket.id", "nope", id="undefined ticket id"),
+        pytest.param(WHEN, "when = \"nope == 'x'\"", "rules.0.when", '"nope" is not defined', id="undefined in when"),
+        pytest.param('= "closed"', '= "nope"', "rules.0.skip_when.the case is closed", "nope", id="skip"),
+        pytest.param(MESSAGE, 'message = "Hi {{ nope', "rules.0.message", "nope", id="undefined in text"),
+        pytest.param(
+            '"{{ chat.id }}"', '"{{ first_name }}"', "write_back.sent.CCAIP_Chat_Id__c", "expected one of at, chat",
+            id="undefined in a write-back",
+        ),
+        pytest.param(WHEN, "when = 1", "rules.0.when", "expected text", id="number for a condition"),
+        pytest.param(WHEN, 'when = " "', "rules.0.when", "expected text", id="blank condition"),
+        pytest.param(WHEN, 'when = "sms_status =="', "rules.0.when", "can be read", id="half"),
+        pytest.param(WHEN, 'when = "sms_status.x"', "rules.0.when", "not for conditions", id="foreign"),
+        pytest.param(WHEN, 'when = "sms_status[0:1]"', "rules.0.when", "not for conditions", id="slice in a condition"),
+        pytest.param(MESSAGE, 'message = "{{ }} {{ first_name', "rules.0.message", "can be read", id="bad template"),
+        pytest.param("[write_back.sent]", "[write_back.sent]\nA = 1", "write_back.sent.A", "expected text", id="one"),
+        pytest.param("[write_back.sent]", "[write_back.sent]\n'a b' = ''", "write_back.sent.a b", "pattern", id="bad"),
+        pytest.param('"CaseNumber"', '"Case Number"', "fields.case_number", "pattern", id="bad path: space"),
+        pytest.param('"CaseNumber"', '"a..b"', "fields.case_number", "pattern", id="bad path: dots"),
+        pytest.param('"CaseNumber"', '"Id FROM User--"', "fields.case_number", "pattern", id="bad path: SOQL"),
+        pytest.param('"CaseNumber"', '"CaseNumber\\n"', "fields.case_number", "pattern", id="bad path: line end"),
+        pytest.param("case_number = ", "Case-Number = ", "fields.Case-Number", "pattern", id="bad name of a field"),
+        pytest.param('object = "Case"', 'object = "Case WHERE"', "ticket.object", "pattern", id="bad object"),
+        pytest.param("[fields]", '[fields]\nspare = "Spare__c"', "fields.spare", "never used", id="unused field"),
+        pytest.param("[ticket]", 'outbound_number = "415"\n[ticket]', "outbound_number", "E.164", id="bad number"),
+        pytest.param(
+            'name = "requested"', 'name = "requested"\noutbound_number = "+1 628-555-0199"', "rules.0.outbound_number",
+            "E.164", id="bad number of a rule",
+        ),
+        pytest.param(
+            "[ticket]", 'outbound_number = "+16285550199\\n"\n[ticket]', "outbound_number", "E.164",
+            id="number and line end",
+        ),
+        pytest.param('name = "requested"', 'name = "Has Space"', "rules.0.name", "pattern", id="bad rule name"),
+        pytest.param('"Sent"', '"{{ 1 / 0 }}"', "write_back.sent.CCAIP_SMS_Status__c", "zero", id="never renders"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused_with_file_key_and_expectation(
+    tmp_path: Path, old: str, new: str, key: str, expected: str
+) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(edited(old, new), encoding="utf-8")
+    with pytest.raises(BadMapping, match=expected) as caught:
+        mapping_check.load(path)
+    assert str(path) in str(caught.value)
+    assert key in [problem for problem, _ in caught.value.problems]
+
+
+@pytest.mark.parametrize("outcome", ["sent", "failed", "skipped", "unknown", "cancelled"])
+@pytest.mark.parametrize(("left", "words"), [(None, "required"), ({}, "at least 1")], ids=["missing", "empty"])
+def test_every_outcome_has_to_be_told(outcome: str, left: dict[str, str] | None, words: str) -> None:
+    raw = tomllib.loads(GOOD)
+    raw["write_back"] = {key: value for key, value in raw["write_back"].items() if key != outcome}
+    if left is not None:
+        raw["write_back"][outcome] = left
+    with pytest.raises(BadMapping, match=rf"write_back\.{outcome}: .*{words}"):
+        mapping_check.parse(raw, "a.toml")
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    raw = tomllib.loads(GOOD)
+    raw["rules"].append(raw["rules"][0])
+    with pytest.raises(BadMapping, match=r'a\.toml: rules\.1\.name: .*"requested" is taken'):
+        mapping_check.parse(raw, "a.toml")
+
+
+def test_every_problem_is_named_at_once() -> None:
+    raw = tomllib.loads(GOOD)
+    raw["fields"]["spare"] = "Spare__c"
+    raw["rules"][0]["once_per"] = ["nope", "requested_at"]
+    with pytest.raises(BadMapping) as caught:
+        mapping_check.parse(raw, "a.toml")
+    assert [key for key, _ in caught.value.problems] == ["rules.0.once_per", "fields.spare"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(b"[ticket", "expected TOML", id="not TOML"),
+        pytest.param(b"a = 1\na = 2", "expected TOML", id="a key twice"),
+        pytest.param(GOOD.encode("utf-16"), "expected TOML", id="UTF-16"),
+        pytest.param(GOOD.encode() + b"# \xe9", "expected TOML", id="Latin-1"),
+        pytest.param(b"", "required", id="empty"),
+        pytest.param(b"fields = 1", "fields", id="a number for a table"),
+    ],
+)
+def test_a_file_that_is_no_toml_in_utf8_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_bytes(content)
+    with pytest.raises(BadMapping, match=words) as caught:
+        mapping_check.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a folder", "missing"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "salesforce.toml"
+    if there:
+        path.mkdir()
+    with pytest.raises(BadMapping, match="the file: cannot be read"):
+        mapping_check.load(path)

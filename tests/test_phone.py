@@ -1,0 +1,111 @@
+"""What people type into a phone field, and what becomes of it."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector import phone
+from connector.phone import Number, Unusable
+
+US = ["US"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "country", "allowed", "e164"),
+    [
+        pytest.param("+1 415-555-0100", "US", US, "+14155550100", id="the vendor's own example"),
+        pytest.param("(415) 555-0100", "US", US, "+14155550100", id="national, with brackets"),
+        pytest.param("4155552671", "US", US, "+14155552671", id="digits only"),
+        pytest.param("1 415 555 2671", "US", US, "+14155552671", id="trunk prefix"),
+        pytest.param("415.555.2671", "US", US, "+14155552671", id="dots"),
+        pytest.param("  415-555-2671\n", "US", US, "+14155552671", id="spaces around"),
+        pytest.param("\u00a0(415)\u2011555\u20112671", "US", US, "+14155552671", id="typographic hyphens and spaces"),
+        pytest.param("４１５－５５５－２６７１", "US", US, "+14155552671", id="full-width digits"),
+        pytest.param("＋１ ４１５ ５５５ ２６７１", "DE", US, "+14155552671", id="full-width plus"),
+        pytest.param("٤١٥٥٥٥٢٦٧١", "US", US, "+14155552671", id="arabic-indic digits"),
+        pytest.param("1-415-FLOWERS", "US", US, "+14153569377", id="vanity letters"),
+        pytest.param("(415) 555-2671 ext. 9", "US", US, "+14155552671", id="an extension is dropped"),
+        pytest.param("415-555-2671x9", "US", US, "+14155552671", id="a short extension is dropped"),
+        pytest.param("tel:+1-415-555-2671;ext=3", "US", US, "+14155552671", id="a tel address"),
+        pytest.param("+14155552671", "DE", US, "+14155552671", id="a country code beats the country"),
+        pytest.param("011 44 7400 123456", "US", ["GB"], "+447400123456", id="international prefix of the country"),
+        pytest.param("07400 123456", "GB", ["US", "GB"], "+447400123456", id="another country, allowed"),
+        pytest.param("+1 416 555 0123", "US", ["US", "CA"], "+14165550123", id="the neighbour, allowed"),
+        pytest.param("0151 23456789", "DE", phone.EVERY_COUNTRY, "+4915123456789", id="every country"),
+    ],
+)
+def test_a_number_that_can_be_texted_becomes_e164(typed: str, country: str, allowed: list[str], e164: str) -> None:
+    assert phone.read(typed, country, allowed) == Number(e164)
+
+
+@pytest.mark.parametrize(
+    ("typed", "country", "allowed", "why"),
+    [
+        pytest.param("", "US", US, "is not a phone number", id="empty"),
+        pytest.param("call me", "US", US, "is not a phone number", id="letters"),
+        pytest.param("n/a", "US", US, "is not a phone number", id="n/a"),
+        pytest.param("\x00", "US", US, "is not a phone number", id="NUL"),
+        pytest.param("9" * 300, "US", US, "is not a phone number", id="300 digits"),
+        pytest.param("4155552671", "ZZ", US, "is not a phone number", id="national, no country known"),
+        pytest.param("4155552671", "", US, "is not a phone number", id="national, empty country"),
+        pytest.param("555-2671", "US", US, "is not a valid number", id="too short"),
+        pytest.param("415-555-26711", "US", US, "is not a valid number", id="too long"),
+        pytest.param("000-000-0000", "US", US, "is not a valid number", id="zeros"),
+        pytest.param("911", "US", US, "is not a valid number", id="emergency"),
+        pytest.param("+1 415-555-2671 / 2672", "US", US, "is not a valid number", id="two numbers in one"),
+        pytest.param("1-800-FLOWERS", "US", US, "is a toll-free number", id="toll-free"),
+        pytest.param("+1 900 234 5678", "US", US, "is a premium-rate number", id="premium rate"),
+        pytest.param("+1 416 555 0123", "US", US, "is a number of CA; allowed: US", id="the neighbour's number"),
+        pytest.param("+44 7400 123456", "US", US, "is a number of GB; allowed: US", id="another country"),
+        pytest.param("+44 7400 123456", "US", ["US", "DE"], "is a number of GB; allowed: US, DE", id="two allowed"),
+        pytest.param("+800 1234 5678", "US", US, "is a number of 001; allowed: US", id="no country's number"),
+    ],
+)
+def test_a_number_that_cannot_be_texted_says_why(typed: str, country: str, allowed: list[str], why: str) -> None:
+    assert phone.read(typed, country, allowed) == Unusable(why)
+
+
+@given(
+    st.one_of(st.text(), st.from_regex(r"[+(]?[0-9０-９ ().x;#-]{5,20}", fullmatch=True)),
+    st.one_of(st.text(max_size=4), st.sampled_from(phone.EVERY_COUNTRY)),
+    st.lists(st.sampled_from(phone.EVERY_COUNTRY), max_size=3),
+)
+def test_whatever_is_typed_is_e164_or_unusable_with_words(typed: str, country: str, allowed: list[str]) -> None:
+    match phone.read(typed, country, allowed):
+        case Number(e164):
+            assert re.fullmatch(r"\+[1-9][0-9]{6,14}", e164)
+            assert phone.read(e164, "ZZ", allowed) == Number(e164)
+        case Unusable(why):
+            assert re.match(r"is ", why)
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        pytest.param([("Mobile", "415-555-2671"), ("Phone", "415-555-0100")], Number("+14155552671"), id="the best"),
+        pytest.param([("Mobile", None), ("Phone", "415-555-0100")], Number("+14155550100"), id="empty ones are passed"),
+        pytest.param([("Mobile", " "), ("Phone", "415-555-0100")], Number("+14155550100"), id="blank ones are passed"),
+        pytest.param([("Mobile", "call"), ("Phone", "415-555-0100")], Number("+14155550100"), id="bad ones are passed"),
+        pytest.param([("Mobile", 4155552671)], Number("+14155552671"), id="a number field"),
+        pytest.param([], Unusable("there is no phone number on the ticket"), id="no fields"),
+        pytest.param([("Mobile", None), ("Phone", "")], Unusable("there is no phone number on the ticket"), id="empty"),
+        pytest.param(
+            [("Mobile", "call"), ("Phone", None), ("Web", "1-800-356-9377")],
+            Unusable("Mobile is not a phone number; Web is a toll-free number"),
+            id="what is wrong with each, by its field",
+        ),
+    ],
+)
+def test_the_first_usable_of_several_fields_is_taken(
+    fields: list[tuple[str, object]], found: Number | Unusable
+) -> None:
+    assert phone.first_usable(fields, "US", US) == found
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [("+14155550132", "••••••••••32"), ("+123", "••23"), ("12", "12"), ("1", "1"), ("", "")]
+)
+def test_a_masked_number_shows_its_last_two_digits_only(number: str, shown: str) -> None:
+    assert phone.mask(number) == shown

@@ -1,0 +1,99 @@
+"""Salesforce outbound messages: SOAP 1.1, 1 to 100 notifications, one acknowledgement for all of them.
+
+https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm
+The message is at least once, unordered, unsigned, and its field values may be stale: a hint to look at the case.
+"""
+
+import hmac
+import re
+
+from lxml import etree
+
+from connector.errors import NotAuthentic, Unreadable
+from connector.model import TicketEvent
+
+SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
+OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
+XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
+ACKNOWLEDGED = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
+    '<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
+    "</soapenv:Body></soapenv:Envelope>"
+)
+MOST_NOTIFICATIONS = 100
+ID = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
+LONGEST_EVENT_ID = 200
+
+
+def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
+    """The events of one message about records of this kind ("Case").
+
+    A record that is gone, or of another kind, becomes an event without a ticket. Raises NotAuthentic when another org
+    has sent it, Unreadable when it is no outbound message.
+    """
+    notifications = _notifications(body)
+    found = notifications.findall(f"{OUTBOUND}Notification")
+    sender = (notifications.findtext(f"{OUTBOUND}OrganizationId") or "").strip()
+    # The first 15 characters are the id; the other three repeat it for systems that fold case.
+    if (sender or found) and not hmac.compare_digest(sender[:15].encode(), organization_id[:15].encode()):
+        raise NotAuthentic("another organization has sent this", status=403)
+    if len(found) > MOST_NOTIFICATIONS:
+        raise Unreadable(f"more than {MOST_NOTIFICATIONS} notifications")
+    return [_event(notification, kind) for notification in found]
+
+
+def _notifications(body: bytes) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
+        huge_tree=False, remove_comments=True, remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf").strip(), parser)
+    except etree.XMLSyntaxError as error:
+        raise Unreadable(f"not XML: {error.msg}") from None
+    if root.getroottree().docinfo.doctype:
+        raise Unreadable("a document type definition is not allowed")
+    notifications = root.find(f"{SOAP}Body/{OUTBOUND}notifications")
+    if root.tag != f"{SOAP}Envelope" or notifications is None:
+        raise Unreadable("not an outbound message: no SOAP envelope with notifications")
+    return notifications
+
+
+def _event(notification: etree._Element, kind: str) -> TicketEvent:
+    event_id = (notification.findtext(f"{OUTBOUND}Id") or "").strip()
+    if not event_id or len(event_id) > LONGEST_EVENT_ID:
+        raise Unreadable("a notification has no id")
+    record = notification.find(f"{OUTBOUND}sObject")
+    fields = {} if record is None else _fields(record)
+    ticket_id = fields.get("Id", "")
+    return TicketEvent(
+        crm="salesforce",
+        event_id=event_id,
+        ticket_id=ticket_id if ID.fullmatch(ticket_id) and _kind(record) in ("", kind) else None,
+        changed_by=fields.get("LastModifiedById"),
+        body=fields,
+        problem=_problem(record, ticket_id, kind),
+    )
+
+
+def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | None:
+    if record is None or not len(record):
+        return "the record was deleted"
+    if _kind(record) not in ("", kind):
+        return f"the record is a {_kind(record)}, not a {kind}"
+    return None if ID.fullmatch(ticket_id) else "the record's id is not a Salesforce id"
+
+
+def _fields(record: etree._Element) -> dict[str, str]:
+    """The fields that have a value, by their names without namespace."""
+    return {
+        etree.QName(field).localname: field.text.strip()
+        for field in record
+        if field.text and field.text.strip() and field.get(f"{XSI}nil") not in ("true", "1")
+    }
+
+
+def _kind(record: etree._Element | None) -> str:
+    """The record's kind, from xsi:type="sf:Case"; empty where it does not say."""
+    return "" if record is None else record.get(f"{XSI}type", "").rpartition(":")[2]

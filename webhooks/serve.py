@@ -1,0 +1,27 @@
+"""The web side as a process: Flask behind Granian."""
+
+import os
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from connector import database, settings
+from webhooks import app
+
+
+def serve(wanted: settings.Settings, url: str) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished. Raises BadSettings or BadMapping at once."""
+    with database.pool(url, 1) as pool:
+        app.create_app(wanted, pool)  # what is wrong is said here, and not by each of the server's processes
+    os.environ[f"{settings.PREFIX}DATABASE_URL"] = url
+    Granian(
+        "webhooks.app:from_environment",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=wanted.host,
+        port=wanted.port,
+        blocking_threads=wanted.web_threads,
+        log_enabled=False,
+        log_access=False,  # an address may hold a token
+        workers_kill_timeout=30,
+    ).serve()
