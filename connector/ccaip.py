@@ -6,6 +6,7 @@ platform's words or the kind of failure, never the request.
 """
 
 import json
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, OutboundSms
 
 PATH = "/apps/api/v1/sms"
+JSON = {"Content-Type": "application/json"}
 
 # The refusals that the page of the endpoint documents, all HTTP 400, by their words: there is no code to tell them by.
 NO_CHAT_TYPE = "chat_type needs to be provided"
@@ -54,6 +56,7 @@ NEVER_LEFT = (
 # would have an unknown outcome.
 KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
 LONGEST_WORDS = 300
+LONGEST_RETRY_AFTER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,11 @@ class Client:
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
         try:
-            return self._client().post(PATH, json=body)
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
+        try:
+            return self._client().post(PATH, content=content, headers=JSON)
         except NEVER_LEFT as error:
             raise Unavailable(f"CCAI Platform could not be reached ({type(error).__name__})") from None
         except httpx.HTTPError as error:
@@ -161,7 +168,7 @@ def _words(answer: httpx.Response) -> str:
     """The platform's own words where it has any, else the status; bounded, because they end on a ticket."""
     try:
         said = json.loads(answer.content)["message"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         said = None
     if isinstance(said, str) and said.strip():
         return said.strip()[:LONGEST_WORDS]
@@ -169,12 +176,16 @@ def _words(answer: httpx.Response) -> str:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date); None where it says nothing."""
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), an hour at the most.
+
+    None where it says nothing that can be read.
+    """
     if not header:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    if re.fullmatch(r"[0-9]+", header.strip()):
+        return min(float(header), LONGEST_RETRY_AFTER)
     try:
-        return max((parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds(), 0)
+        seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
         return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

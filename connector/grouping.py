@@ -29,15 +29,13 @@ class Group(Generic[Item, Answer]):
         """
         self._call, self._threads, self._most = call, threads, most
         self._hold, self._more_coming = hold, more_coming
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Item, asyncio.Future[Answer], bool]] = []
         self._task: asyncio.Task[None] | None = None
-        self._urgent = False
 
     async def __call__(self, item: Item, urgent: bool = False) -> Answer:
         """The answer for this item. `urgent` ends the holding for all that wait."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        self._urgent = self._urgent or urgent
+        self._waiting.append((item, future, urgent))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return await future
@@ -47,14 +45,15 @@ class Group(Generic[Item, Answer]):
         while self._waiting:
             await self._gather(loop.time() + self._hold)
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            self._urgent = False
             try:
-                answers = await loop.run_in_executor(self._threads, self._call, [item for item, _ in batch])
-                for (_, future), answer in zip(batch, answers, strict=True):
+                answers = await loop.run_in_executor(self._threads, self._call, [item for item, _, _ in batch])
+                if len(answers) != len(batch):
+                    raise ValueError(f"{len(answers)} answers to {len(batch)} items")  # noqa: TRY301
+                for (_, future, _), answer in zip(batch, answers, strict=True):
                     if not future.done():
                         future.set_result(answer)
             except BaseException as error:  # every waiting task has to hear of it, whatever it is
-                for _, future in batch:
+                for _, future, _ in batch:
                     if not future.done():
                         future.set_exception(error)
                 if not isinstance(error, Exception):
@@ -62,8 +61,11 @@ class Group(Generic[Item, Answer]):
 
     async def _gather(self, until: float) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._waiting) < self._most and not self._urgent and self._more_coming():
+        while len(self._waiting) < self._most and self._more_coming() and not self._is_urgent():
             left = until - loop.time()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, LOOK))
+
+    def _is_urgent(self) -> bool:
+        return any(urgent for _, _, urgent in self._waiting)

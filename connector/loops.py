@@ -5,6 +5,7 @@ asks about has to leave the condition false: whatever the ticket looked like. Th
 matters to the condition: each name it asks about takes each value it is compared with, no value, and one more.
 """
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from connector.templates import CannotApply, Condition, Template
 
 OTHER = "any other value"
 MOST_TICKETS = 20_000
+LONGEST_TEXT = 1_000
 SAMPLE = {
     "state": "sent",
     "why": "a reason",
@@ -30,13 +32,18 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
     """(key, words) for each rule and outcome whose write-back would fire the rule again."""
     for index, rule in enumerate(file.rules):
         key = f"rules.{index}.when"
-        choices = {name: _choices(rule.when) for name in sorted(rule.when.names)}
+        choices = {name: _choices(rule.when, file) for name in sorted(rule.when.names)}
         if math.prod(len(values) for values in choices.values()) > MOST_TICKETS:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
         for state in OUTCOMES:
-            written = file.write_back.of(state)
-            touched = {name: written[path] for name, path in file.fields.items() if path in written and name in choices}
+            # Salesforce, for one, does not tell upper from lower case in the names of fields.
+            written = {path.lower(): template for path, template in file.write_back.of(state).items()}
+            touched = {
+                name: written[path.lower()]
+                for name, path in file.fields.items()
+                if path.lower() in written and name in choices
+            }
             if touched and (ticket := _fires_again(rule.when, choices, touched)):
                 yield (
                     f"write_back.{state}",
@@ -45,18 +52,38 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _choices(condition: Condition) -> list[Any]:
+def _choices(condition: Condition, file: MappingFile) -> list[Any]:
+    """Every value that may matter to the condition: what it is compared with, what is written anywhere, and others."""
     values: list[Any] = [None, "", OTHER, True, False]
-    for literal in condition.literals:
+    if len(condition.names) > 1:  # names may be compared with each other
+        values += [
+            template.source for state in OUTCOMES for template in file.write_back.of(state).values()
+            if not template.names and "{" not in template.source
+        ]
+    for literal in _flat(condition.literals):
         values.append(literal)
         if isinstance(literal, int | float) and not isinstance(literal, bool):
             values += [literal - 1, literal + 1]
-    return [value for index, value in enumerate(values) if value not in values[:index] or isinstance(value, bool)]
+            values.append("x" * min(int(abs(literal)) + 1, LONGEST_TEXT))
+    return list({(type(value), repr(value)): value for value in values}.values())
+
+
+def _flat(literals: list[Any]) -> Iterator[Any]:
+    for literal in literals:
+        yield from _flat(literal) if isinstance(literal, list) else [literal]
 
 
 def _written(template: Template, choices: list[Any]) -> list[Any]:
-    """What a template may write: its text, and where it depends on the outcome anything at all."""
-    return choices if template.names else [template.render(SAMPLE) or None]
+    """What a template may leave in the field: its text as the field's type has it, or anything if it has names."""
+    if template.names:
+        return choices
+    text = template.render(SAMPLE)
+    as_types: list[Any] = [text or None]
+    if text.lower() in ("true", "false"):
+        as_types.append(text.lower() == "true")
+    with contextlib.suppress(ValueError):
+        as_types.append(float(text))
+    return as_types
 
 
 def _fires_again(condition: Condition, choices: dict[str, list[Any]], touched: dict[str, Template]) -> str | None:

@@ -77,11 +77,14 @@ class Mapping:
 def reason_of(rule: Rule, ticket: Ticket) -> str:
     """The key that makes two texts the same text: a hash, because `once_per` may name personal data."""
     values = [ticket.values.get(name) for name in rule.once_per]
-    return hashlib.sha256(json.dumps(values, default=str, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 
 def _whole_number(value: object) -> int:
     try:
-        return int(str(value))
+        number = float(str(value))
+        if number.is_integer():
+            return int(number)
     except ValueError:
-        raise CannotApply(f"agent_id: expected a whole number, found {value!r}") from None
+        pass
+    raise CannotApply(f"agent_id: expected a whole number, found {value!r}")

@@ -28,13 +28,22 @@ def _words(value: object) -> object:
 
 def https_or_loopback(url: str) -> str:
     """The URL without a trailing slash. Plain http carries secrets in the clear: for this machine only."""
-    parts = urlsplit(url)
-    more = parts.username or parts.query or parts.fragment or parts.path.strip("/")
+    try:
+        parts = urlsplit(url)
+        more = "@" in parts.netloc or parts.query or parts.fragment or parts.path.strip("/") or parts.port == 0
+    except ValueError:
+        raise ValueError("expected an address such as https://host") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or more:
         raise ValueError("expected an address such as https://host")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError("expected https://; plain http is for addresses of this machine only")
     return url.rstrip("/")
+
+
+def _country(code: str) -> str:
+    if code not in phone.EVERY_COUNTRY:
+        raise ValueError('expected ISO 3166 country codes in capitals, such as "US, CA"')
+    return code
 
 
 def long_enough(secret: SecretStr) -> SecretStr:
@@ -44,10 +53,11 @@ def long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
+Country = Annotated[str, AfterValidator(_country)]
 HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
-Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
 
 class FromEnvironment(BaseSettings):
@@ -75,11 +85,11 @@ class Settings(FromEnvironment):
     ccaip_outbound_number: str = ""
     ccaip_chat_type: str = "Messaging (SMS)"
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
-    ccaip_requests_per_second: float = Field(default=10, ge=0)
+    ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
     ccaip_connect_timeout: float = Field(default=5, gt=0)
     ccaip_read_timeout: float = Field(default=30, gt=0)
 
-    countries: Words = ["US"]
+    countries: Countries = ["US"]
     send_threads: int = Field(default=32, ge=1, le=256)
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
     busy_seconds: float = Field(default=14_400, ge=0)
@@ -119,7 +129,7 @@ def require_ccaip(settings: Settings) -> None:
     ]
     missing = [f"{PREFIX}{name}: expected {words}" for name, value, words in checks if not value()]
     number = settings.ccaip_outbound_number
-    if number and not isinstance(phone.read(number, "ZZ", phone.EVERY_COUNTRY), phone.Number):
+    if number and phone.read(number, "ZZ", phone.EVERY_COUNTRY) != phone.Number(number):
         missing.append(f"{PREFIX}CCAIP_OUTBOUND_NUMBER: expected a number in E.164, such as +16285550199")
     if missing:
         raise BadSettings("\n".join(missing))

@@ -22,6 +22,18 @@ class CannotApply(ValueError):
     """A template or condition does not work on this ticket's values. Its text says why."""
 
 
+# What filters and functions raise when a value is not of the kind that they were written for.
+VALUES_DO_NOT_SUIT = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 class Empty(jinja2.StrictUndefined):
     """A name without a value: false in a condition, an error in the text."""
 
@@ -54,8 +66,8 @@ class Template:
         """The text. Raises CannotApply, above all where an empty name is printed."""
         try:
             return self._template.render({name: value for name, value in values.items() if value is not None})
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise CannotApply(str(error)) from None
+        except (jinja2.TemplateError, *VALUES_DO_NOT_SUIT) as error:
+            raise CannotApply(str(error) or type(error).__name__) from None
 
 
 NODES = {"field", "literal", "comparator", "and_expression", "or_expression", "not_expression", "function_expression"}
@@ -87,11 +99,12 @@ class Condition:
         """What the expression gives for these values; None where it gives nothing. Raises CannotApply."""
         try:
             return self._compiled.search(values)
-        except JMESPathError as error:
+        except (JMESPathError, *VALUES_DO_NOT_SUIT) as error:
             raise CannotApply(f"{self.source}: {error}") from None
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield node
     for child in node.get("children", ()):
-        yield from _nodes(child)
+        if isinstance(child, Mapping):  # a slice has plain numbers
+            yield from _nodes(child)

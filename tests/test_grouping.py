@@ -85,8 +85,8 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("answers", [[], [1], [1, 2, 3]], ids=["none", "too few", "too many"])
-def test_answers_that_do_not_fit_are_an_error_for_nobody_to_overlook(answers: list[int]) -> None:
+@pytest.mark.parametrize("answers", [[], [1]], ids=["none", "too few"])
+def test_an_answer_that_is_missing_is_an_error(answers: list[int]) -> None:
     async def test(_: Calls, threads: ThreadPoolExecutor) -> list[Any]:
         group = Group(lambda items: answers, threads, 10)
         return await asyncio.gather(group(1), group(2), return_exceptions=True)

@@ -126,7 +126,7 @@ def test_one_who_has_left_takes_no_slot_from_the_others() -> None:
     assert asyncio.run(run()) == 1
 
 
-@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), RuntimeError("any other"), TimeoutError("pool")])
+@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), RuntimeError("any other")])
 def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) -> None:
     async def run() -> list[object]:
         failing = True

@@ -39,7 +39,7 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("CCAIP_URL", "https://customer.example?a=b", "expected an address"),
         ("CCAIP_URL", "https://customer.example#a", "expected an address"),
         ("CCAIP_URL", "https://customer.example:port", "expected an address"),
-        ("CCAIP_URL", "https://[customer", "expected an address"),
+        ("CCAIP_URL", "https://[customer", "expected an address|Invalid IPv6"),
         ("CCAIP_SUBDOMAIN", "customer.evil", "match pattern"),
         ("CCAIP_SUBDOMAIN", "evil/", "match pattern"),
         ("CCAIP_DOMAIN", "a/b", "match pattern"),

