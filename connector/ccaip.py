@@ -56,7 +56,7 @@ NEVER_LEFT = (
 # would have an unknown outcome.
 KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
 LONGEST_WORDS = 300
-LONGEST_RETRY_AFTER = 3600.0
+LONGEST_RETRY_AFTER = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _words(answer: httpx.Response) -> str:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), an hour at the most.
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), a day at the most.
 
     None where it says nothing that can be read.
     """

@@ -5,7 +5,7 @@ backlog needs. They raise psycopg.Error when the database does not answer; nothi
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC
 from typing import Any
 
@@ -17,6 +17,7 @@ from connector import queue, sql
 from connector.model import Chat, Decision, Door, Outcome, Skip, State, Text, TicketEvent
 
 SQL = sql.load("ledger")
+EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
         return []
     once = {event.event_id: event for event in events}
     with connection.transaction(), connection.cursor(row_factory=class_row(TakenIn)) as cursor:
-        rows = cursor.execute(SQL["take_in"], {"events": Jsonb([asdict(event) for event in once.values()])}).fetchall()
+        rows = cursor.execute(SQL["take_in"], {"events": Jsonb([_row(event) for event in once.values()])}).fetchall()
         taken = {row.event_id: row for row in rows}
         queue.add(connection, [
             queue.NewJob(queue.Kind.DELIVER, row.text, once[row.event_id].door)
@@ -64,6 +65,11 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
             cursor.execute(SQL["known"], {"crm": events[0].crm, "event_ids": known})
             taken |= {row.event_id: row for row in cursor}
     return [taken[event.event_id] for event in events]
+
+
+def _row(event: TicketEvent) -> dict[str, Any]:
+    """The event's fields. Not by `asdict`, which copies the body, however deep it is."""
+    return {field: getattr(event, field) for field in EVENT_FIELDS}
 
 
 def keep_unreadable(connection: psycopg.Connection, crm: str, event_id: str, raw: bytes, problem: str) -> None:

@@ -77,7 +77,10 @@ def _written(template: Template, choices: list[Any]) -> list[Any]:
     """What a template may leave in the field: its text as the field's type has it, or anything if it has names."""
     if template.names:
         return choices
-    text = template.render(SAMPLE)
+    try:
+        text = template.render(SAMPLE)
+    except CannotApply:
+        return choices  # reported on its own
     as_types: list[Any] = [text or None]
     if text.lower() in ("true", "false"):
         as_types.append(text.lower() == "true")

@@ -11,6 +11,7 @@ from connector import loops
 from connector.errors import BadMapping
 from connector.mapping_file import MappingFile
 from connector.model import OUTCOMES
+from connector.templates import CannotApply
 
 # What a written-back value may speak of; `chat` has .id and .status once there is one.
 OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at"}
@@ -33,7 +34,7 @@ def parse(raw: dict[str, Any], name: str) -> MappingFile:
         file = MappingFile.model_validate(raw)
     except ValidationError as error:
         raise BadMapping(name, [_problem(one) for one in error.errors()]) from None
-    problems = [*_undefined(file), *_unused(file), *_rule_names(file), *loops.find(file)]
+    problems = [*_undefined(file), *_unused(file), *_never_written(file), *_rule_names(file), *loops.find(file)]
     if problems:
         raise BadMapping(name, problems)
     return file
@@ -57,6 +58,17 @@ def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
                     f"write_back.{state}.{field}",
                     f'"{name}" is not defined; expected one of {", ".join(sorted(OUTCOME_NAMES))}',
                 )
+
+
+def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Values without names are the same for every ticket: those that cannot be written never can."""
+    for state in OUTCOMES:
+        for field, template in file.write_back.of(state).items():
+            try:
+                if not template.names:
+                    template.render({})
+            except CannotApply as error:
+                yield f"write_back.{state}.{field}", f"expected a text: {error}"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:

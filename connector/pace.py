@@ -61,7 +61,7 @@ class Pace:
                     if number:
                         await asyncio.sleep(1 / self._per_second)
                     self._next()
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
             while self._waiting:
                 _, _, turn = heapq.heappop(self._waiting)
                 if not turn.done():

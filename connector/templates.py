@@ -86,7 +86,7 @@ class Condition:
             if not isinstance(error, jmespath.exceptions.JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
         nodes = list(_nodes(self._compiled.parsed))
-        if foreign := sorted({node["type"] for node in nodes} - NODES):
+        if foreign := [node["type"] for node in nodes if node["type"] not in NODES | {"projection"}]:
             raise ValueError(
                 f"{foreign[0].replace('_', ' ')} is not for conditions: "
                 "use names, literals, comparisons, &&, ||, ! and functions"

@@ -140,7 +140,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # The ledger's language; the others know its errors: what to do when the database does not answer.
     "psycopg": (
         "connector/ledger.py", "connector/database.py", "connector/queue.py", "connector/pace.py",
-        "connector/worker.py", "connector/delivery.py", "connector/cli.py", "connector/demo.py", "webhooks/receive.py", "webhooks/health.py",
+        "connector/worker.py", "connector/delivery.py", "connector/cli.py", "connector/demo.py",
+        "webhooks/receive.py", "webhooks/health.py",
     ),
     "psycopg_pool": (
         "connector/database.py", "connector/delivery.py", "connector/write_back.py", "webhooks/*.py",

@@ -19,12 +19,14 @@ from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSessi
 
 from connector.crms.salesforce import verdicts
 from connector.crms.salesforce.settings import Settings
-from connector.errors import Unavailable
+from connector.errors import Blame, Refused, Unavailable
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # How long an assertion is good for; Salesforce takes up to five minutes.
 JWT_SECONDS = 180
+# No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance.
+NO_ANSWER = (requests.RequestException, ValueError, RecursionError)
 
 
 class Granted(BaseModel):
@@ -85,8 +87,7 @@ class Session:
                 return self._logged_in(instead_of=client).restful(path, method=method, json=body)
         except SalesforceError as error:
             raise verdicts.of_answer(error) from None
-        except (requests.RequestException, ValueError) as error:
-            # ValueError: an answer that is no JSON, such as the HTML page of a proxy or of maintenance.
+        except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
 
     def own_user(self) -> str:
@@ -112,7 +113,7 @@ class Session:
         try:
             answer = self._http.post(f"{self._host}{TOKEN_PATH}", data=self._grant(), allow_redirects=False)
             content = answer.json()
-        except (requests.RequestException, ValueError) as error:
+        except NO_ANSWER as error:
             raise Unavailable(f"no token from Salesforce ({type(error).__name__})") from None
         if answer.status_code != requests.codes.ok:
             raise verdicts.of_login(answer.status_code, content)
@@ -136,5 +137,8 @@ class Session:
             "aud": wanted.jwt_audience,
             "exp": int(time.time()) + JWT_SECONDS,
         }
-        assertion = jwt.encode(claims, wanted.jwt_key.get_secret_value() if wanted.jwt_key else "", algorithm="RS256")
-        return {"grant_type": JWT_BEARER, "assertion": assertion}
+        key = wanted.jwt_key.get_secret_value() if wanted.jwt_key else ""
+        try:
+            return {"grant_type": JWT_BEARER, "assertion": jwt.encode(claims, key, algorithm="RS256")}
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise Refused("CONNECTOR_SALESFORCE_JWT_KEY: expected an RSA private key, PEM", Blame.SETTINGS) from None

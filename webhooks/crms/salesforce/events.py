@@ -45,7 +45,7 @@ def parse(body: bytes, message_id: str) -> list[TicketEvent]:
 
 def _event(index: int, item: Any, name: str) -> TicketEvent:
     if not _can_be_kept(item):
-        raise Unreadable(f"event {index}: it holds a number or a character that no database keeps")
+        raise Unreadable(f"event {index}: it holds a number, a character or a depth that cannot be kept")
     try:
         event = Event.model_validate(item)
         event_id = event.event_id or (EVENT_ID.validate_python(name) if name else None)
@@ -59,8 +59,8 @@ def _event(index: int, item: Any, name: str) -> TicketEvent:
 
 
 def _can_be_kept(item: Any) -> bool:
-    """JSON that Python reads, but PostgreSQL does not keep: NaN and infinity, lone surrogates, the NUL character."""
+    """JSON that Python reads, but PostgreSQL does not keep: NaN, infinity, half characters, NUL, endless nesting."""
     try:
         return "\\u0000" not in json.dumps(item, allow_nan=False, ensure_ascii=False).encode().decode()
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -49,7 +49,7 @@ def _notifications(body: bytes) -> etree._Element:
         huge_tree=False, remove_comments=True, remove_pis=True,
     )
     try:
-        root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf").strip(), parser)
+        root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf").lstrip(), parser)
     except etree.XMLSyntaxError as error:
         raise Unreadable(f"not XML: {error.msg}") from None
     if root.getroottree().docinfo.doctype:
