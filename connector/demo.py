@@ -50,10 +50,10 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
         database.running(settings.model_copy(update={"data_dir": folder})) as url,
     ):
         database.migrate(url)
-        environment = _environment(box, url, port, token)
-        with processes.children(["serve", "worker"], environment, logs=folder) as started:
+        connected = environment(box, url, port, token)
+        with processes.children(["serve", "worker"], connected, logs=folder) as started:
             try:
-                _wait("the web side answers", lambda: _ready(web), started)
+                _wait("the web side answers", lambda: ready(web), started)
                 fine = _show(console, box, url)
             except DidNotHappen as error:
                 console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
@@ -64,7 +64,8 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     return 0 if fine else 1
 
 
-def _environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
+def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
+    """The settings that connect a web side and a worker to this sandbox and database."""
     ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
     return {
         "CONNECTOR_DATABASE_URL": url,
@@ -82,7 +83,8 @@ def _environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str
     }
 
 
-def _ready(web: str) -> bool:
+def ready(web: str) -> bool:
+    """Whether the web side there answers and can do its work."""
     try:
         return httpx.get(f"{web}/readyz", trust_env=False).is_success
     except httpx.TransportError:

@@ -91,7 +91,7 @@ MESSAGE = 'message = "Hi {{ first_name'
         pytest.param('prefer = ["mobile"', 'prefer = ["nope", "mobile"', "phones.prefer", "nope", id="phone"),
         pytest.param('id = "id" ', 'id = "nope" ', "ticket.id", "nope", id="undefined ticket id"),
         pytest.param(WHEN, "when = \"nope == 'x'\"", "rules.0.when", '"nope" is not defined', id="undefined in when"),
-        pytest.param("status == 'Closed'", "nope == 'Closed'", "rules.0.skip_when.the case is closed", "nope", id="skip"),
+        pytest.param('= "closed"', '= "nope"', "rules.0.skip_when.the case is closed", "nope", id="skip"),
         pytest.param(MESSAGE, 'message = "Hi {{ nope', "rules.0.message", "nope", id="undefined in text"),
         pytest.param(
             '"{{ chat.id }}"', '"{{ first_name }}"', "write_back.sent.CCAIP_Chat_Id__c", "expected one of at, chat",

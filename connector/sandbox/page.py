@@ -11,7 +11,7 @@ from connector.sandbox.ccaip import phones
 routes = Blueprint("page", __name__)
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -29,14 +29,15 @@ def protect(response: Response) -> Response:
 @routes.get("/")
 def show() -> str:
     """The whole page, for the ticket that `ticket` names, or the first."""
-    return render_template("page.html", **_view())
+    return render_template("page.html", view=_view())
 
 
 @routes.get("/parts")
 def parts() -> dict[str, str]:
     """The parts of the page that change by themselves, as HTML."""
     view = _view()
-    return {name: get_template_attribute("parts.html", name)(view) for name in PARTS}
+    shown = PARTS if view["ticket"] else PARTS[:1]
+    return {name: get_template_attribute("parts.html", name)(view) for name in shown}
 
 
 @routes.post("/tickets/<crm>/<ticket_id>")

@@ -1,0 +1,41 @@
+// Keeps the page current: fetches its parts every second and replaces those that changed.
+"use strict";
+
+const PERIOD_MS = 1000;
+const live = document.querySelector(".live");
+
+function replace(part, html) {
+  if (part.dataset.html === html) return;
+  const known = part.dataset.html !== undefined;
+  part.dataset.html = html;
+  if (!known) return; // the server has just rendered it
+  const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+  const opened = part.querySelector("details")?.open;
+  const atEnd = part.scrollHeight - part.scrollTop - part.clientHeight < 40;
+  part.innerHTML = html;
+  if (opened) part.querySelector("details").open = true;
+  if (focused) document.getElementById(focused)?.focus();
+  if (part.id === "phone" && atEnd) part.scrollTop = part.scrollHeight;
+}
+
+async function update() {
+  try {
+    const answer = await fetch(document.body.dataset.parts, { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const parts = await answer.json();
+    for (const [name, html] of Object.entries(parts)) {
+      const part = document.getElementById(name);
+      if (part) replace(part, html);
+    }
+    live.textContent = "Updates by itself";
+  } catch {
+    live.textContent = "The sandbox does not answer";
+  }
+  setTimeout(update, PERIOD_MS);
+}
+
+live.hidden = false;
+document.querySelector(".refresh").hidden = true;
+const phone = document.getElementById("phone");
+phone.scrollTop = phone.scrollHeight;
+update();

@@ -1,0 +1,95 @@
+"""The whole pipe for tests: a web side and a worker as processes of their own, between the sandbox and a database."""
+
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+
+from connector import demo, processes
+from connector.sandbox import Sandbox
+
+Found = TypeVar("Found")
+PATIENCE = 30.0
+
+
+def wait_for(look: Callable[[], Found | None], what: str) -> Found:
+    """What `look` finds, as soon as it does."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"did not happen: {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A running connector. `key` opens the door for JSON events, `token` the one for outbound messages."""
+
+    box: Sandbox
+    url: str
+    web: str
+    token: str
+    key: str
+    logs: Path
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def texts(self, ticket: str) -> list[dict[str, Any]]:
+        return self.query("select * from text where ticket_id = %s order by id", ticket)
+
+    def told(self, ticket: str, texts: int = 1) -> list[dict[str, Any]]:
+        """This ticket's texts, as soon as there are so many and each outcome to tell has been told."""
+
+        def look() -> list[dict[str, Any]] | None:
+            rows = self.texts(ticket)
+            ended = all(row["state"] not in ("received", "queued", "sending") for row in rows)
+            return rows if len(rows) >= texts and ended and all(row["outcome"] == row["written"] for row in rows) else None
+
+        return wait_for(look, f"{texts} texts of {ticket} have told it; there are {self.texts(ticket)}")
+
+    def event(self, ticket: str, **more: Any) -> httpx.Response:
+        """Tells of this case by JSON."""
+        body = {"ticket_id": ticket, "event_id": secrets.token_hex(8), **more}
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return httpx.post(f"{self.web}/webhooks/salesforce/events", json=body, headers=headers, trust_env=False)
+
+    def outbound_message(self, body: bytes, token: str | None = None) -> httpx.Response:
+        return httpx.post(
+            f"{self.web}/webhooks/salesforce/outbound-messages/{token or self.token}",
+            content=body, headers={"Content-Type": "text/xml; charset=utf-8"}, trust_env=False, timeout=60,
+        )
+
+
+@contextlib.contextmanager
+def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
+    """The pipe, ready. `more` are settings without their prefix, in lower case."""
+    port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
+    pipe = Pipe(box, url, f"http://127.0.0.1:{port}", token, key, logs)
+    environment = demo.environment(box, url, port, token) | {
+        "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": key,
+        "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0",
+        **{f"CONNECTOR_{name.upper()}": value for name, value in more.items()},
+    }
+    box.salesforce.settings.outbound_message_url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{token}"
+    with processes.children(["serve", "worker"], environment, logs) as started:
+        wait_for(lambda: demo.ready(pipe.web), "the web side is ready")
+        wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
+        yield pipe
+        assert all(process.poll() is None for process in started), "a process has ended"
