@@ -79,12 +79,29 @@ async def _install(dsn: str, password: str) -> list[str]:
         return ["queue upgrade"] if (await queries.apply_upgrade()).statements else []
 
 
+class _Driver(PsycopgDriver):
+    """Listens on one connection and asks on another.
+
+    On a single one every question waits until psycopg stops listening, which takes up to a second.
+    """
+
+    def __init__(self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection) -> None:
+        super().__init__(listening)
+        self._asking = PsycopgDriver(asking)
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return await self._asking.fetch(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        return await self._asking.execute(query, *args)
+
+
 class Consumer:
     """Takes jobs off the queue until told to stop, each in a task of its own."""
 
-    def __init__(self, connection: psycopg.AsyncConnection, most: int) -> None:
-        """`most` jobs are in hand at once."""
-        self._manager = QueueManager(Queries(PsycopgDriver(connection)))
+    def __init__(self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection, most: int) -> None:
+        """Two connections in autocommit; `most` jobs are in hand at once."""
+        self._manager = QueueManager(Queries(_Driver(listening, asking)))
         self._most = most
 
     def register(self, kind: Kind, handle: Callable[[int], Awaitable[None]]) -> None:

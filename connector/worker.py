@@ -79,8 +79,11 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         write_back = WriteBack(
             pool, connected, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            consumer = queue.Consumer(connection, IN_HAND)
+        async with (
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as listening,
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as asking,
+        ):
+            consumer = queue.Consumer(listening, asking, IN_HAND)
             consumer.register(queue.Kind.DELIVER, delivery.deliver)
             consumer.register(queue.Kind.WRITE_BACK, write_back.write_back)
             log.info("worker ready", crms=sorted(connected))

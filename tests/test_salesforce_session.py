@@ -237,8 +237,10 @@ def test_an_answer_that_does_not_come_in_time_is_unavailable(org: Org, where: st
     if where == "call":
         session.own_user()
     org.release.clear()
-    assert isinstance(failure(session), Unavailable)
+    error = failure(session)
     org.release.set()
+    assert isinstance(error, Unavailable)
+    assert "ReadTimeout" in str(error)
     session.close()
 
 

@@ -50,7 +50,8 @@ CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
 )
 
 AREA_CODES = (212, 213, 305, 312, 404, 415, 512, 602, 617, 628, 702, 713, 206, 303, 503, 619, 214, 215, 216, 218)
-LINES_PER_AREA = 10_000 * 799
+EXCHANGES = tuple(number for number in range(200, 1000) if number % 100 != 11 and number != 555)
+LINES = 10_000
 
 
 def fill(org: "Side") -> None:
@@ -71,9 +72,9 @@ def fill(org: "Side") -> None:
 
 def number(index: int) -> str:
     """The index-th of many valid, distinct US numbers."""
-    area, line = AREA_CODES[index % len(AREA_CODES)], index // len(AREA_CODES) % LINES_PER_AREA
-    exchange, last = divmod(line, 10_000)
-    return f"+1{area}{201 + exchange + (exchange >= 10) * 1}{last:04d}"
+    rest, area = divmod(index, len(AREA_CODES))
+    exchange, line = divmod(rest, LINES)
+    return f"+1{AREA_CODES[area]}{EXCHANGES[exchange]}{line:04d}"
 
 
 def make_cases(org: "Side", count: int, first: int, values: dict[str, Any], contact: dict[str, Any]) -> list[str]:
