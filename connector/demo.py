@@ -38,7 +38,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     """Show one text from event to write-back; then end, or `stay` up until Ctrl-C. The exit status."""
     processes.require_free("127.0.0.1", port, "--port")
     processes.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     folder = settings.data_dir / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(32)

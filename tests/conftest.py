@@ -13,6 +13,8 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from connector import database, settings
+from connector.sandbox import Sandbox
+from tests.pipe import Pipe, running
 
 NUMBER = itertools.count()
 
@@ -60,3 +62,27 @@ def url(server: str, template: str) -> Iterator[str]:
 def pool(url: str) -> Iterator[ConnectionPool]:
     with database.pool(url, 8) as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def pipe(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
+    """One running pipe for all tests; each has cases of its own. At the end its logs are searched for secrets."""
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        created(server, "connector_test_pipe", template) as url,
+        running(box, url, tmp_path_factory.mktemp("logs"), busy_seconds="0") as pipe,
+    ):
+        yield pipe
+        logs = "".join(path.read_text() for path in pipe.logs.glob("*.log"))
+        assert pipe.token not in logs
+        assert pipe.key not in logs
+        assert "Hi " not in logs
+        for text in box.ccaip.texts:
+            assert text.number not in logs
+
+
+@pytest.fixture
+def case(pipe: Pipe) -> Iterator[str]:
+    """A case of the test's own, with a number that can be texted. Faults end with the test."""
+    yield pipe.box.salesforce.make_cases(1)[0]
+    pipe.box.faults.clear()

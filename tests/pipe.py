@@ -1,5 +1,6 @@
 """The whole pipe for tests: a web side and a worker as processes of their own, between the sandbox and a database."""
 
+import base64
 import contextlib
 import secrets
 import socket
@@ -45,6 +46,7 @@ class Pipe:
     web: str
     token: str
     key: str
+    secret: str
     logs: Path
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
@@ -59,8 +61,9 @@ class Pipe:
 
         def look() -> list[dict[str, Any]] | None:
             rows = self.texts(ticket)
-            ended = all(row["state"] not in ("received", "queued", "sending") for row in rows)
-            return rows if len(rows) >= texts and ended and all(row["outcome"] == row["written"] for row in rows) else None
+            under_way = [row for row in rows if row["state"] in ("received", "queued", "sending")]
+            untold = [row for row in rows if row["outcome"] != row["written"]]
+            return None if under_way or untold or len(rows) < texts else rows
 
         return wait_for(look, f"{texts} texts of {ticket} have told it; there are {self.texts(ticket)}")
 
@@ -81,9 +84,11 @@ class Pipe:
 def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
     """The pipe, ready. `more` are settings without their prefix, in lower case."""
     port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
-    pipe = Pipe(box, url, f"http://127.0.0.1:{port}", token, key, logs)
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
+    pipe = Pipe(box, url, f"http://127.0.0.1:{port}", token, key, secret, logs)
     environment = demo.environment(box, url, port, token) | {
         "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": key,
+        "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS": secret,
         "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0",
         **{f"CONNECTOR_{name.upper()}": value for name, value in more.items()},
     }
@@ -93,3 +98,15 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
         wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
         yield pipe
         assert all(process.poll() is None for process in started), "a process has ended"
+
+
+def outbound_message(box: Sandbox, case: str, notification: str) -> bytes:
+    """An outbound message about one case, as Salesforce writes it."""
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>
+<notifications xmlns="http://soap.sforce.com/2005/09/outbound">
+<OrganizationId>{box.salesforce.organization_id}</OrganizationId><ActionId>04k000000000001AAA</ActionId>
+<Notification><Id>{notification}</Id>
+<sObject xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="sf:Case"
+ xmlns:sf="urn:sobject.enterprise.soap.sforce.com"><sf:Id>{case}</sf:Id></sObject>
+</Notification></notifications></soapenv:Body></soapenv:Envelope>""".encode()

@@ -177,6 +177,13 @@ def test_every_other_refusal_fails_this_text_with_bounded_words(remote: Remote, 
     assert 0 < len(str(error)) <= 300
 
 
+@pytest.mark.parametrize("odd", ["a\x00b", "half \ud83d"], ids=["NUL", "lone surrogate"])
+def test_the_platforms_words_are_ones_that_a_database_keeps(remote: Remote, odd: str) -> None:
+    words = str(failure(remote, answer(400, {"message": odd})))
+    assert "\x00" not in words
+    assert words.encode()
+
+
 SOON = format_datetime(datetime.now(UTC) + timedelta(hours=10), usegmt=True)
 
 

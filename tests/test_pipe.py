@@ -1,39 +1,11 @@
 """The whole way, for real: the sandbox's Salesforce, HTTP, PostgreSQL, two processes, the sandbox's CCAI Platform."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from connector.ccaip import REFUSALS
-from connector.sandbox import Sandbox
-from tests.pipe import Pipe, running, wait_for
-
-
-@pytest.fixture(scope="module")
-def pipe(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
-    """One pipe for all tests here; each has cases of its own."""
-    from tests.conftest import created
-
-    with (
-        Sandbox(port=0, requests_per_second=0).running() as box,
-        created(server, "connector_test_pipe", template) as url,
-        running(box, url, tmp_path_factory.mktemp("logs"), busy_seconds="0") as pipe,
-    ):
-        yield pipe
-        logs = "".join(path.read_text() for path in pipe.logs.glob("*.log"))
-        assert pipe.token not in logs
-        assert pipe.key not in logs
-        assert "Hi " not in logs
-        for text in box.ccaip.texts:
-            assert text.number not in logs
-
-
-@pytest.fixture
-def case(pipe: Pipe) -> Iterator[str]:
-    """A case of the test's own, with a number that can be texted. Faults end with the test."""
-    yield pipe.box.salesforce.make_cases(1)[0]
-    pipe.box.faults.clear()
+from tests.pipe import Pipe, outbound_message, wait_for
 
 
 def texted(pipe: Pipe, case: str) -> list[int]:
@@ -115,7 +87,7 @@ def test_the_same_outbound_message_ten_times_at_once_is_one_text(pipe: Pipe, cas
     before = len(pipe.texts(case))
     pipe.box.salesforce.settings.paused = True
     pipe.box.salesforce.request_text(case)
-    body = message(pipe.box, case, "04l000000000777AAA")
+    body = outbound_message(pipe.box, case, "04l000000000777AAA")
     with ThreadPoolExecutor(10) as threads:
         answers = list(threads.map(pipe.outbound_message, [body] * 10))
     pipe.box.salesforce.settings.paused = False
@@ -186,15 +158,3 @@ def test_a_redelivered_event_answers_the_same_text(pipe: Pipe, case: str) -> Non
     [one], [two] = first.json()["texts"], again.json()["texts"]
     assert (one["text"], one["event_id"]) == (two["text"], two["event_id"])
     assert (one["duplicate"], two["duplicate"]) == (False, True)
-
-
-def message(box: Sandbox, case: str, notification: str) -> bytes:
-    """An outbound message about one case, as Salesforce writes it."""
-    return f"""<?xml version="1.0" encoding="UTF-8"?>
-<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>
-<notifications xmlns="http://soap.sforce.com/2005/09/outbound">
-<OrganizationId>{box.salesforce.organization_id}</OrganizationId><ActionId>04k000000000001AAA</ActionId>
-<Notification><Id>{notification}</Id>
-<sObject xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="sf:Case"
- xmlns:sf="urn:sobject.enterprise.soap.sforce.com"><sf:Id>{case}</sf:Id></sObject>
-</Notification></notifications></soapenv:Body></soapenv:Envelope>""".encode()

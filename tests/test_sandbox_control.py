@@ -13,6 +13,8 @@ import pytest
 import requests
 
 from connector import sandbox
+from connector.sandbox import ccaip, switches
+from connector.sandbox.crms import salesforce
 
 DOCS = Path(__file__).parent.parent / "docs" / "sandbox.md"
 AUTH = ("sandbox", "sandbox-token")
@@ -185,7 +187,7 @@ def test_faults_can_be_forgotten(http, box, text):
 # Switches and the rest of the control plane
 
 
-def test_switches(http, box):
+def test_switches_are_told_and_set(http, box):
     listed = {each["name"]: each for each in http.get("/_sandbox/switches").json()}
     assert listed["unknown_agent"]["value"] == "ignore"
     assert all(each["guess"] and each["sentence"].endswith(".") for each in listed.values())
@@ -216,7 +218,10 @@ def test_stats_and_calls(http, bearer, text):
     assert (stats["ccaip"]["texts"], stats["ccaip"]["doubled_texts"]) == (1, {})
     assert stats["salesforce"]["routes"] == {"token": 1, "query": 1}
     calls = http.get("/_sandbox/calls", params={"side": "salesforce"}).json()
-    assert [(call["route"], call["records"], call["status"]) for call in calls] == [("token", 0, 200), ("query", 6, 200)]
+    assert [(call["route"], call["records"], call["status"]) for call in calls] == [
+        ("token", 0, 200),
+        ("query", 6, 200),
+    ]
 
 
 def test_the_tenant(http, text):
@@ -431,16 +436,26 @@ def test_the_parts_are_the_pages_own(http, text):
 
 
 def test_the_docs_table_of_guesses_is_the_code(box):
-    from connector.sandbox import switches
-
     assert switches.table(tuple(box.switches.known.values())) in DOCS.read_text()
 
 
 def test_the_docs_name_every_address(http):
-    text = DOCS.read_text()
-    paths = {re.sub(r"<[^>]+>", "", address.split()[1]) for address in http.get("/_sandbox").json()["addresses"]}
-    missing = {path for path in paths if path.rstrip("/") not in text and path.split("//")[0] not in text}
-    assert not missing
+    told = set(re.findall(r"/_sandbox[\w/{}-]*", re.sub(r"\{\w+\}", "{}", DOCS.read_text())))
+    addresses = http.get("/_sandbox").json()["addresses"]
+    assert {re.sub(r"<[^>]+>", "{}", address.split()[1]) for address in addresses} <= told
+
+
+def test_the_docs_name_every_setting():
+    settings = {*ccaip.Settings.model_fields, *salesforce.Settings.model_fields}
+    assert (
+        settings
+        == {
+            name
+            for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", DOCS.read_text(), re.MULTILINE)
+            for name in re.findall(r"\w+", row)
+        }
+        & settings
+    )
 
 
 def test_time_is_utc():

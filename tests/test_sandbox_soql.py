@@ -25,7 +25,7 @@ def org():
     box = sandbox.Sandbox(port=0, clock=clock)
     clock.moment = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
     second = box.salesforce.records("Case")[1]["Id"]
-    box.salesforce.edit(second, {"Subject": "It's 100% \\ \"new\"", "Status": "Working"})
+    box.salesforce.edit(second, {"Subject": 'It\'s 100% \\ "new"', "Status": "Working"})
     return box.salesforce
 
 

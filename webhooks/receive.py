@@ -56,6 +56,8 @@ def blueprint(stem: str, file: MappingFile, pool: ConnectionPool) -> Blueprint:
 def _view(stem: str, entrance: Entrance, pool: ConnectionPool) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         message = Message(request.get_data(cache=False), request.headers, token)
+        if request.content_length not in (None, len(message.body)):
+            return _problem(400, "the message is not complete")
         try:
             try:
                 events = entrance.parse(message)

@@ -24,9 +24,9 @@ def checksum(identifier: str) -> str:
     return "".join(CHECKSUM_LETTERS[sum(1 << i for i, char in enumerate(g) if "A" <= char <= "Z")] for g in groups)
 
 
-def series(prefix: str) -> Iterator[str]:
+def series(prefix: str, first: int = 1) -> Iterator[str]:
     """New ids of one kind, without end."""
-    for number in itertools.count(1):
+    for number in itertools.count(first):
         digits = ""
         while number:
             number, rest = divmod(number, len(DIGITS))

@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import secrets
 import ssl
 import threading
 import time
@@ -28,12 +29,17 @@ SENDERS = 4
 ACK = ".//{http://soap.sforce.com/2005/09/outbound}Ack"
 
 
+def _first_id() -> int:
+    """No org ever names two notifications alike: not even one that is started anew, as this one is."""
+    return secrets.randbelow(2**60)
+
+
 class Settings(BaseModel):
     """How messages are delivered. The four booleans play what "at least once, unordered" permits."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    outbound_message_url: str = ""
+    outbound_message_url: str | None = None
     gather_seconds: float = Field(default=0.005, ge=0)
     largest_batch: int = Field(default=LARGEST_BATCH, ge=1, le=LARGEST_BATCH)
     retry_pause_seconds: float = Field(default=1.0, gt=0)
@@ -46,8 +52,8 @@ class Settings(BaseModel):
 
     @field_validator("outbound_message_url")
     @classmethod
-    def on_this_machine(cls, url: str) -> str:
-        return server.require_loopback(url) if url else url
+    def on_this_machine(cls, url: str | None) -> str | None:
+        return server.require_loopback(url) if url else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Messages:
         self._changed = threading.Condition()
         self._changes: deque[Notification] = deque()
         self._due: list[tuple[float, int, Message]] = []
-        self._ids, self._numbers, self._ties = ids.series("04l"), itertools.count(1), itertools.count()
+        self._ids, self._numbers, self._ties = ids.series("04l", _first_id()), itertools.count(1), itertools.count()
         self._threads: list[threading.Thread] = []
         self._stopped = True
         self._under_way = 0

@@ -1,0 +1,171 @@
+"""The promises that the database keeps, whoever asks and however often."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import database, ledger, queue
+from connector.delivery import DIED, Delivery
+from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
+from connector.pace import Pace
+
+CASE = "500000000000001AAA"
+CHAT = Chat(id=114, status="selecting")
+
+
+def event(name: str, ticket: str | None = CASE) -> TicketEvent:
+    return TicketEvent("salesforce", name, ticket, body={"Id": ticket})
+
+
+def decision(reason: str) -> Decision:
+    return Decision("requested", reason, OutboundSms("+14155550100", "+16285550199", "Hi", CASE))
+
+
+def taken(pool: ConnectionPool, *names: str) -> list[int]:
+    with pool.connection() as connection:
+        return [one.text for one in ledger.take_in(connection, [event(name) for name in names]) if one.text]
+
+
+def jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
+    with pool.connection() as connection:
+        rows = connection.execute("select entrypoint, payload from pgqueuer order by id").fetchall()
+    return [(kind, int(payload)) for kind, payload in rows]
+
+
+def state(pool: ConnectionPool, text: int) -> State:
+    with pool.connection() as connection:
+        return ledger.load(connection, [text])[text].state
+
+
+def test_an_event_and_its_job_are_one_commit(pool: ConnectionPool) -> None:
+    class Boom(Exception): ...
+
+    with pool.connection() as connection, pytest.raises(Boom), connection.transaction():  # noqa: PT012
+        ledger.take_in(connection, [event("a")])
+        raise Boom
+    assert jobs(pool) == []
+    [text] = taken(pool, "a")
+    assert jobs(pool) == [("deliver", text)]
+
+
+def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPool) -> None:
+    barrier = threading.Barrier(6)
+
+    def take(_: int) -> list[ledger.TakenIn]:
+        with pool.connection() as connection:
+            barrier.wait()
+            return ledger.take_in(connection, [event("b"), event("a"), event("b")])
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(take, range(6)))
+    assert len({tuple(one.text for one in answer) for answer in answers}) == 1
+    assert sum(not answer[0].duplicate for answer in answers) == 1
+    assert len(jobs(pool)) == 2
+
+
+def test_an_event_without_a_ticket_is_kept_and_has_no_text(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        assert ledger.take_in(connection, [event("a", None)]) == [ledger.TakenIn("a", None, False)]
+        assert ledger.take_in(connection, [event("a", None)]) == [ledger.TakenIn("a", None, True)]
+    assert jobs(pool) == []
+
+
+def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(pool: ConnectionPool) -> None:
+    first, second, third = taken(pool, "a", "b", "c")
+    with pool.connection() as connection:
+        assert ledger.decide(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
+        ledger.move(connection, [ledger.skipped_as(second, first), ledger.failed(first, "no")])
+        assert ledger.decide(connection, {third: decision("r")}) == {third: third}
+        ledger.move(connection, [ledger.claim(third)])
+        ledger.move(connection, [ledger.unknown(third, "gone")])
+        [fourth] = [one.text for one in ledger.take_in(connection, [event("d")])]
+        assert ledger.decide(connection, {fourth: decision("r")}) == {fourth: third}
+
+
+def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
+    [text] = taken(pool, "a")
+    with pool.connection() as connection:
+        assert ledger.move(connection, [ledger.claim(text)]) == set()
+        ledger.decide(connection, {text: decision("r")})
+    with ThreadPoolExecutor(4) as threads:
+
+        def claim(_: int) -> set[int]:
+            with pool.connection() as connection:
+                return ledger.move(connection, [ledger.claim(text)])
+
+        claimed = list(threads.map(claim, range(4)))
+    assert sorted(map(len, claimed)) == [0, 0, 0, 1]
+
+
+def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_does(pool: ConnectionPool) -> None:
+    [text] = taken(pool, "a")
+    with pool.connection() as connection:
+        ledger.decide(connection, {text: decision("r")})
+        ledger.move(connection, [ledger.claim(text)])
+        assert ledger.move(connection, [ledger.unknown(text, DIED)]) == {text}
+        assert ledger.move(connection, [ledger.failed(text, "late")]) == set()
+        assert ledger.move(connection, [ledger.sent(text, CHAT)]) == {text}
+        assert ledger.move(connection, [ledger.unknown(text, DIED)]) == set()
+        story = ledger.story(connection, text)
+    assert story is not None
+    assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
+    assert jobs(pool)[1:] == [("write_back", text)] * 2
+
+
+def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
+    quiet, told = taken(pool, "a", "b")
+    with pool.connection() as connection:
+        ledger.move(connection, [ledger.skipped(quiet, Skip("no rule", told=False)), ledger.skipped(told, Skip("no"))])
+    assert jobs(pool)[2:] == [("write_back", told)]
+
+
+def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:
+    old, new = taken(pool, "a", "b")
+    with pool.connection() as connection:
+        ledger.move(connection, [ledger.skipped(old, Skip("old")), ledger.skipped(new, Skip("new"))])
+        outcomes, overtaken = ledger.outcomes(connection, [old, new])
+        assert ([one.text for one in outcomes], overtaken) == ([new], {old: 1})
+        ledger.written(connection, [(new, 1, None)])
+        assert ledger.outcomes(connection, [old, new]) == ([], {old: 1})
+
+
+def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: ConnectionPool) -> None:
+    [text] = taken(pool, "a")
+    sent: list[OutboundSms] = []
+
+    def send(sms: OutboundSms) -> Chat:
+        sent.append(sms)
+        return CHAT
+
+    async def deliver() -> None:
+        with ThreadPoolExecutor(2) as threads:
+            delivery = Delivery(pool, {}, send, Pace(0, lambda _: asyncio.sleep(0, 0.0)), threads, threads, 0)
+            await delivery.deliver(text)
+
+    with pool.connection() as connection:
+        ledger.decide(connection, {text: decision("r")})
+        ledger.move(connection, [ledger.claim(text)])
+    asyncio.run(deliver())
+    assert state(pool, text) is State.UNKNOWN
+    assert sent == []
+
+
+def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: str) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(database.migrate, [url] * 3)) == [[], [], []]
+    with psycopg.connect(url, autocommit=True) as connection:
+        assert database.current(connection)
+        connection.execute("delete from migration")
+        assert not database.current(connection)
+
+
+def test_a_person_comes_first() -> None:
+    order = sorted(queue.PRIORITY, key=queue.PRIORITY.__getitem__, reverse=True)
+    assert [f"{kind} {door}" for kind, door in order] == [
+        "write_back agent", "deliver agent", "write_back trigger", "deliver trigger", "write_back batch",
+        "deliver batch",
+    ]  # fmt: skip
