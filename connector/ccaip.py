@@ -171,7 +171,7 @@ def _words(answer: httpx.Response) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         said = None
     if isinstance(said, str) and said.strip():
-        return said.strip()[:LONGEST_WORDS]
+        return said.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST_WORDS]
     return f"CCAI Platform answered {answer.status_code}"
 
 

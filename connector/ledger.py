@@ -4,6 +4,8 @@ Each function is one transaction: when it returns, it is committed. All take man
 backlog needs. They raise psycopg.Error when the database does not answer; nothing has happened then.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC
@@ -17,7 +19,19 @@ from connector import queue, sql
 from connector.model import Chat, Decision, Door, Outcome, Skip, State, Text, TicketEvent
 
 SQL = sql.load("ledger")
+# What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
+NUL = re.compile(r"(\\\\)|\\u0000")
 EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent))
+
+
+def _jsonb(rows: object) -> Jsonb:
+    """Rows for a query. One odd character of one text must not hold up all that are committed with it."""
+    return Jsonb(rows, dumps=_storable)
+
+
+def _storable(rows: object) -> bytes:
+    text = NUL.sub(lambda found: found[1] or "�", json.dumps(rows, ensure_ascii=False))
+    return text.encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,7 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
         return []
     once = {event.event_id: event for event in events}
     with connection.transaction(), connection.cursor(row_factory=class_row(TakenIn)) as cursor:
-        rows = cursor.execute(SQL["take_in"], {"events": Jsonb([_row(event) for event in once.values()])}).fetchall()
+        rows = cursor.execute(SQL["take_in"], {"events": _jsonb([_row(event) for event in once.values()])}).fetchall()
         taken = {row.event_id: row for row in rows}
         queue.add(connection, [
             queue.NewJob(queue.Kind.DELIVER, row.text, once[row.event_id].door)
@@ -89,7 +103,7 @@ def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> di
 
     A text that is missing from the answer is past this step already.
     """
-    rows = Jsonb([{"id": text, **asdict(decision)} for text, decision in decisions.items()])
+    rows = _jsonb([{"id": text, **asdict(decision)} for text, decision in decisions.items()])
     with connection.transaction():
         connection.execute(SQL["claim_reasons"], {"decisions": rows})
         return dict(connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall())
@@ -98,7 +112,7 @@ def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> di
 def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["move"], {"moves": Jsonb([asdict(move) for move in moves])}).fetchall()
+        rows = cursor.execute(SQL["move"], {"moves": _jsonb([asdict(move) for move in moves])}).fetchall()
         queue.add(connection, [
             queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in rows if row["tell"]
         ] + [
@@ -131,7 +145,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
 def written(connection: psycopg.Connection, results: Iterable[tuple[int, int, str | None]]) -> None:
     """(text, version, refused): the ticket has this outcome, or the CRM will never take it and `refused` says why."""
     rows = [{"id": text, "version": version, "refused": refused} for text, version, refused in results]
-    connection.execute(SQL["written"], {"results": Jsonb(rows)})
+    connection.execute(SQL["written"], {"results": _jsonb(rows)})
 
 
 def write_later(connection: psycopg.Connection, texts: dict[int, float]) -> None:

@@ -42,6 +42,8 @@ class Mapping:
         message = rule.message.render(ticket.values).strip()
         if not message:
             return Skip("the message is empty")
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in message):
+            return Skip("the message holds a character that no text can carry")
         agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
         agent_email = rule.agent_email and rule.agent_email.search(ticket.values)
         sms = OutboundSms(

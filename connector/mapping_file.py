@@ -1,12 +1,12 @@
 """What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from connector import phone
 from connector.model import State
 from connector.templates import Condition, Template
 
@@ -21,7 +21,7 @@ def _compiled(kind: type, may_be_empty: bool = False) -> BeforeValidator:
 
 
 def _e164(number: str) -> str:
-    if not re.fullmatch(r"\+[1-9]\d{6,14}", number):
+    if not phone.E164.fullmatch(number):
         raise ValueError('expected a number in E.164, such as "+16285550199"')
     return number
 

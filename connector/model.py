@@ -90,17 +90,15 @@ class Decision:
 
 
 class Chat(BaseModel):
-    """CCAI Platform's answer to an outbound SMS. Keys that are not known are ignored: new ones may appear any time."""
+    """CCAI Platform's answer to an outbound SMS, as far as it matters here.
+
+    Keys that are not known are ignored: new ones may appear any time. A chat with an id exists, whatever else is odd.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: int
-    status: str
-    created_at: datetime | None = None
-    fail_reason: str | None = None
-    outbound_number: str | None = None
-    agent_info: Mapping[str, Any] | None = None
-    end_user: Mapping[str, Any] | None = None
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)

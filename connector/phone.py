@@ -1,5 +1,6 @@
 """From what people type into a phone field to a number that can be texted, or the reason why not."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ CANNOT_GET_TEXTS = {
     PhoneNumberType.VOICEMAIL: "is a voicemail access number",
 }
 
+# https://www.itu.int/rec/T-REC-E.164
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 EVERY_COUNTRY = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 
 

@@ -169,3 +169,13 @@ def test_a_person_comes_first() -> None:
         "write_back agent", "deliver agent", "write_back trigger", "deliver trigger", "write_back batch",
         "deliver batch",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud83db", "\\u0000", "\\\0"])
+def test_an_odd_character_holds_up_nobody(pool: ConnectionPool, odd: str) -> None:
+    fine, text = taken(pool, "a", "b")
+    with pool.connection() as connection:
+        assert ledger.move(connection, [ledger.failed(text, odd), ledger.skipped(fine, Skip("no"))]) == {fine, text}
+        story = ledger.story(connection, text)
+    assert story is not None
+    assert story["why"] == odd.replace("\0", "�").replace("\ud83d", "?")

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import ssl
 import threading
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from connector.sandbox.crms import salesforce
 DOCS = Path(__file__).parent.parent / "docs" / "sandbox.md"
 AUTH = ("sandbox", "sandbox-token")
 SMS = "/apps/api/v1/sms"
+TLS = ssl.create_default_context()  # made once: httpx would make one per client
 DATA = "/services/data/v67.0"
 REQUEST = {
     "chat_type": "Messaging (SMS)",
@@ -52,7 +54,7 @@ def box(clock):
 
 @pytest.fixture
 def http(box):
-    with httpx.Client(base_url=box.url) as client:
+    with httpx.Client(verify=TLS, base_url=box.url) as client:
         yield client
 
 
@@ -347,7 +349,7 @@ def test_a_hundred_clients_at_once(box):
 
     def send(number):
         body = REQUEST | {"end_user_number": f"+1415555{number:04d}"}
-        statuses.append(httpx.post(box.url + SMS, json=body, auth=AUTH, timeout=20).status_code)
+        statuses.append(httpx.post(box.url + SMS, json=body, auth=AUTH, timeout=20, verify=TLS).status_code)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(100)]
     for thread in threads:
@@ -446,16 +448,8 @@ def test_the_docs_name_every_address(http):
 
 
 def test_the_docs_name_every_setting():
-    settings = {*ccaip.Settings.model_fields, *salesforce.Settings.model_fields}
-    assert (
-        settings
-        == {
-            name
-            for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", DOCS.read_text(), re.MULTILINE)
-            for name in re.findall(r"\w+", row)
-        }
-        & settings
-    )
+    told = set(re.findall(r"`(\w+)`", DOCS.read_text()))
+    assert {*ccaip.Settings.model_fields, *salesforce.Settings.model_fields} <= told
 
 
 def test_time_is_utc():

@@ -1,5 +1,8 @@
 """The sandbox's outbound messages: when a case change sends one, what it says, and how long it is repeated."""
 
+import base64
+import hmac
+import json
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -244,7 +247,7 @@ def test_newest_first(org, endpoint):
 
 
 def test_every_message_twice(org, endpoint):
-    cases, messages = told(org, endpoint, every_message_twice=True)
+    told(org, endpoint, every_message_twice=True)
     assert len(endpoint.received) == 4
     assert len(endpoint.notifications) == 300
     assert len({identifier for identifier, _ in endpoint.notifications}) == 150
@@ -263,6 +266,26 @@ def test_only_addresses_on_this_machine(org):
             org.messages.configure({"outbound_message_url": url})
         with pytest.raises(ValueError, match="on this machine"):
             sandbox.Sandbox(outbound_message_url=url)
+
+
+def test_chats_tell_of_themselves_if_so_switched(endpoint):
+    body = {"chat_type": "SMS", "end_user_number": "+14155550132", "outbound_number": "+16285550199", "message": "x"}
+    switches = {"chat_webhook_url": endpoint.url, "chat_webhook_secret": "s"}
+    with sandbox.Sandbox(port=0, switches=switches).running() as box:
+        chat_id = box.ccaip.send(body)["id"]
+        box.ccaip.reply("+14155550132", "Thank you")
+        box.ccaip.webhooks.wait()
+        box.ccaip.end_chat(chat_id)
+    assert box.ccaip.webhooks.statuses == [200, 200]
+    events = [json.loads(content) for _, content in endpoint.received]
+    assert [(event["event_type"], event["chat_id"]) for event in events] == [
+        ("message_received", chat_id),
+        ("chat_ended", chat_id),
+    ]
+    assert events[0]["body"] == {"content": "Thank you"}
+    headers, content = endpoint.received[0]
+    signed = hmac.digest(b"s", headers["X-Signature-Timestamp"].encode() + content, "sha256")
+    assert headers["X-Signature"] == f"primary={base64.b64encode(signed).decode()}"
 
 
 def test_no_thread_outlives_the_sandbox(endpoint):

@@ -35,7 +35,7 @@ def find(org, text):
 
 
 def numbers(org, condition):
-    return [int(row["CaseNumber"]) - 1025 for row in find(org, f"SELECT CaseNumber FROM Case {condition}")]
+    return [int(row["CaseNumber"]) - 1025 for row in find(org, " ".join(["SELECT CaseNumber FROM Case", condition]))]
 
 
 CONDITIONS = {

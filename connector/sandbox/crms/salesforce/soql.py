@@ -198,7 +198,7 @@ class _Parser:
 
     def _order(self) -> Order:
         path = self._name()
-        descending = self._skip("desc") or (self._skip("asc") and False)
+        descending = not self._skip("asc") and self._skip("desc")
         nulls = self._next()[1].lower() if self._skip("nulls") else "first"
         if nulls not in ("first", "last"):
             malformed(f"unexpected token: '{nulls}'")
