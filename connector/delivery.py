@@ -29,13 +29,13 @@ log = structlog.get_logger()
 # A call that certainly did nothing is tried so many times, with pauses that double from the first to the longest.
 MOST_ATTEMPTS = 12
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
-# While the customer is in another session: the pauses are longer, and the time is bounded instead.
+# While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
 BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
 # Seconds between tries to commit an outcome that is known, when the database is away.
 SETTLE_PAUSE = 1.0
 
 DIED = "the connector stopped while the text was being sent"
-DELETED = "the ticket does not exist"
+DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
 
 
@@ -109,7 +109,7 @@ class Delivery:
         why = str(error)
         if isinstance(error, Refused) and error.blame is Blame.BUSY:
             waited = (datetime.now(UTC) - text.busy_since).total_seconds() if text.busy_since else 0
-            pause = _pause(text.attempts, BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE)
+            pause = min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE) * _jitter()
             if text.door is not Door.AGENT and waited + pause <= self._busy_seconds:
                 return ledger.again(text.id, why, pause, busy=True)
         elif isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS:
@@ -165,4 +165,8 @@ def _decider(crm: Crm, mapping: TicketMapping) -> Callable[[Sequence[Text]], lis
 
 def _pause(attempts: int, first: float, longest: float) -> float:
     """Doubling, with jitter, so that what failed together does not come back together."""
-    return min(first * 2**attempts, longest) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+    return min(first * 2**attempts, longest) * _jitter()
+
+
+def _jitter() -> float:
+    return random.uniform(0.75, 1.25)  # noqa: S311 - no secret

@@ -190,7 +190,7 @@ def failed(text: int, why: str) -> Move:
 def again(text: int, why: str, after: float, busy: bool = False) -> Move:
     """Certainly not sent; queued again in `after` seconds."""
     return Move(
-        text, (State.RECEIVED, State.QUEUED, State.SENDING), State.QUEUED, why, tried=True, busy=busy, after=after
+        text, (State.RECEIVED, State.QUEUED, State.SENDING), State.QUEUED, why, tried=not busy, busy=busy, after=after
     )
 
 

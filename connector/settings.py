@@ -22,7 +22,8 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Kind = TypeVar("Kind", bound=BaseSettings)
 
 
-def _words(value: object) -> object:
+def words(value: object) -> object:
+    """Splits what the environment has as one text, by spaces and commas."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
@@ -56,14 +57,16 @@ def long_enough(secret: SecretStr) -> SecretStr:
 Country = Annotated[str, AfterValidator(_country)]
 HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
-Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
-Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
+Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(words)]
+Countries = Annotated[list[Country], NoDecode, BeforeValidator(words), Field(min_length=1)]
 
 
 class FromEnvironment(BaseSettings):
     """What all settings have in common. A CRM's own settings (connector/crms/) are of this kind too."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
 
 class Settings(FromEnvironment):

@@ -417,6 +417,7 @@ def test_the_page_runs_nothing_but_its_own(http):
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    assert page.headers["Referrer-Policy"] == "same-origin"  # else browsers send the page's own forms with Origin: null
     tags = Tags(page.text)
     assert not [attributes for _, attributes in tags.found if "style" in attributes or "onclick" in attributes]
     for source in [script["src"] for script in tags.all("script")] + [tags.all("link")[1]["href"]]:

@@ -79,7 +79,7 @@ with m as (
         chat = coalesce(m.chat, text.chat),
         same_as = m.same_as,
         attempts = text.attempts + m.tried::int,
-        busy_since = case when m.busy then coalesce(text.busy_since, now()) end,
+        busy_since = case when m.busy then coalesce(text.busy_since, now()) else text.busy_since end,
         not_before = now() + m.after * interval '1 second',
         outcome = text.outcome + m.tell::int,
         changed_at = now()

@@ -1,21 +1,17 @@
 """Salesforce: cases read back in groups, outcomes written back in groups. Speaks through simple-salesforce."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from connector.crms import Change
 from connector.crms.salesforce import schema, verdicts
+from connector.crms.salesforce.ids import ID
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import load
 from connector.errors import CallFailed, Unavailable
 from connector.mapping_file import MappingFile
 from connector.model import Ticket
-
-# 15 characters that tell upper from lower case, and three more for systems that cannot.
-# https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/field_types.htm
-ID = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
 
 
 def connect(file: MappingFile) -> "Salesforce":

@@ -8,7 +8,7 @@ import phonenumbers
 
 STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
 START_WORDS = frozenset({"START", "YES", "UNSTOP"})
-"""As whole messages, in any case: CCAI Platform's page about SMS opt-out."""
+"""What CCAI Platform obeys, as whole messages in any case."""
 
 US_REGIONS = frozenset({"US", "AS", "GU", "MP", "PR", "VI", None})
 """None: the country code is 1, the area code is nobody's, as in many made-up numbers."""

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
 
 MOST_EVENTS = 200
-Id = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?$")]
+Id = Annotated[str, StringConstraints(pattern=f"^{ids.PATTERN}$")]
 # What fits a database and a log line: no control characters.
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 EVENT_ID = TypeAdapter(EventId)
@@ -55,7 +56,7 @@ def _event(index: int, item: Any, name: str) -> TicketEvent:
         raise Unreadable(f"event {index}: {key or 'the event'}: {first['msg']}") from None
     if event_id is None:
         raise Unreadable(f"event {index}: expected event_id, or a header Idempotency-Key or webhook-id for the message")
-    return TicketEvent("salesforce", event_id, event.ticket_id, event.changed_by, item)
+    return TicketEvent("salesforce", event_id, ids.long(event.ticket_id), event.changed_by, item)
 
 
 def _can_be_kept(item: Any) -> bool:

@@ -5,10 +5,10 @@ The message is at least once, unordered, unsigned, and its field values may be s
 """
 
 import hmac
-import re
 
 from lxml import etree
 
+from connector.crms.salesforce import ids
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
 
@@ -22,7 +22,6 @@ ACKNOWLEDGED = (
     "</soapenv:Body></soapenv:Envelope>"
 )
 MOST_NOTIFICATIONS = 100
-ID = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
 LONGEST_EVENT_ID = 200
 
 
@@ -67,13 +66,14 @@ def _event(notification: etree._Element, kind: str) -> TicketEvent:
     record = notification.find(f"{OUTBOUND}sObject")
     fields = {} if record is None else _fields(record)
     ticket_id = fields.get("Id", "")
+    problem = _problem(record, ticket_id, kind)
     return TicketEvent(
         crm="salesforce",
         event_id=event_id,
-        ticket_id=ticket_id if ID.fullmatch(ticket_id) and _kind(record) in ("", kind) else None,
+        ticket_id=None if problem else ids.long(ticket_id),
         changed_by=fields.get("LastModifiedById"),
         body=fields,
-        problem=_problem(record, ticket_id, kind),
+        problem=problem,
     )
 
 
@@ -82,7 +82,7 @@ def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | 
         return "the record was deleted"
     if _kind(record) not in ("", kind):
         return f"the record is a {_kind(record)}, not a {kind}"
-    return None if ID.fullmatch(ticket_id) else "the record's id is not a Salesforce id"
+    return None if ids.ID.fullmatch(ticket_id) else "the record's id is not a Salesforce id"
 
 
 def _fields(record: etree._Element) -> dict[str, str]:

@@ -12,7 +12,7 @@ from connector.sandbox.crms.salesforce import api, errors, selection, store, wri
 
 MOST_RECORDS = 200
 MOST_REQUESTS = 25
-"""REST API Developer Guide: "sObject Collections" and "Composite"."""
+"""The number of requests is from memory, not looked up."""
 
 REFERENCE = re.compile(r"@\{(\w+)\.(\w+)\}")
 

@@ -23,7 +23,7 @@ from connector.sandbox.crms.salesforce import ids
 LARGEST_BATCH = 100
 LONGEST_PAUSE_S = 2 * 3600.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
-"""How long Salesforce tries: Apex Developer Guide, "Outbound Messaging"."""
+"""Salesforce repeats for 24 hours, with growing pauses of up to two."""
 
 SENDERS = 4
 ACK = ".//{http://soap.sforce.com/2005/09/outbound}Ack"

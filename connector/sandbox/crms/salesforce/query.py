@@ -10,7 +10,7 @@ from connector.sandbox import journal
 from connector.sandbox.crms.salesforce import api, errors, selection, soql, store
 
 BATCH_SIZE = re.compile(r"batchSize=(\d+)", re.IGNORECASE)
-SMALLEST_PAGE, LARGEST_PAGE = 200, 2000
+SMALLEST_PAGE, LARGEST_PAGE = 200, 2000  # from memory, not looked up
 
 
 @dataclass(frozen=True, slots=True)
