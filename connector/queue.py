@@ -16,6 +16,7 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries, SyncQueries
+from psycopg import sql
 
 from connector.model import Door
 
@@ -101,6 +102,7 @@ class Consumer:
 
     def __init__(self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection, most: int) -> None:
         """Two connections in autocommit; `most` jobs are in hand at once."""
+        self._listening = listening
         self._manager = QueueManager(Queries(_Driver(listening, asking)))
         self._most = most
 
@@ -118,7 +120,12 @@ class Consumer:
         self._manager.entrypoint(kind.value, on_failure="hold", accepts_context=False)(run)
 
     async def run(self) -> None:
-        """Until `stop`; jobs in hand are finished first."""
+        """Until `stop`; jobs in hand are finished first.
+
+        Raises pgqueuer.errors.FailingListenerError when the database's notifications no longer arrive.
+        """
+        # The manager tests whether it hears itself as soon as it runs: the connection has to listen before that.
+        await self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(self._manager.channel)))
         await self._manager.run(
             dequeue_timeout=timedelta(seconds=30),
             batch_size=BATCH,

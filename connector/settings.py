@@ -4,6 +4,7 @@ Unsafe or missing settings are refused at start, with the variable's name. Secre
 asterisks wherever a settings object is printed or logged.
 """
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -22,7 +23,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 Kind = TypeVar("Kind", bound=BaseSettings)
 
 
-def words(value: object) -> object:
+def _words(value: object) -> object:
     """Splits what the environment has as one text, by spaces and commas."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
@@ -54,11 +55,21 @@ def long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _base64(secret: SecretStr) -> SecretStr:
+    try:
+        base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise ValueError('expected "whsec_" and base64; make one with: echo whsec_$(openssl rand -base64 24)') from None
+    return secret
+
+
 Country = Annotated[str, AfterValidator(_country)]
 HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
-Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(words)]
-Countries = Annotated[list[Country], NoDecode, BeforeValidator(words), Field(min_length=1)]
+Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
+SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
+SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
+Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
 
 class FromEnvironment(BaseSettings):

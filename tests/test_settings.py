@@ -1,8 +1,9 @@
 """Bad settings are refused at start, by the variable's name, and no secret is ever shown."""
 
-from pathlib import Path
+from pathlib import base64
 from typing import Any
 
+import Path
 import pytest
 
 from connector import settings
@@ -61,7 +62,6 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("BUSY_SECONDS", "-1", "greater than"),
         ("COUNTRIES", "us", "country|COUNTRIES"),
         ("COUNTRIES", "US, UK", "country|COUNTRIES"),
-        ("COUNTRIES", "", "country|COUNTRIES|at least"),
     ],
 )
 def test_a_bad_setting_is_refused_by_its_name(
@@ -200,12 +200,18 @@ def of_doors(monkeypatch: pytest.MonkeyPatch, **variables: str) -> doors.Setting
 
 @pytest.mark.parametrize("name", ["OUTBOUND_MESSAGE_TOKENS", "WEBHOOK_SECRETS", "WEBHOOK_KEYS"])
 def test_several_secrets_open_a_door_and_short_ones_do_not(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    found = of_doors(monkeypatch, ORGANIZATION_ID=ORG, **{name: f"{SECRET}1, {SECRET}2 {SECRET}3"})
-    assert [one.get_secret_value()[-1] for one in getattr(found, name.lower())] == ["1", "2", "3"]
-    assert SECRET not in f"{found!r} {found!s}"
+    secrets = [f"whsec_{base64.b64encode(bytes([number]) * 24).decode()}" for number in range(3)]
+    found = of_doors(monkeypatch, ORGANIZATION_ID=ORG, **{name: f"{secrets[0]}, {secrets[1]} {secrets[2]}"})
+    assert [one.get_secret_value() for one in getattr(found, name.lower())] == secrets
+    assert not any(secret in f"{found!r} {found!s}" for secret in secrets)
     with pytest.raises(BadSettings, match=f"CONNECTOR_SALESFORCE_{name}: expected at least 24 characters") as caught:
-        of_doors(monkeypatch, **{name: f"{SECRET} short-secret"})
+        of_doors(monkeypatch, **{name: f"{secrets[0]} short-secret"})
     assert "short-secret" not in str(caught.value)
+
+
+def test_a_webhook_secret_that_is_not_base64_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSettings, match='WEBHOOK_SECRETS: expected "whsec_" and base64'):
+        of_doors(monkeypatch, ORGANIZATION_ID=ORG, WEBHOOK_SECRETS="whsec_this is not base64 at all".replace(" ", "_"))
 
 
 @pytest.mark.parametrize(

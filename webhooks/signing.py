@@ -3,37 +3,18 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
+from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from connector import settings
 from connector.errors import NotAuthentic
 
 # What standardwebhooks lets through of malformed input: a body or header in a wrong encoding, a signature without a
 # comma or of wrong base64, a timestamp that no calendar has.
 MALFORMED = (UnicodeError, ValueError, OverflowError, IndexError, TypeError)
-
-
-def _base64(secret: SecretStr) -> SecretStr:
-    try:
-        base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
-    except ValueError:
-        raise ValueError('expected "whsec_" and base64; make one with: echo whsec_$(openssl rand -base64 24)') from None
-    return secret
-
-
-Secrets = Annotated[
-    list[Annotated[SecretStr, AfterValidator(settings.long_enough), AfterValidator(_base64)]],
-    NoDecode,
-    BeforeValidator(settings.words),
-]
 
 
 def verify_signature(body: bytes, headers: Mapping[str, str], secrets: Iterable[SecretStr]) -> str:

@@ -26,7 +26,7 @@ class Settings(settings.FromEnvironment):
 
     organization_id: str = Field(pattern=r"^00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?$")
     outbound_message_tokens: settings.Secrets = []
-    webhook_secrets: signing.Secrets = []
+    webhook_secrets: settings.SigningSecrets = []
     webhook_keys: settings.Secrets = []
 
 
