@@ -1,9 +1,9 @@
 """Bad settings are refused at start, by the variable's name, and no secret is ever shown."""
 
-from pathlib import base64
+import base64
+from pathlib import Path
 from typing import Any
 
-import Path
 import pytest
 
 from connector import settings
