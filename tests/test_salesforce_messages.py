@@ -16,6 +16,7 @@ from webhooks.crms.salesforce import events, outbound_message
 
 ORG = "00D6x0000008abcEAA"
 CASE = "5006x00000XXxxxXXX"
+LONG = "5006x00000XXxxxAAD"  # what Salesforce makes of the first 15 characters
 USER = "0056x000001abcdAAA"
 SF = 'xmlns:sf="urn:sobject.enterprise.soap.sforce.com"'
 SCHEMA = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -100,7 +101,7 @@ def test_more_than_100_notifications_are_unreadable() -> None:
 @pytest.mark.parametrize(
     ("content", "ticket", "body"),
     [
-        pytest.param(record(f"<sf:Id>{CASE[:15]}</sf:Id>"), CASE[:15], {"Id": CASE[:15]}, id="15 characters"),
+        pytest.param(record(f"<sf:Id>{CASE[:15]}</sf:Id>"), LONG, {"Id": CASE[:15]}, id="15 characters"),
         pytest.param(record(kind=""), CASE, {"Id": CASE, "LastModifiedById": USER}, id="no kind"),
         pytest.param(
             record(f'<sf:Id>{CASE}</sf:Id><sf:A xsi:nil="true"/><sf:B xsi:nil="1">x</sf:B><sf:C/><sf:D> </sf:D>'),
@@ -222,7 +223,7 @@ EVENT = {"ticket_id": CASE, "event_id": "e1", "changed_by": USER}
     [
         pytest.param(EVENT, "", [("e1", CASE, USER)], id="one"),
         pytest.param(EVENT, "m", [("e1", CASE, USER)], id="its own id wins"),
-        pytest.param([EVENT, {"ticket_id": CASE[:15]}], "m", [("e1", CASE, USER), ("m:1", CASE[:15], None)], id="list"),
+        pytest.param([EVENT, {"ticket_id": CASE[:15]}], "m", [("e1", CASE, USER), ("m:1", LONG, None)], id="list"),
         pytest.param({"ticket_id": CASE}, "m", [("m", CASE, None)], id="named after the message"),
         pytest.param([{"ticket_id": CASE}], "m", [("m:0", CASE, None)], id="a list of one, named after the message"),
         pytest.param(
