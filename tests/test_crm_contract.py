@@ -1,0 +1,145 @@
+"""What every CRM has to do, tried on each that has a mapping file. A new one adds tests/fixtures/<stem>.py, no more."""
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from connector import crms, mapping_check, settings
+from connector.crms import Crm
+from connector.errors import NotAuthentic, Refused, Unavailable
+from connector.mapping_file import MappingFile
+from connector.sandbox import Sandbox
+from webhooks.receive import Entrance
+
+MAPPINGS = settings.Settings(_env_file=None).mappings_dir
+STEMS = crms.stems(MAPPINGS)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with Sandbox(port=0).running() as box:
+        yield box
+
+
+@pytest.fixture(params=STEMS)
+def stem(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def of(stem: str, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The CRM's fixtures; its settings stand in the environment."""
+    fixtures = importlib.import_module(f"tests.fixtures.{stem}")
+    for name, value in fixtures.environment(box).items():
+        monkeypatch.setenv(name, value)
+    return fixtures
+
+
+@pytest.fixture
+def file(stem: str) -> MappingFile:
+    return mapping_check.load(MAPPINGS / f"{stem}.toml")
+
+
+@pytest.fixture
+def crm(stem: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
+    crm = crms.connect(stem, file)
+    yield crm
+    crm.close()
+
+
+@pytest.fixture
+def entrance(stem: str, of: ModuleType, file: MappingFile) -> Entrance:
+    entrances = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
+    return next(one for one in entrances if one.path == of.ENTRANCE)
+
+
+def test_many_tickets_are_read_in_one_call_with_every_name_of_the_mapping(
+    crm: Crm, of: ModuleType, box: Sandbox, file: MappingFile
+) -> None:
+    tickets = of.new_tickets(box, crms.MOST)
+    crm.warm_up()
+    before = of.calls(box)
+    found = crm.read(tickets)
+    assert of.calls(box) == before + 1
+    assert list(found) == tickets
+    assert {frozenset(ticket.values) for ticket in found.values()} == {frozenset(file.fields)}
+    assert [found[ticket].values[file.ticket.id] for ticket in tickets] == tickets
+
+
+def test_a_ticket_that_does_not_exist_is_missing_and_spoils_nothing(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    [ticket] = of.new_tickets(box, 1)
+    assert list(crm.read([of.nobody(), ticket, "' OR Id != '", ""])) == [ticket]
+
+
+def test_many_tickets_are_written_in_one_call_and_each_has_its_own_answer(
+    crm: Crm, of: ModuleType, box: Sandbox
+) -> None:
+    first, locked, last = of.new_tickets(box, 3)
+    crm.warm_up()
+    of.lock(box, locked)
+    before = of.calls(box)
+    answers = crm.write([(ticket, {of.FIELD: f"for {ticket}"}) for ticket in (first, locked, of.nobody(), last)])
+    assert of.calls(box) == before + 1
+    assert answers[0] is None
+    assert isinstance(answers[1], Unavailable)
+    assert isinstance(answers[2], Refused)
+    assert answers[3] is None
+    assert [of.fields(box, ticket)[of.FIELD] for ticket in (first, locked, last)] == [
+        f"for {first}", None, f"for {last}"
+    ]  # fmt: skip
+    assert crm.write([(first, {of.FIELD: None})]) == [None]
+    assert of.fields(box, first)[of.FIELD] is None
+
+
+def test_what_is_too_long_for_its_field_is_cut(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    [ticket] = of.new_tickets(box, 1)
+    crm.warm_up()
+    assert crm.write([(ticket, {of.FIELD: "x" * (of.LONGEST + 1)})]) == [None]
+    assert of.fields(box, ticket)[of.FIELD] == "x" * of.LONGEST
+
+
+def test_an_expired_token_is_renewed_without_anybody_noticing(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    [ticket] = of.new_tickets(box, 1)
+    crm.warm_up()
+    of.expire(box)
+    assert list(crm.read([ticket])) == [ticket]
+    of.expire(box)
+    assert crm.write([(ticket, {of.FIELD: "written"})]) == [None]
+
+
+def test_our_own_user_is_known(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    assert crm.is_own(of.own_user(box))
+    assert not crm.is_own(None)
+    assert not crm.is_own("005zzzzzzzzzzzzAAA")
+
+
+def test_the_shipped_mapping_fits(crm: Crm) -> None:
+    assert crm.check() == []
+
+
+def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: MappingFile, box: Sandbox) -> None:
+    with Sandbox(port=0).running() as gone, pytest.MonkeyPatch.context() as patch:
+        [ticket] = of.new_tickets(gone, 1)
+        for name, value in of.environment(gone).items():
+            patch.setenv(name, value)
+        crm = crms.connect(stem, file)
+    with pytest.raises(Unavailable):
+        crm.read([ticket])
+    [answer] = crm.write([(ticket, {of.FIELD: "x"})])
+    assert isinstance(answer, Unavailable)
+    crm.close()
+
+
+def test_an_authentic_message_becomes_its_event(entrance: Entrance, of: ModuleType, stem: str, box: Sandbox) -> None:
+    [ticket] = of.new_tickets(box, 1)
+    [event] = entrance.parse(of.message(box, ticket, "04l000000000001AAA"))
+    assert (event.crm, event.event_id, event.ticket_id) == (stem, "04l000000000001AAA", ticket)
+    assert event.problem is None
+
+
+def test_a_forged_message_is_not_authentic(entrance: Entrance, of: ModuleType, box: Sandbox) -> None:
+    [ticket] = of.new_tickets(box, 1)
+    with pytest.raises(NotAuthentic):
+        entrance.parse(of.forged(of.message(box, ticket, "04l000000000002AAA")))
