@@ -7,7 +7,6 @@ happen once. One that is found in `sending` was left there by a worker that died
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import ledger, phone, queue
+from connector import backoff, ledger, phone, queue
 from connector.crms import MOST, Crm
 from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
 from connector.grouping import Group
@@ -109,11 +108,11 @@ class Delivery:
         why = str(error)
         if isinstance(error, Refused) and error.blame is Blame.BUSY:
             waited = (datetime.now(UTC) - text.busy_since).total_seconds() if text.busy_since else 0
-            pause = min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE) * _jitter()
+            pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE))
             if text.door is not Door.AGENT and waited + pause <= self._busy_seconds:
                 return ledger.again(text.id, why, pause, busy=True)
         elif isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS:
-            pause = max(_pause(text.attempts, FIRST_PAUSE, LONGEST_PAUSE), error.retry_after or 0)
+            pause = max(backoff.doubling(text.attempts, FIRST_PAUSE, LONGEST_PAUSE), error.retry_after or 0)
             log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=why)
             return ledger.again(text.id, why, pause)
         level = log.error if isinstance(error, Refused) and error.blame is Blame.SETTINGS else log.warning
@@ -161,12 +160,3 @@ def _decider(crm: Crm, mapping: TicketMapping) -> Callable[[Sequence[Text]], lis
         ]
 
     return decide
-
-
-def _pause(attempts: int, first: float, longest: float) -> float:
-    """Doubling, with jitter, so that what failed together does not come back together."""
-    return min(first * 2**attempts, longest) * _jitter()
-
-
-def _jitter() -> float:
-    return random.uniform(0.75, 1.25)  # noqa: S311 - no secret

@@ -86,9 +86,11 @@ class Condition:
             if not isinstance(error, jmespath.exceptions.JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
         nodes = list(_nodes(self._compiled.parsed))
-        if foreign := [node["type"] for node in nodes if node["type"] not in NODES | {"projection"}]:
+        if foreign := [node["type"] for node in nodes if node["type"] not in NODES]:
+            # A projection is what an index, a slice or the like makes; where there is one, its name says more.
+            named = next((kind for kind in foreign if kind != "projection"), "projection")
             raise ValueError(
-                f"{foreign[0].replace('_', ' ')} is not for conditions: "
+                f"{named.replace('_', ' ')} is not for conditions: "
                 "use names, literals, comparisons, &&, ||, ! and functions"
             )
         self.names = frozenset(node["value"] for node in nodes if node["type"] == "field")

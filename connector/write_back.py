@@ -1,13 +1,12 @@
 """Tells the tickets. Repeated on its own, for as long as it takes; it never causes another text."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import ledger
+from connector import backoff, ledger
 from connector.crms import MOST, Change, Crm
 from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.grouping import Group
@@ -83,8 +82,8 @@ def _pause(outcome: Outcome, answer: CallFailed | None) -> float | None:
         log.error("the CRM refuses an outcome", text=outcome.text, ticket=outcome.ticket_id, why=str(answer))
         return None
     # A wrong setting is put right by a person some time: the longest pause, but never given up.
-    doubling = LONGEST_PAUSE if isinstance(answer, Refused) else FIRST_PAUSE * 2**outcome.attempts
+    first = LONGEST_PAUSE if isinstance(answer, Refused) else FIRST_PAUSE
     asked = answer.retry_after if isinstance(answer, Unavailable) else None
-    pause = max(min(doubling, LONGEST_PAUSE) * random.uniform(0.75, 1.25), asked or 0)  # noqa: S311 - no secret
+    pause = max(backoff.doubling(outcome.attempts, first, LONGEST_PAUSE), asked or 0)
     log.warning("ticket told later", text=outcome.text, ticket=outcome.ticket_id, seconds=round(pause), why=str(answer))
     return pause

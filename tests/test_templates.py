@@ -191,3 +191,8 @@ def test_no_value_of_a_crm_makes_a_condition_fail_in_another_way(value: Any, sou
     with contextlib.suppress(CannotApply):
         found = Condition(source).search({"a": value})
     assert found in (True, False, None, "cannot be applied") or found == value
+
+
+def test_a_projection_onto_a_name_is_not_for_conditions() -> None:
+    with pytest.raises(ValueError, match="projection is not for conditions"):
+        Condition("things[*].name")
