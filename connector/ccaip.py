@@ -5,6 +5,7 @@ certainly did not happen from what may have happened. Credentials appear in no e
 platform's words or the kind of failure, never the request.
 """
 
+import base64
 import json
 import re
 import threading
@@ -20,7 +21,6 @@ from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, OutboundSms
 
 PATH = "/apps/api/v1/sms"
-JSON = {"Content-Type": "application/json"}
 
 # The refusals that the page of the endpoint documents, all HTTP 400, by their words: there is no code to tell them by.
 NO_CHAT_TYPE = "chat_type needs to be provided"
@@ -57,6 +57,8 @@ NEVER_LEFT = (
 KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
 LONGEST_WORDS = 300
 LONGEST_RETRY_AFTER = 86_400.0
+# Seconds to wait after a 429 that does not say how long: the limit is one of requests a second.
+TOO_MANY_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +78,49 @@ class Account:
 
 
 class Client:
-    """Sends. For any number of threads: each has a connection of its own, which costs the least CPU a call."""
+    """Sends. For any number of threads: each call has a connection to itself, which costs the least CPU a call.
+
+    The connection that was used last is used next: it is warm, and those that are not needed fall out of use. It is
+    httpx' transport without the layers above it, which look after redirects, cookies and other clients' needs.
+    """
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._here = threading.local()
-        self._all: list[httpx.Client] = []
+        self._url = httpx.URL(account.address).join(PATH)
+        credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode()).decode()
+        self._headers = httpx.Headers({"Content-Type": "application/json", "Authorization": f"Basic {credentials}"})
+        self._timeouts = httpx.Timeout(account.read_timeout, connect=account.connect_timeout).as_dict()
+        self._idle: list[httpx.HTTPTransport] = []
+        self._all: list[httpx.HTTPTransport] = []
         self._lock = threading.Lock()
 
     def send(self, sms: OutboundSms) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown."""
         return _chat(self._post(self._body(sms)))
 
-    def probe(self) -> None:
-        """Whether address and credentials are right, by a request that can send nothing: it names no chat type.
+    def probe(self, outbound_number: str) -> None:
+        """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
 
-        Returns if they are; raises like `send` otherwise.
+        It asks for a text from the tenant's number to itself. Returns if it is refused for its own faults; raises
+        like `send` otherwise. In which order the platform checks is not documented: what it does not reach, it does
+        not find.
         """
+        chat_type = self._account.chat_type
+        body = {"chat_type": chat_type, "end_user_number": outbound_number, "outbound_number": outbound_number}
         try:
-            _chat(self._post({}))
+            _chat(self._post(body))
         except Refused as refused:
-            if str(refused) != NO_CHAT_TYPE:
+            # The only number in it is the tenant's own.
+            if refused.blame is Blame.SETTINGS or str(refused) == NON_US:
                 raise
 
     def close(self) -> None:
+        """End all connections; for when no call is under way."""
         with self._lock:
-            clients, self._all = self._all, []
-        for client in clients:
-            client.close()
+            connections, self._all = self._all, []
+        self._idle.clear()
+        for connection in connections:
+            connection.close()
 
     def _body(self, sms: OutboundSms) -> dict[str, Any]:
         snake = self._account.agent_spelling == "agent_id"
@@ -123,27 +140,29 @@ class Client:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
+        request = httpx.Request(
+            "POST", self._url, headers=self._headers, content=content, extensions={"timeout": self._timeouts}
+        )
+        connection = self._take()
         try:
-            return self._client().post(PATH, content=content, headers=JSON)
+            answer = connection.handle_request(request)
+            answer.read()
         except NEVER_LEFT as error:
             raise Unavailable(f"CCAI Platform could not be reached ({type(error).__name__})") from None
         except httpx.HTTPError as error:
             raise OutcomeUnknown(f"no answer from CCAI Platform ({type(error).__name__})") from None
+        finally:
+            self._idle.append(connection)
+        return answer
 
-    def _client(self) -> httpx.Client:
-        client: httpx.Client | None = getattr(self._here, "client", None)
-        if client is None or client.is_closed:
-            account = self._account
-            client = self._here.client = httpx.Client(
-                base_url=account.address,
-                auth=httpx.BasicAuth(account.subdomain, account.token),
-                timeout=httpx.Timeout(account.read_timeout, connect=account.connect_timeout),
-                limits=KEEP_ALIVE,
-                trust_env=False,
-            )
+    def _take(self) -> httpx.HTTPTransport:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = httpx.HTTPTransport(limits=KEEP_ALIVE, trust_env=False)
             with self._lock:
-                self._all.append(client)
-        return client
+                self._all.append(connection)
+            return connection
 
 
 def _chat(answer: httpx.Response) -> Chat:
@@ -156,7 +175,8 @@ def _chat(answer: httpx.Response) -> Chat:
             raise OutcomeUnknown("CCAI Platform answered 200 without a chat id") from None
     words = _words(answer)
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise Unavailable(words, retry_after(answer.headers.get("Retry-After")))
+        asked = retry_after(answer.headers.get("Retry-After"))
+        raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
     if status in SETTINGS_STATUSES:
         raise Refused(words, Blame.SETTINGS)
     if 400 <= status < 500:

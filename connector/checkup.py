@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from connector import ccaip, crms, worker
+from connector import ccaip, crms, parts
 from connector.errors import BadSettings, CallFailed, Refused
 from connector.mapping import Mapping
 from connector.model import OUTCOMES
@@ -35,13 +35,15 @@ def in_words(stem: str, mapping: Mapping) -> Iterator[Line]:
 def remote(settings: Settings) -> Iterator[Line]:
     """Whether CCAI Platform and each CRM answer and agree; what is not set up is said, and not asked."""
     try:
-        client = ccaip.Client(worker.account(settings))
+        client = ccaip.Client(parts.account(settings))
     except BadSettings as error:
         yield f"CCAI Platform: not asked, because it is not set up:\n{error}", None
     else:
-        yield _probe(client)
+        found = parts.mappings(settings).values()
+        for number in sorted({number for mapping in found for number in mapping.outbound_numbers}):
+            yield _probe(client, number)
         client.close()
-    for stem, mapping in worker.mappings(settings).items():
+    for stem, mapping in parts.mappings(settings).items():
         try:
             crm = crms.connect(stem, mapping.file)
         except BadSettings as error:
@@ -51,14 +53,14 @@ def remote(settings: Settings) -> Iterator[Line]:
         crm.close()
 
 
-def _probe(client: ccaip.Client) -> Line:
+def _probe(client: ccaip.Client, number: str) -> Line:
     try:
-        client.probe()
+        client.probe(number)
     except Refused as error:
-        return f"CCAI Platform refuses: {error}; check subdomain, domain and token", False
+        return f"CCAI Platform refuses {number}: {error}; check subdomain, domain, token and outbound number", False
     except CallFailed as error:
         return f"CCAI Platform: {error}", False
-    return "CCAI Platform answers, and takes the credentials", True
+    return f"CCAI Platform answers, takes the credentials, and sends from {number}", True
 
 
 def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:

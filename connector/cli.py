@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import click
 import psycopg
 
-from connector import __version__, checkup, database, logs, processes, settings, worker
+from connector import __version__, checkup, database, logs, operators, parts, processes, settings, worker
 from connector.errors import BadMapping, BadSettings
+from connector.model import State
 
 
 class Refusing(click.Group):
@@ -56,7 +57,7 @@ def run(host: str | None, port: int | None) -> None:
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
     wanted = settings.load(**given)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
-    worker.account(wanted)
+    parts.account(wanted)
     with _ready_database(wanted) as url:
         environment = {
             "CONNECTOR_DATABASE_URL": url, "CONNECTOR_HOST": wanted.host, "CONNECTOR_PORT": str(wanted.port),
@@ -99,13 +100,83 @@ def check(offline: bool) -> None:
     """Show the mappings in words, and ask CCAI Platform and the CRMs whether everything fits. Sends nothing."""
     wanted = settings.load()
     wrong = False
-    for stem, mapping in worker.mappings(wanted).items():
+    for stem, mapping in parts.mappings(wanted).items():
         for line, _ in checkup.in_words(stem, mapping):
             click.echo(line)
     for line, fine in () if offline else checkup.remote(wanted):
         wrong = wrong or fine is False
         click.echo(f"{ {True: 'ok', False: 'WRONG', None: '--'}[fine] }  {line}")
     sys.exit(1 if wrong else 0)
+
+
+@contextlib.contextmanager
+def _connected() -> Iterator[psycopg.Connection]:
+    """The database of a connector that runs, or would."""
+    with _ready_database(settings.load()) as url, psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@main.command()
+@JSON
+def status(as_json: bool) -> None:
+    """Whether texts may leave, and how many are where. Status 1 if texting is stopped."""
+    with _connected() as connection:
+        sys.exit(operators.show_status(connection, as_json))
+
+
+@main.command()
+def resume() -> None:
+    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
+    with _connected() as connection:
+        sys.exit(operators.resume(connection))
+
+
+@main.group()
+def texts() -> None:
+    """Look at texts, and settle those that are unknown."""
+
+
+@texts.command(name="list")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
+@click.option("--ticket", metavar="ID", help="Only those about this ticket.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
+@JSON
+def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool) -> None:
+    """The newest texts. For example: connector texts list --state unknown"""
+    with _connected() as connection:
+        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, limit, as_json))
+
+
+@texts.command()
+@click.argument("id", type=int)
+@JSON
+def show(id: int, as_json: bool) -> None:
+    """One text and how it came to where it is. Numbers are masked."""
+    with _connected() as connection:
+        sys.exit(operators.show_text(connection, id, as_json))
+
+
+@texts.command()
+@click.argument("id", type=int)
+@click.option("--sent", "chat", type=int, metavar="CHAT_ID", help="It was sent; this is its chat in CCAI Platform.")
+@click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
+def resolve(id: int, chat: int | None, not_sent: bool) -> None:
+    """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
+    if (chat is None) is not not_sent:
+        raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
+    with _connected() as connection:
+        sys.exit(operators.resolve(connection, id, chat))
+
+
+@main.command()
+@click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
+def purge(phone: str) -> None:
+    """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
+    with _connected() as connection:
+        sys.exit(operators.purge(connection, phone))
 
 
 @main.command()

@@ -5,12 +5,14 @@ It listens on a socket in a private folder only, is shared by all processes that
 with the last of them.
 """
 
+import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psutil
 import psycopg
@@ -19,6 +21,9 @@ from psycopg_pool import ConnectionPool
 from connector import queue
 from connector.errors import BadSettings
 from connector.settings import Settings
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 # Any number, as long as nothing else on the same database locks on it.
@@ -60,9 +65,43 @@ def _forget_the_dead(handles: Path) -> None:
         handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
 
 
+# In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made
+# when the tables were empty would be kept, and is a hundred times as slow when they are not.
+OPTIONS = {"autocommit": True, "options": "-c plan_cache_mode=force_custom_plan"}
+# Seconds to wait for a connection; and for how long a pool tries by itself to reach a database that is away, before it
+# waits to be asked again: its pauses grow, and would be longer than the database is away.
+PATIENCE, RECONNECT = 5.0, 3.0
+
+
 def pool(url: str, most: int) -> ConnectionPool:
-    """Connections in autocommit (transactions are opened where they are meant), at most `most` of them."""
-    return ConnectionPool(url, min_size=1, max_size=most, kwargs={"autocommit": True}, timeout=10, open=True)
+    """At most `most` connections."""
+    return ConnectionPool(
+        url, min_size=1, max_size=most, kwargs=OPTIONS, timeout=PATIENCE, reconnect_timeout=RECONNECT, open=True
+    )
+
+
+async def connect(url: str) -> psycopg.AsyncConnection:
+    """One connection for asynchronous use."""
+    return await psycopg.AsyncConnection.connect(url, **OPTIONS)
+
+
+class Asking:
+    """Lets asynchronous code ask what takes a connection: in a thread, on a connection of the pool."""
+
+    def __init__(self, pool: ConnectionPool, threads: Executor) -> None:
+        self._pool, self._threads = pool, threads
+
+    async def __call__(
+        self,
+        question: Callable[Concatenate[psycopg.Connection, Parameters], Answer],
+        *args: Parameters.args,
+        **more: Parameters.kwargs,
+    ) -> Answer:
+        def ask() -> Answer:
+            with self._pool.connection() as connection:
+                return question(connection, *args, **more)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
 
 def migrate(url: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One text, from queued to its outcome. Whatever waits at the same moment goes through each step together.
+"""Texts, from queued to their outcomes. Whatever waits at the same moment goes through each step together.
 
     load ═► read the ticket, map ═► queue with the decision ═► pace ═► sending ═► call ═► outcome
 
@@ -9,33 +9,33 @@ happen once. One that is found in `sending` was left there by a worker that died
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import UTC, datetime
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import backoff, ledger, phone, queue
+from connector import lane, ledger, queue, steps
 from connector.crms import MOST, Crm
-from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.errors import Refused, Unavailable
 from connector.grouping import Group
 from connector.mapping import Mapping as TicketMapping
-from connector.model import Chat, Decision, Door, OutboundSms, Skip, State, Text
-from connector.pace import Pace
+from connector.model import Decision, Door, OutboundSms, Skip, State, Text
+from connector.sending import Outcome, Ready, Sender
+from connector.steps import Move
+from connector.verdicts import Verdicts
 
 log = structlog.get_logger()
 
-# A call that certainly did nothing is tried so many times, with pauses that double from the first to the longest.
-MOST_ATTEMPTS = 12
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
-# While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
-BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
+# Seconds that a reading of tickets waits for more of them, while so many texts are under way that it is worth it.
+READ_HOLD, MANY = 0.3, 30
 # Seconds between tries to commit an outcome that is known, when the database is away.
 SETTLE_PAUSE = 1.0
 
 DIED = "the connector stopped while the text was being sent"
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
+
+UNDECIDED = (State.RECEIVED, State.QUEUED)
 
 
 class Delivery:
@@ -45,87 +45,82 @@ class Delivery:
         self,
         pool: ConnectionPool,
         crms: Mapping[str, tuple[Crm, TicketMapping]],
-        send: Callable[[OutboundSms], Chat],
-        pace: Pace,
+        sender: Sender,
+        verdicts: Verdicts,
         threads: Executor,
-        send_threads: Executor,
-        busy_seconds: float,
     ) -> None:
-        """`busy_seconds`: for how long a trigger's or batch's text waits for another session to end."""
-        self._send, self._pace, self._send_threads, self._busy_seconds = send, pace, send_threads, busy_seconds
+        """`verdicts` say what an error means for a text, and for all of them."""
+        self._pool, self._sender, self._verdicts = pool, sender, verdicts
         self._load = Group(self._load_many, threads, 500)
-        self._decide = {stem: Group(_decider(*crms[stem]), threads, MOST) for stem in crms}
+        self._decide = {
+            stem: Group(_decider(*crms[stem]), threads, MOST, READ_HOLD, lambda: self.under_way > MANY)
+            for stem in crms
+        }
         self._queue = Group(self._queue_many, threads, 500)
         self._move = Group(self._move_many, threads, 500)
-        self._pool = pool
         self.under_way = 0
 
-    async def deliver(self, text_id: int) -> None:
-        """Take this text as far as it gets now. When it returns, where the text is has been committed."""
-        text = await self._load(text_id)
-        if text is None or text.early:
-            return
-        if text.state is State.SENDING:
-            await self._settle(ledger.unknown(text.id, DIED))
-        elif text.state in (State.RECEIVED, State.QUEUED):
-            self.under_way += 1
-            try:
-                await self._settle(await self._outcome(text))
-            finally:
-                self.under_way -= 1
+    async def deliver(self, ids: Sequence[int]) -> None:
+        """Take these texts as far as they get now. When it returns, where each of them is has been committed.
 
-    async def _outcome(self, text: Text) -> ledger.Move | None:
+        Raises queue.Later when some have to wait because the lane is closed or the worker stops.
+        """
+        texts = [text for text in await self._load(ids) if text is not None and not text.early]
+        fresh = [text for text in texts if text.state in UNDECIDED]
+        unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
+        await self._settle([steps.unknown(text.id, DIED) for text in texts if text.state is State.SENDING])
+        self.under_way += len(fresh)
         try:
-            decision = await self._decide[text.crm](text)
-        except (Unavailable, Refused) as error:
-            return self._again_or_failed(text, error)
-        if isinstance(decision, Skip):
-            return ledger.skipped(text.id, decision)
-        holder = await self._queue((text.id, decision))
-        if holder is None:
-            return None  # somebody else took it past this step
-        if holder != text.id:
-            return ledger.skipped_as(text.id, holder)
-        await self._pace.slot(queue.PRIORITY[queue.Kind.DELIVER, text.door])
-        if not await self._move(ledger.claim(text.id)):
-            return None
-        return await self._call(text, decision.sms)
+            ready = [(text, text.sms) for text in unknown if text.sms] + await self._decided(fresh)
+            await self._send(ready)
+        finally:
+            self.under_way -= len(fresh)
 
-    async def _call(self, text: Text, sms: OutboundSms) -> ledger.Move:
-        masked = phone.mask(sms.end_user_number)
+    async def _decided(self, texts: Sequence[Text]) -> list[tuple[Text, OutboundSms]]:
+        """Those of these texts that are to be sent now, queued with what was decided. The others have their outcome."""
+        parts = await asyncio.gather(*(
+            self._decided_by(stem, [text for text in texts if text.crm == stem])
+            for stem in {text.crm for text in texts}
+        ))
+        return [one for part in parts for one in part]
+
+    async def _decided_by(self, stem: str, texts: Sequence[Text]) -> list[tuple[Text, OutboundSms]]:
         try:
-            chat = await asyncio.get_running_loop().run_in_executor(self._send_threads, self._send, sms)
-        except OutcomeUnknown as error:
-            log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, to=masked, why=str(error))
-            return ledger.unknown(text.id, str(error))
+            decisions = dict(zip(texts, await self._decide[stem](texts), strict=True))
         except (Unavailable, Refused) as error:
-            return self._again_or_failed(text, error)
-        log.info("text sent", text=text.id, ticket=text.ticket_id, to=masked, chat=chat.id, status=chat.status)
-        return ledger.sent(text.id, chat)
+            await self._settle([self._verdicts.on_reading(text, error) for text in texts])
+            return []
+        wanted = [(text.id, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
+        holders = dict(zip((text for text, _ in wanted), await self._queue(wanted), strict=True))
+        await self._settle([
+            steps.skipped(text.id, decision) if isinstance(decision, Skip) else steps.skipped_as(text.id, holder)
+            for text, decision in decisions.items()
+            if isinstance(decision, Skip) or ((holder := holders[text.id]) is not None and holder != text.id)
+        ])
+        return [
+            (text, decision.sms) for text, decision in decisions.items()
+            if isinstance(decision, Decision) and holders[text.id] == text.id
+        ]
 
-    def _again_or_failed(self, text: Text, error: Refused | Unavailable) -> ledger.Move:
-        """Nothing was sent, that is certain. Whether to try again, and when."""
-        why = str(error)
-        if isinstance(error, Refused) and error.blame is Blame.BUSY:
-            waited = (datetime.now(UTC) - text.busy_since).total_seconds() if text.busy_since else 0
-            pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE))
-            if text.door is not Door.AGENT and waited + pause <= self._busy_seconds:
-                return ledger.again(text.id, why, pause, busy=True)
-        elif isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS:
-            pause = max(backoff.doubling(text.attempts, FIRST_PAUSE, LONGEST_PAUSE), error.retry_after or 0)
-            log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=why)
-            return ledger.again(text.id, why, pause)
-        level = log.error if isinstance(error, Refused) and error.blame is Blame.SETTINGS else log.warning
-        level("text failed", text=text.id, ticket=text.ticket_id, why=why)
-        return ledger.failed(text.id, why)
+    async def _send(self, ready: Sequence[Ready]) -> None:
+        try:
+            await self._sender.send(ready, self._sent)
+        except lane.Closed as closed:
+            if closed.stopped:  # a person waits for an answer
+                people = [text for text, _ in ready if text.door is Door.AGENT]
+                await self._settle([steps.failed_waiting(text.id, str(closed)) for text in people])
+            raise queue.Later(closed.seconds) from None
 
-    async def _settle(self, move: ledger.Move | None) -> None:
-        """Commit where the text is. What is known now must not be lost to a database that is away for a while."""
-        while move is not None:
+    async def _sent(self, outcomes: Sequence[tuple[Text, OutboundSms, Outcome]]) -> None:
+        await self._settle([await self._verdicts.on_sending(*outcome) for outcome in outcomes])
+
+    async def _settle(self, moves: Sequence[Move]) -> None:
+        """Commit where texts are. What is known now must not be lost to a database that is away for a while."""
+        while moves:
             try:
-                await self._move(move)
+                await self._move(moves)
             except psycopg.OperationalError as error:
-                log.error("the database does not answer", text=move.id, state=move.to_state, why=type(error).__name__)
+                log.error("the database does not answer", texts=len(moves), why=type(error).__name__)
                 await asyncio.sleep(SETTLE_PAUSE)
             else:
                 return
@@ -140,7 +135,7 @@ class Delivery:
             holders = ledger.decide(connection, dict(decisions))
         return [holders.get(text) for text, _ in decisions]
 
-    def _move_many(self, moves: Sequence[ledger.Move]) -> list[bool]:
+    def _move_many(self, moves: Sequence[Move]) -> list[bool]:
         with self._pool.connection() as connection:
             moved = ledger.move(connection, moves)
         return [move.id in moved for move in moves]

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from connector import database, ledger, phone, processes
+from connector import database, phone, processes, texts
 from connector.sandbox import Sandbox
 from connector.settings import Settings
 
@@ -130,7 +130,7 @@ def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> i
 
 
 def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
-    story = ledger.story(connection, text)
+    story = texts.story(connection, text)
     return story if story and any(story[key] for key in keys) else None
 
 

@@ -63,7 +63,7 @@ class Refused(CallFailed):
 
 
 class Unavailable(CallFailed):
-    """The remote side was not reached or asked us to wait; nothing was done. `retry_after` in seconds, if it said."""
+    """The remote side was not reached or asked us to wait; nothing was done. `retry_after` in seconds, if it asked."""
 
     def __init__(self, words: str, retry_after: float | None = None) -> None:
         super().__init__(words)

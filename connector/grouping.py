@@ -1,8 +1,10 @@
 """Calls that wait at the same moment become one call: to the database, and above all to the CRM."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -10,6 +12,15 @@ Answer = TypeVar("Answer")
 
 # How often a held call looks whether the others that it waits for are still coming.
 LOOK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Item, Answer]):
+    """Items that came together and stay together; never more than one call takes."""
+
+    items: Sequence[Item]
+    answers: asyncio.Future[Sequence[Answer]]
+    urgent: bool
 
 
 class Group(Generic[Item, Answer]):
@@ -29,43 +40,66 @@ class Group(Generic[Item, Answer]):
         """
         self._call, self._threads, self._most = call, threads, most
         self._hold, self._more_coming = hold, more_coming
-        self._waiting: list[tuple[Item, asyncio.Future[Answer], bool]] = []
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def __call__(self, item: Item, urgent: bool = False) -> Answer:
-        """The answer for this item. `urgent` ends the holding for all that wait."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future, urgent))
-        if self._task is None or self._task.done():
+    async def __call__(self, items: Sequence[Item], urgent: bool = False) -> list[Answer]:
+        """The answers for these items, in their order. `urgent` ends the holding for all that wait."""
+        loop = asyncio.get_running_loop()
+        parts = [
+            _Waiting(items[start : start + self._most], loop.create_future(), urgent)
+            for start in range(0, len(items), self._most)
+        ]
+        self._waiting.extend(parts)
+        if parts and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._work())
-        return await future
+        return [answer for part in parts for answer in await part.answers]
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
             await self._gather(loop.time() + self._hold)
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            parts = self._take()
+            items = [item for part in parts for item in part.items]
             try:
-                answers = await loop.run_in_executor(self._threads, self._call, [item for item, _, _ in batch])
-                if len(answers) != len(batch):
-                    raise ValueError(f"{len(answers)} answers to {len(batch)} items")  # noqa: TRY301
-                for (_, future, _), answer in zip(batch, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
+                answers = await loop.run_in_executor(self._threads, self._call, items)
+                if len(answers) != len(items):
+                    raise ValueError(f"{len(answers)} answers to {len(items)} items")  # noqa: TRY301
+                _hand_out(parts, answers)
             except BaseException as error:  # every waiting task has to hear of it, whatever it is
-                for _, future, _ in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                for part in parts:
+                    if not part.answers.done():
+                        part.answers.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
 
+    def _take(self) -> list[_Waiting[Item, Answer]]:
+        """As many of those that wait longest as one call takes."""
+        parts, room = [], self._most
+        while self._waiting and len(self._waiting[0].items) <= room:
+            parts.append(self._waiting.popleft())
+            room -= len(parts[-1].items)
+        return parts
+
     async def _gather(self, until: float) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._waiting) < self._most and self._more_coming() and not self._is_urgent():
+        while self._count() < self._most and self._more_coming() and not self._is_urgent():
             left = until - loop.time()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, LOOK))
 
+    def _count(self) -> int:
+        return sum(len(part.items) for part in self._waiting)
+
     def _is_urgent(self) -> bool:
-        return any(urgent for _, _, urgent in self._waiting)
+        return any(part.urgent for part in self._waiting)
+
+
+def _hand_out(parts: Sequence[_Waiting[Item, Answer]], answers: Sequence[Answer]) -> None:
+    start = 0
+    for part in parts:
+        end = start + len(part.items)
+        if not part.answers.done():
+            part.answers.set_result(answers[start:end])
+        start = end

@@ -7,7 +7,7 @@ backlog needs. They raise psycopg.Error when the database does not answer; nothi
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC
 from typing import Any
 
@@ -15,8 +15,9 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import queue, sql
-from connector.model import Chat, Decision, Door, Outcome, Skip, State, Text, TicketEvent
+from connector import lane, queue, sql
+from connector.model import Decision, Door, OutboundSms, Outcome, State, Text, TicketEvent
+from connector.steps import Move
 
 SQL = sql.load("ledger")
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
@@ -43,42 +44,31 @@ class TakenIn:
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A step of one text. The fields are those of the query `move`; `after` in seconds queues it again."""
-
-    id: int
-    from_states: tuple[State, ...]
-    to_state: State
-    why: str = ""
-    chat: dict[str, Any] | None = None
-    same_as: int | None = None
-    tell: bool = False
-    release: bool = False
-    tried: bool = False
-    busy: bool = False
-    after: float | None = None
-
-
 def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[TakenIn]:
     """Keep these events (of one CRM) and queue a text for each that is new. In the order given.
 
-    An event id that comes twice, here or ever, is one event.
+    An event id that comes twice, here or ever, is one event; all but its first are duplicates.
     """
     if not events:
         return []
-    once = {event.event_id: event for event in events}
+    once: dict[str, TicketEvent] = {}
+    for event in events:
+        once.setdefault(event.event_id, event)
     with connection.transaction(), connection.cursor(row_factory=class_row(TakenIn)) as cursor:
         rows = cursor.execute(SQL["take_in"], {"events": _jsonb([_row(event) for event in once.values()])}).fetchall()
         taken = {row.event_id: row for row in rows}
         queue.add(connection, [
-            queue.NewJob(queue.Kind.DELIVER, row.text, once[row.event_id].door)
+            queue.NewJob(queue.DELIVER[door := once[row.event_id].door], row.text, door)
             for row in rows if row.text is not None
         ])
         if known := [event_id for event_id in once if event_id not in taken]:
             cursor.execute(SQL["known"], {"crm": events[0].crm, "event_ids": known})
             taken |= {row.event_id: row for row in cursor}
-    return [taken[event.event_id] for event in events]
+    answers = []
+    for event in events:
+        answers.append(taken[event.event_id])
+        taken[event.event_id] = replace(answers[-1], duplicate=True)
+    return answers
 
 
 def _row(event: TicketEvent) -> dict[str, Any]:
@@ -94,8 +84,12 @@ def keep_unreadable(connection: psycopg.Connection, crm: str, event_id: str, raw
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
     """The texts of these ids."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["load"], {"ids": list(ids)})
-        return {row["id"]: Text(**row | {"door": Door(row["door"]), "state": State(row["state"])}) for row in rows}
+        return {row["id"]: _text(row) for row in cursor.execute(SQL["load"], {"ids": list(ids)})}
+
+
+def _text(row: dict[str, Any]) -> Text:
+    sms = OutboundSms(**row["sms"]) if row["sms"] else None
+    return Text(**row | {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms})
 
 
 def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> dict[int, int]:
@@ -109,6 +103,15 @@ def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> di
         return dict(connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall())
 
 
+def claim(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[set[int], lane.Closed | None]:
+    """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
+
+    The texts that may be sent now; and where some may not because the lane is closed, why.
+    """
+    claimed = {text for (text,) in connection.execute(SQL["claim"], lane.LANE | {"ids": list(ids)})}
+    return claimed, lane.look(connection) if len(claimed) < len(ids) else None
+
+
 def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
@@ -116,7 +119,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
         queue.add(connection, [
             queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in rows if row["tell"]
         ] + [
-            queue.NewJob(queue.Kind.DELIVER, row["id"], Door(row["door"]), row["after"])
+            queue.NewJob(queue.DELIVER[door := Door(row["door"])], row["id"], door, row["after"])
             for row in rows if row["after"] is not None
         ])
     return {row["id"] for row in rows}
@@ -155,51 +158,3 @@ def write_later(connection: psycopg.Connection, texts: dict[int, float]) -> None
         queue.add(connection, [
             queue.NewJob(queue.Kind.WRITE_BACK, text, Door(door), texts[text]) for text, door in rows
         ])
-
-
-def story(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
-    """One text with all that is known of it, and its `history`, for people. None: there is no such text."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(SQL["story"], {"id": text}).fetchone()
-        if row:
-            row["history"] = cursor.execute(SQL["history"], {"id": text}).fetchall()
-        return row
-
-
-def claim(text: int) -> Move:
-    """The step before the call. Committed first, so that a crash in the middle of the call is seen."""
-    return Move(text, (State.QUEUED,), State.SENDING)
-
-
-def sent(text: int, chat: Chat) -> Move:
-    """The certain answer: it counts even where the text was given up for unknown in the meantime."""
-    known = {"id": chat.id, "status": chat.status}
-    return Move(text, (State.SENDING, State.UNKNOWN), State.SENT, chat=known, tell=True)
-
-
-def unknown(text: int, why: str) -> Move:
-    """It may have been sent: for a person to find out."""
-    return Move(text, (State.SENDING,), State.UNKNOWN, why, tell=True)
-
-
-def failed(text: int, why: str) -> Move:
-    """Certainly not sent, and not tried again: its reason may be used by another text."""
-    return Move(text, (State.RECEIVED, State.QUEUED, State.SENDING), State.FAILED, why, tell=True, release=True)
-
-
-def again(text: int, why: str, after: float, busy: bool = False) -> Move:
-    """Certainly not sent; queued again in `after` seconds."""
-    return Move(
-        text, (State.RECEIVED, State.QUEUED, State.SENDING), State.QUEUED, why, tried=not busy, busy=busy, after=after
-    )
-
-
-def skipped(text: int, skip: Skip) -> Move:
-    """Nobody is texted; the ticket learns why, if it asked."""
-    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, skip.why, tell=skip.told, release=True)
-
-
-def skipped_as(text: int, holder: int) -> Move:
-    """Another text has the same reason; the ticket is told of that one again, as soon as there is something to tell."""
-    why = f"text {holder} is for the same reason"
-    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, why, same_as=holder, tell=True)

@@ -22,6 +22,12 @@ class Mapping:
     outbound_number: str
     countries: Sequence[str]
 
+    @property
+    def outbound_numbers(self) -> set[str]:
+        """The numbers that texts may leave from."""
+        shared = self.file.outbound_number or self.outbound_number
+        return {rule.outbound_number or shared for rule in self.file.rules}
+
     def decide(self, ticket: Ticket) -> Decision | Skip:
         """What to text for this ticket. The first rule whose `when` holds decides; the others are not looked at."""
         for rule in self.file.rules:

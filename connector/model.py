@@ -106,7 +106,8 @@ class Text:
     """A text as the ledger has it.
 
     `attempts` counts the tries that certainly sent nothing; `busy_since` (UTC) since when the customer has been in
-    another session; `early`: its next try is still to come.
+    another session; `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what
+    was sent.
     """
 
     id: int
@@ -118,6 +119,7 @@ class Text:
     attempts: int
     busy_since: datetime | None
     early: bool | None
+    sms: OutboundSms | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,75 +1,168 @@
 """The requests-a-second promise. It is the customer's, not ours: one row in the database keeps it for all workers.
 
-Within a worker a person overtakes a trigger and a trigger a batch: a slot is given to whoever comes first then, not to
-whoever asked first.
+The row holds when the last requests left. A slot is given out so that no window of a second ever holds more than the
+limit, and as early as that allows. A request that could not leave in its slot takes another one instead.
+
+Within a worker a person overtakes a trigger. A batch waits in a queue of its own and leaves slots free for people.
 """
 
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psycopg
 
-from connector import sql
+from connector import lane, sql
 
 SQL = sql.load("pace")
-LANE = "ccaip"
 
 # Slots are asked for this long ahead, so that a slow database does not leave any unused.
 AHEAD = 0.05
+# A waiting text is told of its slot so long before, because `sending` has to be committed first.
+LEAD = 0.04
+# A request may leave so much after its slot. The window is longer by more than that, because what was late and what is
+# punctual must not meet in one second. Both in seconds; what the network adds to one and not to the other is not ours.
+LATE = 0.008
+SLACK = 0.012
+# Slots come at least so close to each other, as a share of their usual distance: what was missed can be made up for.
+CLOSEST = 0.9
+# No slot lies further ahead than this, unless the database's clock has been set back.
+FURTHEST = 60.0
 
 
-def reserve(connection: psycopg.Connection, slots: int, per_second: float) -> float:
-    """Reserve the next `slots` slots: seconds until the first of them; the others follow 1/per_second apart."""
-    row = connection.execute(SQL["reserve"], {"lane": LANE, "seconds": slots / per_second}).fetchone()
-    return max(row[0], 0.0) if row else 0.0
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `most` requests in each window of `window` seconds."""
+
+    most: int
+    window: float
+
+    @classmethod
+    def of(cls, per_second: float) -> "Limit":
+        """For example 10 a second: at most 10 in each second. 0.5 a second: at most one in each two seconds."""
+        most = max(math.floor(per_second), 1)
+        return cls(most, max(1.0, 1 / per_second) + SLACK)
 
 
-def hold(connection: psycopg.Connection, seconds: float) -> None:
-    """Nobody sends for so long: the platform asked for it."""
-    connection.execute(SQL["hold"], {"lane": LANE, "seconds": seconds})
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What all together may send, and what batches may, who leave some for people."""
+
+    everybody: Limit
+    batches: Limit
+
+    @classmethod
+    def of(cls, per_second: float, batch_share: float) -> "Rates":
+        return cls(Limit.of(per_second), Limit.of(per_second * batch_share))
+
+
+class Slot(NamedTuple):
+    """When a request may leave: by our monotonic clock, and by the database's, in seconds."""
+
+    at: float
+    stamp: float
+
+
+def following(recent: Sequence[float], limit: Limit, now: float) -> float:
+    """The earliest time for one more request, when those of `recent` (oldest first) have been given out."""
+    earliest = now
+    if recent:
+        earliest = max(earliest, recent[-1] + CLOSEST * limit.window / limit.most)
+    if len(recent) >= limit.most:
+        earliest = max(earliest, recent[-limit.most] + limit.window)
+    return earliest
+
+
+def reserve(
+    connection: psycopg.Connection, rates: Rates, count: int, batch: bool = False, instead_of: float | None = None
+) -> list[Slot]:
+    """The next `count` slots, committed. `instead_of`: the stamp of one that is given back. Raises lane.Closed."""
+    with connection.transaction():
+        row = connection.execute(SQL["open"], lane.LANE).fetchone()
+        heard = time.monotonic()
+        recent, recent_batch, now, stopped_why, held_until = row or ([], [], 0.0, None, None)
+        if closed := lane.closed(stopped_why, held_until and held_until - now):
+            raise closed
+        recent, recent_batch = (
+            [at for at in listed if at != instead_of and at < now + FURTHEST] for listed in (recent, recent_batch)
+        )
+        stamps = []
+        for _ in range(count):
+            stamp = following(recent, rates.everybody, now)
+            if batch:
+                stamp = max(stamp, following(recent_batch, rates.batches, now))
+                recent_batch.append(stamp)
+            recent.append(stamp)
+            stamps.append(stamp)
+        kept = {"recent": recent[-rates.everybody.most :], "recent_batch": recent_batch[-rates.batches.most :]}
+        connection.execute(SQL["keep"], lane.LANE | kept)
+    # The database looked at its clock once it had the row to itself, just before we heard of it.
+    return [Slot(heard + stamp - now, stamp) for stamp in stamps]
+
+
+Reserve = Callable[[int, bool, float | None], Awaitable[list[Slot]]]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Texts that wait for a slot, the highest priority first, and the task that hands slots to them."""
+
+    waiting: list[tuple[int, int, asyncio.Future[Slot]]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    def pop(self) -> asyncio.Future[Slot] | None:
+        """The next that still waits."""
+        while self.waiting:
+            _, _, turn = heapq.heappop(self.waiting)
+            if not turn.done():
+                return turn
+        return None
 
 
 class Pace:
     """Hands out slots, one at a time, to the waiting text of the highest priority."""
 
-    def __init__(self, per_second: float, reserve: Callable[[int], Awaitable[float]]) -> None:
-        """`per_second` 0 means no limit; `reserve(n)` gives the seconds until the first of n slots."""
+    def __init__(self, per_second: float, reserve: Reserve) -> None:
+        """`per_second` 0 means no limit; `reserve` is the function above but for its connection and rates."""
         self._per_second = per_second
         self._reserve = reserve
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._queues = {False: _Queue(), True: _Queue()}
         self._order = itertools.count()
-        self._task: asyncio.Task[None] | None = None
+        self.unlimited = not per_second
 
-    async def slot(self, priority: int) -> None:
-        """Returns when a request may leave."""
-        if not self._per_second:
-            return
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-priority, next(self._order), turn))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._hand_out())
-        await turn
+    async def slot(self, priority: int, batch: bool = False) -> Slot:
+        """Returns shortly before a request may leave. Raises what `reserve` raises. Not for where there is no limit."""
+        queue = self._queues[batch]
+        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        heapq.heappush(queue.waiting, (-priority, next(self._order), turn))
+        if queue.task is None or queue.task.done():
+            queue.task = asyncio.create_task(self._hand_out(queue, batch))
+        return await turn
 
-    async def _hand_out(self) -> None:
+    async def another(self, slot: Slot, batch: bool = False) -> Slot:
+        """One more slot in place of this one, which was missed. Raises what `reserve` raises."""
+        [later] = await self._reserve(1, batch, slot.stamp)
+        return later
+
+    def give_up(self, error: Exception) -> None:
+        """Raises this for everybody who waits."""
+        for queue in self._queues.values():
+            while turn := queue.pop():
+                turn.set_exception(error)
+
+    async def _hand_out(self, queue: _Queue, batch: bool) -> None:
         try:
-            while self._waiting:
-                slots = min(len(self._waiting), max(int(self._per_second * AHEAD), 1))
-                await asyncio.sleep(await self._reserve(slots))
-                for number in range(slots):
-                    if number:
-                        await asyncio.sleep(1 / self._per_second)
-                    self._next()
+            while queue.waiting:
+                count = min(len(queue.waiting), max(int(self._per_second * AHEAD), 1))
+                for slot in await self._reserve(count, batch, None):
+                    await asyncio.sleep(max(slot.at - LEAD - time.monotonic(), 0))
+                    if turn := queue.pop():
+                        turn.set_result(slot)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
-            while self._waiting:
-                _, _, turn = heapq.heappop(self._waiting)
-                if not turn.done():
-                    turn.set_exception(error)
-
-    def _next(self) -> None:
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
+            while turn := queue.pop():
+                turn.set_exception(error)

@@ -74,3 +74,17 @@ def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Se
 def mask(number: str) -> str:
     """The number as logs and screens show it: "+1•••••••••32", its last two digits only."""
     return "•" * max(len(number) - 2, 0) + number[-2:]
+
+
+def national(e164: str) -> str:
+    """The digits that are in every way of writing this number: those without the country code."""
+    return e164.removeprefix(f"+{phonenumbers.parse(e164).country_code}")
+
+
+def e164(typed: str) -> str | None:
+    """A number that was typed with its country code, in E.164; None: it is none."""
+    try:
+        number = phonenumbers.parse(typed)
+    except phonenumbers.NumberParseException:
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

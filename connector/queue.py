@@ -1,18 +1,20 @@
 """The queue: PgQueuer's tables beside the ledger's, so that a job and what it is about are committed together.
 
-A job carries the id of one text and runs at least once; what a second run meets is the ledger's business.
-https://pgqueuer.readthedocs.io
+A job carries the ids of texts that were committed together and runs at least once; what a second run meets is the
+ledger's business. https://pgqueuer.readthedocs.io
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 from pgqueuer.db import PsycopgDriver, SyncPsycopgDriver
-from pgqueuer.errors import RetryRequested
+from pgqueuer.errors import FailingListenerError, RetryRequested
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries, SyncQueries
@@ -22,32 +24,51 @@ from connector.model import Door
 
 
 class Kind(StrEnum):
-    """What a job does with its text."""
+    """What a job does with its texts. Each door has its own way in, so that one can wait while the others go on."""
 
-    DELIVER = "deliver"
+    DELIVER_AGENT = "deliver_agent"
+    DELIVER_TRIGGER = "deliver_trigger"
+    DELIVER_BATCH = "deliver_batch"
     WRITE_BACK = "write_back"
 
+
+DELIVER = {Door.AGENT: Kind.DELIVER_AGENT, Door.TRIGGER: Kind.DELIVER_TRIGGER, Door.BATCH: Kind.DELIVER_BATCH}
 
 # A person comes first; a ticket learns before the next text of its kind leaves.
 PRIORITY = {
     (Kind.WRITE_BACK, Door.AGENT): 60,
-    (Kind.DELIVER, Door.AGENT): 50,
+    (Kind.DELIVER_AGENT, Door.AGENT): 50,
     (Kind.WRITE_BACK, Door.TRIGGER): 40,
-    (Kind.DELIVER, Door.TRIGGER): 30,
+    (Kind.DELIVER_TRIGGER, Door.TRIGGER): 30,
     (Kind.WRITE_BACK, Door.BATCH): 20,
-    (Kind.DELIVER, Door.BATCH): 10,
+    (Kind.DELIVER_BATCH, Door.BATCH): 10,
 }
 
 # A worker that has not been heard of for this long is taken for dead, and its jobs are handed on.
 HEARTBEAT = timedelta(seconds=30)
-BATCH = 100
+# Texts of one job, and jobs that are taken at once: together not many more than a worker wants in hand.
+JOB_SIZE = 50
+BATCH = 10
+JOBS_IN_HAND = 400
+# Seconds between two looks into the queue: what arrives in between is taken together. Nobody waits for the first look.
+REST = 0.01
 # Seconds before a job that failed for a reason of ours is tried again, at the most.
 LONGEST_PAUSE = 300.0
+# The database is away, or its notifications no longer arrive.
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, FailingListenerError)
+
+
+class Later(Exception):
+    """What is left of this job has to wait for so many seconds. Nothing was lost, nothing went wrong."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"later, in {seconds:.1f} s")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to add. `after` seconds from now at the earliest."""
+    """Something to do with a text. `after` seconds from now at the earliest."""
 
     kind: Kind
     text: int
@@ -55,15 +76,23 @@ class NewJob:
     after: float = 0
 
 
-def add(connection: psycopg.Connection, jobs: Sequence[NewJob]) -> None:
-    """Add jobs within the caller's transaction: they exist if and only if it commits."""
-    if jobs:
+def add(connection: psycopg.Connection, jobs: Iterable[NewJob]) -> None:
+    """Add jobs within the caller's transaction: they exist if and only if it commits. Those alike become one."""
+    alike: dict[tuple[Kind, Door, float], list[int]] = {}
+    for job in jobs:
+        alike.setdefault((job.kind, job.door, job.after), []).append(job.text)
+    rows = [(key, part) for key, texts in alike.items() for part in _parts(texts)]
+    if rows:
         SyncQueries(SyncPsycopgDriver(connection)).enqueue(
-            [job.kind.value for job in jobs],
-            [str(job.text).encode() for job in jobs],
-            [PRIORITY[job.kind, job.door] for job in jobs],
-            [timedelta(seconds=job.after) for job in jobs],
+            [kind.value for (kind, _, _), _ in rows],
+            [",".join(map(str, texts)).encode() for _, texts in rows],
+            [PRIORITY[kind, door] for (kind, door, _), _ in rows],
+            [timedelta(seconds=after) for (_, _, after), _ in rows],
         )
+
+
+def _parts(texts: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (texts[start : start + JOB_SIZE] for start in range(0, len(texts), JOB_SIZE))
 
 
 def install(connection: psycopg.Connection) -> list[str]:
@@ -97,39 +126,67 @@ class _Driver(PsycopgDriver):
         return await self._asking.execute(query, *args)
 
 
+class _Queries(Queries):
+    """Looks into the queue with rests in between: a look costs the same for one job as for ten."""
+
+    _rested = 0.0
+
+    async def dequeue(self, *args: Any, **more: Any) -> list[Job]:
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(self._rested - clock(), 0))
+        jobs = await super().dequeue(*args, **more)
+        self._rested = clock() + REST
+        return jobs
+
+
+class _Manager(QueueManager):
+    """Asks for the kinds of jobs that this worker wants now."""
+
+    wants: Callable[[Kind], bool]
+
+    def entrypoints_below_capacity_limits(self) -> set[Any]:
+        return {name for name in super().entrypoints_below_capacity_limits() if self.wants(Kind(name))}
+
+
 class Consumer:
-    """Takes jobs off the queue until told to stop, each in a task of its own."""
+    """Takes jobs off the queue until told to stop, each in a task of its own. Counts the texts in hand, by kind."""
 
-    def __init__(self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection, most: int) -> None:
-        """Two connections in autocommit; `most` jobs are in hand at once."""
+    def __init__(
+        self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection, wants: Callable[[Kind, int], bool]
+    ) -> None:
+        """Two connections in autocommit. `wants(kind, texts in hand)`: whether to take more of this kind now."""
         self._listening = listening
-        self._manager = QueueManager(Queries(_Driver(listening, asking)))
-        self._most = most
+        self._manager = _Manager(_Queries(_Driver(listening, asking)))
+        self._in_hand: Counter[Kind] = Counter()
+        self._manager.wants = lambda kind: wants(kind, self._in_hand[kind])
 
-    def register(self, kind: Kind, handle: Callable[[int], Awaitable[None]]) -> None:
-        """Have jobs of this kind handled with their text's id. A job that fails is not lost: it comes again."""
+    def register(self, kind: Kind, handle: Callable[[list[int]], Awaitable[None]]) -> None:
+        """Have jobs of this kind handled with their texts' ids. A job that fails is not lost: it comes again."""
 
         async def run(job: Job) -> None:
+            texts = [int(text) for text in (job.payload or b"").split(b",")]
+            self._in_hand[kind] += len(texts)
             try:
-                await handle(int(job.payload or b""))
+                await handle(texts)
+            except Later as later:
+                raise RetryRequested(timedelta(seconds=later.seconds), "later") from None
             except Exception as error:
                 # Whatever it is, dropping the job would lose a text. PgQueuer keeps the traceback in its log.
                 pause = min(2.0**job.attempts, LONGEST_PAUSE)
                 raise RetryRequested(timedelta(seconds=pause), type(error).__name__) from error
+            finally:
+                self._in_hand[kind] -= len(texts)
 
         self._manager.entrypoint(kind.value, on_failure="hold", accepts_context=False)(run)
 
     async def run(self) -> None:
-        """Until `stop`; jobs in hand are finished first.
-
-        Raises pgqueuer.errors.FailingListenerError when the database's notifications no longer arrive.
-        """
+        """Until `stop`; jobs in hand are finished first. Raises one of LOST when the database goes away."""
         # The manager tests whether it hears itself as soon as it runs: the connection has to listen before that.
         await self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(self._manager.channel)))
         await self._manager.run(
             dequeue_timeout=timedelta(seconds=30),
             batch_size=BATCH,
-            max_concurrent_tasks=self._most,
+            max_concurrent_tasks=JOBS_IN_HAND,
             heartbeat_timeout=HEARTBEAT,
             shutdown_on_listener_failure=True,
         )

@@ -104,9 +104,14 @@ class Settings(FromEnvironment):
     ccaip_read_timeout: float = Field(default=30, gt=0)
 
     countries: Countries = ["US"]
-    send_threads: int = Field(default=32, ge=1, le=256)
+    send_threads: int = Field(default=64, ge=1, le=256)
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
     busy_seconds: float = Field(default=14_400, ge=0)
+    unknown_try_again: bool = False
+    unknown_from_chats: bool = False
+    batch_share: float = Field(default=0.8, gt=0, le=1)
+    batch_calls_share: float = Field(default=0.8, ge=0, le=1)
+    retention_days: float = Field(default=30, ge=0, le=36_500)
 
     @property
     def ccaip_address(self) -> str:

@@ -2,60 +2,49 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import psycopg
 import structlog
 
-from connector import ccaip, crms, database, mapping_check, pace, queue
+from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, upkeep
 from connector.crms import Crm
 from connector.delivery import Delivery
 from connector.errors import CallFailed
-from connector.mapping import Mapping
-from connector.settings import Settings, require_ccaip
+from connector.gate import Gate, in_hand
+from connector.mapping import Mapping as TicketMapping
+from connector.sending import Sender
+from connector.settings import Settings
+from connector.upkeep import Duty, Upkeep
+from connector.verdicts import Verdicts
 from connector.write_back import WriteBack
 
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of grouped call, and some to spare.
 STEP_THREADS = 8
-# Texts in hand at once: enough for full groups of CRM calls, few enough that what was read is still true when sent.
-IN_HAND = 400
+# Seconds between tries to reach a database that is away.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+# Seconds between the turns of what is done beside the texts.
+REQUEUE_SECONDS, HOUSE_SECONDS = 60.0, 3600.0
+# While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
+USAGE_SECONDS = 300.0
+NICE = 5
 
-
-def mappings(settings: Settings) -> dict[str, Mapping]:
-    """The mapping of each CRM that has a file. Raises BadMapping or BadSettings."""
-    return {
-        stem: Mapping(
-            mapping_check.load(settings.mappings_dir / f"{stem}.toml"),
-            settings.ccaip_outbound_number,
-            settings.countries,
-        )
-        for stem in crms.stems(settings.mappings_dir)
-    }
-
-
-def account(settings: Settings) -> ccaip.Account:
-    """The CCAI Platform account of these settings. Raises BadSettings."""
-    require_ccaip(settings)
-    return ccaip.Account(
-        address=settings.ccaip_address,
-        subdomain=settings.ccaip_subdomain,
-        token=settings.ccaip_token.get_secret_value(),
-        chat_type=settings.ccaip_chat_type,
-        agent_spelling=settings.ccaip_agent_spelling,
-        connect_timeout=settings.ccaip_connect_timeout,
-        read_timeout=settings.ccaip_read_timeout,
-    )
+Handle = Callable[[Sequence[int]], Awaitable[None]]
 
 
 async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
-    """Deliver and write back until `stop`; what is in hand is finished first."""
+    """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back."""
     with contextlib.ExitStack() as stack:
-        client = ccaip.Client(account(settings))
+        client = ccaip.Client(parts.account(settings))
         stack.callback(client.close)
-        connected = {stem: (crms.connect(stem, one.file), one) for stem, one in mappings(settings).items()}
+        connected = {stem: (crms.connect(stem, one.file), one) for stem, one in parts.mappings(settings).items()}
         for crm, _ in connected.values():
             stack.callback(crm.close)
         pool = stack.enter_context(database.pool(url, STEP_THREADS + 2))
@@ -65,39 +54,95 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
-        def reserve(slots: int) -> float:
-            with pool.connection() as connection:
-                return pace.reserve(connection, slots, settings.ccaip_requests_per_second)
-
-        async def reserve_slots(slots: int) -> float:
-            return await loop.run_in_executor(threads, reserve, slots)
-
-        delivery = Delivery(
-            pool, connected, client.send, pace.Pace(settings.ccaip_requests_per_second, reserve_slots),
-            threads, send_threads, settings.busy_seconds,
+        ask = database.Asking(pool, threads)
+        gate = Gate(in_hand(settings.ccaip_requests_per_second))
+        pacing = pace.Pace(settings.ccaip_requests_per_second, partial(ask, pace.reserve, _rates(settings)))
+        sender = Sender(pool, client.send, pacing, threads, send_threads, settings.send_threads)
+        verdicts = Verdicts(
+            partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
+            settings.busy_seconds, settings.unknown_try_again,
         )
+        delivery = Delivery(pool, connected, sender, verdicts, threads)
         write_back = WriteBack(
             pool, connected, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
-        async with (
-            await psycopg.AsyncConnection.connect(url, autocommit=True) as listening,
-            await psycopg.AsyncConnection.connect(url, autocommit=True) as asking,
-        ):
-            consumer = queue.Consumer(listening, asking, IN_HAND)
-            consumer.register(queue.Kind.DELIVER, delivery.deliver)
-            consumer.register(queue.Kind.WRITE_BACK, write_back.write_back)
-            log.info("worker ready", crms=sorted(connected))
-            stopping = asyncio.create_task(_stop_on(stop, consumer))
-            try:
-                await consumer.run()
-            finally:
-                stopping.cancel()
+        handlers: dict[queue.Kind, Handle] = dict.fromkeys(queue.DELIVER.values(), delivery.deliver)
+        handlers[queue.Kind.WRITE_BACK] = write_back.write_back
+        keeper = Upkeep(
+            pool, threads, gate, _duties(settings, client, [one for _, one in connected.values()]),
+            lambda: _calls_are_short(settings, [crm for crm, _ in connected.values()], gate),
+        )
+        keeping = asyncio.create_task(keeper.run())
+        try:
+            await _consume(url, gate, handlers, sender, stop)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
     log.info("worker stopped")
 
 
-async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer) -> None:
+async def _consume(
+    url: str, gate: Gate, handlers: Mapping[queue.Kind, Handle], sender: Sender, stop: asyncio.Event
+) -> None:
+    """Take jobs until `stop`. A database that goes away is waited for."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            async with await database.connect(url) as listening, await database.connect(url) as asking:
+                consumer = queue.Consumer(listening, asking, gate.wants)
+                for kind, handle in handlers.items():
+                    consumer.register(kind, handle)
+                log.info("worker ready")
+                failures = 0
+                stopping = asyncio.create_task(_stop_on(stop, consumer, sender))
+                try:
+                    await consumer.run()
+                finally:
+                    stopping.cancel()
+        except queue.LOST as error:
+            pause = backoff.doubling(failures, FIRST_PAUSE, LONGEST_PAUSE)
+            failures += 1
+            log.error("the database does not answer", why=type(error).__name__, seconds=round(pause, 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer, sender: Sender) -> None:
     await stop.wait()
     consumer.stop()
+    sender.drain()
+
+
+def _rates(settings: Settings) -> pace.Rates:
+    return pace.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
+
+
+async def _close(
+    ask: database.Asking, gate: Gate, how: Callable[[psycopg.Connection, Any], None], what: Any
+) -> None:
+    """Close the lane: committed for all workers, and known to this one's gate at once."""
+    try:
+        await ask(how, what)
+        gate.closed = await ask(lane.look)
+    except psycopg.OperationalError as error:
+        # The text's outcome matters more; the next text will meet the same, and say so again.
+        log.error("the lane could not be closed", why=type(error).__name__)
+
+
+def _duties(settings: Settings, client: ccaip.Client, found: Sequence[TicketMapping]) -> list[Duty]:
+    numbers = sorted({number for mapping in found for number in mapping.outbound_numbers})
+    duties = [
+        upkeep.prober(client, numbers),
+        Duty("requeue", REQUEUE_SECONDS, house.requeue),
+        Duty("keep house", HOUSE_SECONDS, partial(house.keep, retention_days=settings.retention_days)),
+    ]
+    return [*duties, chats.finder(parts.account(settings))] if settings.unknown_from_chats else duties
+
+
+def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Gate) -> bool:
+    """Whether a CRM has so few of the day's calls left that batches leave them to people and triggers."""
+    newest = USAGE_SECONDS if gate.batches_wait else None
+    return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
 
 
 def _warm_up(stem: str, crm: Crm) -> None:
@@ -109,6 +154,9 @@ def _warm_up(stem: str, crm: Crm) -> None:
 
 def run(settings: Settings, url: str) -> None:
     """Work until SIGTERM or SIGINT."""
+
+    # The web side may share this machine, and its senders wait for an acknowledgement: it comes first.
+    os.nice(NICE)
 
     async def until_signalled() -> None:
         stop = asyncio.Event()

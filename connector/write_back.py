@@ -34,9 +34,9 @@ class WriteBack:
         self._pool, self._crms = pool, crms
         self._write = Group(self._write_many, threads, MOST, hold, more_coming)
 
-    async def write_back(self, text: int) -> None:
-        """Tell this text's ticket. When it returns, the ticket has it or another try is queued, committed."""
-        await self._write(text)
+    async def write_back(self, texts: Sequence[int]) -> None:
+        """Tell these texts' tickets. When it returns, each has it or another try is queued, committed."""
+        await self._write(texts)
 
     def _write_many(self, texts: Sequence[int]) -> list[None]:
         with self._pool.connection() as connection:
@@ -53,6 +53,7 @@ class WriteBack:
                         later[outcome.text] = pause
             if done:
                 ledger.written(connection, done)
+                log.info("tickets told", texts=[text for text, _, refused in done if refused is None])
             if later:
                 ledger.write_later(connection, later)
         return [None] * len(texts)
@@ -76,7 +77,6 @@ def _write(
 def _pause(outcome: Outcome, answer: CallFailed | None) -> float | None:
     """Seconds until the next try; None: there is none, it was taken or refused for good."""
     if answer is None:
-        log.info("ticket told", text=outcome.text, ticket=outcome.ticket_id, state=outcome.state)
         return None
     if isinstance(answer, Refused) and answer.blame is not Blame.SETTINGS:
         log.error("the CRM refuses an outcome", text=outcome.text, ticket=outcome.ticket_id, why=str(answer))

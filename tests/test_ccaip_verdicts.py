@@ -198,24 +198,21 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(hours=10), usegmt=True)
         pytest.param("7", 7, 7, id="seconds"), pytest.param(" 7 ", 7, 7, id="seconds with space"),
         pytest.param("0", 0, 0, id="zero"), pytest.param(SOON, 35_000, 36_000, id="a date"),
         pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0, id="a date that is over"),
-        pytest.param(None, None, None, id="missing"), pytest.param("", None, None, id="empty"),
-        pytest.param("soon", None, None, id="words"), pytest.param("-5", None, None, id="negative"),
-        pytest.param("1.5", None, None, id="fraction"), pytest.param("nan", None, None, id="nan"),
-        pytest.param("²", None, None, id="superscript"), pytest.param("Wed, 99 Oct 2015", None, None, id="no date"),
-        pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", None, None, id="a year that no calendar has"),
+        pytest.param(None, 1, 1, id="missing"), pytest.param("", 1, 1, id="empty"),
+        pytest.param("soon", 1, 1, id="words"), pytest.param("-5", 1, 1, id="negative"),
+        pytest.param("1.5", 1, 1, id="fraction"), pytest.param("nan", 1, 1, id="nan"),
+        pytest.param("²", 1, 1, id="superscript"), pytest.param("Wed, 99 Oct 2015", 1, 1, id="no date"),
+        pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", 1, 1, id="a year that no calendar has"),
     ],
 )  # fmt: skip
 def test_too_many_requests_is_later_by_retry_after(
-    remote: Remote, header: str | None, least: float | None, most: float | None
+    remote: Remote, header: str | None, least: float, most: float
 ) -> None:
     headers = {} if header is None else {"Retry_After": header}
     error = failure(remote, answer(429, {"message": "slow down"}, **headers))
     assert isinstance(error, Unavailable)
-    if least is None or most is None:
-        assert error.retry_after is None
-    else:
-        assert error.retry_after is not None
-        assert least <= error.retry_after <= most
+    assert error.retry_after is not None
+    assert least <= error.retry_after <= most
 
 
 def test_no_retry_after_is_infinite(remote: Remote) -> None:
@@ -367,7 +364,10 @@ def test_an_account_shows_no_credentials() -> None:
 @pytest.mark.parametrize(
     ("behave", "error"),
     [
-        pytest.param(answer(400, {"message": "chat_type needs to be provided"}), None, id="right"),
+        pytest.param(answer(400, {"message": "message is required"}), None, id="right"),
+        pytest.param(answer(400, {"message": "end_user_number is invalid"}), None, id="its own fault"),
+        pytest.param(answer(400, {"message": ccaip.NON_US}), Refused, id="its number is the tenant's"),
+        pytest.param(answer(400, {"message": "outbound_number is not found"}), Refused, id="unknown number"),
         pytest.param(answer(401), Refused, id="wrong token"), pytest.param(answer(404), Refused, id="wrong address"),
         pytest.param(answer(400, {"message": "SMS is not enabled"}), Refused, id="not enabled"),
         pytest.param(answer(429), Unavailable, id="later"), pytest.param(answer(500), OutcomeUnknown, id="broken"),
@@ -380,18 +380,20 @@ def test_a_probe_tells_whether_the_settings_are_right(
     client = ccaip.Client(account(remote.address))
     found = None
     try:
-        client.probe()
+        client.probe("+16285550199")
     except CallFailed as failed:
         found = type(failed)
     client.close()
     assert found is error
 
 
-def test_a_probe_names_no_chat_type(remote: Remote) -> None:
+def test_a_probe_can_send_nothing_to_nobody(remote: Remote) -> None:
     seen: list[bytes] = []
     remote.behave = lambda connection: seen.append(read_request(connection))
     client = ccaip.Client(account(remote.address))
     with pytest.raises(OutcomeUnknown):
-        client.probe()
+        client.probe("+16285550199")
     client.close()
-    assert b"chat_type" not in seen[0]
+    assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {
+        "chat_type": "Messaging (SMS)", "end_user_number": "+16285550199", "outbound_number": "+16285550199"
+    }  # fmt: skip

@@ -63,12 +63,15 @@ def test_check_asks_both_sides_and_sends_nothing() -> None:
         settings = demo.environment(box, "postgresql:///unused", 1, "t" * 30)
         done = connector("check", **settings)
         assert done.returncode == 0, done.stdout
-        assert "ok  CCAI Platform answers, and takes the credentials" in done.stdout
+        assert "ok  CCAI Platform answers, takes the credentials, and sends from +16285550199" in done.stdout
         assert "ok  salesforce answers, and every field" in done.stdout
         wrong = connector("check", **settings | {"CONNECTOR_CCAIP_TOKEN": "wrong"})
         assert wrong.returncode == 1
         assert "WRONG  CCAI Platform refuses" in wrong.stdout
         assert "wrong" not in wrong.stderr
+        number = connector("check", **settings | {"CONNECTOR_CCAIP_OUTBOUND_NUMBER": "+16285550198"})
+        assert number.returncode == 1
+        assert "WRONG  CCAI Platform refuses +16285550198: outbound_number is not found" in number.stdout
         assert box.ccaip.texts == []
 
 
@@ -91,5 +94,5 @@ def test_a_wrong_mapping_is_refused_with_file_and_key(tmp_path: Path) -> None:
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     first, again = (connector("migrate", CONNECTOR_DATA_DIR=str(tmp_path)) for _ in range(2))
-    assert "migrated: 0001_ledger" in first.stdout
+    assert "migrated: 0001_ledger\nmigrated: 0002_faults\n" in first.stdout
     assert again.stdout == "the schema is current\n"

@@ -33,6 +33,11 @@ def run(test: Callable[[Calls, ThreadPoolExecutor], Awaitable[Any]]) -> Any:
         return asyncio.run(asyncio.wait_for(test(Calls(), threads), 5))
 
 
+async def ask(group: Group, item: int, urgent: bool = False) -> int:
+    [answer] = await group([item], urgent)
+    return answer
+
+
 async def until(holds: Callable[[], object]) -> None:
     while not holds():
         await asyncio.sleep(0)
@@ -41,9 +46,9 @@ async def until(holds: Callable[[], object]) -> None:
 def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 10)
-        assert await asyncio.gather(*(group(item) for item in (3, 1, 2))) == [30, 10, 20]
+        assert await asyncio.gather(*(ask(group, item) for item in (3, 1, 2))) == [30, 10, 20]
         assert calls.made == [[3, 1, 2]]
-        assert await group(4) == 40
+        assert await ask(group, 4) == 40
         assert calls.made == [[3, 1, 2], [4]]
 
     run(test)
@@ -52,8 +57,20 @@ def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> Non
 def test_a_call_never_has_more_than_most() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 3)
-        assert await asyncio.gather(*(group(item) for item in range(8))) == [item * 10 for item in range(8)]
+        assert await asyncio.gather(*(ask(group, item) for item in range(8))) == [item * 10 for item in range(8)]
         assert calls.made == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+    run(test)
+
+
+def test_what_comes_together_stays_together_as_far_as_a_call_takes_it() -> None:
+    async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
+        group = Group(calls, threads, 3)
+        assert await asyncio.gather(group([1, 2]), group([3, 4]), group([5])) == [[10, 20], [30, 40], [50]]
+        assert calls.made == [[1, 2], [3, 4, 5]]
+        assert await group(list(range(7))) == [item * 10 for item in range(7)]
+        assert calls.made[2:] == [[0, 1, 2], [3, 4, 5], [6]]
+        assert await group([]) == []
 
     run(test)
 
@@ -62,9 +79,9 @@ def test_what_comes_during_a_call_goes_with_the_next() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.allowed.clear()
         group = Group(calls, threads, 10)
-        first = asyncio.create_task(group(1))
+        first = asyncio.create_task(ask(group, 1))
         await until(lambda: calls.made)
-        later = [asyncio.create_task(group(item)) for item in (2, 3)]
+        later = [asyncio.create_task(ask(group, item)) for item in (2, 3)]
         await asyncio.sleep(0)
         assert calls.made == [[1]]
         calls.allowed.set()
@@ -78,9 +95,9 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.error = ValueError("no")
         group = Group(calls, threads, 10)
-        assert await asyncio.gather(group(1), group(2), return_exceptions=True) == [calls.error, calls.error]
+        assert await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True) == [calls.error, calls.error]
         calls.error = None
-        assert await group(3) == 30
+        assert await ask(group, 3) == 30
 
     run(test)
 
@@ -89,7 +106,7 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
 def test_an_answer_that_is_missing_is_an_error(answers: list[int]) -> None:
     async def test(_: Calls, threads: ThreadPoolExecutor) -> list[Any]:
         group = Group(lambda items: answers, threads, 10)
-        return await asyncio.gather(group(1), group(2), return_exceptions=True)
+        return await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True)
 
     assert isinstance(run(test)[1], ValueError)
 
@@ -101,7 +118,7 @@ def test_one_who_has_left_does_not_hurt_the_others(when: str, fails: bool) -> No
         calls.error = ValueError("no") if fails else None
         calls.allowed.clear()
         group = Group(calls, threads, 10, 5, lambda: when == "before the call" and not calls.allowed.is_set())
-        gone, stays = asyncio.create_task(group(1)), asyncio.create_task(group(2))
+        gone, stays = asyncio.create_task(ask(group, 1)), asyncio.create_task(ask(group, 2))
         await asyncio.sleep(0)
         if when == "during the call":
             await until(lambda: calls.made)
@@ -118,14 +135,14 @@ def test_one_who_has_left_does_not_hurt_the_others(when: str, fails: bool) -> No
 async def held(calls: Calls, threads: ThreadPoolExecutor, ends: str) -> None:
     coming, hold = True, 0.06 if ends == "limit" else 60
     group = Group(calls, threads, 3, hold, lambda: coming)
-    tasks = [asyncio.create_task(group(item)) for item in (1, 2)]
+    tasks = [asyncio.create_task(ask(group, item)) for item in (1, 2)]
     for _ in range(10):
         await asyncio.sleep(0)
     assert calls.made == [], "it is held"
     if ends == "nothing more comes":
         coming = False
     elif ends in ("full", "urgent"):
-        tasks.append(asyncio.create_task(group(3, urgent=ends == "urgent")))
+        tasks.append(asyncio.create_task(ask(group, 3, urgent=ends == "urgent")))
     await asyncio.gather(*tasks)
     assert calls.made == [[1, 2, 3] if len(tasks) == 3 else [1, 2]]
 
@@ -138,13 +155,13 @@ def test_a_call_is_held_until(ends: str) -> None:
 def test_urgency_ends_with_its_call() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 10, 60, lambda: True)
-        assert await group(1, urgent=True) == 10
-        waiting = asyncio.create_task(group(2))
+        assert await ask(group, 1, urgent=True) == 10
+        waiting = asyncio.create_task(ask(group, 2))
         for _ in range(10):
             await asyncio.sleep(0)
         assert calls.made == [[1]]
         waiting.cancel()
-        assert await group(3, urgent=True) == 30
+        assert await ask(group, 3, urgent=True) == 30
 
     run(test)
 
@@ -153,9 +170,9 @@ def test_an_urgent_one_that_comes_during_a_call_is_not_held_afterwards() -> None
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.allowed.clear()
         group = Group(calls, threads, 10, 60, lambda: True)
-        first = asyncio.create_task(group(1, urgent=True))
+        first = asyncio.create_task(ask(group, 1, urgent=True))
         await until(lambda: calls.made)
-        second = asyncio.create_task(group(2, urgent=True))
+        second = asyncio.create_task(ask(group, 2, urgent=True))
         await asyncio.sleep(0)
         calls.allowed.set()
         assert await asyncio.gather(first, second) == [10, 20]
@@ -166,7 +183,7 @@ def test_an_urgent_one_that_comes_during_a_call_is_not_held_afterwards() -> None
 def test_an_urgent_one_beyond_the_most_goes_with_the_very_next_call() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 2, 60, lambda: True)
-        await asyncio.gather(*(group(item, urgent=item == 3) for item in (1, 2, 3)))
+        await asyncio.gather(*(ask(group, item, urgent=item == 3) for item in (1, 2, 3)))
         assert [3] in [made[-1:] for made in calls.made]
 
     run(test)

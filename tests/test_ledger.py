@@ -1,6 +1,5 @@
 """The promises that the database keeps, whoever asks and however often."""
 
-import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,10 +7,10 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import database, ledger, queue
-from connector.delivery import DIED, Delivery
+from connector import database, ledger, queue, steps, texts
+from connector.delivery import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
-from connector.pace import Pace
+from tests.remote import Remote
 
 CASE = "500000000000001AAA"
 CHAT = Chat(id=114, status="selecting")
@@ -33,7 +32,7 @@ def taken(pool: ConnectionPool, *names: str) -> list[int]:
 def jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
     with pool.connection() as connection:
         rows = connection.execute("select entrypoint, payload from pgqueuer order by id").fetchall()
-    return [(kind, int(payload)) for kind, payload in rows]
+    return [(kind, int(text)) for kind, payload in rows for text in payload.split(b",")]
 
 
 def state(pool: ConnectionPool, text: int) -> State:
@@ -49,7 +48,7 @@ def test_an_event_and_its_job_are_one_commit(pool: ConnectionPool) -> None:
         raise Boom
     assert jobs(pool) == []
     [text] = taken(pool, "a")
-    assert jobs(pool) == [("deliver", text)]
+    assert jobs(pool) == [("deliver_trigger", text)]
 
 
 def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPool) -> None:
@@ -78,10 +77,10 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
     first, second, third = taken(pool, "a", "b", "c")
     with pool.connection() as connection:
         assert ledger.decide(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
-        ledger.move(connection, [ledger.skipped_as(second, first), ledger.failed(first, "no")])
+        ledger.move(connection, [steps.skipped_as(second, first), steps.failed(first, "no")])
         assert ledger.decide(connection, {third: decision("r")}) == {third: third}
-        ledger.move(connection, [ledger.claim(third)])
-        ledger.move(connection, [ledger.unknown(third, "gone")])
+        ledger.claim(connection, [third])
+        ledger.move(connection, [steps.unknown(third, "gone")])
         [fourth] = [one.text for one in ledger.take_in(connection, [event("d")])]
         assert ledger.decide(connection, {fourth: decision("r")}) == {fourth: third}
 
@@ -89,13 +88,13 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
 def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
-        assert ledger.move(connection, [ledger.claim(text)]) == set()
+        assert ledger.claim(connection, [text]) == (set(), None)
         ledger.decide(connection, {text: decision("r")})
     with ThreadPoolExecutor(4) as threads:
 
         def claim(_: int) -> set[int]:
             with pool.connection() as connection:
-                return ledger.move(connection, [ledger.claim(text)])
+                return ledger.claim(connection, [text])[0]
 
         claimed = list(threads.map(claim, range(4)))
     assert sorted(map(len, claimed)) == [0, 0, 0, 1]
@@ -105,12 +104,12 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
     [text] = taken(pool, "a")
     with pool.connection() as connection:
         ledger.decide(connection, {text: decision("r")})
-        ledger.move(connection, [ledger.claim(text)])
-        assert ledger.move(connection, [ledger.unknown(text, DIED)]) == {text}
-        assert ledger.move(connection, [ledger.failed(text, "late")]) == set()
-        assert ledger.move(connection, [ledger.sent(text, CHAT)]) == {text}
-        assert ledger.move(connection, [ledger.unknown(text, DIED)]) == set()
-        story = ledger.story(connection, text)
+        ledger.claim(connection, [text])
+        assert ledger.move(connection, [steps.unknown(text, DIED)]) == {text}
+        assert ledger.move(connection, [steps.failed(text, "late")]) == set()
+        assert ledger.move(connection, [steps.sent(text, CHAT)]) == {text}
+        assert ledger.move(connection, [steps.unknown(text, DIED)]) == set()
+        story = texts.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
     assert jobs(pool)[1:] == [("write_back", text)] * 2
@@ -119,14 +118,14 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
 def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
     quiet, told = taken(pool, "a", "b")
     with pool.connection() as connection:
-        ledger.move(connection, [ledger.skipped(quiet, Skip("no rule", told=False)), ledger.skipped(told, Skip("no"))])
+        ledger.move(connection, [steps.skipped(quiet, Skip("no rule", told=False)), steps.skipped(told, Skip("no"))])
     assert jobs(pool)[2:] == [("write_back", told)]
 
 
 def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:
     old, new = taken(pool, "a", "b")
     with pool.connection() as connection:
-        ledger.move(connection, [ledger.skipped(old, Skip("old")), ledger.skipped(new, Skip("new"))])
+        ledger.move(connection, [steps.skipped(old, Skip("old")), steps.skipped(new, Skip("new"))])
         outcomes, overtaken = ledger.outcomes(connection, [old, new])
         assert ([one.text for one in outcomes], overtaken) == ([new], {old: 1})
         ledger.written(connection, [(new, 1, None)])
@@ -135,23 +134,14 @@ def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: Con
 
 def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
-    sent: list[OutboundSms] = []
-
-    def send(sms: OutboundSms) -> Chat:
-        sent.append(sms)
-        return CHAT
-
-    async def deliver() -> None:
-        with ThreadPoolExecutor(2) as threads:
-            delivery = Delivery(pool, {}, send, Pace(0, lambda _: asyncio.sleep(0, 0.0)), threads, threads, 0)
-            await delivery.deliver(text)
+    remote = Remote(pool)
 
     with pool.connection() as connection:
         ledger.decide(connection, {text: decision("r")})
-        ledger.move(connection, [ledger.claim(text)])
-    asyncio.run(deliver())
+        ledger.claim(connection, [text])
+    remote.deliver(text)
     assert state(pool, text) is State.UNKNOWN
-    assert sent == []
+    assert remote.sent == []
 
 
 def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: str) -> None:
@@ -165,9 +155,9 @@ def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: st
 
 def test_a_person_comes_first() -> None:
     order = sorted(queue.PRIORITY, key=queue.PRIORITY.__getitem__, reverse=True)
-    assert [f"{kind} {door}" for kind, door in order] == [
-        "write_back agent", "deliver agent", "write_back trigger", "deliver trigger", "write_back batch",
-        "deliver batch",
+    assert [f"{kind} for {door}" for kind, door in order] == [
+        "write_back for agent", "deliver_agent for agent", "write_back for trigger", "deliver_trigger for trigger",
+        "write_back for batch", "deliver_batch for batch",
     ]  # fmt: skip
 
 
@@ -175,7 +165,7 @@ def test_a_person_comes_first() -> None:
 def test_an_odd_character_holds_up_nobody(pool: ConnectionPool, odd: str) -> None:
     fine, text = taken(pool, "a", "b")
     with pool.connection() as connection:
-        assert ledger.move(connection, [ledger.failed(text, odd), ledger.skipped(fine, Skip("no"))]) == {fine, text}
-        story = ledger.story(connection, text)
+        assert ledger.move(connection, [steps.failed(text, odd), steps.skipped(fine, Skip("no"))]) == {fine, text}
+        story = texts.story(connection, text)
     assert story is not None
     assert story["why"] == odd.replace("\0", "�").replace("\ud83d", "?")

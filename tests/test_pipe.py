@@ -2,9 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
+from connector import lane
 from connector.ccaip import REFUSALS
+from connector.errors import Blame
 from tests.pipe import Pipe, outbound_message, wait_for
 
 
@@ -42,8 +45,13 @@ def test_the_write_back_does_not_re_own_the_case_and_says_whose_it_is(pipe: Pipe
         assert call.headers["sforce-call-options"] == "client=ccai-sms-connector"
 
 
-@pytest.mark.parametrize("words", REFUSALS, ids=lambda words: words.replace(" ", "-"))
-def test_each_documented_refusal_fails_the_text_with_its_words_on_the_case(pipe: Pipe, case: str, words: str) -> None:
+SETTINGS = [words for words, blame in REFUSALS.items() if blame is Blame.SETTINGS]
+
+
+@pytest.mark.parametrize("words", sorted(REFUSALS.keys() - SETTINGS), ids=lambda words: words.replace(" ", "-"))
+def test_a_documented_refusal_of_this_text_fails_it_with_its_words_on_the_case(
+    pipe: Pipe, case: str, words: str
+) -> None:
     pipe.box.faults.add("status", side="ccaip", status=400, body={"message": words})
     pipe.box.salesforce.request_text(case)
     [text] = pipe.told(case)
@@ -51,6 +59,23 @@ def test_each_documented_refusal_fails_the_text_with_its_words_on_the_case(pipe:
     assert (text["state"], after["CCAIP_SMS_Status__c"]) == ("failed", "Failed")
     assert after["CCAIP_SMS_Error__c"] == words
     assert texted(pipe, case) == []
+
+
+@pytest.mark.parametrize("words", SETTINGS, ids=lambda words: words.replace(" ", "-"))
+def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_when_it_goes_on(
+    pipe: Pipe, case: str, words: str
+) -> None:
+    pipe.box.faults.add("status", side="ccaip", status=400, body={"message": words})
+    pipe.box.salesforce.request_text(case)
+    wait_for(lambda: pipe.query("select from pace where stopped_why = %s", words), "texting is stopped")
+    [text] = pipe.texts(case)
+    assert (text["state"], text["attempts"], text["outcome"]) == ("queued", 0, 0)
+    assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Requested"
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        assert lane.resume(connection)
+    [text] = pipe.told(case)
+    assert text["state"] == "sent"
+    assert len(texted(pipe, case)) == 1
 
 
 @pytest.mark.parametrize(

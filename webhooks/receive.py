@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from connector import ledger
 from connector.errors import NotAuthentic, Unreadable
+from connector.intake import Intake
 from connector.ledger import TakenIn
 from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
@@ -45,15 +46,16 @@ class Entrance:
 def blueprint(stem: str, file: MappingFile, pool: ConnectionPool) -> Blueprint:
     """The addresses /webhooks/<stem>/…. Raises BadSettings where the CRM's module lacks a secret."""
     module = importlib.import_module(f"webhooks.crms.{stem}")
+    intake = Intake(pool, stem)
     doors = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"/webhooks/{stem}")
     for entrance in module.entrances(file):
         doors.add_url_rule(
-            entrance.path, entrance.path.split("/")[1], _view(stem, entrance, pool), methods=["POST"]
+            entrance.path, entrance.path.split("/")[1], _view(stem, entrance, pool, intake), methods=["POST"]
         )
     return doors
 
 
-def _view(stem: str, entrance: Entrance, pool: ConnectionPool) -> Callable[..., Response]:
+def _view(stem: str, entrance: Entrance, pool: ConnectionPool, intake: Intake) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         message = Message(request.get_data(cache=False), request.headers, token)
         if request.content_length not in (None, len(message.body)):
@@ -68,8 +70,7 @@ def _view(stem: str, entrance: Entrance, pool: ConnectionPool) -> Callable[..., 
                     ledger.keep_unreadable(connection, stem, entrance.keep_as(message.body), message.body, str(error))
                 log.error("a message could not be read; it is kept", crm=stem, why=str(error))
                 return entrance.answer([])
-            with pool.connection() as connection:
-                taken = ledger.take_in(connection, events)
+            taken = intake.take_in(events)
         except NotAuthentic as error:
             log.warning("a message was refused", crm=stem, door=entrance.path.split("/")[1], why=str(error))
             return _problem(error.status, str(error))

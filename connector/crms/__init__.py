@@ -38,6 +38,13 @@ class Crm(Protocol):
         """Whether this user of the CRM is the connector itself. Raises like `read`."""
         ...
 
+    def usage(self, newest: float | None = None) -> float | None:
+        """The share of the day's calls that is used, 0 to 1, as the CRM said with its last answer; None: it did not.
+
+        `newest`: in seconds, how old that may be before the CRM is asked. Raises like `read` then.
+        """
+        ...
+
     def check(self) -> list[str]:
         """Asks the CRM whether the mapping fits it: what does not, in words. Raises like `read`."""
         ...

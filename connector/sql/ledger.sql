@@ -31,7 +31,8 @@ on conflict (crm, event_id) do nothing
 -- name: load
 -- What delivery needs to know of its texts.
 select text.id, text.crm, text.ticket_id, text.door, text.state, event.changed_by, text.attempts, text.busy_since,
-       text.not_before > now() as early
+       text.not_before > now() as early,
+       case when text.state = 'unknown' then text.sms end as sms
 from text join event on event.id = text.event
 where text.id = any(%(ids)s)
 
@@ -49,7 +50,9 @@ with d as (
     select text.id, text.state as from_state, d.rule, d.sms, reason.text as holder
     from jsonb_to_recordset(%(decisions)s) as d (id bigint, rule text, reason text, sms jsonb)
     join text on text.id = d.id and text.state in ('received', 'queued')
-    join reason on reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason
+    cross join lateral (  -- one look into the index for each, whatever the statistics say
+        select text from reason where reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason limit 1
+    ) reason
 ), queued as (
     update text set state = 'queued', rule = d.rule, sms = d.sms, changed_at = now()
     from d where text.id = d.id and d.holder = d.id and text.state = d.from_state
@@ -59,6 +62,24 @@ with d as (
     select id, from_state, 'queued', '' from queued where from_state <> 'queued'
 )
 select id, holder from d
+
+-- name: claim
+-- Before the call: `sending`, committed, while the lane is open. An unknown text may be claimed where one more try was
+-- planned (it has a time), and only once.
+with open as (
+    select not exists (
+        select from pace where lane = %(lane)s and (stopped_at is not null or held_until > now())) as lane
+), c as (
+    select id, state as from_state from text
+    where id = any(%(ids)s) and (state = 'queued' or state = 'unknown' and not_before <= now() and not tried_again)
+), claimed as (
+    update text set state = 'sending', tried_again = (c.from_state = 'unknown'), changed_at = now()
+    from c, open where text.id = c.id and text.state = c.from_state and open.lane
+    returning text.id, c.from_state
+), noted as (
+    insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
+)
+select id from claimed
 
 -- name: move
 -- Texts go from one state to another, each only if it is still in a state that allows it; every step leaves a row.
@@ -112,13 +133,3 @@ where text.id = w.id
 -- name: write_later
 -- The CRM did not take it this time.
 update text set write_attempts = write_attempts + 1 where id = any(%(ids)s) returning id, door
-
--- name: story
--- One text and how it came there, for people.
-select text.id, text.crm, text.ticket_id, text.door, text.state, text.rule, text.sms, text.chat, text.why,
-       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at
-from text join event on event.id = text.event where text.id = %(id)s
-
--- name: history
--- Every step of one text, oldest first.
-select at, from_state, to_state, why from history where text = %(id)s order by at

@@ -1,11 +1,10 @@
--- name: reserve
--- The next free slots, by the database's clock: seconds from now until the first of them.
-insert into pace as p (lane, next_at) values (%(lane)s, clock_timestamp() + %(seconds)s * interval '1 second')
-on conflict (lane) do update
-    set next_at = greatest(p.next_at, clock_timestamp()) + %(seconds)s * interval '1 second'
-returning extract(epoch from p.next_at - %(seconds)s * interval '1 second' - clock_timestamp())::float8
+-- name: open
+-- The lane's row, locked: who asks next waits until our slots are committed. Times are the database's.
+insert into pace as p (lane, next_at) values (%(lane)s, now())
+on conflict (lane) do update set lane = excluded.lane
+returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as now, stopped_why,
+          extract(epoch from held_until)::float8 as held_until
 
--- name: hold
--- No slot before then.
-insert into pace as p (lane, next_at) values (%(lane)s, clock_timestamp() + %(seconds)s * interval '1 second')
-on conflict (lane) do update set next_at = greatest(p.next_at, excluded.next_at)
+-- name: keep
+-- The slots that were given out.
+update pace set recent = %(recent)s, recent_batch = %(recent_batch)s where lane = %(lane)s

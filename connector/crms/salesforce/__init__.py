@@ -67,6 +67,9 @@ class Salesforce:
     def is_own(self, user: str | None) -> bool:
         return bool(user) and str(user)[:15] == self._session.own_user()[:15]
 
+    def usage(self, newest: float | None = None) -> float | None:
+        return self._session.usage(newest)
+
     def check(self) -> list[str]:
         return schema.check(self._file, lambda name: self._session.call(f"sobjects/{name}/describe"))
 

@@ -5,6 +5,7 @@ drops headers when it refreshes a token, and refreshes without end: so the heade
 the token is ours. One refresh for all threads, one replay for each call.
 """
 
+import re
 import threading
 import time
 from typing import Any
@@ -25,6 +26,8 @@ TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # How long an assertion is good for; Salesforce takes up to five minutes.
 JWT_SECONDS = 180
+# Every answer says how many calls of the day the org has used: "api-usage=18/5000".
+USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance.
 NO_ANSWER = (requests.RequestException, ValueError, RecursionError)
 
@@ -72,6 +75,8 @@ class Session:
             "Sforce-Auto-Assign": "FALSE",  # or the assignment rule re-owns the case on every write
             "Sforce-Call-Options": f"client={wanted.client_name}",
         })
+        self._http.hooks["response"].append(self._note_usage)
+        self._usage: tuple[float, float] | None = None
         for prefix in ("https://", "http://"):
             self._http.mount(prefix, _Nowhere())
         timeouts = (wanted.connect_timeout, wanted.read_timeout)
@@ -94,6 +99,19 @@ class Session:
         """The id of the user whose token this is. Raises like `call`."""
         self._logged_in()
         return self._user
+
+    def usage(self, newest: float | None = None) -> float | None:
+        """The share of the day's calls that the org has used, 0 to 1, by its last answer; None: it has not said yet.
+
+        `newest`: how old that may be in seconds; else the org is asked, which is one more call.
+        """
+        if self._usage and newest is not None and time.monotonic() - self._usage[1] > newest:
+            self.call("limits")
+        return self._usage[0] if self._usage else None
+
+    def _note_usage(self, answer: requests.Response, **_: Any) -> None:
+        if found := USAGE.search(answer.headers.get("Sforce-Limit-Info", "")):
+            self._usage = int(found[1]) / max(int(found[2]), 1), time.monotonic()
 
     def close(self) -> None:
         self._http.close()

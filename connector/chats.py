@@ -1,0 +1,123 @@
+"""Looks for the chats of unknown texts in the Manager API's list of changed chats, where the settings switch it on.
+
+`GET https://{subdomain}.{domain}/manager/api/v1/chats`, the same Basic credentials. The list names neither number nor
+message, so what is certain is little: a chat that carries the ticket's id, began while the call was under way, belongs
+to no other text, and is the only one like that. Everything else is left to a person.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import psycopg
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from connector import ccaip, duty, ledger, steps, texts
+from connector.errors import Unavailable
+from connector.model import Chat
+from connector.texts import Unknown
+from connector.upkeep import Duty
+
+log = structlog.get_logger()
+
+PATH = "/manager/api/v1/chats"
+NAME = "find chats"
+# The list's own limit was once one request a second.
+REQUEST_SECONDS = 1.0
+EVERY = 30.0
+PER_PAGE = 100
+# How many pages one turn reads; the next goes on from there.
+MOST_PAGES = 20
+# Unknown texts older than this are left to a person: a chat that has not shown by then will not.
+LONGEST = timedelta(hours=24)
+# How far the platform's clock and ours may be apart.
+SKEW = timedelta(seconds=30)
+
+
+class ListedChat(BaseModel):
+    """A chat of the list, as far as it matters here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: int
+    status: str = ""
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    out_ticket_id: str | None = None
+
+
+CHATS = TypeAdapter(list[ListedChat])
+
+
+def match(unknown: Sequence[Unknown], listed: Sequence[ListedChat]) -> dict[int, ListedChat]:
+    """The texts whose chat is certain. Pure: `listed` are chats that belong to no text yet."""
+    fitting = {
+        text.id: [chat for chat in listed if _fits(text, chat)] for text in unknown if text.called_at is not None
+    }
+    claimed = [chat.id for chats in fitting.values() for chat in chats]
+    return {
+        text: chats[0] for text, chats in fitting.items() if len(chats) == 1 and claimed.count(chats[0].id) == 1
+    }
+
+
+def _fits(text: Unknown, chat: ListedChat) -> bool:
+    began = text.called_at is not None and text.called_at - SKEW <= chat.created_at <= text.given_up_at + SKEW
+    return began and chat.out_ticket_id == text.ticket_id
+
+
+def finder(account: ccaip.Account) -> Duty:
+    """Settles what can be settled, every half minute while there is something unknown."""
+
+    def find(connection: psycopg.Connection) -> None:
+        unknown = texts.unknown_since(connection, datetime.now(UTC) - LONGEST)
+        if not unknown:
+            return
+        # What changed since the last turn; a text that has become unknown since cannot have begun much earlier.
+        earliest = min(text.called_at or text.given_up_at for text in unknown) - SKEW
+        since = max(earliest, (duty.cursor(connection, NAME) or earliest) - SKEW)
+        listed = [chat for page in _pages(account, since) for chat in page]
+        known = texts.known_chats(connection, [chat.id for chat in listed])
+        found = match(unknown, [chat for chat in listed if chat.id not in known])
+        for text, chat in found.items():
+            log.info("the chat of an unknown text was found", text=text, chat=chat.id)
+        why = "its chat was found in CCAI Platform's list"
+        ledger.move(connection, [
+            steps.found(text, Chat(id=chat.id, status=chat.status), why) for text, chat in found.items()
+        ])
+        if listed:
+            duty.move_cursor(connection, NAME, max(chat.updated_at for chat in listed))
+
+    return Duty(NAME, EVERY, find)
+
+
+def _pages(account: ccaip.Account, since: datetime) -> Iterator[list[ListedChat]]:
+    """The chats that changed since then, the oldest change first. Raises Unavailable."""
+    with httpx.Client(
+        base_url=account.address, auth=httpx.BasicAuth(account.subdomain, account.token), trust_env=False,
+        timeout=httpx.Timeout(account.read_timeout, connect=account.connect_timeout),
+    ) as client:
+        for page in range(1, MOST_PAGES + 1):
+            chats = _page(client, {
+                "updated_at[from]": since.isoformat(), "sort_column": "updated_at", "sort_direction": "ASC",
+                "per": PER_PAGE, "page": page,
+            })
+            yield chats
+            if len(chats) < PER_PAGE:
+                return
+            time.sleep(REQUEST_SECONDS)
+
+
+def _page(client: httpx.Client, query: dict[str, Any]) -> list[ListedChat]:
+    try:
+        answer = client.get(PATH, params=query)
+    except httpx.HTTPError as error:
+        raise Unavailable(f"CCAI Platform's list of chats ({type(error).__name__})") from None
+    if answer.status_code != httpx.codes.OK:
+        raise Unavailable(f"CCAI Platform's list of chats answered {answer.status_code}")
+    try:
+        return CHATS.validate_json(answer.content)
+    except ValidationError:
+        raise Unavailable("CCAI Platform's list of chats was not understood") from None

@@ -1,0 +1,144 @@
+"""What operators see and do at the command line: where texts are, why texting is stopped, what became of the unknown.
+
+Each command asks the database alone; nothing here calls a remote side.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import psycopg
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from connector import house, lane, ledger, phone, texts
+from connector.model import State
+
+
+def _plain(value: object) -> str:
+    """A time as ISO 8601 in UTC, everything else as it is."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return str(value)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _print_table(columns: list[str], rows: list[list[object]]) -> None:
+    """A table as wide as the screen, or as it needs where there is none."""
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if cell is None else _plain(cell) for cell in row))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def show_status(connection: psycopg.Connection, as_json: bool) -> int:
+    """Whether texts may leave, and how many are where. 1 if texting is stopped."""
+    status, counts = lane.status(connection), texts.counts(connection)
+    held = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
+    if as_json:
+        _print_json({
+            "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": held,
+            "texts": {row["state"]: row["texts"] for row in counts}, "untold": sum(row["untold"] for row in counts),
+        })
+    else:
+        if status.stopped_at:
+            click.echo(f"Texting is stopped since {_plain(status.stopped_at)}: {status.stopped_why}")
+            click.echo("It goes on by itself once the setting is right, or with: connector resume")
+        elif held:
+            click.echo(f"Texts wait until {_plain(held)}: CCAI Platform asked for a pause, or cannot be reached.")
+        else:
+            click.echo("Texts may leave.")
+        rows = [[row["state"], row["texts"], row["untold"]] for row in counts]
+        _print_table(["state", "texts", "not told yet"], rows)
+    return 1 if status.stopped_at else 0
+
+
+def resume(connection: psycopg.Connection) -> int:
+    """Let texts leave again."""
+    if lane.resume(connection):
+        click.echo("Texts may leave again.")
+    else:
+        click.echo("Texting was not stopped.")
+    return 0
+
+
+def show_texts(
+    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, as_json: bool
+) -> int:
+    """The newest texts."""
+    rows = texts.listed(connection, state, ticket, most)
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_table(
+            ["id", "ticket", "door", "state", "chat", "since (UTC)", "why"],
+            [
+                [row["id"], row["ticket_id"], row["door"], row["state"], (row["chat"] or {}).get("id"),
+                 row["changed_at"], row["why"]]
+                for row in rows
+            ],
+        )  # fmt: skip
+    return 0
+
+
+def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
+    """One text and its history. The number is masked, and of the message only its length is shown."""
+    story = texts.story(connection, text)
+    if story is None:
+        click.echo(f"There is no text {text}.", err=True)
+        return 1
+    sms = story.pop("sms")
+    story["to"] = phone.mask(sms["end_user_number"]) if sms else None
+    story["message"] = f"{len(sms['message'])} characters" if sms else None
+    if as_json:
+        _print_json(story)
+        return 0
+    history = story.pop("history")
+    for name, value in _told(story):
+        click.echo(f"{name:<12} {value}")
+    click.echo()
+    _print_table(
+        ["at (UTC)", "from", "to", "why"],
+        [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
+    )
+    return 0
+
+
+def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    names = ("id", "crm", "ticket_id", "door", "rule", "state", "why", "to", "message", "event_id", "received_at")
+    yield from ((name.replace("_", " "), _plain(story[name])) for name in names if story[name] not in (None, ""))
+    if story["chat"]:
+        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
+    if story["write_refused"]:
+        yield "ticket", f"never told: {story['write_refused']}"
+    elif story["outcome"]:
+        yield "ticket", "has the outcome" if story["outcome"] <= story["written"] else "does not have the outcome yet"
+
+
+def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
+    """A person has found out what became of an unknown text."""
+    if texts.resolve(connection, text, chat):
+        found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
+        click.echo(f"Text {text}: {found}. The ticket will be told.")
+        return 0
+    loaded = ledger.load(connection, [text]).get(text)
+    state = f"is {loaded.state}, not unknown: nothing was changed" if loaded else "does not exist"
+    click.echo(f"Text {text} {state}.", err=True)
+    return 1
+
+
+def purge(connection: psycopg.Connection, typed: str) -> int:
+    """Erase one person."""
+    number = phone.e164(typed)
+    if number is None:
+        raise click.BadParameter(f"expected a number in E.164, such as +14155550132, not {typed!r}")
+    erased = house.purge(connection, number)
+    click.echo(f"Erased what is known of {phone.mask(number)}: {erased.texts} texts, {erased.events} events.")
+    return 0

@@ -1,0 +1,33 @@
+-- name: unknown
+-- Texts whose outcome is not known, with the time of the call, oldest first.
+select text.id, text.crm, text.ticket_id, text.sms ->> 'outbound_number' as outbound_number,
+       (select max(at) from history where history.text = text.id and to_state = 'sending') as called_at,
+       text.changed_at as given_up_at
+from text where state = 'unknown' and changed_at > %(since)s
+order by changed_at
+
+-- name: known_chats
+-- Which of these chats belong to a text already.
+select (chat ->> 'id')::bigint from text where chat ->> 'id' = any(%(chats)s)
+
+-- name: listed
+-- Texts for people, newest first; a filter that is null lets everything through.
+select id, crm, ticket_id, door, state, rule, why, chat, outcome, written, write_refused, changed_at
+from text
+where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
+order by id desc limit %(most)s
+
+-- name: counts
+-- How many texts are in each state, and how many outcomes their tickets do not have yet.
+select state, count(*) as texts, count(*) filter (where outcome > written) as untold
+from text group by state order by state
+
+-- name: story
+-- One text and how it came there, for people.
+select text.id, text.crm, text.ticket_id, text.door, text.state, text.rule, text.sms, text.chat, text.why,
+       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at
+from text join event on event.id = text.event where text.id = %(id)s
+
+-- name: history
+-- Every step of one text, oldest first.
+select at, from_state, to_state, why from history where text = %(id)s order by at

@@ -1,0 +1,121 @@
+"""What an outcome of a call means: for its text, and for all of them where it is not the text's own fault."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from connector import backoff, phone, steps
+from connector.ccaip import NON_US
+from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.model import Chat, Door, OutboundSms, State, Text
+from connector.sending import Outcome
+from connector.steps import Move
+
+log = structlog.get_logger()
+
+# A call that certainly did nothing is tried so many times, with pauses that double from the first to the longest.
+MOST_ATTEMPTS = 12
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
+# All wait for this long together when the platform cannot be reached: doubling too, with the text's own tries.
+FIRST_HOLD, LONGEST_HOLD = 1.0, 60.0
+# While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
+BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
+# Seconds before an unknown text is tried once more, where the settings say so: the chat may show by then.
+TRY_AGAIN_PAUSE = 60.0
+# So many refusals in a row for numbers outside the US, each of another ticket: it is the outbound number then.
+MOST_NON_US = 5
+
+
+class Verdicts:
+    """Decides what happens next. One per worker process."""
+
+    def __init__(
+        self,
+        stop: Callable[[str], Awaitable[None]],
+        hold: Callable[[float], Awaitable[None]],
+        busy_seconds: float,
+        try_unknown_again: bool = False,
+    ) -> None:
+        """`stop` and `hold` close the lane for all workers; `busy_seconds`: how long a text waits for its customer."""
+        self._stop, self._hold, self._busy_seconds = stop, hold, busy_seconds
+        self._try_unknown_again = try_unknown_again
+        self._non_us: set[str] = set()
+
+    def on_reading(self, text: Text, error: Refused | Unavailable) -> Move:
+        """The ticket could not be read: nothing was sent."""
+        if isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS:
+            return _again(text, error)
+        return _failed(text, error)
+
+    async def on_sending(self, text: Text, sms: OutboundSms, outcome: Outcome) -> Move:
+        """The next step of a text after its call."""
+        masked = phone.mask(sms.end_user_number)
+        if not _is_non_us(outcome):
+            self._non_us.clear()
+        if isinstance(outcome, Chat):
+            log.info(
+                "text sent", text=text.id, ticket=text.ticket_id, to=masked, chat=outcome.id, status=outcome.status
+            )
+            return steps.sent(text.id, outcome)
+        if isinstance(outcome, OutcomeUnknown):
+            log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, to=masked, why=str(outcome))
+            first = self._try_unknown_again and text.state is not State.UNKNOWN
+            return steps.unknown(text.id, str(outcome), backoff.jittered(TRY_AGAIN_PAUSE) if first else None)
+        if text.state is State.UNKNOWN:
+            return _still_unknown(text, outcome)
+        if isinstance(outcome, Unavailable):
+            return await self._unavailable(text, outcome)
+        return await self._refused(text, outcome)
+
+    async def _unavailable(self, text: Text, error: Unavailable) -> Move:
+        """All wait, because all would meet the same; and this text counts its tries."""
+        pause = error.retry_after
+        await self._hold(backoff.doubling(text.attempts, FIRST_HOLD, LONGEST_HOLD) if pause is None else pause)
+        return _again(text, error) if text.attempts < MOST_ATTEMPTS else _failed(text, error)
+
+    async def _refused(self, text: Text, error: Refused) -> Move:
+        if error.blame is Blame.BUSY:
+            return self._busy(text, error)
+        if _is_non_us(error):
+            self._non_us.add(text.ticket_id)
+        if error.blame is Blame.SETTINGS or len(self._non_us) >= MOST_NON_US:
+            self._non_us.clear()
+            await self._stop(str(error))
+            # A person waits for an answer; whatever else there is waits until the setting is put right.
+            return _failed(text, error) if text.door is Door.AGENT else steps.again(text.id, str(error), 0, tried=False)
+        return _failed(text, error)
+
+    def _busy(self, text: Text, error: Refused) -> Move:
+        waited = (datetime.now(UTC) - text.busy_since).total_seconds() if text.busy_since else 0
+        pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE))
+        if text.door is not Door.AGENT and waited + pause <= self._busy_seconds:
+            return steps.again(text.id, str(error), pause, busy=True, tried=False)
+        return _failed(text, error)
+
+
+def _is_non_us(outcome: object) -> bool:
+    return isinstance(outcome, Refused) and str(outcome) == NON_US
+
+
+def _again(text: Text, error: Unavailable) -> Move:
+    pause = max(backoff.doubling(text.attempts, FIRST_PAUSE, LONGEST_PAUSE), error.retry_after or 0)
+    log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
+    return steps.again(text.id, str(error), pause)
+
+
+def _failed(text: Text, error: Refused | Unavailable) -> Move:
+    level = log.error if isinstance(error, Refused) and error.blame is Blame.SETTINGS else log.warning
+    level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
+    return steps.failed(text.id, str(error))
+
+
+def _still_unknown(text: Text, error: Refused | Unavailable) -> Move:
+    """The one more try of an unknown text sent nothing. What the first one did is as unknown as before."""
+    busy = isinstance(error, Refused) and error.blame is Blame.BUSY
+    why = (
+        f"probably sent: a second try was refused ({error})" if busy
+        else f"unknown, and a second try sent nothing ({error})"
+    )
+    log.error("the outcome stays unknown", text=text.id, ticket=text.ticket_id, why=why)
+    return steps.unknown(text.id, why)

@@ -1,0 +1,299 @@
+"""What happens to a text, and to all of them, when a call goes wrong."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import lane, ledger, steps, texts
+from connector.ccaip import NON_US
+from connector.delivery import DIED
+from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
+from connector.model import Chat, Decision, Door, OutboundSms, State, Ticket, TicketEvent
+from tests.remote import Remote
+
+BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", Blame.BUSY)
+NOT_FOUND = Refused("outbound_number is not found", Blame.SETTINGS)
+
+
+def decide(ticket: Ticket) -> Decision:
+    return Decision("requested", ticket.id, OutboundSms("+14155550100", "+16285550199", "Hi", ticket.id))
+
+
+def taken(pool: ConnectionPool, count: int = 1, door: Door = Door.TRIGGER) -> list[int]:
+    events = [TicketEvent("salesforce", f"{door}{number}", f"{number:018d}", door=door) for number in range(count)]
+    with pool.connection() as connection:
+        return [one.text for one in ledger.take_in(connection, events) if one.text]
+
+
+def story(pool: ConnectionPool, text: int) -> dict[str, Any]:
+    with pool.connection() as connection:
+        found = texts.story(connection, text)
+    assert found
+    return found
+
+
+def jobs(pool: ConnectionPool) -> list[tuple[str, float]]:
+    """The kinds of the jobs that were added, and in how many seconds they are due."""
+    with pool.connection() as connection:
+        return connection.execute(
+            "select entrypoint, extract(epoch from execute_after - now())::float8 from pgqueuer order by id"
+        ).fetchall()
+
+
+def raises(error: CallFailed) -> Callable[[OutboundSms], Chat]:
+    def answer(_: OutboundSms) -> Chat:
+        raise error
+
+    return answer
+
+
+def closed(pool: ConnectionPool) -> lane.Closed | None:
+    with pool.connection() as connection:
+        return lane.look(connection)
+
+
+def early(pool: ConnectionPool) -> None:
+    """Time passes: what was put off is due, what was held is over."""
+    with pool.connection() as connection:
+        connection.execute("update text set not_before = now() - interval '1 second'")
+        connection.execute("update pace set held_until = now()")
+
+
+def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> None:
+    [text] = taken(pool)
+    remote = Remote(pool, raises(OutcomeUnknown("no answer")))
+    remote.deliver(text, decide=decide)
+    remote.deliver(text, decide=decide)
+    assert (story(pool, text)["state"], len(remote.sent)) == ("unknown", 1)
+    assert [kind for kind, _ in jobs(pool)] == ["deliver_trigger", "write_back"]
+
+
+@pytest.mark.parametrize(
+    ("second", "state", "why"),
+    [
+        (None, "sent", ""),
+        (BUSY, "unknown", f"probably sent: a second try was refused ({BUSY})"),
+        (Refused("end_user_number is invalid", Blame.TICKET), "unknown", "unknown, and a second try sent nothing"),
+        (Unavailable("not reached"), "unknown", "unknown, and a second try sent nothing"),
+        (OutcomeUnknown("no answer again"), "unknown", "no answer again"),
+    ],
+    ids=["sent", "busy", "refused", "unavailable", "unknown"],
+)
+def test_where_settings_say_so_an_unknown_text_gets_one_more_try_and_no_third(
+    pool: ConnectionPool, second: CallFailed | None, state: str, why: str
+) -> None:
+    [text] = taken(pool)
+    Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)
+    assert story(pool, text)["state"] == "unknown"
+    _, (kind, due) = [job for job in jobs(pool) if job[0].startswith("deliver")]
+    assert kind == "deliver_trigger"
+    assert 40 < due < 80
+    remote = Remote(pool, raises(second) if second else None)
+    remote.deliver(text, try_unknown_again=True)
+    assert remote.sent == [], "not before its time"
+    early(pool)
+    for _ in range(3):
+        remote.deliver(text, try_unknown_again=True)
+        early(pool)
+    after = story(pool, text)
+    assert len(remote.sent) == 1
+    assert after["state"] == state
+    assert after["why"].startswith(why)
+
+
+def test_a_worker_that_dies_in_the_second_try_leaves_it_unknown_for_good(pool: ConnectionPool) -> None:
+    [text] = taken(pool)
+    Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)
+    early(pool)
+    with pool.connection() as connection:
+        assert ledger.claim(connection, [text]) == ({text}, None)
+    remote = Remote(pool)
+    for _ in range(2):
+        remote.deliver(text, try_unknown_again=True)
+        early(pool)
+    assert (story(pool, text)["state"], story(pool, text)["why"]) == ("unknown", DIED)
+    assert remote.sent == []
+
+
+@pytest.mark.parametrize(("chat", "state"), [(4711, "sent"), (None, "failed")])
+def test_a_person_settles_an_unknown_text_once(pool: ConnectionPool, chat: int | None, state: str) -> None:
+    [text] = taken(pool)
+    Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide)
+    with pool.connection() as connection:
+        assert texts.resolve(connection, text, chat)
+        assert not texts.resolve(connection, text, chat)
+        [reasons] = connection.execute("select count(*) from reason").fetchone() or [0]
+    after = story(pool, text)
+    assert (after["state"], after["outcome"]) == (state, 2)
+    assert (after["chat"] or {}).get("id") == chat
+    assert reasons == (0 if chat is None else 1), "what was not sent may be sent for the same reason"
+
+
+@pytest.mark.parametrize(("door", "state"), [(Door.AGENT, "failed"), (Door.TRIGGER, "queued"), (Door.BATCH, "queued")])
+def test_while_the_customer_is_busy_an_agent_is_told_and_others_wait(
+    pool: ConnectionPool, door: Door, state: str
+) -> None:
+    [text] = taken(pool, door=door)
+    Remote(pool, raises(BUSY)).deliver(text, decide=decide, busy_seconds=3600)
+    after = story(pool, text)
+    assert (after["state"], after["why"]) == (state, str(BUSY))
+    if state == "queued":
+        assert 40 < jobs(pool)[-1][1] < 80
+        with pool.connection() as connection:
+            connection.execute("update text set busy_since = now() - interval '59 minutes'")
+        early(pool)
+        Remote(pool, raises(BUSY)).deliver(text, decide=decide, busy_seconds=3600)
+        assert story(pool, text)["state"] == "failed", "the time is bounded"
+
+
+def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) -> None:
+    many = taken(pool, 40)
+    remote = Remote(pool, raises(NOT_FOUND))
+    remote.deliver(*many, decide=decide)
+    found = closed(pool)
+    assert found
+    assert found.stopped
+    assert str(NOT_FOUND) in str(found)
+    called = len(remote.sent)
+    assert called <= 12, "as many as were under way"
+    assert {story(pool, text)["state"] for text in many} == {"queued"}
+    assert remote.deliver(*many, decide=decide) == lane.LOOK_AGAIN
+    assert len(remote.sent) == called
+    with pool.connection() as connection:
+        assert lane.resume(connection)
+    remote.answer = lambda _: Chat(id=1)
+    assert remote.deliver(*many, decide=decide) is None
+    assert {story(pool, text)["state"] for text in many} == {"sent"}
+    assert {story(pool, text)["attempts"] for text in many if "attempts" in story(pool, text)} <= {0}
+
+
+@pytest.mark.parametrize("per_second", [0, 1000])
+def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, per_second: float) -> None:
+    with pool.connection() as connection:
+        lane.stop(connection, "SMS is not enabled")
+    [text] = taken(pool, door=Door.AGENT)
+    remote = Remote(pool)
+    remote.deliver(text, decide=decide, per_second=per_second)
+    after = story(pool, text)
+    assert (after["state"], after["why"]) == ("failed", "texting is stopped: SMS is not enabled")
+    assert remote.sent == []
+
+
+def test_several_in_a_row_that_are_not_of_the_us_are_the_outbound_numbers_fault(pool: ConnectionPool) -> None:
+    many = taken(pool, 5)
+    remote = Remote(pool, raises(Refused(NON_US, Blame.TICKET)))
+    remote.deliver(*many, decide=decide)
+    states = sorted(story(pool, text)["state"] for text in many)
+    assert states == ["failed"] * 4 + ["queued"]
+    assert (found := closed(pool))
+    assert found.stopped
+
+
+def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool: ConnectionPool) -> None:
+    first, second = taken(pool, 2)
+    Remote(pool, raises(Unavailable("slow down", 120))).deliver(first, decide=decide)
+    other = Remote(pool)
+    for per_second in (0, 1000):
+        waits = other.deliver(second, decide=decide, per_second=per_second)
+        assert waits is not None
+        assert 110 < waits <= 120
+    assert other.sent == []
+    assert story(pool, first)["state"] == "queued"
+    assert 115 < jobs(pool)[-1][1] <= 160, "not before it asked, and with jitter"
+
+
+def test_a_platform_that_cannot_be_reached_is_left_in_peace_and_a_text_is_given_up_in_the_end(
+    pool: ConnectionPool,
+) -> None:
+    [text] = taken(pool)
+    remote = Remote(pool, raises(Unavailable("not reached")))
+    remote.deliver(text, decide=decide)
+    assert (found := closed(pool))
+    assert not found.stopped
+    for _ in range(20):
+        early(pool)
+        remote.deliver(text, decide=decide)
+    assert (story(pool, text)["state"], len(remote.sent)) == ("failed", 13)
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one_and_a_pause_does_not_resume(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        lane.hold(connection, 500)
+        lane.hold(connection, 5)
+        assert (found := lane.look(connection))
+        assert found.seconds == pytest.approx(500, abs=5)
+        assert lane.stop(connection, "first") == 0
+        assert lane.stop(connection, "second") is None
+        assert lane.status(connection).stopped_why == "first"
+        assert lane.resume(connection)
+        assert not lane.resume(connection)
+        assert lane.look(connection) is None
+        assert lane.stop(connection, "again") == 1, "found wrong twice in a row: the next probe waits longer"
+
+
+def test_an_error_of_our_own_leaves_no_text_in_sending(pool: ConnectionPool) -> None:
+    [text] = taken(pool)
+
+    def answer(_: OutboundSms) -> Chat:
+        raise ZeroDivisionError
+
+    Remote(pool, answer).deliver(text, decide=decide)
+    assert (story(pool, text)["state"], story(pool, text)["why"]) == (
+        "unknown", "an error of the connector's own (ZeroDivisionError)"
+    )  # fmt: skip
+
+
+def test_an_outcome_outlives_a_database_that_is_away_for_a_while(pool: ConnectionPool, server: str) -> None:
+    """All connections are cut while the call is under way, and none can be made for two seconds."""
+    [text] = taken(pool)
+    name = psycopg.conninfo.conninfo_to_dict(pool.conninfo)["dbname"]
+
+    def allow(allowed: bool) -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'alter database "{name}" allow_connections {"true" if allowed else "false"}')
+            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+
+    timer = threading.Timer(2, allow, [True])
+
+    def answer(_: OutboundSms) -> Chat:
+        allow(False)
+        timer.start()
+        return Chat(id=114, status="selecting")
+
+    remote = Remote(pool, answer)
+    remote.deliver(text, decide=decide)
+    timer.join()
+    assert (story(pool, text)["state"], len(remote.sent)) == ("sent", 1)
+
+
+def test_one_who_was_cut_off_in_the_middle_of_a_send_corrects_what_another_has_given_up(pool: ConnectionPool) -> None:
+    [text] = taken(pool)
+
+    def answer(_: OutboundSms) -> Chat:
+        Remote(pool).deliver(text)  # another worker finds it in `sending`
+        assert story(pool, text)["state"] == "unknown"
+        return Chat(id=114, status="selecting")
+
+    remote = Remote(pool, answer)
+    remote.deliver(text, decide=decide)
+    after = story(pool, text)
+    assert (after["state"], after["chat"]["id"], len(remote.sent)) == ("sent", 114, 1)
+    assert [step["to_state"] for step in after["history"]] == ["queued", "sending", "unknown", "sent"]
+
+
+def test_texts_wait_for_threads_and_all_of_them_are_sent_once(pool: ConnectionPool) -> None:
+    many = taken(pool, 120)
+    remote = Remote(pool)
+    remote.deliver(*many, *many, decide=decide)
+    assert sorted(sms.ticket_id for sms in remote.sent) == [f"{number:018d}" for number in range(120)]
+    assert {State(story(pool, text)["state"]) for text in many} == {State.SENT}
+
+
+def test_steps_say_where_they_may_come_from() -> None:
+    assert steps.found(1, Chat(id=2), "").from_states == (State.UNKNOWN,)
+    assert steps.not_sent(1, "").from_states == (State.UNKNOWN,)
+    assert steps.failed_waiting(1, "").from_states == (State.RECEIVED, State.QUEUED)
