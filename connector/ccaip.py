@@ -9,6 +9,7 @@ import base64
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -55,6 +56,8 @@ NEVER_LEFT = (
 # Shorter than the five seconds after which common servers close an idle connection: a request that meets such a close
 # would have an unknown outcome.
 KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
+# Of httpx' trace: the connection stands, and nothing of the request has left.
+LEAVES = "http11.send_request_headers.started"
 LONGEST_WORDS = 300
 LONGEST_RETRY_AFTER = 86_400.0
 # Seconds to wait after a 429 that does not say how long: the limit is one of requests a second.
@@ -90,13 +93,28 @@ class Client:
         credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode()).decode()
         self._headers = httpx.Headers({"Content-Type": "application/json", "Authorization": f"Basic {credentials}"})
         self._timeouts = httpx.Timeout(account.read_timeout, connect=account.connect_timeout).as_dict()
+        self._trusted = httpx.create_ssl_context(trust_env=False)  # once: it takes longer than a call
         self._idle: list[httpx.HTTPTransport] = []
         self._all: list[httpx.HTTPTransport] = []
         self._lock = threading.Lock()
 
     def send(self, sms: OutboundSms) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown."""
-        return _chat(self._post(self._body(sms)))
+        return _chat(self._post(self._request(self._body(sms))))
+
+    def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
+        """Like `send`; the first byte leaves when `may_leave` returns, over a connection that stands by then.
+
+        What it raises is raised, and nothing has left.
+        """
+
+        def trace(event: str, _: object) -> None:
+            if event == LEAVES:
+                may_leave()
+
+        request = self._request(self._body(sms))
+        request.extensions["trace"] = trace
+        return _chat(self._post(request))
 
     def probe(self, outbound_number: str) -> None:
         """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
@@ -108,7 +126,7 @@ class Client:
         chat_type = self._account.chat_type
         body = {"chat_type": chat_type, "end_user_number": outbound_number, "outbound_number": outbound_number}
         try:
-            _chat(self._post(body))
+            _chat(self._post(self._request(body)))
         except Refused as refused:
             # The only number in it is the tenant's own.
             if refused.blame is Blame.SETTINGS or str(refused) == NON_US:
@@ -135,14 +153,15 @@ class Client:
         }
         return {key: value for key, value in body.items() if value is not None}
 
-    def _post(self, body: dict[str, Any]) -> httpx.Response:
+    def _request(self, body: dict[str, Any]) -> httpx.Request:
         try:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
-        request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=content, extensions={"timeout": self._timeouts}
-        )
+        timeouts = {"timeout": self._timeouts}
+        return httpx.Request("POST", self._url, headers=self._headers, content=content, extensions=timeouts)
+
+    def _post(self, request: httpx.Request) -> httpx.Response:
         connection = self._take()
         try:
             answer = connection.handle_request(request)
@@ -159,7 +178,7 @@ class Client:
         try:
             return self._idle.pop()
         except IndexError:
-            connection = httpx.HTTPTransport(limits=KEEP_ALIVE, trust_env=False)
+            connection = httpx.HTTPTransport(verify=self._trusted, limits=KEEP_ALIVE, trust_env=False)
             with self._lock:
                 self._all.append(connection)
             return connection

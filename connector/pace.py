@@ -25,10 +25,12 @@ SQL = sql.load("pace")
 AHEAD = 0.05
 # A waiting text is told of its slot so long before, because `sending` has to be committed first.
 LEAD = 0.04
+# No slot is nearer than this: until then `sending` can be committed.
+SOON = 0.015
 # A request may leave so much after its slot. The window is longer by more than that, because what was late and what is
-# punctual must not meet in one second. Both in seconds; what the network adds to one and not to the other is not ours.
-LATE = 0.008
-SLACK = 0.012
+# punctual must not meet in one second. The rest is for what the network adds to one and not to the other.
+LATE = 0.004
+SLACK = 0.0115
 # Slots come at least so close to each other, as a share of their usual distance: what was missed can be made up for.
 CLOSEST = 0.9
 # No slot lies further ahead than this, unless the database's clock has been set back.
@@ -91,11 +93,11 @@ def reserve(
         recent, recent_batch = (
             [at for at in listed if at != instead_of and at < now + FURTHEST] for listed in (recent, recent_batch)
         )
-        stamps = []
+        stamps, soon = [], now + SOON
         for _ in range(count):
-            stamp = following(recent, rates.everybody, now)
+            stamp = following(recent, rates.everybody, soon)
             if batch:
-                stamp = max(stamp, following(recent_batch, rates.batches, now))
+                stamp = max(stamp, following(recent_batch, rates.batches, soon))
                 recent_batch.append(stamp)
             recent.append(stamp)
             stamps.append(stamp)

@@ -127,14 +127,18 @@ class _Driver(PsycopgDriver):
 
 
 class _Queries(Queries):
-    """Looks into the queue with rests in between: a look costs the same for one job as for ten."""
+    """Looks into the queue with rests in between: a look costs the same for one job as for ten.
 
+    Takes no more jobs than there is room for: what one worker has in hand, another cannot send.
+    """
+
+    room: Callable[[], int]
     _rested = 0.0
 
-    async def dequeue(self, *args: Any, **more: Any) -> list[Job]:
+    async def dequeue(self, batch_size: int, *args: Any, **more: Any) -> list[Job]:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(self._rested - clock(), 0))
-        jobs = await super().dequeue(*args, **more)
+        jobs = await super().dequeue(min(batch_size, max(self.room() // JOB_SIZE, 1)), *args, **more)
         self._rested = clock() + REST
         return jobs
 
@@ -152,12 +156,21 @@ class Consumer:
     """Takes jobs off the queue until told to stop, each in a task of its own. Counts the texts in hand, by kind."""
 
     def __init__(
-        self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection, wants: Callable[[Kind, int], bool]
+        self,
+        listening: psycopg.AsyncConnection,
+        asking: psycopg.AsyncConnection,
+        wants: Callable[[Kind, int], bool],
+        most: int,
     ) -> None:
-        """Two connections in autocommit. `wants(kind, texts in hand)`: whether to take more of this kind now."""
+        """Two connections in autocommit. `wants(kind, texts in hand)`: whether to take more of this kind now.
+
+        About `most` texts of a kind are in hand at once.
+        """
         self._listening = listening
-        self._manager = _Manager(_Queries(_Driver(listening, asking)))
+        queries = _Queries(_Driver(listening, asking))
+        self._manager = _Manager(queries)
         self._in_hand: Counter[Kind] = Counter()
+        queries.room = lambda: most - min(self._in_hand[kind] for kind in (Kind.DELIVER_TRIGGER, Kind.DELIVER_BATCH))
         self._manager.wants = lambda kind: wants(kind, self._in_hand[kind])
 
     def register(self, kind: Kind, handle: Callable[[list[int]], Awaitable[None]]) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from psycopg_pool import ConnectionPool
 
@@ -20,6 +21,14 @@ from connector.pace import LATE, Pace, Slot
 
 Outcome = Chat | OutcomeUnknown | Refused | Unavailable
 Ready = tuple[Text, OutboundSms]
+
+
+class Client(Protocol):
+    """What sends: connector.ccaip.Client."""
+
+    def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat: ...
+
+
 # Commits what became of these texts.
 Settle = Callable[[Sequence[tuple[Text, OutboundSms, Outcome]]], Coroutine[None, None, None]]
 
@@ -75,14 +84,14 @@ class Sender:
     def __init__(
         self,
         pool: ConnectionPool,
-        send: Callable[[OutboundSms], Chat],
+        client: Client,
         pace: Pace,
         threads: Executor,
         send_threads: Executor,
         at_once: int,
     ) -> None:
         """`send_threads` are as many as `at_once`; `threads` are for the database."""
-        self._pool, self._call, self._pace, self._send_threads = pool, send, pace, send_threads
+        self._pool, self._client, self._pace, self._send_threads = pool, client, pace, send_threads
         self._claim: Group[int, bool | lane.Closed] = Group(self._claim_many, threads, 500)
         self._permits = _Permits(at_once)
         self._came_back: deque[_CameBack] = deque()
@@ -158,20 +167,23 @@ class Sender:
         self, loop: asyncio.AbstractEventLoop, text: Text, sms: OutboundSms, slot: Slot | None, latest: float,
         batch: _Batch, settle: Settle,
     ) -> None:  # fmt: skip
-        """In a thread: wait for the slot to the millisecond, call, and hand over what came back."""
+        """In a thread: call, and hand over what came back."""
         outcome: Outcome
-        try:
+
+        def may_leave() -> None:
+            """Wait for the slot to the millisecond; where it was missed, give it back and take another one."""
+            nonlocal slot
             while slot:
                 time.sleep(max(slot.at - time.monotonic(), 0))
                 if time.monotonic() <= slot.at + LATE:
                     break
-                # Something took its time. The slot is given back, and the text leaves in another one.
                 another = self._pace.another(slot, text.door is Door.BATCH)
                 slot = asyncio.run_coroutine_threadsafe(another, loop).result()
             if time.monotonic() > latest:
-                outcome = Unavailable("the connector was held up before it could send")
-            else:
-                outcome = self._call(sms)
+                raise Unavailable("the connector was held up before it could send")
+
+        try:
+            outcome = self._client.send_when(sms, may_leave)
         except lane.Closed as closed:
             outcome = Unavailable(str(closed), closed.seconds)
         except (OutcomeUnknown, Refused, Unavailable) as error:

@@ -57,7 +57,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         ask = database.Asking(pool, threads)
         gate = Gate(in_hand(settings.ccaip_requests_per_second))
         pacing = pace.Pace(settings.ccaip_requests_per_second, partial(ask, pace.reserve, _rates(settings)))
-        sender = Sender(pool, client.send, pacing, threads, send_threads, settings.send_threads)
+        sender = Sender(pool, client, pacing, threads, send_threads, settings.send_threads)
         verdicts = Verdicts(
             partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
             settings.busy_seconds, settings.unknown_try_again,
@@ -89,7 +89,7 @@ async def _consume(
     while not stop.is_set():
         try:
             async with await database.connect(url) as listening, await database.connect(url) as asking:
-                consumer = queue.Consumer(listening, asking, gate.wants)
+                consumer = queue.Consumer(listening, asking, gate.wants, gate.most)
                 for kind, handle in handlers.items():
                     consumer.register(kind, handle)
                 log.info("worker ready")

@@ -21,9 +21,9 @@ Found = TypeVar("Found")
 PATIENCE = 30.0
 
 
-def wait_for(look: Callable[[], Found | None], what: str) -> Found:
+def wait_for(look: Callable[[], Found | None], what: str, patience: float = PATIENCE) -> Found:
     """What `look` finds, as soon as it does."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if found := look():
             return found
@@ -71,7 +71,9 @@ class Pipe:
         """Tells of this case by JSON."""
         body = {"ticket_id": ticket, "event_id": secrets.token_hex(8), **more}
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.post(f"{self.web}/webhooks/salesforce/events", json=body, headers=headers, trust_env=False)
+        return httpx.post(
+            f"{self.web}/webhooks/salesforce/events", json=body, headers=headers, trust_env=False, timeout=60
+        )
 
     def outbound_message(self, body: bytes, token: str | None = None) -> httpx.Response:
         return httpx.post(

@@ -31,7 +31,8 @@ class Remote:
         self.pool, self.sent = pool, list[OutboundSms]()
         self.answer = answer or (lambda _: Chat(id=114, status="selecting"))
 
-    def _send(self, sms: OutboundSms) -> Chat:
+    def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
+        may_leave()
         self.sent.append(sms)
         return self.answer(sms)
 
@@ -54,7 +55,7 @@ class Remote:
                 async def reserve(count: int, batch: bool, instead_of: float | None) -> list[pace.Slot]:
                     return await ask(pace.reserve, rates, count, batch, instead_of)
 
-                sender = Sender(self.pool, self._send, Pace(per_second, reserve), threads, send_threads, 4)
+                sender = Sender(self.pool, self, Pace(per_second, reserve), threads, send_threads, 4)
                 verdicts = Verdicts(
                     lambda why: ask(upkeep.stop, why), lambda seconds: ask(lane.hold, seconds),
                     busy_seconds, try_unknown_again,

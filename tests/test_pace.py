@@ -64,8 +64,7 @@ def test_a_lane_that_was_not_used_has_saved_no_more_than_one_window(pool: Connec
 
 
 def test_no_two_connections_get_the_same_slot(pool: ConnectionPool) -> None:
-    with pool.connection() as connection:
-        rates = Rates.of(10, 1)
+    rates = Rates.of(10, 1)
 
     def one(_: int) -> float:
         with pool.connection() as connection:

