@@ -55,7 +55,7 @@ class Intake:
             with self._pool.connection() as connection:
                 taken = ledger.take_in(connection, [event for one in together for event in one.events])
         except BaseException as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it is
-            if isinstance(error, psycopg.DataError) and len(together) > 1:
+            if isinstance(error, psycopg.DataError | psycopg.IntegrityError) and len(together) > 1:
                 # Something of one sender cannot be kept: that must not be the others' business.
                 for one in together:
                     self._take_in([one])

@@ -97,8 +97,8 @@ def endpoint_json(chat: Chat) -> dict[str, Any]:
     }
 
 
-def manager_json(chat: Chat) -> dict[str, Any]:
-    """The chat as `GET /manager/api/v1/chats` lists it."""
+def manager_json(chat: Chat, names_ticket: bool) -> dict[str, Any]:
+    """The chat as `GET /manager/api/v1/chats` lists it; whether it `names_ticket` is not documented."""
     return {
         "id": chat.id,
         "chat_type": "Messaging (SMS)",
@@ -108,7 +108,7 @@ def manager_json(chat: Chat) -> dict[str, Any]:
         "assigned_at": timestamp(chat.assigned_at),
         "ends_at": timestamp(chat.ends_at),
         "updated_at": timestamp(chat.updated_at),
-        "out_ticket_id": None,
+        "out_ticket_id": chat.ticket_id if names_ticket else None,
         "fail_reason": None,
         "message_count": chat.message_count,
         "agent_info": _agent_info(chat),

@@ -48,7 +48,8 @@ def list_chats() -> Response:
     """Chats by pages, newest change last; `updated_at[from]` makes it a tail."""
     query = request.args
     found = journal.box().ccaip.chats_since(_moment(query.get("updated_at[from]")))
-    rows = [chats.manager_json(chat) for chat in found]
+    names_ticket = bool(journal.box().switches["list_names_ticket"])
+    rows = [chats.manager_json(chat, names_ticket) for chat in found]
     column = query.get("sort_column", "id")
     if rows and column not in rows[0]:
         raise refusals.Refused(f"sort_column {column} is invalid")

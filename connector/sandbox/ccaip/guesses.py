@@ -45,6 +45,7 @@ SWITCHES = (
         "A text while the tenant is closed (tenant setting `closed`): it arrives, a 400, or it never arrives.",
         ("deliver", "refuse", "swallow"),
     ),
+    Switch("list_names_ticket", False, "Whether the list of chats carries the ticket's id (`out_ticket_id`)."),
     Switch("message_maximum", 1600, "The longest message in characters; a longer one is a 400. 0: no limit."),
     Switch("chat_ends_after_seconds", 0, "When a chat ends by itself; 0: only when it is ended by hand."),
     Switch(

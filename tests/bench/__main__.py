@@ -1,0 +1,111 @@
+"""The benchmark's command line: `make bench`, or python -m tests.bench --help."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import httpx
+import psutil
+import psycopg
+from pydantic import SecretStr
+from rich.console import Console
+
+from connector import database, settings
+from tests.bench import growth, scenarios
+from tests.bench.place import Place, Sizes
+from tests.bench.report import Report
+from tests.bench.running import Failed
+
+OURS = ("connector",)
+# Each scenario, and whether rivals take part.
+SCENARIOS = {
+    "accept": (scenarios.accept, True),
+    "outbound": (scenarios.outbound, False),
+    "delay": (scenarios.delay, True),
+    "idle": (scenarios.idle, True),
+    "pace": (scenarios.pace, False),
+    "memory": (growth.memory, False),
+    "old": (growth.old, False),
+}
+# What a stack that does not work may end in. The others are measured all the same.
+WRONG = (Failed, httpx.HTTPError, psycopg.Error, psutil.Error, subprocess.SubprocessError)
+
+
+def _rivals(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    rivals: dict[str, str] = {}
+    for one in given:
+        name, _, command = one.partition("=")
+        if not name.isidentifier() or "{port}" not in command:
+            raise click.BadParameter(f"{one!r}: expected NAME=COMMAND, the command with {{port}} in it")
+        if name in ("connector", "naive", *rivals):
+            raise click.BadParameter(f"{name!r} is there already")
+        rivals[name] = command
+    return rivals
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--quick", is_flag=True, help="Small numbers: to see that everything works.")
+@click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="This scenario; may be repeated.")
+@click.option("--rival", "rivals", multiple=True, metavar="NAME=COMMAND", callback=_rivals,
+              help="Something else to measure: a command that listens on {port}, takes POST /hook and texts through "
+                   "$UPSTREAM; may be repeated.")  # fmt: skip
+@click.option("--old", type=click.IntRange(1), help="Old texts in the ledger.  [default: 1000000, quick: 20000]")
+@click.option("--database", "given", metavar="URL", help="A PostgreSQL to create databases on.  [default: our own]")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default="bench.json",
+              show_default=True, help="Where the figures go.")  # fmt: skip
+@click.option("--charts", type=click.Path(file_okay=False, path_type=Path), help="A folder for charts as SVG.")
+def main(
+    quick: bool, only: tuple[str, ...], rivals: dict[str, str], old: int | None, given: str | None,
+    json_path: Path, charts: Path | None,
+) -> None:  # fmt: skip
+    """How fast the connector is and what it costs, beside rivals, all on this machine.
+
+    Exit status 1 if something did not work or a text left twice.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    sizes = Sizes.of(quick, old)
+    report = Report(sizes, ["connector", "naive", *rivals])
+    try:
+        with _server(given) as (server, folder):
+            _measure(Place(server, folder, sizes, rivals), only or tuple(SCENARIOS), report)
+    finally:
+        report.write(json_path)
+        if charts:
+            report.draw(charts)
+        report.show(Console())
+    sys.exit(1 if report.failures else 0)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def _server(given: str | None) -> Iterator[tuple[str, Path]]:
+    """The database server to measure on, and a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        wanted = settings.load(
+            data_dir=Path(folder) / "data", database_url=SecretStr(given) if given else None, _env_file=None
+        )
+        with database.running(wanted) as server:
+            yield server, Path(folder)
+
+
+def _measure(place: Place, wanted: tuple[str, ...], report: Report) -> None:
+    for name, (scenario, rivals_too) in SCENARIOS.items():
+        for stack in (place.everybody if rivals_too else OURS) if name in wanted else ():
+            place.say(f"{name}: {stack}")
+            try:
+                report.results.setdefault(name, {})[stack] = scenario(place, stack)
+            except WRONG as error:
+                report.failures.append(f"{name}, {stack}: {error}")
+                place.say(f"  failed: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Where it is measured: a database server, a folder, and each stack with an upstream and a database of its own."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from connector import database
+from tests.bench import stack
+from tests.bench.stack import Stack, Upstream
+from tests.conftest import created
+
+NUMBER = itertools.count()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    accept: int = 3000
+    delayed: int = 2000
+    idle: int = 40
+    pace_settle: float = 10
+    pace_look: float = 60
+    memory: int = 100_000
+    old: tuple[int, ...] = (500_000, 1_000_000)
+
+    @classmethod
+    def of(cls, quick: bool, old: int | None) -> "Sizes":
+        """`old` None: the usual number of old texts."""
+        if quick:
+            return cls(400, 200, 10, 3, 10, 2000, (20_000 if old is None else old,))
+        return cls() if old is None else cls(old=(old // 2, old))
+
+
+@dataclass(frozen=True)
+class Place:
+    """`server`: URL of a PostgreSQL on which databases can be created. `rivals`: their commands by their names."""
+
+    server: str
+    folder: Path
+    sizes: Sizes = field(default_factory=Sizes)
+    rivals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def everybody(self) -> list[str]:
+        """The names of all stacks."""
+        return ["connector", "naive", *self.rivals]
+
+    @contextlib.contextmanager
+    def running(self, name: str, delay: float = 0) -> Iterator[tuple[Stack, Upstream]]:
+        """One stack, with nothing in it yet, and the upstream that it talks to."""
+        if name == "connector":
+            with self.connector(delay) as (one, there, _):
+                yield one, there
+            return
+        with stack.upstream(delay) as there:
+            known = stack.naive(there, self.logs()) if name == "naive" else None
+            with known or stack.rival(name, self.rivals[name], there, self.logs()) as one:
+                yield one, there
+
+    @contextlib.contextmanager
+    def connector(
+        self, delay: float = 0, workers: int = 1, per_second: float = 0
+    ) -> Iterator[tuple[Stack, Upstream, str]]:
+        """The connector, its upstream and its database's URL."""
+        with (
+            stack.upstream(delay) as there,
+            created(self.server, f"connector_bench_{os.getpid()}_{next(NUMBER)}") as url,
+        ):
+            database.migrate(url)
+            with stack.connector(there, url, self.logs(), workers, per_second) as one:
+                yield one, there, url
+
+    def logs(self) -> Path:
+        """A folder of its own for what the processes of one stack say."""
+        folder = self.folder / f"logs-{next(NUMBER)}"
+        folder.mkdir()
+        return folder
+
+    def say(self, words: str) -> None:
+        """What is going on, for people."""
+        click.echo(words, err=True)

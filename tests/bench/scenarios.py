@@ -1,0 +1,129 @@
+"""What is measured of each stack. Each scenario starts its stack, measures, ends it, and returns its figures."""
+
+import statistics
+import time
+from typing import Any
+
+import httpx
+
+from tests.bench import stack
+from tests.bench.figures import Drained, Idle, Pace, most_within
+from tests.bench.load import case_id, event
+from tests.bench.place import Place
+from tests.bench.running import Failed, wait_for
+from tests.bench.stack import Stack, Upstream
+
+# Seconds for the last text to be through, and between two looks.
+PATIENCE, LOOK = 600.0, 0.2
+# Events before those that are measured, as a share of them: connections and caches are there then.
+WARM_UP = 0.1
+# The most notifications that Salesforce puts into one outbound message.
+BATCH = 100
+DELAY = 0.1
+# Seconds between two events of an idle day.
+APART = 0.3
+WORKERS, PER_SECOND = 3, 10.0
+
+
+def accept(place: Place, name: str) -> Drained:
+    """Single events over 16 connections, as fast as they are taken."""
+    with place.running(name) as (one, there):
+        return drain(one, there, place.sizes.accept)
+
+
+def outbound(place: Place, name: str) -> Drained:
+    """The same in outbound messages."""
+    with place.running(name) as (one, there):
+        return drain(one, there, place.sizes.accept, batch=BATCH)
+
+
+def delay(place: Place, name: str) -> Drained:
+    """Both remote sides take a while for each answer."""
+    with place.running(name, DELAY) as (one, there):
+        return drain(one, there, place.sizes.delayed)
+
+
+def idle(place: Place, name: str) -> Idle:
+    """One event now and then."""
+    with place.running(name) as (one, there):
+        return one_by_one(one, there, place.sizes.idle)
+
+
+def pace(place: Place, _: str = "connector") -> Pace:
+    """A backlog, and several workers that share the limit of requests a second."""
+    sizes = place.sizes
+    # What leaves in this time, and as much again as ten seconds take: the backlog lasts.
+    events = round(PER_SECOND * (sizes.pace_settle + sizes.pace_look + 10))
+    with place.connector(workers=WORKERS, per_second=PER_SECOND) as (one, there, _):
+        stack.post(one.load(events, 0, batch=BATCH))
+        wait_for(lambda: there.count()["sms"], "the first text leaves")
+        start = there.stats()["sms"][0] + sizes.pace_settle
+        end = start + sizes.pace_look
+        time.sleep(max(end + 0.5 - time.time(), 0))
+        stats = there.stats()
+    _once_each(stats)
+    texts = sum(start <= at < end for at in stats["sms"])
+    return Pace(
+        promised=PER_SECOND, seconds=sizes.pace_look, texts=texts, per_s=texts / sizes.pace_look,
+        most_in_a_second=most_within(stats["sms"]),
+    )  # fmt: skip
+
+
+def drain(one: Stack, there: Upstream, events: int, first: int = 0, batch: int = 0) -> Drained:
+    """Post so many events, wait until each has its text and its case is written. Numbers up to twice as many are used."""
+    warm_up = max(round(events * WARM_UP), 1)
+    stack.post(one.load(warm_up, first, batch=batch))
+    _through(there, warm_up)
+    there.reset()
+    before = one.cpu()
+    posted = stack.post(one.load(events, first + warm_up, batch=batch))
+    _through(there, events)
+    after, stats = one.cpu(), there.stats()
+    _once_each(stats)
+    seconds = max(*stats["sms"], stats["last_write"]) - posted["started"]
+    return Drained(
+        accepted_per_s=posted["events_per_s"], p50_ms=posted["p50_ms"], p99_ms=posted["p99_ms"],
+        texts_per_s=events / seconds, calls_per_1000=(stats["reads"] + stats["writes"]) * 1000 / events,
+        doubled=stats["doubled"],
+        cpu_ms={part: (used - before.get(part, 0)) * 1000 / events for part, used in after.items()},
+    )  # fmt: skip
+
+
+def _through(there: Upstream, events: int) -> None:
+    def look() -> bool:
+        count = there.count()
+        return count["sms"] >= events and count["written"] >= events
+
+    wait_for(look, f"{events} texts and written cases", PATIENCE, LOOK)
+
+
+def _once_each(stats: dict[str, Any]) -> None:
+    if stats["doubled"]:
+        raise Failed(f"{stats['doubled']} texts left more than once")
+
+
+def one_by_one(one: Stack, there: Upstream, events: int, first: int = 0) -> Idle:
+    """Post an event every now and then, and see when its text leaves."""
+    there.reset()
+    asked, answered = [], []
+    headers = {"Content-Type": "application/json", "Authorization": one.authorization or "none"}
+    with httpx.Client(trust_env=False, headers=headers, timeout=60) as client:
+        for number in range(first, first + events):
+            asked.append(time.time())
+            answer = client.post(one.hook, content=event(number))
+            answered.append(time.time())
+            if answer.status_code not in (200, 202):
+                raise Failed(f"not accepted: {answer.status_code}")
+            time.sleep(max(asked[-1] + APART - time.time(), 0))
+    _through(there, events)
+    stats = there.stats()
+    _once_each(stats)
+    # The ledger has ids of 18 characters, of which the first 15 are the id.
+    left = {ticket[:15]: at for ticket, at in stats["arrived"].items()}
+    leaving = [left[case_id(number)] for number in range(first, first + events)]
+    after_answer = [(at - since) * 1000 for at, since in zip(leaving, answered, strict=True)]
+    after_event = [(at - since) * 1000 for at, since in zip(leaving, asked, strict=True)]
+    return Idle(
+        answer_p50_ms=statistics.median(after_answer), answer_max_ms=max(after_answer),
+        request_p50_ms=statistics.median(after_event), request_max_ms=max(after_event),
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""What leaves after its retention, what stays, and what happens when one person is to be forgotten."""
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import house, ledger, queue, steps
+from connector.model import Chat, Decision, OutboundSms, TicketEvent
+
+NUMBER = "+14155550132"
+
+
+def case(number: int) -> str:
+    return f"{number:018d}"
+
+
+def event(number: int) -> TicketEvent:
+    return TicketEvent("salesforce", f"e{number}", case(number), body={"Id": case(number), "Phone": "(415) 555-0132"})
+
+
+def decision(number: int, to: str = NUMBER) -> Decision:
+    return Decision("requested", f"r{number}", OutboundSms(to, "+16285550199", "Hi Ada", case(number)))
+
+
+@pytest.fixture
+def connection(pool: ConnectionPool) -> psycopg.Connection:
+    with pool.connection() as connection:
+        yield connection
+
+
+def sent(connection: psycopg.Connection, number: int, to: str = NUMBER) -> int:
+    """A text that was sent and told."""
+    [one] = ledger.take_in(connection, [event(number)])
+    assert one.text
+    ledger.decide(connection, {one.text: decision(number, to)})
+    ledger.claim(connection, [one.text])
+    ledger.move(connection, [steps.sent(one.text, Chat(id=number))])
+    ledger.written(connection, [(one.text, 1, None)])
+    return one.text
+
+
+def age(connection: psycopg.Connection, days: int) -> None:
+    connection.execute("update text set changed_at = changed_at - %s * interval '1 day'", [days])
+    connection.execute("update event set received_at = received_at - %s * interval '1 day'", [days])
+    connection.execute("update pgqueuer_log set created = created - %s * interval '1 day'", [days])
+
+
+def bodies(connection: psycopg.Connection) -> int:
+    row = connection.execute("select count(*) from event where body is not null or raw is not null").fetchone()
+    return row[0] if row else -1
+
+
+def messages(connection: psycopg.Connection) -> int:
+    row = connection.execute("select count(*) from text where sms is not null").fetchone()
+    return row[0] if row else -1
+
+
+def test_bodies_and_messages_leave_and_the_keys_stay(connection: psycopg.Connection) -> None:
+    text = sent(connection, 1)
+    ledger.keep_unreadable(connection, "salesforce", "odd", b"<odd/>", "not XML")
+    age(connection, 31)
+    sent(connection, 2)
+    assert house.keep(connection, 30) == house.Erased(events=2, texts=1, queue_log=2)
+    assert house.keep(connection, 30) == house.Erased()
+    assert (bodies(connection), messages(connection)) == (1, 1)
+    assert ledger.take_in(connection, [event(1)]) == [ledger.TakenIn("e1", text, True)]
+    [again] = ledger.take_in(connection, [TicketEvent("salesforce", "new", case(1))])
+    assert again.text
+    assert ledger.decide(connection, {again.text: decision(1)}) == {again.text: text}
+
+
+def test_what_is_not_over_or_not_told_or_unknown_is_kept(connection: psycopg.Connection) -> None:
+    taken = ledger.take_in(connection, [event(number) for number in (1, 2, 3)])
+    waiting, unknown, untold = (one.text or 0 for one in taken)
+    ledger.decide(connection, {text: decision(text) for text in (waiting, unknown, untold)})
+    ledger.claim(connection, [unknown, untold])
+    ledger.move(connection, [steps.unknown(unknown, "no answer"), steps.sent(untold, Chat(id=1))])
+    ledger.written(connection, [(unknown, 1, None)])
+    age(connection, 400)
+    house.keep(connection, 30)
+    assert messages(connection) == 3
+    assert bodies(connection) == 1, "the event of the text that waits"
+
+
+def test_zero_days_keep_everything(connection: psycopg.Connection) -> None:
+    sent(connection, 1)
+    age(connection, 4000)
+    assert house.keep(connection, 0) == house.Erased(queue_log=1 + 1)
+    assert (bodies(connection), messages(connection)) == (1, 1)
+
+
+def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) -> None:
+    gone, stays = sent(connection, 1), sent(connection, 2, "+14155550199")
+    connection.execute("update event set body = '{\"Phone\": \"415-555-0199\"}' where event_id = 'e2'")
+    ledger.keep_unreadable(connection, "salesforce", "odd", b"<odd>+1 (415) 555-0132", "not XML")
+    [waits] = ledger.take_in(connection, [event(3)])
+    assert waits.text
+    ledger.decide(connection, {waits.text: decision(3)})
+    assert house.purge(connection, NUMBER) == house.Erased(events=3, texts=2)
+    left = connection.execute("select id, state, sms is null as empty, outcome from text order by id").fetchall()
+    assert left == [(gone, "sent", True, 1), (stays, "sent", False, 1), (waits.text, "cancelled", True, 1)]
+    assert bodies(connection) == 1
+    rows = connection.execute("select entrypoint from pgqueuer order by id desc limit 1").fetchall()
+    assert rows == [(queue.Kind.WRITE_BACK,)], "the ticket of the cancelled text is told"
+    dump = str(connection.execute("select text.*, event.* from text join event on event.id = event").fetchall())
+    assert "5550132" not in dump.replace("-", "").replace(" ", "")
+
+
+def test_a_job_that_the_queue_has_given_up_is_done_after_all(connection: psycopg.Connection) -> None:
+    ledger.take_in(connection, [event(1)])
+    connection.execute("update pgqueuer set status = 'failed'")
+    house.requeue(connection)
+    assert connection.execute("select status::text from pgqueuer").fetchall() == [("queued",)]

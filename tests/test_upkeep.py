@@ -1,0 +1,184 @@
+"""What is done beside the texts, by one worker at a time: the probe of a stopped lane, and the search for chats."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import ccaip, chats, duty, lane, ledger, steps, texts, upkeep
+from connector.chats import ListedChat
+from connector.gate import Gate, in_hand
+from connector.lane import Closed
+from connector.model import Decision, OutboundSms, TicketEvent
+from connector.queue import Kind
+from connector.sandbox import Sandbox
+from connector.texts import Unknown
+from connector.upkeep import Duty, Upkeep
+
+NUMBER = "+16285550199"
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
+    with pool.connection() as connection:
+        yield connection
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(port=0, requests_per_second=0).running() as box:
+        yield box
+
+
+def account(box: Sandbox) -> ccaip.Account:
+    return ccaip.Account(box.url, "sandbox", "sandbox-token")
+
+
+def test_a_turn_is_taken_once_however_many_ask(pool: ConnectionPool) -> None:
+    def take(_: int) -> bool:
+        with pool.connection() as connection:
+            return duty.take(connection, "any", 3600)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(take, range(8))) == [False] * 7 + [True]
+    with pool.connection() as connection:
+        duty.put_off(connection, "any", 0)
+        assert duty.take(connection, "any", 3600)
+
+
+def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
+    box: Sandbox, connection: psycopg.Connection
+) -> None:
+    client = ccaip.Client(account(box))
+    probe = upkeep.prober(client, [NUMBER])
+    box.ccaip.settings.outbound_sms_enabled = False
+    upkeep.stop(connection, "Outbound SMS is not enabled")
+    assert not duty.take(connection, probe.name, probe.every), "not at once"
+    probe.do(connection)
+    assert lane.look(connection)
+    box.ccaip.settings.outbound_sms_enabled = True
+    probe.do(connection)
+    assert lane.look(connection) is None
+    client.close()
+    assert box.ccaip.texts == []
+    assert len(box.ccaip.requests) == 2
+
+
+@pytest.mark.parametrize("fault", [{"kind": "drop_before"}, {"kind": "status", "status": 429}])
+def test_a_probe_without_an_answer_changes_nothing(
+    box: Sandbox, connection: psycopg.Connection, fault: dict[str, object]
+) -> None:
+    box.faults.add(side="ccaip", **fault)
+    client = ccaip.Client(account(box))
+    upkeep.stop(connection, "SMS is not enabled")
+    upkeep.prober(client, [NUMBER]).do(connection)
+    assert lane.look(connection)
+    client.close()
+
+
+def test_upkeep_tells_the_gate_and_survives_a_duty_that_fails(pool: ConnectionPool) -> None:
+    def fail(_: psycopg.Connection) -> None:
+        raise psycopg.OperationalError("gone")
+
+    gate = Gate(400)
+    with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
+        keeper = Upkeep(pool, threads, gate, [Duty("fails", 0, fail)], lambda: True)
+        lane.stop(connection, "SMS is not enabled")
+        with pytest.raises(psycopg.OperationalError):
+            keeper._once()
+        assert gate.closed is not None
+        assert gate.closed.stopped
+        keeper = Upkeep(pool, threads, gate, [], lambda: True)
+        lane.resume(connection)
+        keeper._once()
+    assert (gate.closed, gate.batches_wait) == (None, True)
+
+
+def test_what_a_worker_takes_now() -> None:
+    gate = Gate(100)
+    assert all(gate.wants(kind, 0) for kind in Kind)
+    assert not gate.wants(Kind.DELIVER_TRIGGER, 100)
+    assert gate.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
+    gate.batches_wait = True
+    assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
+    gate.closed = Closed("pause", False, 5)
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.WRITE_BACK]
+    gate.closed = Closed("stopped", True, 5)
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
+    assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [400, 50, 100, 400]
+
+
+def unknown(text: int, ticket: str = "a", called: float = 0) -> Unknown:
+    at = NOW + timedelta(seconds=called)
+    return Unknown(text, "salesforce", ticket, NUMBER, at, at + timedelta(seconds=30))
+
+
+def listed(chat: int, ticket: str | None = "a", began: float = 1) -> ListedChat:
+    at = NOW + timedelta(seconds=began)
+    return ListedChat(id=chat, created_at=at, updated_at=at, out_ticket_id=ticket)
+
+
+@pytest.mark.parametrize(
+    ("gone", "there", "found"),
+    [
+        ([unknown(1)], [listed(7)], {1: 7}),
+        ([unknown(1)], [listed(7), listed(8, "b")], {1: 7}),
+        ([unknown(1), unknown(2, "b")], [listed(7), listed(8, "b")], {1: 7, 2: 8}),
+        ([unknown(1)], [listed(7, None)], {}),
+        ([unknown(1)], [listed(7, began=-60)], {}),
+        ([unknown(1)], [listed(7, began=120)], {}),
+        ([unknown(1)], [listed(7), listed(8)], {}),
+        ([unknown(1), unknown(2)], [listed(7)], {}),
+        ([], [listed(7)], {}),
+    ],
+    ids=["one", "another ticket's", "two", "names no ticket", "before", "after", "two chats", "two texts", "none"],
+)  # fmt: skip
+def test_only_what_is_certain_is_matched(gone: list[Unknown], there: list[ListedChat], found: dict[int, int]) -> None:
+    assert {text: chat.id for text, chat in chats.match(gone, there).items()} == found
+
+
+@pytest.mark.parametrize("names_ticket", [True, False])
+def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
+    box: Sandbox, connection: psycopg.Connection, names_ticket: bool
+) -> None:
+    box.switches.update({"list_names_ticket": names_ticket})
+    tickets = box.salesforce.make_cases(3)
+    events = [TicketEvent("salesforce", ticket, ticket) for ticket in tickets]
+    ids = [one.text for one in ledger.take_in(connection, events) if one.text]
+    decisions = {
+        text: Decision("requested", ticket, OutboundSms(f"+1415200000{text}", NUMBER, "Hi", ticket))
+        for text, ticket in zip(ids, tickets, strict=True)
+    }
+    ledger.decide(connection, decisions)
+    ledger.claim(connection, ids)
+    client = ccaip.Client(account(box))
+    sent, lost = client.send(decisions[ids[0]].sms), client.send(decisions[ids[1]].sms)
+    client.close()
+    ledger.move(connection, [steps.sent(ids[0], sent), *(steps.unknown(text, "no answer") for text in ids[1:])])
+    finder = chats.finder(account(box))
+    for _ in range(2):
+        finder.do(connection)
+    stories = [texts.story(connection, text) or {} for text in ids]
+    assert [story["state"] for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
+    if names_ticket:
+        assert stories[1]["chat"] == {"id": lost.id, "status": "selecting"}
+
+
+def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connection: psycopg.Connection) -> None:
+    [one] = ledger.take_in(connection, [TicketEvent("salesforce", "e", "t")])
+    assert one.text
+    ledger.decide(connection, {one.text: Decision("r", "r", OutboundSms("+14152000001", NUMBER, "Hi", "t"))})
+    ledger.claim(connection, [one.text])
+    ledger.move(connection, [steps.unknown(one.text, "no answer")])
+    finder = chats.finder(account(box))
+    for fault in ({"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}):
+        box.faults.add(side="ccaip", route="list_chats", **fault)
+        with pytest.raises(chats.Unavailable):
+            finder.do(connection)
+    finder.do(connection)
+    assert httpx.codes.OK in {call.status for call in box.ccaip.requests}
