@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 # The whole way once, on this machine. `make demo ARGS="--port 9000"` chooses another port.
 demo: $(STAMP)
@@ -14,6 +14,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(ARGS)
+
+# How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole a quarter hour.
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'

@@ -1,5 +1,7 @@
 """The command line: a thin skin. Each command reads the settings, puts the parts together, and hands over.
 
+What only some commands need they import themselves: a web side does not carry a worker's libraries around.
+
 Exit status: 0 done, 1 something is wrong or did not work, 2 the command line or the settings cannot be used.
 """
 
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 import click
 import psycopg
 
-from connector import __version__, checkup, database, logs, operators, parts, processes, settings, worker
+from connector import __version__, database, logs, processes, settings
 from connector.errors import BadMapping, BadSettings
 from connector.model import State
 
@@ -57,7 +59,7 @@ def run(host: str | None, port: int | None) -> None:
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
     wanted = settings.load(**given)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
-    parts.account(wanted)
+    settings.require_ccaip(wanted)
     with _ready_database(wanted) as url:
         environment = {
             "CONNECTOR_DATABASE_URL": url, "CONNECTOR_HOST": wanted.host, "CONNECTOR_PORT": str(wanted.port),
@@ -81,6 +83,8 @@ def serve() -> None:
 @main.command(name="worker")
 def work() -> None:
     """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
+    from connector import worker
+
     wanted = settings.load()
     with _ready_database(wanted) as url:
         worker.run(wanted, url)
@@ -98,6 +102,8 @@ def migrate() -> None:
 @click.option("--offline", is_flag=True, help="Show the mappings only; ask nobody.")
 def check(offline: bool) -> None:
     """Show the mappings in words, and ask CCAI Platform and the CRMs whether everything fits. Sends nothing."""
+    from connector import checkup, parts
+
     wanted = settings.load()
     wrong = False
     for stem, mapping in parts.mappings(wanted).items():
@@ -123,6 +129,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @JSON
 def status(as_json: bool) -> None:
     """Whether texts may leave, and how many are where. Status 1 if texting is stopped."""
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.show_status(connection, as_json))
 
@@ -130,6 +138,8 @@ def status(as_json: bool) -> None:
 @main.command()
 def resume() -> None:
     """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.resume(connection))
 
@@ -146,6 +156,8 @@ def texts() -> None:
 @JSON
 def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool) -> None:
     """The newest texts. For example: connector texts list --state unknown"""
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, limit, as_json))
 
@@ -155,6 +167,8 @@ def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool)
 @JSON
 def show(id: int, as_json: bool) -> None:
     """One text and how it came to where it is. Numbers are masked."""
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.show_text(connection, id, as_json))
 
@@ -167,6 +181,8 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
     """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
     if (chat is None) is not not_sent:
         raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.resolve(connection, id, chat))
 
@@ -175,6 +191,8 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
 @click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
 def purge(phone: str) -> None:
     """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
+    from connector import operators
+
     with _connected() as connection:
         sys.exit(operators.purge(connection, phone))
 

@@ -26,20 +26,29 @@ class _Waiting(NamedTuple):
 
 
 class Intake:
-    """For the events of one CRM. Its thread lives as long as the process."""
+    """For the events of one CRM. Its thread begins with the first of them, and lives as long as the process."""
 
     def __init__(self, pool: ConnectionPool, name: str) -> None:
-        self._pool = pool
+        self._pool, self._name = pool, name
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name=f"intake-{name}", daemon=True).start()
+        self._starting = threading.Lock()
+        self._started = False
 
     def take_in(self, events: Sequence[TicketEvent]) -> list[TakenIn]:
         """Like ledger.take_in: committed when it returns. Raises psycopg.Error when it is not, or may not be."""
         if not events:
             return []
+        if not self._started:
+            self._start()
         waiting = _Waiting(events, Future())
         self._waiting.put(waiting)
         return waiting.taken.result()
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._started:
+                threading.Thread(target=self._work, name=f"intake-{self._name}", daemon=True).start()
+                self._started = True
 
     def _work(self) -> None:
         while True:

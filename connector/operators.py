@@ -31,8 +31,12 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(columns: list[str], rows: list[list[object]]) -> None:
-    """A table as wide as the screen, or as it needs where there is none."""
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    """A table as wide as the screen, or as it needs where there is none. The last column alone gives way."""
+    *firm, last = columns
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in firm:
+        table.add_column(column, no_wrap=True)
+    table.add_column(last, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else _plain(cell) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
@@ -78,13 +82,9 @@ def show_texts(
         _print_json(rows)
     else:
         _print_table(
-            ["id", "ticket", "door", "state", "chat", "since (UTC)", "why"],
-            [
-                [row["id"], row["ticket_id"], row["door"], row["state"], (row["chat"] or {}).get("id"),
-                 row["changed_at"], row["why"]]
-                for row in rows
-            ],
-        )  # fmt: skip
+            ["id", "ticket", "state", "chat", "since (UTC)", "why"],
+            [[row[name] for name in ("id", "ticket_id", "state", "chat_id", "changed_at", "why")] for row in rows],
+        )
     return 0
 
 

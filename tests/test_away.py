@@ -1,8 +1,6 @@
 """A database that goes away, senders that hang, and messages that come twice and in the wrong order."""
 
 import contextlib
-import itertools
-import socket
 import threading
 import time
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ select (chat ->> 'id')::bigint from text where chat ->> 'id' = any(%(chats)s)
 
 -- name: listed
 -- Texts for people, newest first; a filter that is null lets everything through.
-select id, crm, ticket_id, door, state, rule, why, chat, outcome, written, write_refused, changed_at
+select id, crm, ticket_id, door, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written, write_refused, changed_at
 from text
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
 order by id desc limit %(most)s

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,11 +101,13 @@ def _measure(place: Place, wanted: tuple[str, ...], report: Report) -> None:
     for name, (scenario, rivals_too) in SCENARIOS.items():
         for stack in (place.everybody if rivals_too else OURS) if name in wanted else ():
             place.say(f"{name}: {stack}")
+            start = time.monotonic()
             try:
                 report.results.setdefault(name, {})[stack] = scenario(place, stack)
             except WRONG as error:
                 report.failures.append(f"{name}, {stack}: {error}")
                 place.say(f"  failed: {error}")
+            place.say(f"  {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":

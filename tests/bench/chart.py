@@ -1,6 +1,7 @@
 """A line chart as SVG: one scale, one line a series, each named at its end."""
 
 import html
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -64,6 +65,6 @@ def _apart(ends: Sequence[float]) -> list[float]:
     """Where the names stand: beside their lines' ends, but not on top of each other."""
     places = list(ends)
     order = sorted(range(len(ends)), key=ends.__getitem__)
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in itertools.pairwise(order):
         places[below] = max(places[below], places[above] + 16)
     return places

@@ -15,53 +15,53 @@ class Row(NamedTuple):
     digits: int
 
 
-def _figure(label: str, better: Literal["more", "less", ""] = "", digits: int = 0) -> Any:
-    return field(metadata={"label": label, "better": better, "digits": digits})
+def _named(label: str, better: Literal["more", "less", ""] = "", digits: int = 0) -> dict[str, Any]:
+    return {"label": label, "better": better, "digits": digits}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drained:
     """A load that was taken in and worked off. `cpu_ms`: milliseconds of CPU per text, by part."""
 
-    accepted_per_s: float = _figure("accepted/s", "more")
-    p50_ms: float = _figure("answer, p50 ms", "less", 1)
-    p99_ms: float = _figure("answer, p99 ms", "less", 1)
-    texts_per_s: float = _figure("texts/s", "more")
-    calls_per_1000: float = _figure("CRM calls per 1,000 texts", "less", 1)
-    doubled: int = _figure("doubled texts", "less")
-    cpu_ms: dict[str, float] = _figure("CPU ms per text", "less", 2)
+    accepted_per_s: float = field(metadata=_named("accepted/s", "more"))
+    p50_ms: float = field(metadata=_named("answer, p50 ms", "less", 1))
+    p99_ms: float = field(metadata=_named("answer, p99 ms", "less", 1))
+    texts_per_s: float = field(metadata=_named("texts/s", "more"))
+    calls_per_1000: float = field(metadata=_named("CRM calls per 1,000 texts", "less", 1))
+    doubled: int = field(metadata=_named("doubled texts", "less"))
+    cpu_ms: dict[str, float] = field(metadata=_named("CPU ms per text", "less", 2))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Idle:
     """Texts one by one. What answers only after its text has left has a time below zero after the answer."""
 
-    answer_p50_ms: float = _figure("answer to SMS request, p50 ms", "less", 1)
-    answer_max_ms: float = _figure("answer to SMS request, max ms", "less", 1)
-    request_p50_ms: float = _figure("event to SMS request, p50 ms", "less", 1)
-    request_max_ms: float = _figure("event to SMS request, max ms", "less", 1)
+    answer_p50_ms: float = field(metadata=_named("answer to SMS, p50 ms", "less", 1))
+    answer_max_ms: float = field(metadata=_named("answer to SMS, max ms", "less", 1))
+    event_p50_ms: float = field(metadata=_named("event to SMS, p50 ms", "less", 1))
+    event_max_ms: float = field(metadata=_named("event to SMS, max ms", "less", 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
     """The promise of so many a second, kept by several workers with a backlog."""
 
-    promised: float = _figure("promised texts/s")
-    seconds: float = _figure("looked at for s")
-    texts: int = _figure("texts in this time", "more")
-    per_s: float = _figure("texts/s", "more", 2)
-    most_in_a_second: int = _figure("most in any second", "less")
+    promised: float = field(metadata=_named("promised texts/s"))
+    seconds: float = field(metadata=_named("looked at for s"))
+    texts: int = field(metadata=_named("texts in this time", "more"))
+    per_s: float = field(metadata=_named("texts/s", "more", 2))
+    most_in_a_second: int = field(metadata=_named("most in any second", "less"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """`samples`: texts so far, megabytes of the web side, of the worker. Growth is from the first quarter to the end."""
+    """Growth is from the first quarter to the end. `samples`: texts so far, MB of the web side, MB of the worker."""
 
-    texts: int = _figure("texts")
-    web_max_mb: float = _figure("web, max MB", "less", 1)
-    web_growth_mb: float = _figure("web, growth MB", "less", 1)
-    worker_max_mb: float = _figure("worker, max MB", "less", 1)
-    worker_growth_mb: float = _figure("worker, growth MB", "less", 1)
+    texts: int = field(metadata=_named("texts"))
+    web_max_mb: float = field(metadata=_named("web, max MB", "less", 1))
+    web_growth_mb: float = field(metadata=_named("web, growth MB", "less", 1))
+    worker_max_mb: float = field(metadata=_named("worker, max MB", "less", 1))
+    worker_growth_mb: float = field(metadata=_named("worker, growth MB", "less", 1))
     samples: list[tuple[int, float, float]]
 
 

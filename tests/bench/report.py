@@ -16,7 +16,6 @@ from tests.bench.chart import line_chart
 from tests.bench.figures import Memory, Old, Row, rows
 from tests.bench.place import Sizes
 
-# For these figures of another stack the connector has none to compare.
 OURS = "connector"
 
 
@@ -64,9 +63,8 @@ class Report:
 
 
 def _side_by_side(stacks: Sequence[str], results: dict[str, dict[str, Any]]) -> Table:
-    table = Table("Scenario", "Figure", *stacks, "connector / best rival")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = Table("Scenario", "Figure", *stacks, "ours / best")
+    _align(table)
     for scenario, found in results.items():
         by_label: dict[str, dict[str, Row]] = {}
         for name, figures in found.items():
@@ -77,6 +75,13 @@ def _side_by_side(stacks: Sequence[str], results: dict[str, dict[str, Any]]) -> 
             table.add_row("" if number else scenario, label, *cells, _ratio(row_of))
         table.add_section()
     return table
+
+
+def _align(table: Table) -> None:
+    """Words to the left, numbers to the right, each figure in one line."""
+    for at, column in enumerate(table.columns):
+        column.no_wrap = True
+        column.justify = "right" if at > 1 else "left"
 
 
 def _ratio(row_of: dict[str, Row]) -> str:
@@ -95,16 +100,13 @@ def _number(row: Row) -> str:
 
 def _old(old: Old) -> Table:
     table = Table("Old texts", "Figure", *(f"{step.old:,}" for step in old.steps), "full / empty")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    _align(table)
     for scenario, of_label in old.ratios.items():
         columns = [list(rows(getattr(step, scenario))) for step in old.steps]
         for number, same in enumerate(zip(*columns, strict=True)):
             ratio = of_label.get(same[0].label)
             cells = [_number(row) for row in same]
-            table.add_row(
-                "" if number else scenario, same[0].label, *cells, "" if ratio is None else f"{ratio:.2f}"
-            )
+            table.add_row("" if number else scenario, same[0].label, *cells, "" if ratio is None else f"{ratio:.2f}")
         table.add_section()
     return table
 

@@ -1,85 +1,13 @@
-"""Salesforce: cases read back in groups, outcomes written back in groups. Speaks through simple-salesforce."""
+"""Salesforce. The web side knows its ids and no more, so the org and its libraries are loaded only to be connected."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import urlencode
-
-from connector.crms import Change
-from connector.crms.salesforce import schema, verdicts
-from connector.crms.salesforce.ids import ID
-from connector.crms.salesforce.session import Session
-from connector.crms.salesforce.settings import load
-from connector.errors import CallFailed, Unavailable
+from connector.crms import Crm
+from connector.crms.salesforce import settings
 from connector.mapping_file import MappingFile
-from connector.model import Ticket
 
 
-def connect(file: MappingFile) -> "Salesforce":
+def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
-    return Salesforce(Session(load()), file)
+    from connector.crms.salesforce.org import Salesforce
+    from connector.crms.salesforce.session import Session
 
-
-class Salesforce:
-    """A connected org: a connector.crms.Crm."""
-
-    def __init__(self, session: Session, file: MappingFile) -> None:
-        self._session = session
-        self._file = file
-        self._select = f"SELECT {', '.join(dict.fromkeys(['Id', *file.fields.values()]))} FROM {file.ticket.object}"  # noqa: S608 - both were checked as identifiers when the mapping was read
-        self._lengths: Mapping[str, int] | None = None
-
-    def warm_up(self) -> None:
-        self._session.own_user()
-        self._lengths = schema.lengths(self._session.call(f"sobjects/{self._file.ticket.object}/describe"))
-
-    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
-        good = [identifier for identifier in dict.fromkeys(ids) if ID.fullmatch(identifier)]
-        if not good:
-            return {}
-        listed = ",".join(f"'{identifier}'" for identifier in good)
-        answer = self._session.call(f"query?{urlencode({'q': f'{self._select} WHERE Id IN ({listed})'})}")
-        records = {record["Id"][:15]: record for record in answer["records"]}
-        return {
-            identifier: Ticket("salesforce", record["Id"], self._values(record))
-            for identifier in good if (record := records.get(identifier[:15]))
-        }
-
-    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: _follow(record, path) for name, path in self._file.fields.items()}
-
-    def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
-        if not all(ID.fullmatch(identifier) for identifier, _ in changes):
-            raise ValueError("not a Salesforce id")
-        attributes = {"type": self._file.ticket.object}
-        records = [{"attributes": attributes, "id": identifier, **self._cut(fields)} for identifier, fields in changes]
-        try:
-            answers = self._session.call("composite/sobjects", "PATCH", {"allOrNone": False, "records": records})
-        except CallFailed as error:
-            return [error] * len(changes)
-        if not isinstance(answers, list) or len(answers) != len(changes):
-            return [Unavailable("Salesforce's answer was not understood")] * len(changes)
-        return [None if answer.get("success") else verdicts.of_record(answer) for answer in answers]
-
-    def _cut(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
-        lengths = self._lengths or {}
-        return {name: value[: lengths.get(name)] if value else None for name, value in fields.items()}
-
-    def is_own(self, user: str | None) -> bool:
-        return bool(user) and str(user)[:15] == self._session.own_user()[:15]
-
-    def usage(self, newest: float | None = None) -> float | None:
-        return self._session.usage(newest)
-
-    def check(self) -> list[str]:
-        return schema.check(self._file, lambda name: self._session.call(f"sobjects/{name}/describe"))
-
-    def close(self) -> None:
-        self._session.close()
-
-
-def _follow(record: Any, path: str) -> Any:
-    for part in path.split("."):
-        if record is None:
-            return None
-        record = record.get(part)
-    return record
+    return Salesforce(Session(settings.load()), file)

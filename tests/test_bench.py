@@ -1,0 +1,35 @@
+"""The benchmark itself: small, but with real processes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.bench import scenarios
+from tests.bench.figures import most_within
+from tests.bench.place import Place, Sizes
+
+
+def test_no_text_is_doubled_and_the_connector_makes_fewer_crm_calls_than_the_naive_rival(
+    server: str, tmp_path: Path
+) -> None:
+    place = Place(server, tmp_path, Sizes(accept=60))
+    connector, naive = (scenarios.accept(place, name) for name in ("connector", "naive"))
+    assert connector.doubled == naive.doubled == 0
+    assert naive.calls_per_1000 < 2000
+    assert connector.calls_per_1000 < naive.calls_per_1000
+    assert connector.cpu_ms.keys() >= {"web", "worker"}
+
+
+@pytest.mark.parametrize(
+    ("times", "most"),
+    [
+        ([], 0),
+        ([5.0], 1),
+        ([0.0, 0.5, 0.999], 3),
+        ([0.0, 1.0, 2.0], 1),  # the end of a window is not in it
+        ([0.0, 0.9, 1.0, 1.8, 1.9], 3),
+        ([2.4, 0.0, 2.5, 2.6], 3),  # in any order
+    ],
+)
+def test_the_most_within_any_second(times: list[float], most: int) -> None:
+    assert most_within(times) == most
