@@ -1,6 +1,8 @@
 """The benchmark's command line: `make bench`, or python -m tests.bench --help."""
 
+import atexit
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,13 +90,15 @@ def _end(number: int, _: object) -> None:
 
 @contextlib.contextmanager
 def _server(given: str | None) -> Iterator[tuple[str, Path]]:
-    """The database server to measure on, and a folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        wanted = settings.load(
-            data_dir=Path(folder) / "data", database_url=SecretStr(given) if given else None, _env_file=None
-        )
-        with database.running(wanted) as server:
-            yield server, Path(folder)
+    """The database server to measure on, and a folder that is gone when this program has ended."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    # At the very end: the embedded server's library looks into its folder once more when the program ends.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    wanted = settings.load(
+        data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None
+    )  # fmt: skip
+    with database.running(wanted) as server:
+        yield server, folder
 
 
 def _measure(place: Place, wanted: tuple[str, ...], report: Report) -> None:

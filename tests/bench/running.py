@@ -14,8 +14,8 @@ import psutil
 
 from connector.settings import PREFIX
 
-# Seconds for a process to end by itself.
-STOP = 20.0
+# Seconds for a process to end by itself. Its figures are taken by then: nothing is lost if it has to be killed.
+STOP = 3.0
 
 
 class Failed(Exception):

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,10 +128,18 @@ def connector(
         for number, process in enumerate(working):
             output = logs / f"worker-{number}.log"
             wait_until_up(process, partial(_ready, output), f"worker {number} is ready", output)
+        stack.callback(_ask_to_end, [serve, *working])
         yield Stack(
             "connector", f"{web}/events", f"{web}/outbound-messages/{token}", f"Bearer {key}",
             {"web": [serve], "worker": working, "database": _postgres(database)},
         )  # fmt: skip
+
+
+def _ask_to_end(processes: Iterable[psutil.Process]) -> None:
+    """All at once: those that are left would go on for those that have ended."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
 
 
 def _connector(output: Path, environment: Mapping[str, str]) -> contextlib.AbstractContextManager[psutil.Process]:
