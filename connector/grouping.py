@@ -55,10 +55,14 @@ class Group(Generic[Item, Answer]):
             self._task = asyncio.create_task(self._work())
         return [answer for part in parts for answer in await part.answers]
 
+    def hurry(self) -> None:
+        """Nothing is held any more, from now on."""
+        self._hold = 0
+
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            await self._gather(loop.time() + self._hold)
+            await self._gather(loop.time())
             parts = self._take()
             items = [item for part in parts for item in part.items]
             try:
@@ -81,10 +85,10 @@ class Group(Generic[Item, Answer]):
             room -= len(parts[-1].items)
         return parts
 
-    async def _gather(self, until: float) -> None:
+    async def _gather(self, since: float) -> None:
         loop = asyncio.get_running_loop()
         while self._count() < self._most and self._more_coming() and not self._is_urgent():
-            left = until - loop.time()
+            left = since + self._hold - loop.time()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, LOOK))

@@ -46,6 +46,8 @@ PRIORITY = {
 
 # A worker that has not been heard of for this long is taken for dead, and its jobs are handed on.
 HEARTBEAT = timedelta(seconds=30)
+# A worker that has nothing to do looks this often whether there are such jobs, which nobody tells it of.
+LOOK = timedelta(seconds=10)
 # Texts of one job, and jobs that are taken at once: together not many more than a worker wants in hand.
 JOB_SIZE = 50
 BATCH = 10
@@ -197,7 +199,7 @@ class Consumer:
         # The manager tests whether it hears itself as soon as it runs: the connection has to listen before that.
         await self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(self._manager.channel)))
         await self._manager.run(
-            dequeue_timeout=timedelta(seconds=30),
+            dequeue_timeout=LOOK,
             batch_size=BATCH,
             max_concurrent_tasks=JOBS_IN_HAND,
             heartbeat_timeout=HEARTBEAT,

@@ -74,7 +74,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         )
         keeping = asyncio.create_task(keeper.run())
         try:
-            await _consume(url, gate, handlers, sender, stop)
+            await _consume(url, gate, handlers, [sender.drain, write_back.drain], stop)
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
@@ -82,9 +82,13 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
 
 
 async def _consume(
-    url: str, gate: Gate, handlers: Mapping[queue.Kind, Handle], sender: Sender, stop: asyncio.Event
+    url: str,
+    gate: Gate,
+    handlers: Mapping[queue.Kind, Handle],
+    drains: Sequence[Callable[[], None]],
+    stop: asyncio.Event,
 ) -> None:
-    """Take jobs until `stop`. A database that goes away is waited for."""
+    """Take jobs until `stop`; then call the `drains`. A database that goes away is waited for."""
     failures = 0
     while not stop.is_set():
         try:
@@ -94,7 +98,7 @@ async def _consume(
                     consumer.register(kind, handle)
                 log.info("worker ready")
                 failures = 0
-                stopping = asyncio.create_task(_stop_on(stop, consumer, sender))
+                stopping = asyncio.create_task(_stop_on(stop, consumer, drains))
                 try:
                     await consumer.run()
                 finally:
@@ -107,10 +111,11 @@ async def _consume(
                 await asyncio.wait_for(stop.wait(), pause)
 
 
-async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer, sender: Sender) -> None:
+async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer, drains: Sequence[Callable[[], None]]) -> None:
     await stop.wait()
     consumer.stop()
-    sender.drain()
+    for drain in drains:
+        drain()
 
 
 def _rates(settings: Settings) -> pace.Rates:

@@ -38,6 +38,10 @@ class WriteBack:
         """Tell these texts' tickets. When it returns, each has it or another try is queued, committed."""
         await self._write(texts)
 
+    def drain(self) -> None:
+        """Hold nothing back any more: the worker stops."""
+        self._write.hurry()
+
     def _write_many(self, texts: Sequence[int]) -> list[None]:
         with self._pool.connection() as connection:
             outcomes, overtaken = ledger.outcomes(connection, texts)

@@ -1,6 +1,7 @@
 """A database that goes away, senders that hang, and messages that come twice and in the wrong order."""
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -118,25 +119,68 @@ def test_while_the_database_is_away_nothing_is_acknowledged_and_when_it_is_back_
             server.stop()
             time.sleep(3)
             server.start()
-            back = time.monotonic()
             left = len(box.ccaip.texts)
             wait_for(lambda: len(box.ccaip.texts) > left, "the worker goes on")
-            print("worker", time.monotonic() - back)
             senders.more(100)
-            print("web", time.monotonic() - back)
-        [case] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
-
         statuses, seconds = zip(*senders.answers, strict=True)
         assert set(statuses) == {202, 503}
         assert max(seconds) < LONGEST_ANSWER
-        print(len(senders.acknowledged), statuses.count(503), max(seconds))
 
-        def under_way() -> list[dict[str, Any]]:
-            return pipe.query("select * from text where state in ('received', 'queued', 'sending') or outcome > written")
+        def over() -> bool:
+            return not pipe.query(
+                "select from text where state in ('received', 'queued', 'sending') or outcome > written limit 1"
+            )
 
-        wait_for(lambda: not under_way(), f"everything is over and told: {under_way()[:3]}", HANDED_ON)
-        print("all", time.monotonic() - back)
-        print(pipe.query("select state, count(*) from text group by state"))
+        wait_for(over, "every text is over and its case told", HANDED_ON)
         chats = {text.ticket_id: text.chat_id for text in box.ccaip.texts}
         assert box.ccaip.stats()["doubled_texts"] == {}
         assert [case for case in senders.acknowledged if not knows(pipe, case, chats)] == []
+
+
+@contextlib.contextmanager
+def silent(pipe: Pipe, count: int) -> Iterator[None]:
+    """So many senders that say half of what they have to say, and no more."""
+    host, _, port = pipe.web.removeprefix("http://").partition(":")
+    half = (
+        f"POST /webhooks/salesforce/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {pipe.key}\r\n"
+        'Content-Type: application/json\r\nContent-Length: 60\r\n\r\n{"ticket_id": "500'
+    )
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(half.encode())
+        yield
+
+
+def test_senders_that_fall_silent_keep_nobody_else_waiting(pipe: Pipe, case: str) -> None:
+    with silent(pipe, 20):
+        for number in range(5):
+            start = time.monotonic()
+            assert pipe.event(case, event_id=f"e-{case}-{number}").status_code == 202
+            assert time.monotonic() - start < 5
+
+
+@contextlib.contextmanager
+def at_its_worst(messages: Any) -> Iterator[None]:
+    """Everything that "at least once, in no order" permits. Messages are sent when the block ends."""
+    worst = {"every_message_twice": True, "every_change_twice": True, "newest_first": True, "largest_batch": 7}
+    usual = {name: getattr(messages.settings, name) for name in worst}
+    messages.configure(worst | {"paused": True})
+    try:
+        yield
+        messages.configure({"paused": False})
+        wait_for(lambda: not messages.waiting, "all messages are acknowledged")
+    finally:
+        messages.configure(usual | {"paused": False})
+
+
+def test_messages_that_come_twice_and_in_the_wrong_order_are_one_text_for_each_case(pipe: Pipe) -> None:
+    cases = pipe.box.salesforce.make_cases(50)
+    with at_its_worst(pipe.box.salesforce.messages):
+        for case in cases:
+            pipe.box.salesforce.request_text(case)
+    for case in cases:
+        rows = pipe.told(case, texts=2)
+        assert sorted(row["state"] for row in rows) == ["sent", "skipped"]
+        [chat] = [text.chat_id for text in pipe.box.ccaip.texts if text.ticket_id == case]
+        after = pipe.box.salesforce.case(case)
+        assert (after["CCAIP_SMS_Status__c"], after["CCAIP_Chat_Id__c"]) == ("Sent", str(chat))

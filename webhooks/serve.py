@@ -8,6 +8,10 @@ from granian.constants import Interfaces
 from connector import database, settings
 from webhooks import app
 
+# Threads beyond those that work: a sender that falls silent in the middle of its message holds one for as long as it
+# stays, and the server knows no time for that.
+FOR_THE_SILENT = 240
+
 
 def serve(wanted: settings.Settings, url: str) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished. Raises BadSettings or BadMapping at once."""
@@ -20,7 +24,7 @@ def serve(wanted: settings.Settings, url: str) -> None:
         interface=Interfaces.WSGI,
         address=wanted.host,
         port=wanted.port,
-        blocking_threads=wanted.web_threads,
+        blocking_threads=wanted.web_threads + FOR_THE_SILENT,
         log_enabled=False,
         log_access=False,  # an address may hold a token
         workers_kill_timeout=30,

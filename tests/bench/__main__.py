@@ -80,7 +80,7 @@ def main(
         report.write(json_path)
         if charts:
             report.draw(charts)
-        report.show(Console())
+        report.show(Console(width=None if sys.stdout.isatty() else 200))
     sys.exit(1 if report.failures else 0)
 
 

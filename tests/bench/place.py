@@ -33,7 +33,7 @@ class Sizes:
     def of(cls, quick: bool, old: int | None) -> "Sizes":
         """`old` None: the usual number of old texts."""
         if quick:
-            return cls(400, 120, 8, 2, 8, 2000, (20_000 if old is None else old,))
+            return cls(300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,))
         return cls() if old is None else cls(old=(old // 2, old))
 
 
