@@ -34,7 +34,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 REQUEUE_SECONDS, HOUSE_SECONDS = 60.0, 3600.0
 # While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
 USAGE_SECONDS = 300.0
-NICE = 5
+NICE = 10
 
 Handle = Callable[[Sequence[int]], Awaitable[None]]
 

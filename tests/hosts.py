@@ -69,6 +69,7 @@ class Namespace:
     ) -> Forwarder:
         end = f"{self._name}{kind[0]}"
         _ip("link", "add", end, "type", "veth", "peer", "name", kind, "netns", self._name)
+        stack.callback(_ip, "link", "delete", "dev", end)
         _ip("address", "add", f"{here}/30", "dev", end)
         _ip("link", "set", "dev", end, "up")
         _ip("-n", self._name, "address", "add", f"{there}/30", "dev", kind)

@@ -46,8 +46,8 @@ class Stack:
         return {name: sum(_cpu(process) for process in part) for name, part in self._living()}
 
     def memory(self) -> dict[str, float]:
-        """Megabytes that each part has in memory, what its processes share counted once for each."""
-        return {name: sum(_rss(process) for process in part) / 1e6 for name, part in self._living()}
+        """Megabytes that each part has in memory, what processes share counted once, in shares."""
+        return {name: sum(_resident(process) for process in part) / 1e6 for name, part in self._living()}
 
     def _living(self) -> list[tuple[str, list[psutil.Process]]]:
         found = {name: [one for parent in part for one in family(parent)] for name, part in self.parts.items()}
@@ -61,9 +61,9 @@ def _cpu(process: psutil.Process) -> float:
     return 0.0
 
 
-def _rss(process: psutil.Process) -> float:
+def _resident(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return process.memory_info().rss
+        return process.memory_full_info().pss
     return 0.0
 
 
