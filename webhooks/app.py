@@ -10,7 +10,7 @@ from webhooks import health, receive
 
 # Seconds after which a busy thread lets another one run. The thread that commits asks the database several times, and
 # each time it comes back it would wait for as long as Python's usual 5 ms while others work on their requests.
-SWITCH = 0.0005
+SWITCH = 0.0001
 
 
 def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
