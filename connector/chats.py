@@ -30,7 +30,7 @@ REQUEST_SECONDS = 1.0
 EVERY = 30.0
 PER_PAGE = 100
 # How many pages one turn reads; the next goes on from there.
-MOST_PAGES = 20
+MOST_PAGES = 10
 # Unknown texts older than this are left to a person: a chat that has not shown by then will not.
 LONGEST = timedelta(hours=24)
 # How far the platform's clock and ours may be apart.
@@ -71,14 +71,15 @@ def _fits(text: Unknown, chat: ListedChat) -> bool:
 def finder(account: ccaip.Account) -> Duty:
     """Settles what can be settled, every half minute while there is something unknown."""
 
+    looked_for: set[int] = set()
+
     def find(connection: psycopg.Connection) -> None:
         unknown = texts.unknown_since(connection, datetime.now(UTC) - LONGEST)
         if not unknown:
             return
-        # What changed since the last turn; a text that has become unknown since cannot have begun much earlier.
-        earliest = min(text.called_at or text.given_up_at for text in unknown) - SKEW
-        since = max(earliest, (duty.cursor(connection, NAME) or earliest) - SKEW)
-        listed = [chat for page in _pages(account, since) for chat in page]
+        since = _begin(duty.cursor(connection, NAME), [text for text in unknown if text.id not in looked_for])
+        looked_for.update(text.id for text in unknown)
+        listed = [chat for page in _pages(account, since - SKEW) for chat in page]
         known = texts.known_chats(connection, [chat.id for chat in listed])
         found = match(unknown, [chat for chat in listed if chat.id not in known])
         for text, chat in found.items():
@@ -87,10 +88,15 @@ def finder(account: ccaip.Account) -> Duty:
         ledger.move(connection, [
             steps.found(text, Chat(id=chat.id, status=chat.status), why) for text, chat in found.items()
         ])
-        if listed:
-            duty.move_cursor(connection, NAME, max(chat.updated_at for chat in listed))
+        duty.move_cursor(connection, NAME, max([since, *(chat.updated_at for chat in listed)]))
 
     return Duty(NAME, EVERY, find)
+
+
+def _begin(cursor: datetime | None, fresh: Sequence[Unknown]) -> datetime:
+    """Where this turn begins: where the last one ended, but before the call of any text that is new to us."""
+    calls = [text.called_at or text.given_up_at for text in fresh]
+    return min([*calls, cursor] if cursor else calls, default=datetime.now(UTC))
 
 
 def _pages(account: ccaip.Account, since: datetime) -> Iterator[list[ListedChat]]:

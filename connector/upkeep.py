@@ -49,30 +49,37 @@ class Upkeep:
         self._batches_wait = batches_wait
 
     async def run(self) -> None:
-        """Until cancelled. A database or CRM that is away is waited for."""
+        """Until cancelled. The lane is looked at while a duty takes its time."""
+        await asyncio.gather(self._repeat(self.look), self._repeat(self.do_duties))
+
+    async def _repeat(self, step: Callable[[], None]) -> None:
+        """A database or CRM that is away is waited for."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                await loop.run_in_executor(self._threads, self._once)
+                await loop.run_in_executor(self._threads, step)
             except (psycopg.Error, CallFailed) as error:
                 log.warning("upkeep has to wait", why=str(error) or type(error).__name__)
             await asyncio.sleep(LOOK)
 
-    def _once(self) -> None:
+    def look(self) -> None:
+        """Tell the gate what the worker may take off the queue now."""
         with self._pool.connection() as connection:
-            self._look(lane.look(connection))
-            for one in self._duties:
-                if duty.take(connection, one.name, one.every):
-                    one.do(connection)
+            closed = lane.look(connection)
+        if closed is None and self._gate.closed is not None:
+            log.info("texts may leave again")
+        self._gate.closed = closed
         waits = self._batches_wait()
         if waits and not self._gate.batches_wait:
             log.warning("batches wait: the CRM's calls of the day are nearly used up")
         self._gate.batches_wait = waits
 
-    def _look(self, closed: lane.Closed | None) -> None:
-        if closed is None and self._gate.closed is not None:
-            log.info("texts may leave again")
-        self._gate.closed = closed
+    def do_duties(self) -> None:
+        """Those whose turn it is, and that nobody else has taken."""
+        with self._pool.connection() as connection:
+            for one in self._duties:
+                if duty.take(connection, one.name, one.every):
+                    one.do(connection)
 
 
 def stop(connection: psycopg.Connection, why: str) -> None:

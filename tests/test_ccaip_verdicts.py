@@ -397,3 +397,50 @@ def test_a_probe_can_send_nothing_to_nobody(remote: Remote) -> None:
     assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {
         "chat_type": "Messaging (SMS)", "end_user_number": "+16285550199", "outbound_number": "+16285550199"
     }  # fmt: skip
+
+
+def test_a_call_leaves_when_it_may_and_not_a_byte_before(remote: Remote) -> None:
+    """The connection stands by then, so that the request arrives when it leaves."""
+    seen: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        may.set()
+        connection.settimeout(5)
+        answer(200, CHAT)(connection)
+
+    remote.behave = behave
+    may = threading.Event()
+    client = ccaip.Client(account(remote.address))
+
+    def may_leave() -> None:
+        seen.append(b"asked")
+        assert may.wait(5)
+
+    assert client.send_when(SMS, may_leave).id == 114
+    assert seen == [b"asked"]
+    client.close()
+
+
+def test_a_call_that_may_not_leave_has_sent_nothing_and_the_next_one_works(remote: Remote) -> None:
+    came: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        came.append(connection.recv(65536))
+        if came[-1]:
+            connection.sendall(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    remote.behave = behave
+    client = ccaip.Client(account(remote.address))
+
+    def may_not() -> None:
+        raise Unavailable("not now")
+
+    with pytest.raises(Unavailable, match="not now"):
+        client.send_when(SMS, may_not)
+    with pytest.raises(Refused):
+        client.send(SMS)
+    client.close()
+    assert [bool(one) for one in came] == [False, True]

@@ -81,21 +81,21 @@ def test_a_probe_without_an_answer_changes_nothing(
     client.close()
 
 
-def test_upkeep_tells_the_gate_and_survives_a_duty_that_fails(pool: ConnectionPool) -> None:
+def test_upkeep_tells_the_gate_whatever_a_duty_does(pool: ConnectionPool) -> None:
     def fail(_: psycopg.Connection) -> None:
         raise psycopg.OperationalError("gone")
 
     gate = Gate(400)
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         keeper = Upkeep(pool, threads, gate, [Duty("fails", 0, fail)], lambda: True)
-        lane.stop(connection, "SMS is not enabled")
         with pytest.raises(psycopg.OperationalError):
-            keeper._once()
+            keeper.do_duties()
+        lane.stop(connection, "SMS is not enabled")
+        keeper.look()
         assert gate.closed is not None
         assert gate.closed.stopped
-        keeper = Upkeep(pool, threads, gate, [], lambda: True)
         lane.resume(connection)
-        keeper._once()
+        keeper.look()
     assert (gate.closed, gate.batches_wait) == (None, True)
 
 
