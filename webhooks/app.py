@@ -1,17 +1,10 @@
 """Puts the doors together into one WSGI application."""
 
-import sys
-
 from flask import Flask
 from psycopg_pool import ConnectionPool
 
 from connector import crms, database, mapping_check, settings
 from webhooks import health, receive
-
-# Seconds after which a busy thread lets another one run. The thread that commits asks the database several times, and
-# each time it comes back it would wait for as long as Python's usual 5 ms while others work on their requests.
-SWITCH = 0.0001
-
 
 def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     """The WSGI application. Raises BadSettings or BadMapping."""
@@ -27,7 +20,6 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
 
 def from_environment() -> Flask:
     """What the WSGI server loads in each of its processes."""
-    sys.setswitchinterval(SWITCH)
     wanted = settings.load()
     if wanted.database_url is None:
         raise settings.BadSettings("CONNECTOR_DATABASE_URL: expected; `connector serve` sets it")
