@@ -6,6 +6,7 @@ from psycopg_pool import ConnectionPool
 from connector import crms, database, mapping_check, settings
 from webhooks import health, receive
 
+
 def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     """The WSGI application. Raises BadSettings or BadMapping."""
     app = Flask(__name__, static_folder=None)
