@@ -115,6 +115,22 @@ def test_our_own_user_is_known(crm: Crm, of: ModuleType, box: Sandbox) -> None:
     assert not crm.is_own("005zzzzzzzzzzzzAAA")
 
 
+def test_the_share_of_the_days_calls_is_what_the_crm_said_last_and_asked_for_when_that_is_old(
+    crm: Crm, of: ModuleType, box: Sandbox
+) -> None:
+    assert crm.usage() is None
+    crm.read(of.new_tickets(box, 1))
+    said = crm.usage()
+    assert said is not None
+    assert 0 < said <= 1
+    before = of.calls(box)
+    assert (crm.usage(), crm.usage(3600)) == (said, said)
+    assert of.calls(box) == before
+    asked = crm.usage(0)
+    assert asked is not None
+    assert asked > said
+
+
 def test_the_shipped_mapping_fits(crm: Crm) -> None:
     assert crm.check() == []
 
