@@ -62,29 +62,31 @@ class Verdicts:
             log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, to=masked, why=str(outcome))
             first = self._try_unknown_again and text.state is not State.UNKNOWN
             return steps.unknown(text.id, str(outcome), backoff.jittered(TRY_AGAIN_PAUSE) if first else None)
+        stopped = await self._close_lane(text, outcome)
         if text.state is State.UNKNOWN:
             return _still_unknown(text, outcome)
         if isinstance(outcome, Unavailable):
-            return await self._unavailable(text, outcome)
-        return await self._refused(text, outcome)
+            return _again(text, outcome) if text.attempts < MOST_ATTEMPTS else _failed(text, outcome)
+        if outcome.blame is Blame.BUSY:
+            return self._busy(text, outcome)
+        # A person waits for an answer; whatever else there is waits until the setting is put right.
+        if stopped and text.door is not Door.AGENT:
+            return steps.again(text.id, str(outcome), 0, tried=False)
+        return _failed(text, outcome)
 
-    async def _unavailable(self, text: Text, error: Unavailable) -> Move:
-        """All wait, because all would meet the same; and this text counts its tries."""
-        pause = error.retry_after
-        await self._hold(backoff.doubling(text.attempts, FIRST_HOLD, LONGEST_HOLD) if pause is None else pause)
-        return _again(text, error) if text.attempts < MOST_ATTEMPTS else _failed(text, error)
-
-    async def _refused(self, text: Text, error: Refused) -> Move:
-        if error.blame is Blame.BUSY:
-            return self._busy(text, error)
-        if _is_non_us(error):
+    async def _close_lane(self, text: Text, outcome: Unavailable | Refused) -> bool:
+        """Hold or stop everybody where all would meet the same. Whether texting is stopped now."""
+        if isinstance(outcome, Unavailable):
+            pause = outcome.retry_after
+            await self._hold(backoff.doubling(text.attempts, FIRST_HOLD, LONGEST_HOLD) if pause is None else pause)
+            return False
+        if _is_non_us(outcome):
             self._non_us.add(text.ticket_id)
-        if error.blame is Blame.SETTINGS or len(self._non_us) >= MOST_NON_US:
-            self._non_us.clear()
-            await self._stop(str(error))
-            # A person waits for an answer; whatever else there is waits until the setting is put right.
-            return _failed(text, error) if text.door is Door.AGENT else steps.again(text.id, str(error), 0, tried=False)
-        return _failed(text, error)
+        if outcome.blame is not Blame.SETTINGS and len(self._non_us) < MOST_NON_US:
+            return False
+        self._non_us.clear()
+        await self._stop(str(outcome))
+        return True
 
     def _busy(self, text: Text, error: Refused) -> Move:
         waited = (datetime.now(UTC) - text.busy_since).total_seconds() if text.busy_since else 0

@@ -105,6 +105,22 @@ def test_where_settings_say_so_an_unknown_text_gets_one_more_try_and_no_third(
     assert after["why"].startswith(why)
 
 
+@pytest.mark.parametrize(
+    ("second", "stopped"), [(NOT_FOUND, True), (Unavailable("too many requests", 60.0), False)], ids=["wrong", "429"]
+)
+def test_the_one_more_try_of_an_unknown_text_closes_the_lane_like_any_other(
+    pool: ConnectionPool, second: CallFailed, stopped: bool
+) -> None:
+    [text] = taken(pool)
+    Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)
+    early(pool)
+    Remote(pool, raises(second)).deliver(text, try_unknown_again=True)
+    assert story(pool, text)["state"] == "unknown"
+    found = closed(pool)
+    assert found
+    assert found.stopped is stopped
+
+
 def test_a_worker_that_dies_in_the_second_try_leaves_it_unknown_for_good(pool: ConnectionPool) -> None:
     [text] = taken(pool)
     Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)

@@ -1,9 +1,10 @@
 """Salesforce's two ways to tell of a case: outbound messages (SOAP), and JSON from a Flow's callout or Apex."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 
-from flask import Response, jsonify
+from flask import Response
 from pydantic import Field
 
 from connector import settings
@@ -74,6 +75,5 @@ def _acknowledge(_: Sequence[TakenIn]) -> Response:
 
 def _accepted(taken: Sequence[TakenIn]) -> Response:
     texts = [{"event_id": one.event_id, "text": one.text, "duplicate": one.duplicate} for one in taken]
-    response = jsonify({"texts": texts})
-    response.status_code = 202
-    return response
+    # Not by jsonify, which asks the application each time how it wants its JSON.
+    return Response(json.dumps({"texts": texts}), status=202, content_type="application/json")
