@@ -1,0 +1,238 @@
+/**
+ * The "Text customer" action of a case: see the text before it leaves, send it once, see what came of it.
+ *
+ * Apex calls the connector; no address and no key ever reaches the browser.
+ */
+import { LightningElement, api } from 'lwc';
+import { CloseActionScreenEvent } from 'lightning/actions';
+import { notifyRecordUpdateAvailable } from 'lightning/uiRecordApi';
+import preview from '@salesforce/apex/TextCustomerController.preview';
+import send from '@salesforce/apex/TextCustomerController.send';
+import read from '@salesforce/apex/TextCustomerController.read';
+import { Attempt } from './attempt';
+import { follow } from './follow';
+import { measure, stranger } from './segments';
+import { ask, facts, findings, segmentsLine, sentence, unitsLine } from './words';
+
+// Milliseconds without a key before the connector is asked again what it thinks of the message.
+const TYPING = 500;
+const NOT_KNOWN = 'It is not known whether the request arrived. Try again: it is the same request, and sent once.';
+
+export default class TextCustomer extends LightningElement {
+    view = 'loading';
+    shown = {};
+    message = '';
+    reason = '';
+    chosen = '';
+    problem = '';
+    isLooking = false;
+    isSending = false;
+    text = {};
+
+    _recordId;
+    _attempt = new Attempt();
+    _asked = 0;
+    _focus = '';
+    _timer;
+    _gone = false;
+
+    /** An action gets its record after connectedCallback: what needs it begins here. */
+    @api
+    get recordId() {
+        return this._recordId;
+    }
+    set recordId(value) {
+        const isFirst = value && !this._recordId;
+        this._recordId = value;
+        if (isFirst) {
+            this.start();
+        }
+    }
+
+    disconnectedCallback() {
+        this._gone = true;
+        clearTimeout(this._timer);
+    }
+
+    renderedCallback() {
+        const target = this._focus && this.refs[this._focus];
+        if (target) {
+            this._focus = '';
+            target.focus();
+        }
+    }
+
+    get isLoading() {
+        return this.view === 'loading';
+    }
+    get isComposing() {
+        return this.view === 'compose';
+    }
+    get isOutcome() {
+        return this.view === 'outcome';
+    }
+    get isBroken() {
+        return this.view === 'broken';
+    }
+    get words() {
+        return { message: this.message.trim(), overrideReason: this.reason.trim() };
+    }
+    get recipient() {
+        return [this.shown.customer, this.shown.to].filter(Boolean).join(', ') || 'not known';
+    }
+    get templates() {
+        return (this.shown.templates ?? []).map(({ name, label, message }) => ({
+            value: name,
+            label: message ? label : `${label} (does not suit this case)`
+        }));
+    }
+    get hasTemplates() {
+        return this.templates.length > 1;
+    }
+    get findings() {
+        return findings(this.shown.findings);
+    }
+    get hasFindings() {
+        return this.findings.length > 0;
+    }
+    get size() {
+        return measure(this.message.trim());
+    }
+    get segmentsLine() {
+        return segmentsLine(this.size, this.shown.segments_most);
+    }
+    get unitsLine() {
+        return unitsLine(this.size, stranger(this.message.trim()));
+    }
+    /** The exact message, where the connector changes something: a brand in front, plain quotation marks. */
+    get leavesAs() {
+        const exact = this.shown.message ?? '';
+        return !this.isLooking && exact !== this.message.trim() ? exact : '';
+    }
+    get needsReason() {
+        return Boolean(this.reason) || (!this.shown.allowed && Boolean(this.shown.overridable) && this.hasFindings);
+    }
+    get isLocked() {
+        return this.isSending || this._attempt.isOpen;
+    }
+    get sendLabel() {
+        return this.isSending ? 'Sending …' : this._attempt.isOpen ? 'Try again' : 'Send';
+    }
+    get cannotSend() {
+        if (this.isSending || this._attempt.isOpen) {
+            return this.isSending;
+        }
+        const { message } = this.words;
+        return this.isLooking || !message || !this.shown.allowed || this._attempt.isSpent(this.words);
+    }
+    get hint() {
+        return this._attempt.isSpent(this.words) ? 'Change the message to try again.' : '';
+    }
+    get said() {
+        const words = sentence(this.text.said);
+        return this.text.final ? words : `${words} The case will show the outcome.`;
+    }
+    get facts() {
+        return facts(this.text);
+    }
+    get isRefused() {
+        return ['skipped', 'failed', 'cancelled'].includes(this.text.state);
+    }
+
+    async start() {
+        await this.look({ isFilling: true });
+        this.view = this.shown.templates ? 'compose' : 'broken';
+        this._focus = this.isBroken ? 'problem' : 'message';
+    }
+
+    /** Asks what would happen. Filling takes the connector's words; else ours are looked at. Late answers are dropped. */
+    async look({ isFilling = false } = {}) {
+        clearTimeout(this._timer);
+        this._asked += 1;
+        const asked = this._asked;
+        this.isLooking = true;
+        const { message, overrideReason } = this.words;
+        const words = isFilling ? { message: '', template: this.chosen } : { message, template: '' };
+        const { found, problem } = await ask(preview, { caseId: this.recordId, overrideReason, ...words });
+        if (asked !== this._asked) {
+            return;
+        }
+        this.isLooking = false;
+        this.problem = problem ?? '';
+        // Without an answer nothing is allowed; what was shown stays.
+        this.shown = found ?? { ...this.shown, allowed: false };
+        if (found && isFilling) {
+            this.message = found.message ?? '';
+        }
+    }
+
+    lookSoon() {
+        this.isLooking = true;
+        clearTimeout(this._timer);
+        // Waiting for the next key is what this is for.
+        // eslint-disable-next-line @lwc/lwc/no-async-operation
+        this._timer = setTimeout(() => this.look(), TYPING);
+    }
+
+    changeTemplate(event) {
+        this.chosen = event.detail.value;
+        this.look({ isFilling: true });
+    }
+    changeMessage(event) {
+        this.message = event.detail.value;
+        this.lookSoon();
+    }
+    changeReason(event) {
+        this.reason = event.detail.value;
+        this.lookSoon();
+    }
+
+    /** A second click finds it sending, or repeats the very same request. */
+    async send() {
+        if (this.cannotSend) {
+            return;
+        }
+        this.isSending = true;
+        this.problem = '';
+        const request = this._attempt.request(this.words, String(this.shown.after ?? ''));
+        const { found, problem, isUnclear } = await ask(send, { caseId: this.recordId, ...request });
+        if (found) {
+            this.text = await follow(found, {
+                look: (textId) => ask(read, { caseId: this.recordId, textId }),
+                isGone: () => this._gone
+            });
+            this.conclude();
+        } else if (isUnclear) {
+            this.refuse(`${problem} ${NOT_KNOWN}`);
+        } else {
+            this._attempt.refused();
+            this.refuse(problem);
+        }
+        this.isSending = false;
+    }
+
+    refuse(problem) {
+        this.problem = problem;
+        this._focus = 'problem';
+    }
+
+    conclude() {
+        if (this.text.final) {
+            this._attempt.concluded();
+        }
+        this.view = 'outcome';
+        this._focus = 'outcome';
+        notifyRecordUpdateAvailable([{ recordId: this.recordId }]);
+    }
+
+    /** Back to the message, after a text that did not leave. */
+    edit() {
+        this.view = 'compose';
+        this._focus = 'message';
+        this.look();
+    }
+
+    close() {
+        this.dispatchEvent(new CloseActionScreenEvent());
+    }
+}

@@ -1,0 +1,6 @@
+/** Stands for lightning/actions, which sfdx-lwc-jest does not have. */
+export class CloseActionScreenEvent extends CustomEvent {
+    constructor() {
+        super('lightning__actionsclosescreen');
+    }
+}
