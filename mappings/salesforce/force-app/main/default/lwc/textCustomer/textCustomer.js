@@ -12,7 +12,7 @@ import read from '@salesforce/apex/TextCustomerController.read';
 import { Attempt } from './attempt';
 import { follow } from './follow';
 import { measure, stranger } from './segments';
-import { ask, facts, findings, segmentsLine, sentence, unitsLine } from './words';
+import { ask, facts, findings, outcome, segmentsLine, unitsLine } from './words';
 
 // Milliseconds without a key before the connector is asked again what it thinks of the message.
 const TYPING = 500;
@@ -107,7 +107,7 @@ export default class TextCustomer extends LightningElement {
     /** The exact message, where the connector changes something: a brand in front, plain quotation marks. */
     get leavesAs() {
         const exact = this.shown.message ?? '';
-        return !this.isLooking && exact !== this.message.trim() ? exact : '';
+        return this.isLooking || this.problem || exact === this.message.trim() ? '' : exact;
     }
     get needsReason() {
         return Boolean(this.reason) || (!this.shown.allowed && Boolean(this.shown.overridable) && this.hasFindings);
@@ -129,8 +129,7 @@ export default class TextCustomer extends LightningElement {
         return this._attempt.isSpent(this.words) ? 'Change the message to try again.' : '';
     }
     get said() {
-        const words = sentence(this.text.said);
-        return this.text.final ? words : `${words} The case will show the outcome.`;
+        return outcome(this.text);
     }
     get facts() {
         return facts(this.text);

@@ -39,6 +39,16 @@ export function unitsLine({ encoding, units }, stranger) {
     return `${units} characters, ${encoding}` + (stranger ? ` because of “${stranger}”: segments are shorter` : '');
 }
 
+/** What became of a text. One that was asked for before is not sent again: it is that text then. */
+export function outcome(text) {
+    const words = [
+        text.duplicate && 'It was asked for before, and is not sent twice.',
+        sentence(text.said),
+        !text.final && 'The case will show the outcome.'
+    ];
+    return words.filter(Boolean).join(' ');
+}
+
 /** What is known of a text, to be shown in a list. */
 export function facts(text) {
     return [

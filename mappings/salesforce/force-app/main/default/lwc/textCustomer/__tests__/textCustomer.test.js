@@ -111,6 +111,15 @@ describe('before it leaves', () => {
         expect(send).toHaveBeenCalledWith(expect.objectContaining({ overrideReason: 'urgent' }));
     });
 
+    it('sends nothing that the connector could not look at', async () => {
+        await open();
+        preview.mockResolvedValue(problem('the CRM does not answer', true));
+        await typed('lightning-textarea', 'Hello Ana');
+        expect(words('[role="alert"]')).toBe('The CRM does not answer.');
+        expect(find('[data-id="leaves-as"]')).toBeNull();
+        expect(find('[data-id="send"]').disabled).toBe(true);
+    });
+
     it('asks for no reason where none would help', async () => {
         await open({ ...CLOSED, overridable: false });
         expect(find('lightning-input')).toBeNull();
@@ -159,6 +168,15 @@ describe('sending', () => {
         expect(notifyRecordUpdateAvailable).toHaveBeenCalledWith([{ recordId: CASE }]);
         expect(find('[data-id="send"]')).toBeNull();
         expect(find('[data-id="edit"]')).toBeNull();
+    });
+
+    it('says that somebody else had asked before', async () => {
+        await open();
+        send.mockResolvedValue(answer({ ...SENT, duplicate: true }));
+        await click('send');
+        expect(words('[data-id="outcome"]')).toBe(
+            'It was asked for before, and is not sent twice. Sent. Chat 114 is selecting.'
+        );
     });
 
     it('looks until there is an outcome', async () => {
