@@ -45,6 +45,7 @@ afterEach(() => {
 describe('before it leaves', () => {
     it('waits for the record, then shows whom it goes to and what it says', async () => {
         await open();
+        element.recordId = CASE;
         expect(preview).toHaveBeenCalledTimes(1);
         expect(preview).toHaveBeenCalledWith({ caseId: CASE, message: '', template: '', overrideReason: '' });
         expect(words('[data-id="recipient"]')).toBe('Ana Silva, +1•••••••••32');
@@ -82,6 +83,14 @@ describe('before it leaves', () => {
         await typed('lightning-combobox', 'call_us');
         expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ message: '', template: 'call_us' }));
         expect(find('lightning-textarea').value).toBe('Call us, Ana');
+    });
+
+    it('takes a template in place of what was just typed', async () => {
+        await open();
+        find('lightning-textarea').dispatchEvent(new CustomEvent('change', { detail: { value: 'Hel' } }));
+        await typed('lightning-combobox', 'call_us');
+        expect(preview).toHaveBeenCalledTimes(2);
+        expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ message: '', template: 'call_us' }));
     });
 
     it('drops an answer that comes after a newer question', async () => {
