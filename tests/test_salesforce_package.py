@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import simple_salesforce
 from lxml import etree
+from pydantic import BaseModel
 
 from connector.sandbox.crms.salesforce import schema
+from webhooks import schemas
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mappings" / "salesforce"
@@ -181,6 +183,8 @@ def test_a_request_is_stamped_and_told():
     tell, message = read("flows", "CCAIP_SMS_Send_Request"), read("workflows", "Case")
     assert one_of(tell, "actionCalls/actionType") == "outboundMessage"
     assert one_of(tell, "actionCalls/actionName") == f"Case.{one_of(message, 'outboundMessages/fullName')}"
+    # It is about the record that triggered the flow, without being told.
+    assert all_of(tell, "actionCalls/inputParameters/name") == []
     assert all_of(message, "outboundMessages/fields") == ["Id", "LastModifiedById"]
     assert one_of(message, "outboundMessages/includeSessionId") == "false"
 
@@ -203,6 +207,32 @@ def test_the_actions_start_what_is_there():
         assert "with sharing class" in source
         (credential,) = set(re.findall(r"callout:(\w+)", source))
         assert read("namedCredentials", credential) is not None
+
+
+# What the API takes and gives.
+
+
+def names_of(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_apex_asks_for_what_the_api_takes():
+    source = (METADATA / "classes" / "TextCustomerController.cls").read_text()
+    put = set(re.findall(r"put\((?:body, )?'(\w+)'", source)) | set(re.findall(r"\{ '(\w+)' =>", source))
+    assert put <= names_of(schemas.SendBody)
+    assert {"ticket_id", "message", "template", "override", "after", "agent_name", "agent_email"} == put
+
+
+def test_the_component_is_tested_with_what_the_api_answers():
+    answers = json.loads((PACKAGE / "tests" / "answers.json").read_text())
+    for answer, model in (("preview", schemas.Preview), ("sent", schemas.Text), ("queued", schemas.Text)):
+        assert set(answers[answer]) <= names_of(model)
+    schemas.Preview.model_validate(answers["preview"] | {"crm": "salesforce", "findings": answers["stopped"]})
+    component = "".join(path.read_text() for path in (METADATA / "lwc" / "textCustomer").glob("*.[jh]*"))
+    shown = set(re.findall(r"\b(?:shown|found)\.(\w+)", component))
+    assert {"customer", "to", "from", "message", "allowed", "findings", "after"} < shown
+    assert shown <= names_of(schemas.Preview)
+    assert set(re.findall(r"\b(?:text|last)\.(\w+)", component)) <= names_of(schemas.Text)
 
 
 # What must not be in it.
