@@ -5,16 +5,13 @@ What only some commands need they import themselves: a web side does not carry a
 Exit status: 0 done, 1 something is wrong or did not work, 2 the command line or the settings cannot be used.
 """
 
-import contextlib
 import sys
-from collections.abc import Iterator
 
 import click
 import psycopg
 
-from connector import __version__, database, logs, processes, settings
+from connector import __version__, cli_backfill, cli_operators, database, logs, processes, settings
 from connector.errors import BadMapping, BadSettings
-from connector.model import State
 
 
 class Refusing(click.Group):
@@ -39,16 +36,8 @@ def main() -> None:
     logs.configure()
 
 
-@contextlib.contextmanager
-def _ready_database(wanted: settings.Settings) -> Iterator[str]:
-    """A database with a current schema; an embedded one is brought up to date by itself."""
-    with database.running(wanted) as url:
-        if wanted.database_url is None:
-            database.migrate(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            if not database.current(connection):
-                raise BadSettings("the database's schema is not current; bring it up to date with: connector migrate")
-        yield url
+for command in (*cli_operators.COMMANDS, cli_backfill.backfill):
+    main.add_command(command)
 
 
 @main.command()
@@ -60,7 +49,7 @@ def run(host: str | None, port: int | None) -> None:
     wanted = settings.load(**given)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
     settings.require_ccaip(wanted)
-    with _ready_database(wanted) as url:
+    with database.ready(wanted) as url:
         environment = {
             "CONNECTOR_DATABASE_URL": url, "CONNECTOR_HOST": wanted.host, "CONNECTOR_PORT": str(wanted.port),
         }
@@ -76,7 +65,7 @@ def serve() -> None:
 
     wanted = settings.load()
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
-    with _ready_database(wanted) as url:
+    with database.ready(wanted) as url:
         serve_web(wanted, url)
 
 
@@ -86,7 +75,7 @@ def work() -> None:
     from connector import worker
 
     wanted = settings.load()
-    with _ready_database(wanted) as url:
+    with database.ready(wanted) as url:
         worker.run(wanted, url)
 
 
@@ -113,88 +102,6 @@ def check(offline: bool) -> None:
         wrong = wrong or fine is False
         click.echo(f"{ {True: 'ok', False: 'WRONG', None: '--'}[fine] }  {line}")
     sys.exit(1 if wrong else 0)
-
-
-@contextlib.contextmanager
-def _connected() -> Iterator[psycopg.Connection]:
-    """The database of a connector that runs, or would."""
-    with _ready_database(settings.load()) as url, psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
-
-
-@main.command()
-@JSON
-def status(as_json: bool) -> None:
-    """Whether texts may leave, and how many are where. Status 1 if texting is stopped."""
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.show_status(connection, as_json))
-
-
-@main.command()
-def resume() -> None:
-    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.resume(connection))
-
-
-@main.group()
-def texts() -> None:
-    """Look at texts, and settle those that are unknown."""
-
-
-@texts.command(name="list")
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
-@click.option("--ticket", metavar="ID", help="Only those about this ticket.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
-@JSON
-def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool) -> None:
-    """The newest texts. For example: connector texts list --state unknown"""
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, limit, as_json))
-
-
-@texts.command()
-@click.argument("id", type=int)
-@JSON
-def show(id: int, as_json: bool) -> None:
-    """One text and how it came to where it is. Numbers are masked."""
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.show_text(connection, id, as_json))
-
-
-@texts.command()
-@click.argument("id", type=int)
-@click.option("--sent", "chat", type=int, metavar="CHAT_ID", help="It was sent; this is its chat in CCAI Platform.")
-@click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
-def resolve(id: int, chat: int | None, not_sent: bool) -> None:
-    """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
-    if (chat is None) is not not_sent:
-        raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.resolve(connection, id, chat))
-
-
-@main.command()
-@click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
-def purge(phone: str) -> None:
-    """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
-    from connector import operators
-
-    with _connected() as connection:
-        sys.exit(operators.purge(connection, phone))
 
 
 @main.command()

@@ -66,6 +66,21 @@ def _forget_the_dead(handles: Path) -> None:
         handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
 
 
+@contextlib.contextmanager
+def ready(wanted: Settings) -> Iterator[str]:
+    """The URL of a running database with a current schema; an embedded one is brought up to date by itself.
+
+    Raises BadSettings where a given one is not.
+    """
+    with running(wanted) as url:
+        if wanted.database_url is None:
+            migrate(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            if not current(connection):
+                raise BadSettings("the database's schema is not current; bring it up to date with: connector migrate")
+        yield url
+
+
 # In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made
 # when the tables were empty would be kept, and is a hundred times as slow when they are not.
 OPTIONS = {"autocommit": True, "options": "-c plan_cache_mode=force_custom_plan"}

@@ -1,6 +1,6 @@
 """Texts, from queued to their outcomes. Whatever waits at the same moment goes through each step together.
 
-    load ═► read the ticket, map ═► queue with the decision ═► pace ═► sending ═► call ═► outcome
+    load ═► read the ticket, map ═► policy, queue with the decision ═► pace ═► sending ═► call ═► outcome
 
 Each ═► is a commit. A text may come through here more than once (a job runs at least once): the ledger lets each step
 happen once. One that is found in `sending` was left there by a worker that died: its outcome is unknown.
@@ -15,6 +15,7 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import lane, ledger, queue, steps
+from connector.admission import Admission
 from connector.crms import MOST, Crm
 from connector.errors import Refused, Unavailable
 from connector.grouping import Group
@@ -45,6 +46,7 @@ class Delivery:
         self,
         pool: ConnectionPool,
         crms: Mapping[str, tuple[Crm, TicketMapping]],
+        admission: Admission,
         sender: Sender,
         verdicts: Verdicts,
         threads: Executor,
@@ -56,7 +58,7 @@ class Delivery:
             stem: Group(_decider(*crms[stem]), threads, MOST, READ_HOLD, lambda: self.under_way > MANY)
             for stem in crms
         }
-        self._queue = Group(self._queue_many, threads, 500)
+        self._admit = Group(admission.admit, threads, 500)
         self._move = Group(self._move_many, threads, 500)
         self.under_way = 0
 
@@ -76,7 +78,7 @@ class Delivery:
         finally:
             self.under_way -= len(fresh)
 
-    async def _decided(self, texts: Sequence[Text]) -> list[tuple[Text, OutboundSms]]:
+    async def _decided(self, texts: Sequence[Text]) -> list[Ready]:
         """Those of these texts that are to be sent now, queued with what was decided. The others have their outcome."""
         parts = await asyncio.gather(*(
             self._decided_by(stem, [text for text in texts if text.crm == stem])
@@ -84,23 +86,18 @@ class Delivery:
         ))
         return [one for part in parts for one in part]
 
-    async def _decided_by(self, stem: str, texts: Sequence[Text]) -> list[tuple[Text, OutboundSms]]:
+    async def _decided_by(self, stem: str, texts: Sequence[Text]) -> list[Ready]:
+        people = any(text.door is Door.AGENT for text in texts)
         try:
-            decisions = dict(zip(texts, await self._decide[stem](texts), strict=True))
+            decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
         except (Unavailable, Refused) as error:
             await self._settle([self._verdicts.on_reading(text, error) for text in texts])
             return []
-        wanted = [(text.id, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
-        holders = dict(zip((text for text, _ in wanted), await self._queue(wanted), strict=True))
-        await self._settle([
-            steps.skipped(text.id, decision) if isinstance(decision, Skip) else steps.skipped_as(text.id, holder)
-            for text, decision in decisions.items()
-            if isinstance(decision, Skip) or ((holder := holders[text.id]) is not None and holder != text.id)
-        ])
-        return [
-            (text, decision.sms) for text, decision in decisions.items()
-            if isinstance(decision, Decision) and holders[text.id] == text.id
-        ]
+        wanted = [(text, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
+        admitted = list(zip((text for text, _ in wanted), await self._admit(wanted), strict=True))
+        skipped = [steps.skipped(text.id, skip) for text, skip in decisions.items() if isinstance(skip, Skip)]
+        await self._settle(skipped + [move for _, move in admitted if isinstance(move, Move)])
+        return [(text, sms) for text, sms in admitted if isinstance(sms, OutboundSms)]
 
     async def _send(self, ready: Sequence[Ready]) -> None:
         try:
@@ -130,11 +127,6 @@ class Delivery:
             texts = ledger.load(connection, ids)
         return [texts.get(text) for text in ids]
 
-    def _queue_many(self, decisions: Sequence[tuple[int, Decision]]) -> list[int | None]:
-        with self._pool.connection() as connection:
-            holders = ledger.decide(connection, dict(decisions))
-        return [holders.get(text) for text, _ in decisions]
-
     def _move_many(self, moves: Sequence[Move]) -> list[bool]:
         with self._pool.connection() as connection:
             moved = ledger.move(connection, moves)
@@ -149,7 +141,7 @@ def _decider(crm: Crm, mapping: TicketMapping) -> Callable[[Sequence[Text]], lis
         tickets = crm.read([text.ticket_id for text in texts if text.id not in own])
         return [
             Skip(OWN_CHANGE, told=False) if text.id in own
-            else mapping.decide(ticket) if (ticket := tickets.get(text.ticket_id))
+            else mapping.decide(ticket, text.ask) if (ticket := tickets.get(text.ticket_id))
             else Skip(DELETED, told=False)
             for text in texts
         ]

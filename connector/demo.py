@@ -69,6 +69,7 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
     ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
     return {
         "CONNECTOR_DATABASE_URL": url,
+        "CONNECTOR_TRIAL_WITHOUT": "hours window",  # a trial works at night too, and as often as you like
         "CONNECTOR_HOST": "127.0.0.1",
         "CONNECTOR_PORT": str(port),
         "CONNECTOR_CCAIP_URL": box.url,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from connector.lane import Closed
-from connector.queue import Kind
+from connector.queue import WRITE_BACKS, Kind
 
 # Texts of one kind in hand: enough for full groups of CRM calls, few enough that what was read is still true when sent.
 FEWEST, MOST = 50, 400
@@ -25,7 +25,7 @@ class Gate:
 
     def wants(self, kind: Kind, in_hand: int) -> bool:
         """Whether to take more jobs of this kind, with so many of its texts in hand."""
-        if kind is Kind.WRITE_BACK:
+        if kind in WRITE_BACKS:
             return True
         if kind is Kind.DELIVER_AGENT:
             # A person gets an answer at once, also that texting is stopped; a pause of seconds is waited for.

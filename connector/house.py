@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 
-from connector import phone, queue, sql
+from connector import phone, queue, recipients, sql
 from connector.model import Door, State
 
 log = structlog.get_logger()
@@ -19,6 +19,8 @@ SQL = sql.load("house")
 MOST = 2000
 # The queue's own log holds ids and tracebacks, and is for looking into a fault of these days.
 QUEUE_LOG_DAYS = 7
+# Who repeats a request with its key does it within minutes.
+IDEMPOTENCY_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,15 @@ class Erased:
     events: int = 0
     texts: int = 0
     queue_log: int = 0
+    idempotency: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
     """Erase what is older than its retention; 0 days keeps events and texts forever."""
-    days = {"events": retention_days, "texts": retention_days, "queue_log": QUEUE_LOG_DAYS}
+    days = {
+        "events": retention_days, "texts": retention_days, "queue_log": QUEUE_LOG_DAYS,
+        "idempotency": IDEMPOTENCY_DAYS,
+    }
     erased = Erased(**{
         name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()
     })
@@ -67,6 +73,7 @@ def purge(connection: psycopg.Connection, number: str) -> Erased:
             queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in cancelled
         ])
         cursor.execute(SQL["forget_texts"], {"ids": ids})
+        recipients.forget(connection, number)
         tickets = list({row["ticket_id"] for row in found})
         events = cursor.execute(SQL["forget_events"], {"tickets": tickets, "digits": phone.national(number)}).rowcount
     log.info("one person was erased", to=phone.mask(number), texts=len(ids), events=events)

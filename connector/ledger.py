@@ -8,21 +8,21 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, queue, sql
-from connector.model import Decision, Door, OutboundSms, Outcome, State, Text, TicketEvent
-from connector.steps import Move
+from connector import lane, queue, recipients, sql
+from connector.model import Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
+from connector.steps import Move, Trace
 
 SQL = sql.load("ledger")
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
 NUL = re.compile(r"(\\\\)|\\u0000")
-EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent))
+EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent) if field.name != "ask")
 
 
 def _jsonb(rows: object) -> Jsonb:
@@ -73,7 +73,7 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
 
 def _row(event: TicketEvent) -> dict[str, Any]:
     """The event's fields. Not by `asdict`, which copies the body, however deep it is."""
-    return {field: getattr(event, field) for field in EVENT_FIELDS}
+    return {field: getattr(event, field) for field in EVENT_FIELDS} | {"ask": event.ask and asdict(event.ask)}
 
 
 def keep_unreadable(connection: psycopg.Connection, crm: str, event_id: str, raw: bytes, problem: str) -> None:
@@ -89,18 +89,48 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    return Text(**row | {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms})
+    ask = Ask(**row["ask"]) if row["ask"] else None
+    return Text(**row | {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask})
 
 
-def decide(connection: psycopg.Connection, decisions: dict[int, Decision]) -> dict[int, int]:
-    """Queue these texts with what was decided. For each text the id of the one that holds its reason: mostly itself.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One text to queue: what was decided, as it is to leave; its `trace`; and how long its number is to be its own."""
+
+    text: int
+    rule: str
+    reason: str
+    sms: OutboundSms
+    trace: Trace
+    window: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """By which text a reason is held, mostly the one that asked; and whether the number is that one's."""
+
+    holder: int
+    number: bool
+
+
+def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: datetime) -> dict[int, Held]:
+    """Queue these texts with what was decided: those that hold both their reason and, for its window, their number.
 
     A text that is missing from the answer is past this step already.
     """
-    rows = _jsonb([{"id": text, **asdict(decision)} for text, decision in decisions.items()])
     with connection.transaction():
+        claims = [recipients.Claim(one.text, one.sms.end_user_number, one.window) for one in wanted]
+        claimed = recipients.claim(connection, claims, now)
+        rows = _jsonb([
+            {
+                "id": one.text, "rule": one.rule, "reason": one.reason, "sms": asdict(one.sms), "trace": one.trace,
+                "number": one.text in claimed,
+            }
+            for one in wanted
+        ])
         connection.execute(SQL["claim_reasons"], {"decisions": rows})
-        return dict(connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall())
+        found = connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall()
+    return {text: Held(holder, text in claimed) for text, holder in found}
 
 
 def claim(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[set[int], lane.Closed | None]:

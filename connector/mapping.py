@@ -7,20 +7,27 @@ from dataclasses import dataclass
 
 from connector import phone
 from connector.mapping_file import MappingFile, Rule
-from connector.model import Decision, OutboundSms, Outcome, Skip, Ticket
-from connector.templates import CannotApply
+from connector.model import Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
+from connector.policy import Policy, Without
+from connector.templates import CannotApply, Template
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A mapping file together with the two settings that it leans on.
+    """A mapping file together with the settings that it leans on.
 
-    `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes that may be texted.
+    `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes that may be texted;
+    `without` what the policy leaves out in a trial.
     """
 
     file: MappingFile
     outbound_number: str
     countries: Sequence[str]
+    without: frozenset[Without] = frozenset()
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.file.policy, self.without)
 
     @property
     def outbound_numbers(self) -> set[str]:
@@ -28,39 +35,86 @@ class Mapping:
         shared = self.file.outbound_number or self.outbound_number
         return {rule.outbound_number or shared for rule in self.file.rules}
 
-    def decide(self, ticket: Ticket) -> Decision | Skip:
-        """What to text for this ticket. The first rule whose `when` holds decides; the others are not looked at."""
+    def decide(self, ticket: Ticket, ask: Ask | None = None) -> Decision | Skip:
+        """What to text for this ticket.
+
+        Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
+        rule in mind, and its `when` is not looked at.
+        """
+        if ask:
+            name = ask.rule or self.file.agents.rule or self.file.rules[0].name
+            rule = next((rule for rule in self.file.rules if rule.name == name), None)
+            return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {name}")
         for rule in self.file.rules:
             try:
                 if rule.when.search(ticket.values):
-                    return self._apply(rule, ticket)
+                    return self._applied(rule, ticket, Ask())
             except CannotApply as error:
                 return Skip(f"rule {rule.name} cannot be applied: {error}")
         return Skip("no rule asks for a text", told=False)
 
-    def _apply(self, rule: Rule, ticket: Ticket) -> Decision | Skip:
+    def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
+        try:
+            return self._apply(rule, ticket, ask)
+        except CannotApply as error:
+            return Skip(f"rule {rule.name} cannot be applied: {error}")
+
+    def _apply(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
         for why, condition in rule.skip_when.items():
             if condition.search(ticket.values):
                 return Skip(why)
         number = self._number(ticket)
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}")
-        message = rule.message.render(ticket.values).strip()
-        if not message:
-            return Skip("the message is empty")
+        message = self._message(rule, ticket, ask)
         if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in message):
             return Skip("the message holds a character that no text can carry")
-        agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
-        agent_email = rule.agent_email and rule.agent_email.search(ticket.values)
+        agent_id, agent_email = self._agent(rule, ticket, ask)
         sms = OutboundSms(
             end_user_number=number.e164,
             outbound_number=rule.outbound_number or self.file.outbound_number or self.outbound_number,
             message=message,
             ticket_id=str(ticket.values[self.file.ticket.id]),
-            agent_id=_whole_number(agent_id) if agent_id else None,
-            agent_email=str(agent_email) if agent_email else None,
+            agent_id=agent_id,
+            agent_email=agent_email,
         )
-        return Decision(rule.name, reason_of(rule, ticket), sms)
+        return Decision(rule.name, reason_of(rule, ticket), sms, self._recipient(ticket), rule.window_hours)
+
+    def _message(self, rule: Rule, ticket: Ticket, ask: Ask) -> str:
+        """Whoever asks may bring words of their own. Raises CannotApply."""
+        if ask.message is not None:
+            return ask.message.strip()
+        if ask.template is None:
+            return rule.message.render(ticket.values).strip()
+        found = self.templates().get(ask.template)
+        if found is None:
+            raise CannotApply(f"there is no template {ask.template}")
+        return found[1].render(ticket.values).strip()
+
+    def templates(self) -> dict[str, tuple[str, Template]]:
+        """What an agent can start from, by name: (label, template). Without any of its own, the rules' messages."""
+        if self.file.templates:
+            return {words.name: (words.label, words.message) for words in self.file.templates}
+        return {rule.name: (rule.name.replace("_", " ").capitalize(), rule.message) for rule in self.file.rules}
+
+    def _agent(self, rule: Rule, ticket: Ticket, ask: Ask) -> tuple[int | None, str | None]:
+        """Whom the chat is assigned to: the agent who asked, where the mapping says so, or as the rule says."""
+        if self.file.agents.replies_to_agent and (ask.agent_id or ask.agent_email):
+            return ask.agent_id, ask.agent_email
+        agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
+        agent_email = rule.agent_email and rule.agent_email.search(ticket.values)
+        return _whole_number(agent_id) if agent_id else None, str(agent_email) if agent_email else None
+
+    def _recipient(self, ticket: Ticket) -> Recipient:
+        """What the ticket says of the person. Raises CannotApply."""
+        keys = self.file.policy
+        zone = ticket.values.get(keys.zone) if keys.zone else None
+        state = ticket.values.get(keys.state) if keys.state else None
+        return Recipient(
+            opted_out=bool(keys.opt_out and keys.opt_out.search(ticket.values)),
+            zone=str(zone) if zone else None,
+            state=str(state) if state else None,
+        )
 
     def _number(self, ticket: Ticket) -> phone.Number | phone.Unusable:
         phones = self.file.phones

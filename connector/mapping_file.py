@@ -1,12 +1,13 @@
 """What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from connector import phone
+from connector.hours import HoursKeys
 from connector.model import State
 from connector.templates import Condition, Template
 
@@ -47,10 +48,15 @@ class Strict(BaseModel):
 
 
 class TicketKeys(Strict):
-    """`object` is the CRM's kind of record; `id` the name of the field that CCAI Platform is given as ticket_id."""
+    """`object` is the CRM's kind of record; `id` the name of the field that CCAI Platform is given as ticket_id.
+
+    `number` and `customer` name fields that people know a ticket by; they are shown to agents.
+    """
 
     object: FieldName
     id: Name
+    number: Name | None = None
+    customer: Name | None = None
 
 
 class Phones(Strict):
@@ -72,6 +78,7 @@ class Rule(Strict):
     outbound_number: E164 | None = None
     agent_id: AnyCondition | None = None
     agent_email: AnyCondition | None = None
+    window_hours: float | None = Field(default=None, ge=0, le=24 * 366)
 
     def names(self) -> Iterator[tuple[str, str]]:
         """(key, name) for every field's name that the rule uses."""
@@ -81,6 +88,41 @@ class Rule(Strict):
         for key, expression in expressions.items():
             yield from ((key, name) for name in sorted(expression.names))
         yield from (("once_per", name) for name in self.once_per)
+
+
+class Words(Strict):
+    """Words that an agent can start from; `label` is what the agent reads."""
+
+    name: Name
+    label: str = Field(min_length=1, max_length=80)
+    message: AnyTemplate
+
+
+class Agents(Strict):
+    """How agents text: by which rule (else the first), and whether replies go to the agent who asked."""
+
+    rule: Name | None = None
+    replies_to_agent: bool = False
+
+
+class PolicyKeys(Strict):
+    """Who must not be texted, and when. See mappings/salesforce.toml for what each key means."""
+
+    opt_out: AnyCondition | None = None
+    zone: Name | None = None
+    state: Name | None = None
+    hours: HoursKeys = HoursKeys()
+    window_hours: float = Field(default=24, ge=0, le=24 * 366)
+    most_segments: int = Field(default=4, ge=1, le=20)
+    replace_typographic: bool = False
+    brand: str = ""
+    opt_out_line: str = ""
+    agents_may_override: list[Literal["reason", "window", "hours"]] = ["reason", "window", "hours"]
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the policy uses."""
+        yield from (("policy.opt_out", name) for name in sorted(self.opt_out.names if self.opt_out else ()))
+        yield from ((f"policy.{key}", name) for key in ("zone", "state") if (name := getattr(self, key)))
 
 
 class WriteBack(Strict):
@@ -104,13 +146,20 @@ class MappingFile(Strict):
     phones: Phones
     outbound_number: E164 | None = None
     rules: list[Rule] = Field(min_length=1)
+    templates: list[Words] = []
+    agents: Agents = Agents()
+    policy: PolicyKeys = PolicyKeys()
     write_back: WriteBack
 
     def names(self) -> Iterator[tuple[str, str]]:
         """(key, name) for every field's name that the file uses."""
-        yield "ticket.id", self.ticket.id
+        shown = {"id": self.ticket.id, "number": self.ticket.number, "customer": self.ticket.customer}
+        yield from ((f"ticket.{key}", name) for key, name in shown.items() if name)
         yield from (("phones.prefer", name) for name in self.phones.prefer)
         if self.phones.country_from:
             yield "phones.country_from", self.phones.country_from
         for index, rule in enumerate(self.rules):
             yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())
+        for index, words in enumerate(self.templates):
+            yield from ((f"templates.{index}.message", name) for name in sorted(words.message.names))
+        yield from self.policy.names()

@@ -34,6 +34,25 @@ OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCEL
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What a person or a batch wants beyond what the ticket says. Whoever asks need not fulfil the rule's `when`.
+
+    `rule` and `template` are names of the mapping; `message` is taken as it is. `override` says why a person sends it
+    in spite of what may be overridden. `agent_…` are who asks, as far as known. `number` (hashed) is whose text it is
+    meant to be.
+    """
+
+    rule: str | None = None
+    template: str | None = None
+    message: str | None = None
+    override: str = ""
+    agent_name: str | None = None
+    agent_email: str | None = None
+    agent_id: int | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TicketEvent:
     """One reason to look at a ticket, as a CRM told it.
 
@@ -49,6 +68,7 @@ class TicketEvent:
     body: Mapping[str, Any] = field(default_factory=dict)
     door: Door = Door.TRIGGER
     problem: str | None = None
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +101,26 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipient:
+    """What the ticket says of the person: whether they opted out, their IANA time zone, their state ("TX")."""
+
+    opted_out: bool = False
+    zone: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """What the mapping makes of a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`."""
+    """What the mapping makes of a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
+
+    `window_hours`: so long after one text its number gets no other; None: as the policy says.
+    """
 
     rule: str
     reason: str
     sms: OutboundSms
+    recipient: Recipient = Recipient()
+    window_hours: float | None = None
 
 
 class Chat(BaseModel):
@@ -120,6 +154,7 @@ class Text:
     busy_since: datetime | None
     early: bool | None
     sms: OutboundSms | None = None
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)

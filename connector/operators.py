@@ -5,7 +5,8 @@ Each command asks the database alone; nothing here calls a remote side.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector import house, lane, ledger, phone, texts
+from connector import house, keys, lane, ledger, phone, recipients, texts
 from connector.model import State
 
 
@@ -26,11 +27,12 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """For machines."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
-def _print_table(columns: list[str], rows: list[list[object]]) -> None:
+def print_table(columns: list[str], rows: list[list[object]]) -> None:
     """A table as wide as the screen, or as it needs where there is none. The last column alone gives way."""
     *firm, last = columns
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -47,7 +49,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     status, counts = lane.status(connection), texts.counts(connection)
     held = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
     if as_json:
-        _print_json({
+        print_json({
             "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": held,
             "texts": {row["state"]: row["texts"] for row in counts}, "untold": sum(row["untold"] for row in counts),
         })
@@ -60,7 +62,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         else:
             click.echo("Texts may leave.")
         rows = [[row["state"], row["texts"], row["untold"]] for row in counts]
-        _print_table(["state", "texts", "not told yet"], rows)
+        print_table(["state", "texts", "not told yet"], rows)
     return 1 if status.stopped_at else 0
 
 
@@ -79,9 +81,9 @@ def show_texts(
     """The newest texts."""
     rows = texts.listed(connection, state, ticket, most)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(
+        print_table(
             ["id", "ticket", "state", "chat", "since (UTC)", "why"],
             [[row[name] for name in ("id", "ticket_id", "state", "chat_id", "changed_at", "why")] for row in rows],
         )
@@ -98,13 +100,13 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
     story["to"] = phone.mask(sms["end_user_number"]) if sms else None
     story["message"] = f"{len(sms['message'])} characters" if sms else None
     if as_json:
-        _print_json(story)
+        print_json(story)
         return 0
     history = story.pop("history")
     for name, value in _told(story):
         click.echo(f"{name:<12} {value}")
     click.echo()
-    _print_table(
+    print_table(
         ["at (UTC)", "from", "to", "why"],
         [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
     )
@@ -134,11 +136,89 @@ def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
     return 1
 
 
-def purge(connection: psycopg.Connection, typed: str) -> int:
-    """Erase one person."""
+def cancel(connection: psycopg.Connection, text: int) -> int:
+    """Take back what has not left."""
+    if texts.cancel(connection, text, "an operator"):
+        click.echo(f"Text {text} is cancelled. The ticket will be told.")
+        return 0
+    loaded = ledger.load(connection, [text]).get(text)
+    state = f"is {loaded.state}: it is too late" if loaded else "does not exist"
+    click.echo(f"Text {text} {state}.", err=True)
+    return 1
+
+
+def _number(typed: str) -> str:
     number = phone.e164(typed)
     if number is None:
         raise click.BadParameter(f"expected a number in E.164, such as +14155550132, not {typed!r}")
+    return number
+
+
+def suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
+    """Nobody texts this number any more."""
+    number = _number(typed)
+    new = recipients.suppress(connection, number, why, "an operator")
+    click.echo(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
+    return 0
+
+
+def allow(connection: psycopg.Connection, typed: str) -> int:
+    """It may be texted again."""
+    number = _number(typed)
+    there = recipients.allow(connection, number)
+    click.echo(f"{phone.mask(number)} {'is no longer' if there else 'was not'} on the suppression list.")
+    return 0
+
+
+def show_suppressed(connection: psycopg.Connection, most: int, as_json: bool) -> int:
+    """The suppression list."""
+    rows = recipients.suppressed(connection, most)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_table(
+            ["number", "since (UTC)", "added by", "why"],
+            [[row.number, row.added_at, row.added_by, row.why] for row in rows],
+        )
+    return 0
+
+
+def add_key(connection: psycopg.Connection, name: str, rights: Sequence[keys.Right], per_minute: int) -> int:
+    """A new key, shown this once."""
+    key = keys.add(connection, name, rights, per_minute)
+    if key is None:
+        click.echo(f"There is a key called {name} already. Revoke it first, or take another name.", err=True)
+        return 1
+    click.echo("This is the key. It is not shown again, and only its hash is kept:", err=True)
+    click.echo(key)
+    return 0
+
+
+def revoke_key(connection: psycopg.Connection, name: str) -> int:
+    """It is worth nothing any more."""
+    if keys.revoke(connection, name):
+        click.echo(f"The key {name} is revoked.")
+        return 0
+    click.echo(f"There is no key called {name}.", err=True)
+    return 1
+
+
+def show_keys(connection: psycopg.Connection, as_json: bool) -> int:
+    """The keys, without themselves."""
+    rows = keys.listed(connection)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_table(
+            ["name", "a minute", "since (UTC)", "rights"],
+            [[row.name, row.per_minute, row.added_at, ", ".join(row.rights)] for row in rows],
+        )
+    return 0
+
+
+def purge(connection: psycopg.Connection, typed: str) -> int:
+    """Erase one person."""
+    number = _number(typed)
     erased = house.purge(connection, number)
     click.echo(f"Erased what is known of {phone.mask(number)}: {erased.texts} texts, {erased.events} events.")
     return 0

@@ -12,6 +12,7 @@ def mappings(settings: Settings) -> dict[str, Mapping]:
             mapping_check.load(settings.mappings_dir / f"{stem}.toml"),
             settings.ccaip_outbound_number,
             settings.countries,
+            frozenset(settings.trial_without),
         )
         for stem in crms.stems(settings.mappings_dir)
     }

@@ -1,5 +1,6 @@
 """From what people type into a phone field to a number that can be texted, or the reason why not."""
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,18 @@ def mask(number: str) -> str:
 def national(e164: str) -> str:
     """The digits that are in every way of writing this number: those without the country code."""
     return e164.removeprefix(f"+{phonenumbers.parse(e164).country_code}")
+
+
+@functools.lru_cache(maxsize=50_000)
+def zones(e164: str) -> tuple[str, ...]:
+    """The IANA time zones that a number may be in, by its area code; none: that says nothing."""
+    from phonenumbers import timezone  # a large table, for those who look at the time
+
+    try:
+        found = timezone.time_zones_for_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(zone for zone in found if zone != timezone.UNKNOWN_TIMEZONE)
 
 
 def e164(typed: str) -> str | None:

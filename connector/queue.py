@@ -24,12 +24,21 @@ from connector.model import Door
 
 
 class Kind(StrEnum):
-    """What a job does with its texts. Each door has its own way in, so that one can wait while the others go on."""
+    """What a job does with its texts. Each door has its own way in, so that one can wait while the others go on.
 
-    DELIVER_AGENT = "deliver_agent"
+    A version before this one may run beside it: what it cannot do has a name that it does not know, and the names that
+    it used are known here. Jobs are never added under those.
+    """
+
+    DELIVER_AGENT = "ask_agent"  # a version before does not know what a person asks for
     DELIVER_TRIGGER = "deliver_trigger"
-    DELIVER_BATCH = "deliver_batch"
-    WRITE_BACK = "write_back"
+    DELIVER_BATCH = "ask_batch"
+    WRITE_BACK = "write_backs"  # a version before had one text in a job
+    OLD_DELIVER = "deliver"
+    OLD_WRITE_BACK = "write_back"
+
+
+WRITE_BACKS = (Kind.WRITE_BACK, Kind.OLD_WRITE_BACK)
 
 
 DELIVER = {Door.AGENT: Kind.DELIVER_AGENT, Door.TRIGGER: Kind.DELIVER_TRIGGER, Door.BATCH: Kind.DELIVER_BATCH}

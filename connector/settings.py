@@ -69,6 +69,7 @@ HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
+Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
 
@@ -111,12 +112,18 @@ class Settings(FromEnvironment):
     unknown_from_chats: bool = False
     batch_share: float = Field(default=0.8, gt=0, le=1)
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
+    trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []
     retention_days: float = Field(default=30, ge=0, le=36_500)
 
     @property
     def ccaip_address(self) -> str:
         """https://{subdomain}.{domain}, or the address that was given outright (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def batch_rate(self) -> float:
+        """Texts a second that batches have; 0: without limit."""
+        return self.ccaip_requests_per_second * self.batch_share
 
     @property
     def mappings_dir(self) -> Path:
@@ -147,6 +154,8 @@ def require_ccaip(settings: Settings) -> None:
         ("CCAIP_OUTBOUND_NUMBER", lambda: settings.ccaip_outbound_number, "an SMS number of your tenant, E.164"),
     ]
     missing = [f"{PREFIX}{name}: expected {words}" for name, value, words in checks if not value()]
+    if settings.trial_without and urlsplit(settings.ccaip_address).hostname not in LOOPBACK:
+        missing.append(f"{PREFIX}TRIAL_WITHOUT: expected nothing; it is for trials with the sandbox, on this machine")
     number = settings.ccaip_outbound_number
     if number and not phone.E164.fullmatch(number):
         missing.append(f"{PREFIX}CCAIP_OUTBOUND_NUMBER: expected a number in E.164, such as +16285550199")

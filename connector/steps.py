@@ -8,6 +8,9 @@ from typing import Any
 
 from connector.model import Chat, Skip, State
 
+# What the policy looked at and said: {"check", "said", "why"} of each finding.
+Trace = list[dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -24,6 +27,7 @@ class Move:
     tried: bool = False
     busy: bool = False
     after: float | None = None
+    trace: Trace | None = None
 
 
 def sent(text: int, chat: Chat) -> Move:
@@ -53,15 +57,33 @@ def again(text: int, why: str, after: float, tried: bool = True, busy: bool = Fa
     return Move(text, from_states, State.QUEUED, why, tried=tried, busy=busy, after=after)
 
 
-def skipped(text: int, skip: Skip) -> Move:
+def skipped(text: int, skip: Skip, trace: Trace | None = None) -> Move:
     """Nobody is texted; the ticket learns why, if it asked."""
-    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, skip.why, tell=skip.told, release=True)
+    from_states = (State.RECEIVED, State.QUEUED)
+    return Move(text, from_states, State.SKIPPED, skip.why, tell=skip.told, release=True, trace=trace)
 
 
-def skipped_as(text: int, holder: int) -> Move:
+def skipped_as(text: int, holder: int, trace: Trace | None = None) -> Move:
     """Another text has the same reason; the ticket is told of that one again, as soon as there is something to tell."""
     why = f"text {holder} is for the same reason"
-    return Move(text, (State.RECEIVED, State.QUEUED), State.SKIPPED, why, same_as=holder, tell=True)
+    from_states = (State.RECEIVED, State.QUEUED)
+    return Move(text, from_states, State.SKIPPED, why, same_as=holder, tell=True, release=True, trace=trace)
+
+
+def held(text: int, why: str, seconds: float, trace: Trace) -> Move:
+    """Not now: it is decided anew in so many seconds, and can be cancelled until then. It keeps no reason meanwhile."""
+    from_states = (State.RECEIVED, State.QUEUED)
+    return Move(text, from_states, State.QUEUED, why, release=True, after=seconds, trace=trace)
+
+
+def taken_back(text: int, why: str) -> Move:
+    """As if it had never been asked for: the ticket hears nothing, its reason may be used by another text."""
+    return Move(text, (State.RECEIVED, State.QUEUED), State.CANCELLED, why, release=True)
+
+
+def cancelled(text: int, why: str) -> Move:
+    """Somebody took it back before it was sent: its reason may be used by another text."""
+    return Move(text, (State.RECEIVED, State.QUEUED), State.CANCELLED, why, tell=True, release=True)
 
 
 def found(text: int, chat: Chat, why: str) -> Move:

@@ -48,11 +48,29 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
 
 
 def listed(
-    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int
+    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, crm: str | None = None
 ) -> list[dict[str, Any]]:
     """Texts for people, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["listed"], {"state": state, "ticket": ticket, "most": most}).fetchall()
+        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most}
+        return cursor.execute(SQL["listed"], wanted).fetchall()
+
+
+def seen(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
+    """One text as its asker sees it. None: there is no such text."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SQL["seen"], {"id": text}).fetchone()
+
+
+def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: int) -> list[dict[str, Any]]:
+    """The same for all of a ticket's texts, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SQL["seen_of_ticket"], {"crm": crm, "ticket": ticket, "most": most}).fetchall()
+
+
+def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
+    """Take back what was not sent yet; its ticket is told. False: it is too late, or there is no such text."""
+    return bool(ledger.move(connection, [steps.cancelled(text, f"cancelled by {by}")]))
 
 
 def counts(connection: psycopg.Connection) -> list[dict[str, Any]]:

@@ -12,10 +12,12 @@ from typing import Any
 import psycopg
 import structlog
 
-from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, upkeep
+from connector import backoff, ccaip, chats, crms, database, feeding, house, lane, pace, parts, queue, upkeep
+from connector.admission import Admission
 from connector.crms import Crm
 from connector.delivery import Delivery
 from connector.errors import CallFailed
+from connector.feeding import Feeder
 from connector.gate import Gate, in_hand
 from connector.mapping import Mapping as TicketMapping
 from connector.sending import Sender
@@ -62,14 +64,16 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
             partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
             settings.busy_seconds, settings.unknown_try_again,
         )
-        delivery = Delivery(pool, connected, sender, verdicts, threads)
+        admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
+        delivery = Delivery(pool, connected, admission, sender, verdicts, threads)
         write_back = WriteBack(
             pool, connected, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
-        handlers: dict[queue.Kind, Handle] = dict.fromkeys(queue.DELIVER.values(), delivery.deliver)
-        handlers[queue.Kind.WRITE_BACK] = write_back.write_back
+        handlers: dict[queue.Kind, Handle] = dict.fromkeys(queue.Kind, delivery.deliver)
+        handlers |= dict.fromkeys(queue.WRITE_BACKS, write_back.write_back)
+        feeder = Feeder({stem: crm for stem, (crm, _) in connected.items()}, settings.batch_rate)
         keeper = Upkeep(
-            pool, threads, gate, _duties(settings, client, [one for _, one in connected.values()]),
+            pool, threads, gate, _duties(settings, client, [one for _, one in connected.values()], feeder),
             lambda: _calls_are_short(settings, [crm for crm, _ in connected.values()], gate),
         )
         keeping = asyncio.create_task(keeper.run())
@@ -134,10 +138,13 @@ async def _close(
         log.error("the lane could not be closed", why=type(error).__name__)
 
 
-def _duties(settings: Settings, client: ccaip.Client, found: Sequence[TicketMapping]) -> list[Duty]:
+def _duties(
+    settings: Settings, client: ccaip.Client, found: Sequence[TicketMapping], feeder: Feeder
+) -> list[Duty]:
     numbers = sorted({number for mapping in found for number in mapping.outbound_numbers})
     duties = [
         upkeep.prober(client, numbers),
+        Duty("feed back-fills", feeding.SECONDS, feeder.feed),
         Duty("requeue", REQUEUE_SECONDS, house.requeue),
         Duty("keep house", HOUSE_SECONDS, partial(house.keep, retention_days=settings.retention_days)),
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import secrets
 import socket
 import time
@@ -14,7 +15,8 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from connector import demo, processes
+from connector import demo, keys, processes
+from connector.keys import Right
 from connector.sandbox import Sandbox
 
 Found = TypeVar("Found")
@@ -66,6 +68,28 @@ class Pipe:
             return None if under_way or untold or len(rows) < texts else rows
 
         return wait_for(look, f"{texts} texts of {ticket} have told it; there are {self.texts(ticket)}")
+
+    def api_key(self, *rights: Right, per_minute: int = 100_000) -> str:
+        """A new key to the API, with these rights, or with all."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            key = keys.add(connection, secrets.token_hex(4), rights or list(Right), per_minute)
+        assert key
+        return key
+
+    @functools.cached_property
+    def every_right(self) -> str:
+        """A key that has all rights."""
+        return self.api_key()
+
+    def api(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
+        """Asks the API, with a key that has all rights unless another is given."""
+        headers = {"Authorization": f"Bearer {key or self.every_right}"} | more.pop("headers", {})
+        return httpx.request(method, f"{self.web}/v1{path}", headers=headers, trust_env=False, timeout=60, **more)
+
+    def send(self, ticket: str, key: str = "", wait: float = 20, **body: Any) -> httpx.Response:
+        """A person asks for a text."""
+        headers = {"Idempotency-Key": key or secrets.token_hex(8)}
+        return self.api("POST", f"/texts?wait={wait}", json={"ticket_id": ticket, **body}, headers=headers)
 
     def event(self, ticket: str, **more: Any) -> httpx.Response:
         """Tells of this case by JSON."""

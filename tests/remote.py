@@ -4,24 +4,42 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector import database, lane, pace, queue, upkeep
+from connector import admission, database, lane, ledger, pace, queue, upkeep
+from connector.admission import Admission
 from connector.delivery import Delivery
-from connector.model import Chat, OutboundSms, Ticket
+from connector.ledger import Wanted
+from connector.mapping import Mapping as TicketMapping
+from connector.mapping_file import PolicyKeys
+from connector.model import Ask, Chat, Decision, OutboundSms, Ticket
 from connector.pace import Pace
+from connector.policy import Policy
 from connector.sending import Sender
 from connector.verdicts import Verdicts
 
+# What tests that are about something else go by: any hour, and as many texts to a number as they like.
+LENIENT = Policy(PolicyKeys(), frozenset({"hours", "window"}))
+
+
+def queued(connection: psycopg.Connection, decisions: Mapping[int, Decision]) -> dict[int, int]:
+    """Queue these texts as if the policy had nothing against them; which text holds each one's reason."""
+    wanted = [Wanted(text, one.rule, one.reason, one.sms, []) for text, one in decisions.items()]
+    return {text: held.holder for text, held in ledger.decide(connection, wanted, admission.now()).items()}
+
 
 class Tickets:
-    """A CRM in which every ticket is there and asks for a text. Its mapping decides by `decide`."""
+    """A CRM in which every ticket is there, with these values, and asks for a text."""
+
+    def __init__(self, values: Mapping[str, object] | None = None) -> None:
+        self.values = dict(values or {})
 
     def is_own(self, user: str | None) -> bool:
         return False
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
-        return {identifier: Ticket("salesforce", identifier, {}) for identifier in ids}
+        return {identifier: Ticket("salesforce", identifier, self.values) for identifier in ids}
 
 
 class Remote:
@@ -38,12 +56,16 @@ class Remote:
 
     def deliver(
         self, *texts: int, decide: Callable[[Ticket], object] | None = None, per_second: float = 0,
-        busy_seconds: float = 60, try_unknown_again: bool = False,
+        busy_seconds: float = 60, try_unknown_again: bool = False, policy: Policy = LENIENT,
+        clock: admission.Clock = admission.now, tickets: Tickets | None = None, mapping: TicketMapping | None = None,
     ) -> float | None:
-        """Deliver these texts as a worker does; for how many seconds they have to wait, if they have."""
+        """Deliver these texts as a worker does; for how many seconds they have to wait, if they have.
 
-        class Mapping:
-            def decide(self, ticket: Ticket) -> object:
+        What to text is decided by `decide`, or by a whole `mapping` and its policy.
+        """
+
+        class Decide:
+            def decide(self, ticket: Ticket, ask: Ask | None) -> object:
                 assert decide
                 return decide(ticket)
 
@@ -60,7 +82,9 @@ class Remote:
                     lambda why: ask(upkeep.stop, why), lambda seconds: ask(lane.hold, seconds),
                     busy_seconds, try_unknown_again,
                 )
-                delivery = Delivery(self.pool, {"salesforce": (Tickets(), Mapping())}, sender, verdicts, threads)
+                admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
+                crms = {"salesforce": (tickets or Tickets(), mapping or Decide())}
+                delivery = Delivery(self.pool, crms, admitted, sender, verdicts, threads)
                 try:
                     await delivery.deliver(texts)
                 except queue.Later as later:

@@ -42,7 +42,10 @@ def test_there_is_something_to_look_at() -> None:
 
 
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
-PURE = ("phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps")
+PURE = (
+    "phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps", "policy",
+    "hours", "segments",
+)  # fmt: skip
 IMPURE = {
     "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
     "psycopg_pool", "pgqueuer", "sqlite3", "os", "pydantic_settings", "platformdirs", "logging", "structlog", "time",
@@ -123,14 +126,15 @@ EVERYWHERE = "*"
 ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
-    "click": ("connector/cli.py", "connector/operators.py"),
-    "cryptography": ("connector/sandbox/*",),
+    "click": ("connector/cli*.py", "connector/operators.py", "connector/reports.py", "connector/watching.py"),
+    "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
+    "flask_openapi3": ("webhooks/*.py",),
     "granian": ("webhooks/serve.py",),
     "httpx": ("connector/ccaip.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),
-    "jwt": ("connector/crms/*/session.py", "connector/sandbox/*"),
+    "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "lxml": ("webhooks/crms/*/outbound_message.py",),
     "pgqueuer": ("connector/queue.py",),
     "phonenumbers": ("connector/phone.py", "connector/mapping_file.py", "connector/sandbox/ccaip/phones.py"),
@@ -140,17 +144,20 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
         "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/pace.py", "connector/duty.py",
-        "connector/house.py", "connector/chats.py", "connector/database.py", "connector/queue.py",
+        "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
+        "connector/plans.py", "connector/planning.py", "connector/feeding.py", "connector/backfill.py",
+        "connector/reports.py", "connector/watching.py",
+        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
         "connector/worker.py", "connector/delivery.py", "connector/upkeep.py", "connector/intake.py",
-        "connector/cli.py", "connector/operators.py", "connector/demo.py", "webhooks/receive.py", "webhooks/health.py",
+        "connector/cli*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
     ),
     "psycopg_pool": (
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
-        "connector/upkeep.py", "connector/intake.py", "webhooks/*.py",
+        "connector/upkeep.py", "connector/intake.py", "connector/admission.py", "webhooks/*.py",
     ),
     "pydantic_settings": ("connector/settings.py",),
     "requests": ("connector/crms/*/session.py",),
-    "rich": ("connector/demo.py", "connector/operators.py"),
+    "rich": ("connector/demo.py", "connector/operators.py", "connector/watching.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
     "standardwebhooks": ("webhooks/signing.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of

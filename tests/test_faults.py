@@ -69,7 +69,7 @@ def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> No
     remote.deliver(text, decide=decide)
     remote.deliver(text, decide=decide)
     assert (story(pool, text)["state"], len(remote.sent)) == ("unknown", 1)
-    assert [kind for kind, _ in jobs(pool)] == ["deliver_trigger", "write_back"]
+    assert [kind for kind, _ in jobs(pool)] == ["deliver_trigger", "write_backs"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import house, ledger, queue, steps
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from tests.remote import queued
 
 NUMBER = "+14155550132"
 
@@ -32,7 +33,7 @@ def sent(connection: psycopg.Connection, number: int, to: str = NUMBER) -> int:
     """A text that was sent and told."""
     [one] = ledger.take_in(connection, [event(number)])
     assert one.text
-    ledger.decide(connection, {one.text: decision(number, to)})
+    queued(connection, {one.text: decision(number, to)})
     ledger.claim(connection, [one.text])
     ledger.move(connection, [steps.sent(one.text, Chat(id=number))])
     ledger.written(connection, [(one.text, 1, None)])
@@ -66,13 +67,13 @@ def test_bodies_and_messages_leave_and_the_keys_stay(connection: psycopg.Connect
     assert ledger.take_in(connection, [event(1)]) == [ledger.TakenIn("e1", text, True)]
     [again] = ledger.take_in(connection, [TicketEvent("salesforce", "new", case(1))])
     assert again.text
-    assert ledger.decide(connection, {again.text: decision(1)}) == {again.text: text}
+    assert queued(connection, {again.text: decision(1)}) == {again.text: text}
 
 
 def test_what_is_not_over_or_not_told_or_unknown_is_kept(connection: psycopg.Connection) -> None:
     taken = ledger.take_in(connection, [event(number) for number in (1, 2, 3)])
     waiting, unknown, untold = (one.text or 0 for one in taken)
-    ledger.decide(connection, {text: decision(text) for text in (waiting, unknown, untold)})
+    queued(connection, {text: decision(text) for text in (waiting, unknown, untold)})
     ledger.claim(connection, [unknown, untold])
     ledger.move(connection, [steps.unknown(unknown, "no answer"), steps.sent(untold, Chat(id=1))])
     ledger.written(connection, [(unknown, 1, None)])
@@ -95,7 +96,7 @@ def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) ->
     ledger.keep_unreadable(connection, "salesforce", "odd", b"<odd>+1 (415) 555-0132", "not XML")
     [waits] = ledger.take_in(connection, [event(3)])
     assert waits.text
-    ledger.decide(connection, {waits.text: decision(3)})
+    queued(connection, {waits.text: decision(3)})
     assert house.purge(connection, NUMBER) == house.Erased(events=3, texts=2)
     left = connection.execute("select id, state, sms is null as empty, outcome from text order by id").fetchall()
     assert left == [(gone, "sent", True, 1), (stays, "sent", False, 1), (waits.text, "cancelled", True, 1)]

@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool
 from connector import database, ledger, queue, steps, texts
 from connector.delivery import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
-from tests.remote import Remote
+from tests.remote import Remote, queued
 
 CASE = "500000000000001AAA"
 CHAT = Chat(id=114, status="selecting")
@@ -76,20 +76,20 @@ def test_an_event_without_a_ticket_is_kept_and_has_no_text(pool: ConnectionPool)
 def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(pool: ConnectionPool) -> None:
     first, second, third = taken(pool, "a", "b", "c")
     with pool.connection() as connection:
-        assert ledger.decide(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
+        assert queued(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
         ledger.move(connection, [steps.skipped_as(second, first), steps.failed(first, "no")])
-        assert ledger.decide(connection, {third: decision("r")}) == {third: third}
+        assert queued(connection, {third: decision("r")}) == {third: third}
         ledger.claim(connection, [third])
         ledger.move(connection, [steps.unknown(third, "gone")])
         [fourth] = [one.text for one in ledger.take_in(connection, [event("d")])]
-        assert ledger.decide(connection, {fourth: decision("r")}) == {fourth: third}
+        assert queued(connection, {fourth: decision("r")}) == {fourth: third}
 
 
 def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
         assert ledger.claim(connection, [text]) == (set(), None)
-        ledger.decide(connection, {text: decision("r")})
+        queued(connection, {text: decision("r")})
     with ThreadPoolExecutor(4) as threads:
 
         def claim(_: int) -> set[int]:
@@ -103,7 +103,7 @@ def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
 def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_does(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
-        ledger.decide(connection, {text: decision("r")})
+        queued(connection, {text: decision("r")})
         ledger.claim(connection, [text])
         assert ledger.move(connection, [steps.unknown(text, DIED)]) == {text}
         assert ledger.move(connection, [steps.failed(text, "late")]) == set()
@@ -112,14 +112,14 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
         story = texts.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
-    assert jobs(pool)[1:] == [("write_back", text)] * 2
+    assert jobs(pool)[1:] == [("write_backs", text)] * 2
 
 
 def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
     quiet, told = taken(pool, "a", "b")
     with pool.connection() as connection:
         ledger.move(connection, [steps.skipped(quiet, Skip("no rule", told=False)), steps.skipped(told, Skip("no"))])
-    assert jobs(pool)[2:] == [("write_back", told)]
+    assert jobs(pool)[2:] == [("write_backs", told)]
 
 
 def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:
@@ -137,7 +137,7 @@ def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: 
     remote = Remote(pool)
 
     with pool.connection() as connection:
-        ledger.decide(connection, {text: decision("r")})
+        queued(connection, {text: decision("r")})
         ledger.claim(connection, [text])
     remote.deliver(text)
     assert state(pool, text) is State.UNKNOWN
@@ -156,8 +156,8 @@ def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: st
 def test_a_person_comes_first() -> None:
     order = sorted(queue.PRIORITY, key=queue.PRIORITY.__getitem__, reverse=True)
     assert [f"{kind} for {door}" for kind, door in order] == [
-        "write_back for agent", "deliver_agent for agent", "write_back for trigger", "deliver_trigger for trigger",
-        "write_back for batch", "deliver_batch for batch",
+        "write_backs for agent", "ask_agent for agent", "write_backs for trigger", "deliver_trigger for trigger",
+        "write_backs for batch", "ask_batch for batch",
     ]  # fmt: skip
 
 

@@ -90,11 +90,6 @@ def test_a_ticket_that_must_not_be_texted_is_skipped_with_the_reason(values: dic
     assert decide(**values) == skip
 
 
-@pytest.mark.parametrize("message", ["{{ first_name or '' }}", "  {{ first_name or ' ' }}\n"])
-def test_an_empty_message_is_skipped(message: str) -> None:
-    assert decide({"message": message}, first_name=None) == Skip("the message is empty")
-
-
 def test_a_message_leaves_without_the_space_around_it() -> None:
     assert text(decide({"message": "\n  Hi {{ first_name }}\n"})).message == "Hi Ada"
 

@@ -164,3 +164,23 @@ def each_its_own() -> Callable[[object], Decision]:
         return Decision("requested", f"reason {number}", sms)
 
     return decide
+
+
+# In which order statements lock the tables that are there: `claim` pace and text, `take_in` event and text, `move`
+# text, history and reason. A migration that locks them in another order meets them in a deadlock.
+ORDER = ("pace", "event", "text", "history", "reason")
+
+
+@pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.stem)
+def test_a_migration_locks_tables_in_the_order_in_which_statements_do(path: Path) -> None:
+    made: set[str] = set()
+    locked: list[str] = []
+    for action in actions(path.read_text(encoding="utf-8")):
+        found = re.match(r"(create table|alter table|create index \w+ on) (\w+)", action)
+        assert found
+        verb, table = found.groups()
+        if verb == "create table":
+            made.add(table)
+        elif table not in made and table not in locked:
+            locked.append(table)
+    assert locked == sorted(locked, key=ORDER.index)

@@ -8,6 +8,7 @@ import pytest
 
 from connector import lane, ledger, steps
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from tests.remote import queued
 from tests.test_cli import connector
 
 NUMBER = "+14155550132"
@@ -21,7 +22,7 @@ def run(url: str) -> Run:
         ledger.take_in(connection, [TicketEvent("salesforce", f"e{number}", f"case{number}") for number in (1, 2)])
         for text in (1, 2):
             sms = OutboundSms(NUMBER, "+16285550199", "Hi Ada", f"case{text}")
-            ledger.decide(connection, {text: Decision("requested", str(text), sms)})
+            queued(connection, {text: Decision("requested", str(text), sms)})
         ledger.claim(connection, [1, 2])
         ledger.move(connection, [steps.sent(1, Chat(id=114, status="selecting")), steps.unknown(2, "no answer")])
 

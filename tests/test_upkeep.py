@@ -18,6 +18,7 @@ from connector.queue import Kind
 from connector.sandbox import Sandbox
 from connector.texts import Unknown
 from connector.upkeep import Duty, Upkeep
+from tests.remote import queued
 
 NUMBER = "+16285550199"
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -154,7 +155,7 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
         text: Decision("requested", ticket, OutboundSms(f"+1415200000{text}", NUMBER, "Hi", ticket))
         for text, ticket in zip(ids, tickets, strict=True)
     }
-    ledger.decide(connection, decisions)
+    queued(connection, decisions)
     ledger.claim(connection, ids)
     client = ccaip.Client(account(box))
     sent, lost = client.send(decisions[ids[0]].sms), client.send(decisions[ids[1]].sms)
@@ -172,7 +173,7 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
 def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connection: psycopg.Connection) -> None:
     [one] = ledger.take_in(connection, [TicketEvent("salesforce", "e", "t")])
     assert one.text
-    ledger.decide(connection, {one.text: Decision("r", "r", OutboundSms("+14152000001", NUMBER, "Hi", "t"))})
+    queued(connection, {one.text: Decision("r", "r", OutboundSms("+14152000001", NUMBER, "Hi", "t"))})
     ledger.claim(connection, [one.text])
     ledger.move(connection, [steps.unknown(one.text, "no answer")])
     finder = chats.finder(account(box))

@@ -1,21 +1,47 @@
 """Puts the doors together into one WSGI application."""
 
-from flask import Flask
+import psycopg
+import structlog
+from flask import Flask, Response, request
+from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.security_scheme import SecurityScheme
 from psycopg_pool import ConnectionPool
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
 
-from connector import crms, database, mapping_check, settings
-from webhooks import health, receive
+from connector import __version__, database, parts, settings
+from webhooks import callers, health, receive, schemas, texts
+from webhooks.desk import Desk
+from webhooks.problems import Problem
+
+log = structlog.get_logger()
+
+TITLE = "Text customers through CCAI Platform"
 
 
 def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     """The WSGI application. Raises BadSettings or BadMapping."""
-    app = Flask(__name__, static_folder=None)
+    app = OpenAPI(
+        __name__,
+        static_folder=None,
+        info=Info(title=TITLE, version=__version__),
+        security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")},
+        validation_error_callback=_not_valid,
+        validation_error_model=schemas.Problem,
+        doc_ui=False,
+    )
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
+    mappings = parts.mappings(wanted)
     app.register_blueprint(health.blueprint(pool))
-    for stem in crms.stems(wanted.mappings_dir):
-        file = mapping_check.load(wanted.mappings_dir / f"{stem}.toml")
-        app.register_blueprint(receive.blueprint(stem, file, pool))
-    app.register_error_handler(413, receive.too_large)
+    for stem, mapping in mappings.items():
+        app.register_blueprint(receive.blueprint(stem, mapping.file, pool))
+    desk = Desk(pool, mappings)
+    known = callers.Callers(callers.verifiers(list(mappings)))
+    app.register_api(texts.blueprint(desk, known, pool))
+    app.add_url_rule("/v1/openapi.json", "openapi", lambda: texts.document(app))
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Problem, Problem.answer)
+    app.register_error_handler(psycopg.Error, _answer_database)
     return app
 
 
@@ -26,3 +52,30 @@ def from_environment() -> Flask:
         raise settings.BadSettings("CONNECTOR_DATABASE_URL: expected; `connector serve` sets it")
     pool = database.pool(wanted.database_url.get_secret_value(), wanted.web_threads)
     return create_app(wanted, pool)
+
+
+def _not_valid(error: ValidationError) -> Response:
+    """What flask-openapi3 answers for a value that is not as documented. Says where, and never the value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return Problem(422, f"{where or 'the body'}: {first['msg']}").answer()
+
+
+def _answer_http(error: HTTPException) -> Response:
+    """Whatever Flask refuses, in the form of the door that it was refused at."""
+    if error.response is not None:
+        return error.response
+    if request.path.startswith("/v1/"):
+        return Problem(error.code or 500, error.description or "", _allowed(error)).answer()
+    if error.code == 413:
+        return receive.too_large(error)
+    return error.get_response()
+
+
+def _allowed(error: HTTPException) -> dict[str, str]:
+    return {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
+
+
+def _answer_database(error: psycopg.Error) -> Response:
+    log.error("the database does not answer", why=type(error).__name__)
+    return Problem(503, "the database does not answer; try again", {"Retry-After": "5"}).answer()

@@ -1,7 +1,8 @@
 """What a CRM must do for the pipe. Each CRM is one module here, of the stem of its mapping file."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,14 @@ from connector.model import Ticket
 
 # A ticket's id and its fields after an outcome, by the CRM's names; None empties a field.
 Change = tuple[str, Mapping[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which tickets a back-fill is about, in the CRM's own language: a condition, or a whole query."""
+
+    where: str | None = None
+    whole: str | None = None
 
 
 class Crm(Protocol):
@@ -25,6 +34,14 @@ class Crm(Protocol):
 
         Raises Refused (Blame.SETTINGS) or Unavailable.
         """
+        ...
+
+    def find(self, query: Query) -> Iterator[Sequence[Ticket]]:
+        """The tickets that a query finds, page by page, never all in memory. Raises BadQuery, or like `read`."""
+        ...
+
+    def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
+        """Those of these tickets (at most MOST) that the query would still find, in one call. Raises like `find`."""
         ...
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:

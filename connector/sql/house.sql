@@ -11,18 +11,23 @@ where id in (
 -- Numbers and messages of texts that are over and told; what is unknown stays for a person.
 with old as (
     select id from text
-    where sms is not null and changed_at < now() - %(days)s * interval '1 day'
+    where (sms is not null or ask is not null) and changed_at < now() - %(days)s * interval '1 day'
       and state in ('sent', 'skipped', 'failed', 'cancelled') and outcome <= written
     limit %(most)s for update skip locked
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update text set sms = null, why = '' from old where text.id = old.id
+update text set sms = null, ask = null, trace = null, why = '' from old where text.id = old.id
 
 -- name: erase_queue_log
 -- What the queue noted of its jobs.
 delete from pgqueuer_log where id in (
     select id from pgqueuer_log where created < now() - %(days)s * interval '1 day' limit %(most)s)
+
+-- name: erase_idempotency
+-- Which key was which text: nobody repeats a request that long.
+delete from idempotency where (caller, key) in (
+    select caller, key from idempotency where at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: requeue
 -- Jobs that the queue gave up. None may be: a text hangs on it.
@@ -48,7 +53,7 @@ returning text.id, text.door
 with steps as (
     update history set why = '' where text = any(%(ids)s) and why <> ''
 )
-update text set sms = null, why = case when state = 'cancelled' then why else '' end where id = any(%(ids)s)
+update text set sms = null, ask = null, trace = null, why = case when state = 'cancelled' then why else '' end where id = any(%(ids)s)
 
 -- name: forget_events
 -- Everything that came in about these tickets, and everything that holds the number, however it is written.

@@ -2,7 +2,7 @@
 -- Events that are new become rows, and a text each if there is a ticket. In the order of their ids: no deadlocks.
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
-        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, problem text)
+        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, problem text, ask jsonb)
     order by crm, event_id
 ), fresh as (
     insert into event (crm, event_id, door, ticket_id, changed_by, body, problem)
@@ -10,8 +10,10 @@ with incoming as (
     on conflict (crm, event_id) do nothing
     returning id, crm, event_id, door, ticket_id
 ), texts as (
-    insert into text (event, crm, ticket_id, door)
-    select id, crm, ticket_id, door from fresh where ticket_id is not null
+    insert into text (event, crm, ticket_id, door, ask)
+    select fresh.id, fresh.crm, fresh.ticket_id, fresh.door, nullif(incoming.ask, 'null')
+    from fresh join incoming on incoming.crm = fresh.crm and incoming.event_id = fresh.event_id
+    where fresh.ticket_id is not null
     returning id, event
 )
 select fresh.event_id, texts.id as text, false as duplicate from fresh left join texts on texts.event = fresh.id
@@ -32,7 +34,7 @@ on conflict (crm, event_id) do nothing
 -- What delivery needs to know of its texts.
 select text.id, text.crm, text.ticket_id, text.door, text.state, event.changed_by, text.attempts, text.busy_since,
        text.not_before > now() as early,
-       case when text.state = 'unknown' then text.sms end as sms
+       case when text.state = 'unknown' then text.sms end as sms, text.ask
 from text join event on event.id = text.event
 where text.id = any(%(ids)s)
 
@@ -45,17 +47,19 @@ order by text.crm, d.rule, d.reason, text.id
 on conflict (crm, rule, reason) do nothing
 
 -- name: queue_decided
--- The texts that hold their reason are queued with what was decided; the others learn which text holds it.
+-- The texts that hold their reason and their number are queued with what was decided; the others learn which text
+-- holds the reason.
 with d as (
-    select text.id, text.state as from_state, d.rule, d.sms, reason.text as holder
-    from jsonb_to_recordset(%(decisions)s) as d (id bigint, rule text, reason text, sms jsonb)
+    select text.id, text.state as from_state, d.rule, d.sms, d.trace, d.number, reason.text as holder
+    from jsonb_to_recordset(%(decisions)s) as d (
+        id bigint, rule text, reason text, sms jsonb, trace jsonb, number boolean)
     join text on text.id = d.id and text.state in ('received', 'queued')
     cross join lateral (  -- one look into the index for each, whatever the statistics say
         select text from reason where reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason limit 1
     ) reason
 ), queued as (
-    update text set state = 'queued', rule = d.rule, sms = d.sms, changed_at = now()
-    from d where text.id = d.id and d.holder = d.id and text.state = d.from_state
+    update text set state = 'queued', rule = d.rule, sms = d.sms, trace = d.trace, changed_at = now()
+    from d where text.id = d.id and d.holder = d.id and d.number and text.state = d.from_state
     returning text.id, d.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why)
@@ -86,11 +90,12 @@ select id from claimed
 -- `tell` counts an outcome for the ticket, but not while the text of the same reason has none itself: that one will
 -- tell. `release` gives the reason back, because certainly nothing was sent.
 with m as (
-    select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.after, text.state as from_state,
+    select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.after, m.trace,
+           text.state as from_state,
            m.tell and (same.id is null or same.outcome > 0) as tell
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, chat jsonb, same_as bigint, tell boolean,
-        release boolean, tried boolean, busy boolean, after double precision)
+        release boolean, tried boolean, busy boolean, after double precision, trace jsonb)
     join text on text.id = m.id and text.state = any(m.from_states)
     left join text same on same.id = m.same_as
 ), moved as (
@@ -99,6 +104,7 @@ with m as (
         why = m.why,
         chat = coalesce(m.chat, text.chat),
         same_as = m.same_as,
+        trace = coalesce(nullif(m.trace, 'null'), text.trace),
         attempts = text.attempts + m.tried::int,
         busy_since = case when m.busy then coalesce(text.busy_since, now()) else text.busy_since end,
         not_before = now() + m.after * interval '1 second',
@@ -110,6 +116,12 @@ with m as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
 ), released as (
     delete from reason using moved where reason.text = moved.id and moved.release
+), freed as (
+    update recipient set text = before_text, at = before_at, before_text = null from moved
+    where recipient.text = moved.id and moved.release and recipient.before_text is not null
+), forgotten as (
+    delete from recipient using moved
+    where recipient.text = moved.id and moved.release and recipient.before_text is null
 )
 select id, door, tell, after from moved
 

@@ -12,10 +12,28 @@ select (chat ->> 'id')::bigint from text where chat ->> 'id' = any(%(chats)s)
 
 -- name: listed
 -- Texts for people, newest first; a filter that is null lets everything through.
-select id, crm, ticket_id, door, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written, write_refused, changed_at
+select id, crm, ticket_id, door, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
+       write_refused, busy_since, changed_at
 from text
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
+  and (%(crm)s::text is null or crm = %(crm)s)
 order by id desc limit %(most)s
+
+-- name: seen
+-- One text as its asker sees it.
+select text.id, text.crm, text.ticket_id, text.door, text.state, text.why, text.sms, text.ask, text.trace, text.chat,
+       text.outcome, text.written, text.write_refused, text.changed_at, event.received_at,
+       case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
+from text join event on event.id = text.event where text.id = %(id)s
+
+-- name: seen_of_ticket
+-- The same for all of a ticket's texts, newest first.
+select text.id, text.crm, text.ticket_id, text.door, text.state, text.why, text.sms, text.ask, text.trace, text.chat,
+       text.outcome, text.written, text.write_refused, text.changed_at, event.received_at,
+       case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
+from text join event on event.id = text.event
+where text.crm = %(crm)s and text.ticket_id = %(ticket)s
+order by text.id desc limit %(most)s
 
 -- name: counts
 -- How many texts are in each state, and how many outcomes their tickets do not have yet.

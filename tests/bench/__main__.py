@@ -31,6 +31,7 @@ SCENARIOS = {
     "outbound": (scenarios.outbound, False),
     "delay": (scenarios.delay, True),
     "idle": (scenarios.idle, True),
+    "click": (scenarios.click, False),
     "pace": (scenarios.pace, False),
     "memory": (growth.memory, False),
     "old": (growth.old, False),

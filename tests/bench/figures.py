@@ -43,6 +43,16 @@ class Idle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Click:
+    """What an agent waits for: to see what would be sent, and after the click what became of it."""
+
+    preview_p50_ms: float = field(metadata=_named("preview, p50 ms", "less", 1))
+    preview_p95_ms: float = field(metadata=_named("preview, p95 ms", "less", 1))
+    outcome_p50_ms: float = field(metadata=_named("click to outcome, p50 ms", "less", 1))
+    outcome_p95_ms: float = field(metadata=_named("click to outcome, p95 ms", "less", 1))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pace:
     """The promise of so many a second, kept by several workers with a backlog."""
 

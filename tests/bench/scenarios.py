@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpx
+import psycopg
 
+from connector import keys
+from connector.keys import Right
 from tests.bench import stack
-from tests.bench.figures import Drained, Idle, Pace, most_within
+from tests.bench.figures import Click, Drained, Idle, Pace, most_within
 from tests.bench.load import case_id, event
 from tests.bench.place import Place
 from tests.bench.running import Failed, wait_for
@@ -48,6 +51,38 @@ def idle(place: Place, name: str) -> Idle:
     """One event now and then."""
     with place.running(name) as (one, there):
         return one_by_one(one, there, place.sizes.idle)
+
+
+def click(place: Place, _: str = "connector") -> Click:
+    """An agent looks at a case, clicks, and waits for the outcome."""
+    with place.connector() as (one, there, url):
+        with psycopg.connect(url, autocommit=True) as connection:
+            key = keys.add(connection, "bench", [Right.PREVIEW, Right.SEND], 1_000_000)
+        times = _click_apart(one.hook.removesuffix("/webhooks/salesforce/events"), f"Bearer {key}", place.sizes.idle)
+        once_each(there.stats())
+    looked, clicked = (sorted(moments) for moments in zip(*times[1:], strict=True))  # the first one connects
+    return Click(
+        preview_p50_ms=statistics.median(looked), preview_p95_ms=looked[int(len(looked) * 0.95)],
+        outcome_p50_ms=statistics.median(clicked), outcome_p95_ms=clicked[int(len(clicked) * 0.95)],
+    )  # fmt: skip
+
+
+def _click_apart(web: str, authorization: str, clicks: int) -> list[tuple[float, float]]:
+    """For each click, how long the preview and the outcome took, in milliseconds."""
+    times = []
+    with httpx.Client(base_url=web, trust_env=False, headers={"Authorization": authorization}, timeout=60) as client:
+        for number in range(clicks + 1):
+            body = {"ticket_id": case_id(number)}
+            start = time.perf_counter()
+            seen = client.post("/v1/texts/preview", json=body)
+            looked = time.perf_counter()
+            text = client.post("/v1/texts?wait=20", json=body, headers={"Idempotency-Key": str(number)})
+            done = time.perf_counter()
+            if seen.status_code != 200 or text.status_code != 200 or text.json()["state"] != "sent":
+                raise Failed(f"not sent: {seen.text} {text.text}")
+            times.append(((looked - start) * 1000, (done - looked) * 1000))
+            time.sleep(APART)
+    return times
 
 
 def pace(place: Place, _: str = "connector") -> Pace:

@@ -103,6 +103,7 @@ def connector(
     port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
     environment = {
         "CONNECTOR_DATABASE_URL": database,
+        "CONNECTOR_TRIAL_WITHOUT": "hours window",
         "CONNECTOR_HOST": "127.0.0.1",
         "CONNECTOR_PORT": str(port),
         "CONNECTOR_CCAIP_URL": there.url,

@@ -1,11 +1,11 @@
 """A connected org: cases read back in groups, outcomes written back in groups. Speaks through simple-salesforce."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from connector.crms import Change
-from connector.crms.salesforce import schema, verdicts
+from connector.crms import Change, Query
+from connector.crms.salesforce import finding, schema, verdicts
 from connector.crms.salesforce.ids import ID
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, Unavailable
@@ -39,7 +39,24 @@ class Salesforce:
         }
 
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: _follow(record, path) for name, path in self._file.fields.items()}
+        return {name: finding.follow(record, path) for name, path in self._file.fields.items()}
+
+    def find(self, query: Query) -> Iterator[Sequence[Ticket]]:
+        kind = self._file.ticket.object
+        paths = list(dict.fromkeys(["Id", *self._file.fields.values()]))
+        kinds = schema.kinds(self._file, lambda name: self._session.call(f"sobjects/{name}/describe"))
+        for records in finding.pages(self._session, paths, kind, finding.conditions(query, kind), kinds):
+            yield [
+                Ticket("salesforce", record["Id"], {name: record[path] for name, path in self._file.fields.items()})
+                for record in records
+            ]
+
+    def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
+        listed = ",".join(f"'{identifier}'" for identifier in ids if ID.fullmatch(identifier))
+        if query.where is None or not listed:
+            return set(ids)
+        soql = f"SELECT Id FROM {self._file.ticket.object} WHERE ({query.where}) AND Id IN ({listed})"  # noqa: S608 - the operator's own condition, and ids that were checked
+        return {record["Id"] for record in self._session.call(f"query?{urlencode({'q': soql})}")["records"]}
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         if not all(ID.fullmatch(identifier) for identifier, _ in changes):
@@ -70,10 +87,3 @@ class Salesforce:
     def close(self) -> None:
         self._session.close()
 
-
-def _follow(record: Any, path: str) -> Any:
-    for part in path.split("."):
-        if record is None:
-            return None
-        record = record.get(part)
-    return record

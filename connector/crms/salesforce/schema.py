@@ -15,14 +15,32 @@ def lengths(described: Mapping[str, Any]) -> dict[str, int]:
     return {field["name"]: field["length"] for field in described["fields"] if field.get("length")}
 
 
+def kinds(file: MappingFile, describe: Describe) -> dict[str, str]:
+    """Path in lower case → the field's type. Paths that the org does not know are missing."""
+    found, cache = {}, dict[str, Mapping[str, Any]]()
+    for path in {"Id", *file.fields.values()}:
+        kind: str | None = file.ticket.object
+        *relationships, last = path.split(".")
+        for relationship in relationships:
+            field = _find(_cached(cache, kind, describe), "relationshipName", relationship) if kind else None
+            kind = field["referenceTo"][0] if field else None
+        if kind and (field := _find(_cached(cache, kind, describe), "name", last)):
+            found[path.lower()] = field["type"]
+    return found
+
+
+def _cached(cache: dict[str, Mapping[str, Any]], name: str, describe: Describe) -> Mapping[str, Any]:
+    if name not in cache:
+        cache[name] = describe(name)
+    return cache[name]
+
+
 def check(file: MappingFile, describe: Describe) -> list[str]:
     """What of the mapping does not fit the org, in words. Raises what `describe` raises."""
     cache: dict[str, Mapping[str, Any]] = {}
 
     def cached(name: str) -> Mapping[str, Any]:
-        if name not in cache:
-            cache[name] = describe(name)
-        return cache[name]
+        return _cached(cache, name, describe)
 
     try:
         cached(file.ticket.object)

@@ -8,6 +8,7 @@ the token is ours. One refresh for all threads, one replay for each call.
 import re
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +95,23 @@ class Session:
             raise verdicts.of_answer(error) from None
         except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
+
+    def text(self, path: str) -> tuple[str, Mapping[str, str]]:
+        """What a GET that does not answer JSON answers, and its headers. Raises like `call`."""
+        client = self._logged_in()
+        try:
+            answer = self._get(client, path)
+            if answer.status_code == requests.codes.unauthorized:
+                answer = self._get(self._logged_in(instead_of=client), path)
+            if answer.status_code != requests.codes.ok:
+                raise verdicts.of_login(answer.status_code, answer.json())
+        except NO_ANSWER as error:
+            raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
+        return answer.content.decode(), answer.headers
+
+    def _get(self, client: Salesforce, path: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {client.session_id}"}
+        return self._http.get(f"{client.base_url}{path}", headers=headers, allow_redirects=False)
 
     def own_user(self) -> str:
         """The id of the user whose token this is. Raises like `call`."""

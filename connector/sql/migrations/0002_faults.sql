@@ -18,6 +18,9 @@ create table duty (
     cursor  timestamptz                 -- how far it has come, where that matters
 );
 
+-- What is left to erase once its retention has ended. Before `text` is touched: in this order statements lock them.
+create index event_kept on event (received_at) where body is not null or raw is not null;
+
 alter table text
     add column tried_again boolean not null default false;  -- an unknown text gets one more try, where settings say so
 
@@ -25,8 +28,6 @@ alter table text
 alter table text set (fillfactor = 60);
 
 create index text_unknown on text (changed_at) where state = 'unknown';
--- What is left to erase once its retention has ended.
-create index event_kept on event (received_at) where body is not null or raw is not null;
 create index text_kept on text (changed_at) where sms is not null;
 create index text_chat on text ((chat ->> 'id')) where chat is not null;
 

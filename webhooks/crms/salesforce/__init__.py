@@ -8,15 +8,20 @@ from flask import Response
 from pydantic import Field
 
 from connector import settings
-from connector.errors import BadSettings
+from connector.crms.salesforce import ids
+from connector.errors import BadSettings, Unreadable
 from connector.ledger import TakenIn
 from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
 from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
+from webhooks.crms.salesforce.tokens import verifier
 from webhooks.receive import Entrance, Message
 
 ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
+
+
+__all__ = ["entrances", "ticket_id", "verifier"]
 
 
 class Settings(settings.FromEnvironment):
@@ -40,6 +45,13 @@ def load() -> Settings:
             f"or {ENV_PREFIX}WEBHOOK_KEYS"
         )
     return wanted
+
+
+def ticket_id(given: str) -> str:
+    """A case's id in full, of 18 characters. Raises Unreadable."""
+    if not ids.ID.fullmatch(given):
+        raise Unreadable("this is no id of a Salesforce record: expected 15 or 18 letters and digits")
+    return ids.long(given)
 
 
 def entrances(file: MappingFile, wanted: Settings | None = None) -> list[Entrance]:

@@ -118,7 +118,9 @@ CONTACT = (
     Field("Phone", "phone", "Business Phone", 40),
     Field("Email", "email", "Email", 80),
     Field("MailingCountryCode", "picklist", "Mailing Country Code", 10),
+    Field("MailingStateCode", "picklist", "Mailing State/Province Code", 10),
     Field("HasOptedOutOfEmail", "boolean", "Email Opt Out"),
+    Field("CCAIP_SMS_Opt_Out__c", "boolean", "SMS opt-out"),
     _reference("AccountId", "Account", relationship="Account", label="Account ID"),
 )
 

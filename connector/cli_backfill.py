@@ -1,0 +1,213 @@
+"""connector backfill: plan, run, watch and report. A skin over planning, plans, watching and reports."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import click
+
+from connector.cli_operators import JSON, connected
+from connector.crms import Query
+from connector.errors import CallFailed
+from connector.model import Ask
+from connector.plans import NoSuchPlan
+
+CRMS = Path(__file__).parent / "crms"
+
+
+class Backfill(click.Group):
+    """Its commands, and one for each CRM: connector backfill salesforce."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_crms(), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return _plan(name) if name in _crms() else super().get_command(ctx, name)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except NoSuchPlan as error:
+            raise click.UsageError(str(error)) from None
+        except CallFailed as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(2)
+
+
+def _crms() -> list[str]:
+    return sorted(path.stem for path in CRMS.iterdir() if path.stem[0] != "_")
+
+
+@click.group(cls=Backfill)
+def backfill() -> None:
+    """Text for many existing tickets: plan, look at the plan, run it.
+
+    \b
+    connector backfill salesforce --where "Status = 'Waiting on Customer'"
+    connector backfill run PLAN
+
+    A plan sends nothing. A run first sends a few (the canary), waits for their outcomes, gives you time to cancel,
+    and then sends the rest, behind people and triggers. It can be interrupted at any time, and run again: nobody is
+    texted twice for the same reason. A worker has to be running: connector run, or connector worker.
+
+    Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cancelled or paused.
+    """
+
+
+def _plan(crm: str) -> click.Command:
+    @click.command(name=crm, help=f"""Plan a back-fill for tickets of {crm}. Sends nothing.
+
+    Takes one of --where, --soql and --ids. For example:
+
+    \b
+    connector backfill {crm} --where "Status = 'New' AND LastModifiedDate > 2026-01-01T00:00:00Z"
+    connector backfill {crm} --soql cases.soql --rule requested --csv plan.csv
+    cut -d, -f1 cases.csv | connector backfill {crm} --ids -
+    """)
+    @click.option("--where", help="A condition in the CRM's own language. Newest first.")
+    @click.option("--soql", type=click.File(encoding="utf-8"), help="A file with a whole query, in its own order.")
+    @click.option("--ids", type=click.File(encoding="utf-8-sig"),
+                  help="A file of ids, one in a line or CSV, in its own order; - is standard input.")  # fmt: skip
+    @click.option("--rule", help="The mapping's rule; its `when` is not looked at.  [default: the one for agents]")
+    @click.option("--template", help="Start from this template of the mapping instead of the rule's message.")
+    @click.option("--each-case", is_flag=True, help="Keep several cases of one customer; the window decides then.")
+    @click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write a line for each case.")
+    @JSON
+    def plan(
+        where: str | None, soql: IO[str] | None, ids: IO[str] | None, rule: str | None, template: str | None,
+        each_case: bool, csv_file: IO[str] | None, as_json: bool,
+    ) -> None:  # fmt: skip
+        if sum(one is not None for one in (where, soql, ids)) != 1:
+            raise click.UsageError("expected one of --where, --soql and --ids")
+        from connector import backfill as library
+        from connector import reports
+
+        source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
+        with library.opened() as fill:
+            name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
+            reports.show_plan(fill.connection, name, as_json)
+            if csv_file:
+                reports.write_csv(fill.connection, name, csv_file)
+
+    return plan
+
+
+def _count() -> Callable[[int], None]:
+    """Tells of progress on standard error, if somebody looks at it."""
+
+    def show(cases: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{cases:,} cases read …", nl=False, err=True)
+
+    return show
+
+
+PLAN = click.argument("plan")
+TO_FILE = click.File("w", encoding="utf-8")
+
+
+@backfill.command()
+@PLAN
+@click.option("--canary", type=click.IntRange(0), default=10, show_default=True, help="Texts that go first; 0: none.")
+@click.option("--cooling-off", type=click.FloatRange(0), default=60, show_default=True,
+              help="Seconds between the canary and the rest, in which it can be cancelled.")  # fmt: skip
+@click.option("--most-failed", type=click.FloatRange(0, 100), default=10, show_default=True,
+              help="Percent of the texts that may fail before it stops.")  # fmt: skip
+@click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
+def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
+    """Run a plan, or go on with it. Ctrl-C pauses it."""
+    from connector import plans, watching
+
+    with connected() as connection:
+        found = plans.found(connection, plan)
+        watched = None if detach else watching.WATCHED
+        if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
+            if found.state not in plans.ACTIVE:
+                raise click.UsageError(f"plan {plan} is {found.state}: it cannot be run")
+            click.echo(f"Plan {plan} runs already.", err=True)
+        if detach:
+            click.echo(f"Plan {plan} runs. Watch it with: connector backfill status {plan}")
+            sys.exit(0)
+        sys.exit(watching.watch(connection, plan))
+
+
+@backfill.command()
+@PLAN
+@JSON
+def status(plan: str, as_json: bool) -> None:
+    """Where a plan is, and how far it has come."""
+    from connector import reports
+
+    with connected() as connection:
+        sys.exit(reports.status(connection, plan, as_json))
+
+
+@backfill.command(name="list")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first.")
+@JSON
+def list_plans(limit: int, as_json: bool) -> None:
+    """The newest plans."""
+    from connector import reports
+
+    with connected() as connection:
+        sys.exit(reports.show_plans(connection, limit, as_json))
+
+
+@backfill.command()
+@PLAN
+def pause(plan: str) -> None:
+    """Send nothing more for now. Texts that have not left are taken back."""
+    _halt(plan, "paused", "run")
+
+
+@backfill.command()
+@PLAN
+def cancel(plan: str) -> None:
+    """Give it up. Texts that have not left are taken back."""
+    _halt(plan, "cancelled", "")
+
+
+def _halt(plan: str, to: str, then: str) -> None:
+    from connector import plans
+
+    with connected() as connection:
+        found = plans.found(connection, plan)
+        taken_back = plans.halt(connection, plan, plans.PlanState(to), "by an operator")
+    if taken_back is None:
+        raise click.UsageError(f"plan {plan} is {found.state} already")
+    click.echo(f"Plan {plan} is {to}. {taken_back} texts that had not left were taken back.")
+    if then:
+        click.echo(f"To go on: connector backfill {then} {plan}")
+
+
+@backfill.command()
+@PLAN
+@click.option("--watch", is_flag=True, help="Watch it, and pause it with Ctrl-C.")
+@click.pass_context
+def resume(ctx: click.Context, plan: str, watch: bool) -> None:
+    """Go on with a plan that was paused, as it was run."""
+    from connector import plans
+
+    with connected() as connection:
+        found = plans.found(connection, plan)
+    ctx.invoke(
+        run, plan=plan, canary=found.canary, cooling_off=found.cooling, most_failed=found.most_failed * 100,
+        detach=not watch,
+    )  # fmt: skip
+
+
+@backfill.command()
+@PLAN
+@click.option("--csv", "csv_file", type=TO_FILE, help="A line for each case; - is standard output.")
+@click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
+def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
+    """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
+    from connector import reports
+
+    with connected() as connection:
+        if csv_file:
+            reports.write_csv(connection, plan, csv_file)
+        if json_file:
+            reports.write_json(connection, plan, json_file)
+        sys.exit(reports.status(connection, plan, as_json=False, err=bool(csv_file or json_file)))

@@ -1,0 +1,190 @@
+"""What operators say at the command line: texts, the suppression list, keys. A skin over connector/operators.py."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import click
+import psycopg
+
+from connector import database, settings
+from connector.keys import Right
+from connector.model import State
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[psycopg.Connection]:
+    """The database of a connector that runs, or would."""
+    with database.ready(settings.load()) as url, psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.command()
+@JSON
+def status(as_json: bool) -> None:
+    """Whether texts may leave, and how many are where. Status 1 if texting is stopped."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.show_status(connection, as_json))
+
+
+@click.command()
+def resume() -> None:
+    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.resume(connection))
+
+
+@click.group()
+def texts() -> None:
+    """Look at texts, and settle those that are unknown."""
+
+
+@texts.command(name="list")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
+@click.option("--ticket", metavar="ID", help="Only those about this ticket.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
+@JSON
+def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool) -> None:
+    """The newest texts. For example: connector texts list --state unknown"""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, limit, as_json))
+
+
+@texts.command()
+@click.argument("id", type=int)
+@JSON
+def show(id: int, as_json: bool) -> None:
+    """One text and how it came to where it is. Numbers are masked."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.show_text(connection, id, as_json))
+
+
+@texts.command()
+@click.argument("id", type=int)
+@click.option("--sent", "chat", type=int, metavar="CHAT_ID", help="It was sent; this is its chat in CCAI Platform.")
+@click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
+def resolve(id: int, chat: int | None, not_sent: bool) -> None:
+    """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
+    if (chat is None) is not not_sent:
+        raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.resolve(connection, id, chat))
+
+
+@texts.command()
+@click.argument("id", type=int)
+def cancel(id: int) -> None:
+    """Take back a text that has not left. Its ticket is told."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.cancel(connection, id))
+
+
+@click.group()
+def suppress() -> None:
+    """The suppression list: numbers that nobody texts, whatever the ticket says."""
+
+
+NUMBER = click.argument("number")
+
+
+@suppress.command(name="add")
+@NUMBER
+@click.option("--why", default="", help="For whoever looks at the list.")
+def suppress_number(number: str, why: str) -> None:
+    """Never text NUMBER (E.164, such as +14155550132) again."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.suppress(connection, number, why))
+
+
+@suppress.command(name="remove")
+@NUMBER
+def allow_number(number: str) -> None:
+    """Let NUMBER be texted again."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.allow(connection, number))
+
+
+@suppress.command(name="list")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many, newest first.")
+@JSON
+def list_suppressed(limit: int, as_json: bool) -> None:
+    """Who is on the list. Shows whole numbers: CCAI Platform's Do-Not-Contact list is kept by hand."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.show_suppressed(connection, limit, as_json))
+
+
+@click.group()
+def keys() -> None:
+    """Keys to the API, /v1."""
+
+
+@keys.command(name="add")
+@click.argument("name")
+@click.option(
+    "--right", "rights", type=click.Choice([right.value for right in Right]), multiple=True, required=True,
+    help="What it is good for; repeat the option for several.",
+)
+@click.option("--per-minute", type=click.IntRange(1), default=600, show_default=True, help="Requests it may make.")
+def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
+    """Make a key called NAME and show it, this once. For example:
+
+    connector keys add salesforce --right preview --right send --right read
+    """
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.add_key(connection, name, [Right(one) for one in rights], per_minute))
+
+
+@keys.command(name="revoke")
+@click.argument("name")
+def revoke_key(name: str) -> None:
+    """Make the key called NAME worthless, from now on."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.revoke_key(connection, name))
+
+
+@keys.command(name="list")
+@JSON
+def list_keys(as_json: bool) -> None:
+    """Which keys there are, without the keys themselves."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.show_keys(connection, as_json))
+
+
+@click.command()
+@click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
+def purge(phone: str) -> None:
+    """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.purge(connection, phone))
+
+
+COMMANDS = (status, resume, texts, suppress, keys, purge)

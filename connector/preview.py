@@ -1,0 +1,111 @@
+"""Shows what would happen to a text before anybody sends it: the very functions that decide it, and nothing kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+
+from connector import asks, lane, recipients, segments, texts
+from connector.admission import Clock, now
+from connector.crms import Crm
+from connector.errors import ConnectorError
+from connector.mapping import Mapping as TicketMapping
+from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticket
+from connector.policy import Finding, Said
+from connector.templates import CannotApply, Template
+
+# Seconds for which a customer who was in another session is taken to be in it still.
+BUSY_FOR = 900
+
+
+class NoSuchTicket(ConnectorError):
+    """The ticket does not exist, or the connector's user cannot see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an agent can start from. `message` is rendered for the ticket; empty: it does not suit this one."""
+
+    name: str
+    label: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen. `sms` None: no text can be made of the ticket, and a finding says why.
+
+    `after` is the ticket's newest text: give it back when asking, and nobody texts twice.
+    """
+
+    ticket: Ticket
+    number: str
+    customer: str
+    sms: OutboundSms | None
+    size: segments.Size
+    most_segments: int
+    findings: Sequence[Finding]
+    templates: Sequence[Words]
+    after: int
+
+    @property
+    def against(self) -> Sequence[Finding]:
+        """What stops it."""
+        return [one for one in self.findings if one.said is Said.STOP]
+
+
+class Previews:
+    """Previews for all CRMs. Safe for many threads."""
+
+    def __init__(self, connected: Mapping[str, tuple[Crm, TicketMapping]], clock: Clock = now) -> None:
+        self._connected, self._clock = connected, clock
+
+    def preview(self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask) -> Preview:
+        """Raises NoSuchTicket; Refused or Unavailable when the CRM does not answer as it should."""
+        crm, mapping = self._connected[stem]
+        ticket = crm.read([ticket_id]).get(ticket_id)
+        if ticket is None:
+            raise NoSuchTicket("the ticket does not exist, or the connector's user cannot see it")
+        decided = mapping.decide(ticket, ask)
+        sms, findings = None, [Finding("ticket", Said.STOP, decided.why)] if isinstance(decided, Skip) else []
+        if isinstance(decided, Decision):
+            known = recipients.known(connection, [(0, stem, decided, None)])[0]
+            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, self._clock())
+            sms, findings = ruling.sms, list(ruling.findings)
+        findings += self._around(connection, stem, ticket_id)
+        shown = mapping.file.ticket
+        return Preview(
+            ticket=ticket,
+            number=_shown(ticket, shown.number),
+            customer=_shown(ticket, shown.customer),
+            sms=sms,
+            size=segments.measure(sms.message if sms else ""),
+            most_segments=mapping.file.policy.most_segments,
+            findings=findings,
+            templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
+            after=asks.newest(connection, stem, ticket_id),
+        )
+
+    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
+        """What else would keep it: the lane, and what the ticket's newest text met."""
+        closed = lane.look(connection)
+        found = [Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed))] if closed else []
+        newest = texts.listed(connection, None, ticket_id, 1, stem)
+        if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
+            at: datetime = newest[0]["changed_at"]
+            if newest[0]["state"] != State.SENT and (self._clock() - at).total_seconds() < BUSY_FOR:
+                why = f"the customer was in another session at {at.astimezone(UTC):%H:%M} UTC"
+                found.append(Finding("session", Said.WARN, why))
+        return found
+
+
+def _shown(ticket: Ticket, name: str | None) -> str:
+    return str(ticket.values.get(name) or "") if name else ""
+
+
+def _words(name: str, label: str, template: Template, ticket: Ticket) -> Words:
+    try:
+        return Words(name, label, template.render(ticket.values).strip())
+    except CannotApply:
+        return Words(name, label, "")

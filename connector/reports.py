@@ -1,0 +1,153 @@
+"""Back-fills for people: what a plan found, where it is, and what became of each case.
+
+Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cancelled or paused.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO
+
+import click
+import psycopg
+
+from connector import operators, plans
+from connector.model import State
+from connector.plans import Plan, PlanState
+
+COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
+FAILURES = (State.FAILED, State.UNKNOWN)
+OVER = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
+
+
+def ids_of(file: Iterable[str]) -> Iterator[str]:
+    """Ids from a file: one in a line, or a CSV whose column is called Id or ticket_id, else its first."""
+    rows = csv.reader(line for line in file if line.strip())
+    first = next(rows, None)
+    if first is None:
+        return
+    names = [cell.strip().lower() for cell in first]
+    column = next((names.index(name) for name in ("ticket_id", "id", "caseid", "case id") if name in names), None)
+    if column is None:
+        column = 0
+        yield first[0].strip()
+    yield from (row[column].strip() for row in rows if len(row) > column and row[column].strip())
+
+
+def in_words(plan: Plan) -> Iterator[str]:
+    """What a plan found."""
+    report = plan.report or {}
+    yield f"Plan {plan.id}: {_count(report['cases'], 'case')}, {_count(report['texts'], 'text')}."
+    if report["texts"]:
+        yield f"  {_count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        yield f"  about {report['calls']:,} calls of the CRM"
+    if report["held"]:
+        yield f"  {report['held']:,} would be held now, until their hours open"
+    if report["twice"]:
+        yield f"  {report['twice']:,} ids came more than once and count once"
+    if report["skipped"]:
+        yield "Not texted:"
+        for one in report["skipped"]:
+            yield f"  {one['cases']:>7,}  {one['why']}"
+            yield f"           such as {', '.join(one['examples'])}"
+    if report["first"]:
+        yield "The first messages:"
+        for one in report["first"]:
+            yield f"  {one['to']}  {one['message']}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: int | None) -> str:
+    """ "about 1 h 3 min 20 s" """
+    if seconds is None:
+        return "as fast as it goes: no limit is set"
+    hours, rest = divmod(max(seconds, 1), 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    return "about " + " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
+    """What it found, and how to go on."""
+    plan = plans.found(connection, name)
+    if as_json:
+        operators.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
+        return
+    for line in in_words(plan):
+        click.echo(line)
+    if (plan.report or {}).get("texts"):
+        click.echo(f"\nNothing was sent. To send: connector backfill run {plan.id}")
+    else:
+        click.echo("\nThere is nothing to send.")
+
+
+def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
+    """A line for each case."""
+    writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in plans.outcomes(connection, name):
+        writer.writerow(row | {"ticket_told": str(row["ticket_told"]).lower()})
+
+
+def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
+    """The same, a JSON object in a line."""
+    for row in plans.outcomes(connection, name):
+        file.write(json.dumps({key: row[key] for key in COLUMNS if row[key] is not None}, ensure_ascii=False) + "\n")
+
+
+def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
+    """The newest plans."""
+    found = plans.listed(connection, most)
+    if as_json:
+        operators.print_json([
+            {"plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "made_at": plan.made_at}
+            for plan in found
+        ])
+    else:
+        operators.print_table(
+            ["plan", "crm", "state", "texts", "made (UTC)", "why"],
+            [[one.id, one.crm, one.state, (one.report or {}).get("texts"), one.made_at, one.why] for one in found],
+        )
+    return 0
+
+
+def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool = False) -> int:
+    """Where a plan is, and how far it has come. `err`: on standard error."""
+    plan, progress = plans.found(connection, name), plans.progress(connection, name)
+    if as_json:
+        operators.print_json({
+            "plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why,
+            "cases": {state or "waiting": count for state, count in progress.items()},
+        })  # fmt: skip
+    else:
+        click.echo(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        click.echo(f"  {line(progress)}", err=err)
+        if hint := _hint(plan):
+            click.echo(hint, err=err)
+    return exit_status(plan, progress)
+
+
+def exit_status(plan: Plan, progress: Mapping[str | None, int]) -> int:
+    if plan.state in (PlanState.STOPPED, PlanState.CANCELLED, PlanState.PAUSED):
+        return 2
+    return 1 if any(progress.get(state) for state in FAILURES) else 0
+
+
+def line(progress: Mapping[str | None, int]) -> str:
+    """ "812 of 2,000: 800 sent, 9 skipped, 3 failed; 40 under way" """
+    over = {state.value: progress.get(state, 0) for state in OVER}
+    total, done = sum(progress.values()), sum(over.values())
+    under_way = total - done - progress.get(None, 0)
+    parts = ", ".join(f"{count:,} {state}" for state, count in over.items() if count) or "nothing yet"
+    return f"{done:,} of {total:,}: {parts}" + (f"; {under_way:,} under way" if under_way else "")
+
+
+def _hint(plan: Plan) -> str:
+    if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
+        return f"To go on: connector backfill run {plan.id}    To give it up: connector backfill cancel {plan.id}"
+    if plan.state is PlanState.DONE:
+        return f"Case by case: connector backfill report {plan.id} --csv FILE"
+    return ""

@@ -1,0 +1,21 @@
+-- name: add
+-- A new key; nothing where the name is taken.
+insert into api_key (name, hash, rights, per_minute) values (%(name)s, %(hash)s, %(rights)s, %(per_minute)s)
+on conflict (name) do nothing
+
+-- name: revoke
+delete from api_key where name = %(name)s
+
+-- name: listed
+select name, rights, per_minute, added_at from api_key order by name
+
+-- name: known
+-- Whose key this is.
+select name, rights, per_minute, added_at from api_key where hash = %(hash)s
+
+-- name: use
+-- One more request of this caller in this minute.
+insert into api_use (caller, minute, used) values (%(caller)s, date_trunc('minute', now()), 1)
+on conflict (caller) do update set
+    used = case when api_use.minute = excluded.minute then api_use.used + 1 else 1 end, minute = excluded.minute
+returning used, 60 - extract(second from now())::float8

@@ -1,0 +1,113 @@
+-- name: make
+insert into plan (id, crm, query, ask, state) values (%(id)s, %(crm)s, %(query)s, %(ask)s, 'planning')
+
+-- name: page
+-- Where a page of cases is copied to before those that are there already are left out.
+create temporary table if not exists plan_page (
+    position bigint, ticket_id text, skip text, number text, segments int) on commit delete rows
+
+-- name: keep_page
+insert into plan_case (plan, position, ticket_id, skip, number, segments)
+select %(plan)s, position, ticket_id, skip, number, segments from plan_page order by position
+on conflict do nothing
+
+-- name: one_each
+-- Of several cases of one customer the first is kept.
+with ranked as (
+    select position, row_number() over (partition by number order by position) as nth
+    from plan_case where plan = %(plan)s and skip is null and number is not null
+)
+update plan_case set skip = %(why)s from ranked
+where plan_case.plan = %(plan)s and plan_case.position = ranked.position and ranked.nth > 1
+
+-- name: totals
+-- Why cases are skipped, or not, with some of them for examples.
+select skip, count(*) as cases, coalesce(sum(segments), 0) as segments,
+       (array_agg(ticket_id order by position))[1:3] as examples
+from plan_case where plan = %(plan)s group by skip order by count(*) desc, skip
+
+-- name: planned
+update plan set state = 'planned', report = %(report)s, changed_at = now() where id = %(plan)s and state = 'planning'
+
+-- name: found
+select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
+from plan where id = %(plan)s
+
+-- name: found_for_update
+-- The same, and nobody else feeds it meanwhile.
+select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
+from plan where id = %(plan)s for update skip locked
+
+-- name: listed
+select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
+from plan order by made_at desc limit %(most)s
+
+-- name: active
+select id from plan where state in ('canary', 'cooling', 'running') order by made_at
+
+-- name: start
+-- From the beginning, or where it was left.
+update plan set
+    state = case when %(canary)s > 0 then 'canary' else 'running' end,
+    why = '', canary = %(canary)s, most_failed = %(most_failed)s, cooling = %(cooling)s, cooling_until = null,
+    watched_until = %(watched)s::double precision * interval '1 second' + now(), changed_at = now()
+where id = %(plan)s and state in ('planned', 'paused', 'stopped')
+
+-- name: watch
+-- Somebody still watches.
+update plan set watched_until = now() + %(seconds)s * interval '1 second'
+where id = %(plan)s and watched_until is not null and state in ('canary', 'cooling', 'running')
+
+-- name: move
+update plan set state = %(state)s, why = %(why)s, changed_at = now()
+where id = %(plan)s and state = any(%(from_states)s)
+
+-- name: cool
+update plan set state = 'cooling', cooling_until = now() + cooling * interval '1 second', changed_at = now()
+where id = %(plan)s and state = 'canary'
+
+-- name: next_cases
+select position, ticket_id, number, tries from plan_case
+where plan = %(plan)s and skip is null and text is null
+order by position limit %(most)s
+
+-- name: took_in
+update plan_case set text = t.text, tries = plan_case.tries + 1
+from jsonb_to_recordset(%(taken)s) as t (position bigint, text bigint)
+where plan_case.plan = %(plan)s and plan_case.position = t.position
+
+-- name: skip_cases
+update plan_case set skip = %(why)s where plan = %(plan)s and position = any(%(positions)s) and text is null
+
+-- name: under_way
+-- The texts that are not over: how many of them wait for their hours, and which of them could be taken back.
+select count(*) as open, count(*) filter (where text.state in ('received', 'queued') and text.not_before > now()
+                                            and text.attempts = 0 and text.busy_since is null) as held
+from plan_case join text on text.id = plan_case.text
+where plan_case.plan = %(plan)s and text.state in ('received', 'queued', 'sending')
+
+-- name: take_back
+-- Texts that have not left, and their cases as if they had never been taken in.
+select text.id, plan_case.position from plan_case join text on text.id = plan_case.text
+where plan_case.plan = %(plan)s and text.state in ('received', 'queued')
+
+-- name: give_back
+update plan_case set text = null where plan = %(plan)s and text = any(%(texts)s)
+
+-- name: progress
+-- How far it has come: each state with its number of cases; null: not taken in yet.
+select text.state, count(*) as cases from plan_case left join text on text.id = plan_case.text
+where plan_case.plan = %(plan)s and plan_case.skip is null group by text.state
+
+-- name: fed
+select count(*) from plan_case where plan = %(plan)s and text is not null
+
+-- name: outcomes
+-- What became of each case, in order, some at a time.
+select plan_case.position, plan_case.ticket_id, coalesce(text.state, case when plan_case.skip is null then 'waiting' else 'skipped' end) as state,
+       coalesce(nullif(text.why, ''), plan_case.skip, '') as why, (text.chat ->> 'id')::bigint as chat_id,
+       text.chat ->> 'status' as chat_status, plan_case.text, plan_case.segments,
+       coalesce(text.outcome > 0 and text.outcome <= text.written and text.write_refused is null, false) as ticket_told
+from plan_case left join text on text.id = plan_case.text
+where plan_case.plan = %(plan)s and plan_case.position > %(after)s
+order by plan_case.position limit %(most)s

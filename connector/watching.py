@@ -1,0 +1,140 @@
+"""Watches a back-fill until it is over. Ctrl-C, or the end of the terminal, pauses it cleanly."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+import click
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from connector import plans, reports
+from connector.model import State
+from connector.plans import ACTIVE, Plan, PlanState
+
+# Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
+LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
+# Seconds between two lines of progress where there is no screen.
+LINE = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Cases = Mapping[str | None, int]
+
+
+class Show(Protocol):
+    """Shows how a run gets on."""
+
+    def __call__(self, plan: Plan, progress: Cases) -> None: ...
+
+    def say(self, words: str) -> None: ...
+
+
+def watch(connection: psycopg.Connection, name: str) -> int:
+    """Until it is over. The exit status."""
+    interrupted = threading.Event()
+    with _signals(interrupted), _screen() if sys.stderr.isatty() else _lines() as show:
+        _until_over(connection, name, show, interrupted)
+    return reports.status(connection, name, as_json=False)
+
+
+@contextlib.contextmanager
+def _signals(interrupted: threading.Event) -> Iterator[None]:
+    before = {one: signal.signal(one, lambda *_: interrupted.set()) for one in SIGNALS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupted: threading.Event) -> None:
+    since, before, warned = time.monotonic(), None, False
+    while True:
+        plan, progress = plans.found(connection, name), plans.progress(connection, name)
+        show(plan, progress)
+        if plan.state not in ACTIVE:
+            return
+        if interrupted.is_set():
+            _pause(connection, name, show)
+            return
+        if (plan.state, progress) != before:
+            since, before = time.monotonic(), (plan.state, progress)
+        elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
+            show.say("Nothing happens. Is a worker running (connector run, or worker)? See also: connector status")
+            warned = True
+        plans.watch(connection, name, WATCHED)
+        interrupted.wait(LOOK)
+
+
+def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
+    """Take back what has not left, and wait for what is leaving."""
+    plans.halt(connection, name, PlanState.PAUSED, "interrupted")
+    show.say("Pausing: waiting for texts that are being sent …")
+    end = time.monotonic() + WATCHED
+    while plans.progress(connection, name).get(State.SENDING) and time.monotonic() < end:
+        time.sleep(LOOK)
+
+
+class _Rate(ProgressColumn):
+    """Texts a second, and how long it takes at that."""
+
+    def render(self, task: Task) -> Text:
+        if not task.speed:
+            return Text("")
+        left = "" if task.remaining is None else f", {reports.duration(round(task.remaining / task.speed))} left"
+        return Text(f"{task.speed:.1f}/s{left}")
+
+
+@contextlib.contextmanager
+def _screen() -> Iterator[Show]:
+    """A bar that fits 80 columns."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), _Rate())
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
+        task = bar.add_task("starting", total=None)
+
+        class OnScreen:
+            def __call__(self, plan: Plan, progress: Cases) -> None:
+                bar.update(task, description=_description(plan), **_done(progress))
+
+            def say(self, words: str) -> None:
+                console.print(words)
+
+        yield OnScreen()
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Show]:
+    """A line now and then, with the time."""
+    last, shown = 0.0, ""
+
+    class InLines:
+        def __call__(self, plan: Plan, progress: Cases) -> None:
+            nonlocal last, shown
+            if plan.state != shown or time.monotonic() - last >= LINE:
+                last, shown = time.monotonic(), plan.state
+                self.say(f"{_description(plan)}  {reports.line(progress)}")
+
+        def say(self, words: str) -> None:
+            click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
+
+    yield InLines()
+
+
+def _done(progress: Cases) -> dict[str, int]:
+    over = sum(progress.get(state, 0) for state in reports.OVER)
+    return {"total": sum(progress.values()), "completed": over}
+
+
+def _description(plan: Plan) -> str:
+    if plan.state is PlanState.COOLING and plan.cooling_until:
+        left = max(round((plan.cooling_until - datetime.now(UTC)).total_seconds()), 0)
+        return f"{plan.state}, {left} s"
+    return plan.state.value

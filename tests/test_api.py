@@ -1,0 +1,319 @@
+"""The API over real HTTP, with a worker behind it: who may, what is answered, and that one wish is one text."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from connector import keys
+from connector.errors import BadSettings, NotAuthentic
+from connector.keys import Right
+from tests.pipe import Pipe
+from webhooks.callers import Callers
+from webhooks.crms.salesforce import tokens
+
+NOWHERE = "500999999999999AAA"
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert body["status"] == status
+    return body["detail"]
+
+
+def test_a_preview_shows_what_would_leave_and_keeps_nothing(pipe: Pipe, case: str) -> None:
+    before = len(pipe.box.ccaip.texts)
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    assert seen["allowed"]
+    assert seen["number"] == pipe.box.salesforce.case(case)["CaseNumber"]
+    assert seen["message"].startswith("Hi Customer, there is news on your case")
+    assert (seen["segments"], seen["encoding"], seen["after"]) == (1, "GSM-7", 0)
+    assert [one["check"] for one in seen["findings"]] == ["opt_out", "reason", "window", "hours", "content"]
+    number = pipe.box.salesforce.case(case)["ContactMobile"]
+    assert seen["to"].endswith(number[-2:])
+    assert number[2:] not in str(seen)
+    assert pipe.texts(case) == []
+    assert len(pipe.box.ccaip.texts) == before
+
+
+def test_what_is_sent_is_what_was_asked_for_and_the_case_learns_its_chat(pipe: Pipe, case: str) -> None:
+    answer = pipe.send(case, message="Your part is here.", agent_name="Ana")
+    assert answer.status_code == 200
+    text = answer.json()
+    assert (text["state"], text["final"], text["agent"]) == ("sent", True, "Ana")
+    assert text["said"] == f"Sent. Chat {text['chat_id']} is {text['chat_status']}."
+    assert [one.message for one in pipe.box.ccaip.texts if one.ticket_id == case] == ["Your part is here."]
+    pipe.told(case)
+    assert pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"] == str(text["chat_id"])
+    assert pipe.api("GET", f"/texts/{text['id']}").json()["ticket_told"]
+    [listed] = pipe.api("GET", f"/tickets/salesforce/{case[:15]}/texts").json()["texts"]
+    assert listed["id"] == text["id"]
+
+
+def test_an_agent_learns_why_not(pipe: Pipe, case: str) -> None:
+    pipe.box.salesforce.edit(case, {"Status": "Closed"})
+    text = pipe.send(case).json()
+    assert (text["state"], text["said"]) == ("skipped", "Not sent: the case is closed.")
+
+
+def test_the_same_key_is_the_same_text_and_another_body_is_refused(pipe: Pipe, case: str) -> None:
+    first, again = pipe.send(case, "one"), pipe.send(case, "one")
+    assert first.json()["id"] == again.json()["id"]
+    assert again.json()["duplicate"]
+    assert "new key" in problem(pipe.send(case, "one", message="Other words"), 422)
+    assert len(pipe.texts(case)) == 1
+
+
+def test_without_a_key_nothing_is_sent(pipe: Pipe, case: str) -> None:
+    assert "Idempotency-Key" in problem(pipe.api("POST", "/texts", json={"ticket_id": case}), 400)
+    assert pipe.texts(case) == []
+
+
+@pytest.mark.parametrize("same_key", [True, False], ids=["double click", "two agents"])
+def test_who_asks_at_the_same_moment_gets_the_same_text(pipe: Pipe, case: str, same_key: bool) -> None:
+    key, after = secrets.token_hex(8), pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()["after"]
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(pipe.send, case, key if same_key else "", after=after) for _ in range(8)]
+    answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum(not answer.json().get("duplicate", False) for answer in answers) == 1
+    assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 1
+
+
+def test_once_more_needs_a_reason_and_is_another_text(pipe: Pipe, case: str) -> None:
+    first = pipe.send(case).json()
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    assert (seen["allowed"], seen["overridable"], seen["after"]) == (False, True, first["id"])
+    assert pipe.send(case).json()["state"] == "skipped"
+    pipe.box.ccaip.end_chat(first["chat_id"])
+    override = {"ticket_id": case, "override": "the customer did not get it"}
+    assert pipe.api("POST", "/texts/preview", json=override).json()["allowed"]
+    assert pipe.send(case, override="the customer did not get it").json()["state"] == "sent"
+    assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+def test_who_does_not_wait_is_told_where_to_look(pipe: Pipe, case: str) -> None:
+    answer = pipe.send(case, wait=0)
+    assert answer.status_code in (200, 202)
+    found = pipe.api("GET", answer.headers["Location"].removeprefix("/v1") + "?wait=20").json()
+    assert (found["state"], found["final"]) == ("sent", True)
+
+
+def test_what_has_left_cannot_be_cancelled(pipe: Pipe, case: str) -> None:
+    text = pipe.send(case).json()
+    assert "too late" in problem(pipe.api("DELETE", f"/texts/{text['id']}"), 409)
+
+
+def test_what_waits_for_its_customer_can_be_cancelled_once_and_the_case_is_told(pipe: Pipe, case: str) -> None:
+    with psycopg.connect(pipe.url, autocommit=True) as connection:  # no job: nobody sends it
+        connection.execute(
+            "with e as (insert into event (crm, event_id, door, ticket_id) values ('salesforce', %s, 'trigger', %s)"
+            " returning id) insert into text (event, crm, ticket_id, door)"
+            " select id, 'salesforce', %s, 'trigger' from e",
+            [secrets.token_hex(8), case, case],
+        )
+    [text] = pipe.texts(case)
+    for _ in range(2):
+        answer = pipe.api("DELETE", f"/texts/{text['id']}").json()
+        assert answer["state"] == "cancelled"
+    pipe.told(case)
+    assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Skipped"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("POST", "/texts/preview", Right.PREVIEW), ("POST", "/texts", Right.SEND), ("GET", "/texts/1", Right.READ),
+        ("POST", "/suppressions", Right.SUPPRESS),
+        ("DELETE", "/texts/1", Right.SEND), ("GET", f"/tickets/salesforce/{NOWHERE}/texts", Right.READ),
+    ],
+)  # fmt: skip
+def test_a_key_does_what_it_is_for_and_nothing_else(pipe: Pipe, method: str, path: str, right: Right) -> None:
+    body: dict[str, Any] = {"json": {"ticket_id": NOWHERE}} if method == "POST" else {}
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    others = pipe.api_key(*(one for one in Right if one is not right))
+    assert right in problem(pipe.api(method, path, others, headers=headers, **body), 403)
+    assert pipe.api(method, path, pipe.api_key(right), headers=headers, **body).status_code not in (401, 403)
+    for wrong in ("", "Bearer", "Bearer ccaisms_wrong", "Basic abc", f"Bearer {pipe.key}", "Bearer a.b.c"):
+        answer = pipe.api(method, path, headers={"Authorization": wrong}, **body)
+        problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_revoked_key_is_worth_nothing(pipe: Pipe) -> None:
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        key = keys.add(connection, "gone", [Right.READ], 10)
+        assert key
+        assert keys.add(connection, "gone", [Right.READ], 10) is None
+        kept = connection.execute("select hash from api_key where name = 'gone'").fetchone()
+        assert kept
+        assert key not in kept[0]
+        assert keys.revoke(connection, "gone")
+        assert not keys.revoke(connection, "gone")
+    problem(pipe.api("GET", "/texts/1", key), 401)
+
+
+def test_a_key_is_counted_by_the_minute(pipe: Pipe) -> None:
+    key = pipe.api_key(Right.READ, per_minute=3)
+    answers = [pipe.api("GET", "/texts/999999", key) for _ in range(8)]
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {404, 429}
+    assert statuses.count(404) <= 6, "three a minute, and the minute may have turned"
+    assert 1 <= int(next(one for one in answers if one.status_code == 429).headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400), (b"", "application/json", 400), (b"[" * 100_000, "application/json", 400),
+        (b"[]", "application/json", 422), (b'"x"', "application/json", 422), (b"null", "application/json", 422),
+        (b"{}", "application/json", 422), (b'{"ticket_id": 5}', "application/json", 422),
+        (b'{"ticket_id": "500000000000001AAA", "more": 1}', "application/json", 422),
+        (b'{"ticket_id": "500\\u0000"}', "application/json", 422), (b"ticket_id=1", "text/plain", 415),
+        (b'{"ticket_id": "nonsense"}', "application/json", 404),
+        (b'{"ticket_id": "../../x"}', "application/json", 404),
+        (b'{"ticket_id": "500999999999999AAA", "crm": "nocrm"}', "application/json", 404),
+        (b'{"ticket_id": "500999999999999AAA"}', "application/json", 404),
+        (b"x" * 2_000_000, "application/json", 413),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_a_clear_problem(pipe: Pipe, content: bytes, kind: str, status: int) -> None:
+    problem(pipe.api("POST", "/texts/preview", content=content, headers={"Content-Type": kind}), status)
+
+
+@pytest.mark.parametrize("message", ["Hi \x00 there", "Hi \ud800 there", "\u202e reversed", "x" * 5000])
+def test_odd_words_do_no_harm(pipe: Pipe, case: str, message: str) -> None:
+    body = json.dumps({"ticket_id": case, "message": message})
+    headers = {"Idempotency-Key": secrets.token_hex(8), "Content-Type": "application/json"}
+    text = pipe.api("POST", "/texts?wait=20", content=body, headers=headers)
+    if "\ud800" in message:
+        problem(text, 422)
+    else:
+        assert text.json()["state"] in ("sent", "skipped")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/nothing", "GET"), ("/texts/x", "GET"), ("/texts/1", "PUT"), ("/texts", "GET")]
+)
+def test_what_is_not_there_is_a_problem_too(pipe: Pipe, path: str, method: str) -> None:
+    answer = pipe.api(method, path)
+    problem(answer, 405 if method == "PUT" or path == "/texts" else 404)
+
+
+def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pipe, case: str) -> None:
+    number = pipe.box.salesforce.case(case)["ContactMobile"]
+    for changed in (True, False):
+        answer = pipe.api("POST", "/suppressions", json={"number": number, "why": "asked on the phone"}).json()
+        assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "override": "urgent"}).json()
+    assert (seen["allowed"], seen["overridable"]) == (False, False)
+    assert "suppression list" in pipe.send(case, override="urgent").json()["said"]
+    assert pipe.event(case).status_code == 202
+    pipe.box.salesforce.request_text(case)
+    pipe.told(case, 3)
+    assert not any(one.ticket_id == case for one in pipe.box.ccaip.texts)
+    pipe.api("POST", "/suppressions", json={"number": number, "suppressed": False})
+    assert pipe.send(case).json()["state"] == "sent"
+    problem(pipe.api("POST", "/suppressions", json={"number": "nobody"}), 422)
+
+
+# Salesforce's JWTs
+
+AUDIENCE, ISSUER = "https://sms.example.com", "3MVG9.the.consumer.key"
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> tuple[rsa.RSAPrivateKey, Path]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "org")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("certificate") / "org.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return key, path
+
+
+@pytest.fixture
+def verify(signer: tuple[rsa.RSAPrivateKey, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in {"CERTIFICATES": signer[1], "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
+        monkeypatch.setenv(f"CONNECTOR_SALESFORCE_API_{name}", str(value))
+    return tokens.verifier()
+
+
+def claims(**other: Any) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    all_of = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ana@acme.example", "exp": now + timedelta(minutes=2), **other}
+    return {name: value for name, value in all_of.items() if value is not None}
+
+
+def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Any) -> None:
+    token = jwt.encode(claims(), signer[0], "RS256")
+    assert verify(token) == "ana@acme.example"
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        caller = Callers({"salesforce": verify}).admit(connection, f"Bearer {token}", Right.SEND)
+        assert (caller.name, caller.agent) == ("salesforce:ana@acme.example", "ana@acme.example")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"iss": "somebody else"}, {"aud": "https://elsewhere.example.com"}, {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"sub": ""}, {"sub": "a\nb"}, {"sub": "x" * 1000}, {"sub": None}, {"exp": None}, {"aud": None}, {"iss": None},
+        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_token_that_is_not_good_is_refused(signer: Any, verify: Any, other: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthentic):
+        verify(jwt.encode(claims(**other), signer[0], "RS256"))
+
+
+def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], verify: Any) -> None:
+    public = signer[0].public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    by_others = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    header = jwt.utils.base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode()
+    body = jwt.encode(claims(), by_others, "RS256").split(".")[1]
+    mac = jwt.utils.base64url_encode(
+        jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(f"{header}.{body}".encode(), public)
+    ).decode()
+    for token in (
+        jwt.encode(claims(), "x" * 64, "HS256"), jwt.encode(claims(), None, "none"),
+        jwt.encode(claims(), by_others, "RS256"), jwt.encode(claims(), signer[0], "RS512"),
+        f"{header}.{body}.{mac}", "a.b.c", "..", "\ud800.b.c",
+    ):  # fmt: skip
+        with pytest.raises(NotAuthentic):
+            verify(token)
+
+
+def test_certificates_without_an_issuer_are_refused_at_start(signer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tokens.verifier() is None
+    monkeypatch.setenv("CONNECTOR_SALESFORCE_API_CERTIFICATES", str(signer[1]))
+    with pytest.raises(BadSettings, match="ISSUER"):
+        tokens.verifier()
+    monkeypatch.setenv("CONNECTOR_SALESFORCE_API_ISSUER", ISSUER)
+    monkeypatch.setenv("CONNECTOR_SALESFORCE_API_AUDIENCE", AUDIENCE)
+    monkeypatch.setenv("CONNECTOR_SALESFORCE_API_CERTIFICATES", str(signer[1].with_name("missing.pem")))
+    with pytest.raises(BadSettings, match=r"missing\.pem"):
+        tokens.verifier()

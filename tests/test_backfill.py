@@ -1,0 +1,315 @@
+"""Back-fills as operators and scripts do them: commands in processes of their own, workers, and the sandbox."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import backfill, demo, plans
+from connector.model import Ask, State
+from connector.sandbox import Sandbox
+from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA
+from tests.conftest import created
+from tests.pipe import Pipe, running, wait_for
+
+PATIENCE = 120
+
+
+class Operator:
+    """Somebody at the command line of a running connector."""
+
+    def __init__(self, pipe: Pipe, **more: str) -> None:
+        self.pipe = pipe
+        self.environment = os.environ | demo.environment(pipe.box, pipe.url, 1, "t" * 30) | {
+            "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0", **more,
+        }  # fmt: skip
+
+    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "connector", "backfill", *arguments], env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.pipe.logs, **more,
+        )  # fmt: skip
+
+    def does(self, *arguments: str, status: int = 0, given: str | None = None) -> str:
+        process = self.start(*arguments, stdin=subprocess.PIPE)
+        out, err = process.communicate(given, timeout=PATIENCE)
+        assert process.returncode == status, f"{arguments}: {process.returncode}\n{out}\n{err}"
+        return out + err
+
+    def plan(self, *arguments: str, given: str | None = None) -> dict[str, Any]:
+        return json.loads(self.does("salesforce", *arguments, "--json", given=given))
+
+    def run(self, plan: str, *more: str, status: int = 0) -> str:
+        return self.does("run", plan, "--cooling-off", "0", *more, status=status)
+
+    def outcomes(self, plan: str) -> list[dict[str, Any]]:
+        lines = self.start("report", plan, "--json", "-").communicate(timeout=PATIENCE)[0]
+        return [json.loads(line) for line in lines.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def pipe(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        created(server, f"connector_test_backfill_{os.getpid()}", template) as url,
+        running(box, url, tmp_path_factory.mktemp("logs"), busy_seconds="0") as pipe,
+    ):
+        yield pipe
+
+
+@pytest.fixture
+def operator(pipe: Pipe) -> Operator:
+    return Operator(pipe)
+
+
+@pytest.fixture
+def as_environment(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    for name, value in operator.environment.items():
+        if name.startswith("CONNECTOR_"):
+            monkeypatch.setenv(name, value)
+    return operator
+
+
+def texts(pipe: Pipe) -> Counter[str]:
+    return Counter(one.ticket_id for one in pipe.box.ccaip.texts)
+
+
+def test_a_plan_says_what_will_happen_and_a_run_does_it(pipe: Pipe, operator: Operator, tmp_path: Path) -> None:
+    cases = pipe.box.salesforce.make_cases(40, Subject="Recall")
+    closed = pipe.box.salesforce.make_cases(3, Subject="Recall", Status="Closed")
+    without = pipe.box.salesforce.make_cases(2, Subject="Recall", contact={"MobilePhone": None})
+    before = texts(pipe)
+    file = tmp_path / "plan.csv"
+    plan = operator.plan("--where", "Subject = 'Recall'", "--csv", str(file))
+    assert (plan["cases"], plan["texts"], plan["segments"]) == (45, 40, 40)
+    skipped = {one["why"]: one for one in plan["skipped"]}
+    assert skipped["the case is closed"]["cases"] == 3
+    assert set(skipped["the case is closed"]["examples"]) == set(closed)
+    assert skipped["no usable phone: there is no phone number on the ticket"]["cases"] == 2
+    assert len(plan["first"]) == 5
+    assert all("•" in one["to"] and one["message"].startswith("Hi Customer") for one in plan["first"])
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert Counter(row["state"] for row in rows) == {"waiting": 40, "skipped": 5}
+    assert [row["ticket_id"] for row in rows if row["ticket_id"] in cases] == cases[::-1], "newest first"
+    assert texts(pipe) == before, "a plan sends nothing"
+
+    assert "is done" in operator.run(plan["plan"], "--canary", "5")
+    assert all(texts(pipe)[case] == 1 for case in cases)
+    assert not any(texts(pipe)[case] for case in closed + without)
+    outcomes = operator.outcomes(plan["plan"])
+    assert Counter(one["state"] for one in outcomes) == {"sent": 40, "skipped": 5}
+    wait_for(lambda: all(one["ticket_told"] for one in operator.outcomes(plan["plan"]) if one["state"] == "sent"),
+             "all cases are told")  # fmt: skip
+    for case in cases:
+        assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Sent"
+    again = operator.plan("--where", "Subject = 'Recall'")
+    assert again["texts"] == 0, "whoever was texted for that reason is not texted again"
+    assert {one["why"]: one["cases"] for one in again["skipped"]}["another text is for the same reason"] == 40
+    assert "cannot be run" in operator.does("run", plan["plan"], status=2)
+
+
+@pytest.mark.parametrize("form", ["lines", "csv", "soql"])
+def test_cases_can_be_given_in_any_form(pipe: Pipe, operator: Operator, form: str, tmp_path: Path) -> None:
+    cases = pipe.box.salesforce.make_cases(5, Subject=f"form {form}")
+    if form == "soql":
+        file = tmp_path / "cases.soql"
+        file.write_text("SELECT Id, CaseNumber FROM Case\nWHERE Subject = 'form soql'\nORDER BY Id LIMIT 4;\n")
+        plan = operator.plan("--soql", str(file))
+        assert (plan["cases"], plan["texts"]) == (4, 4)
+        return
+    header, row = ("Number,Case ID\n", "x,{}\n") if form == "csv" else ("", "{}\n")
+    ids = (*cases[:4], cases[0][:15], "nonsense", "", cases[4])
+    given = "\ufeff" + header + "".join(row.format(one) for one in ids)
+    plan = operator.plan("--ids", "-", given=given)
+    assert (plan["cases"], plan["texts"], plan["twice"]) == (6, 5, 1)
+    assert plan["skipped"][0]["examples"] == ["nonsense"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "one of --where, --soql and --ids"),
+        (("--where", "a = 1", "--ids", "-"), "one of --where, --soql and --ids"),
+        (("--where", "Nothing__c ="), "MALFORMED_QUERY"),
+        (("--where", "Nothing__c = 1"), "INVALID_FIELD"),
+        (("--ids", "missing.csv"), "missing.csv"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_in_words(operator: Operator, arguments: tuple[str, ...], words: str) -> None:
+    assert words in operator.does("salesforce", *arguments, status=2)
+
+
+def test_a_query_of_something_else_and_a_plan_that_is_not_there_are_refused(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "a.soql"
+    for soql in ("SELECT Id FROM Contact", "DELETE Case", "SELECT (SELECT Id FROM Tasks) FROM Case", ""):
+        file.write_text(soql)
+        assert "expected a query of Case" in operator.does("salesforce", "--soql", str(file), status=2)
+    for command in (["run"], ["status"], ["pause"], ["cancel"], ["resume"], ["report"]):
+        assert "no plan" in operator.does(*command, "nosuch", status=2)
+
+
+def test_one_case_of_each_customer_the_newest(pipe: Pipe, operator: Operator) -> None:
+    number = {"MobilePhone": "(415) 555-0177"}
+    cases = pipe.box.salesforce.make_cases(3, Subject="thrice", contact=number)
+    plan = operator.plan("--where", "Subject = 'thrice'")
+    assert (plan["texts"], plan["skipped"][0]["why"]) == (1, plans.ANOTHER_CASE)
+    operator.run(plan["plan"])
+    assert [texts(pipe)[case] for case in cases] == [0, 0, 1]
+
+
+def test_a_case_that_no_longer_fits_its_plan_is_not_texted(pipe: Pipe, operator: Operator) -> None:
+    org = pipe.box.salesforce
+    stays, closes, leaves, moves, opts_out = cases = org.make_cases(5, Subject="changes", Priority="High")
+    plan = operator.plan("--where", "Subject = 'changes' AND Priority = 'High'")
+    assert plan["texts"] == 5
+    org.edit(closes, {"Status": "Closed"})
+    org.edit(leaves, {"Priority": "Low"})
+    for case, change in ((moves, {"MobilePhone": "(415) 555-0188"}), (opts_out, {"CCAIP_SMS_Opt_Out__c": True})):
+        org.store.update(SCHEMA["Contact"], org.case(case)["ContactId"], change, org.human_user_id)
+    operator.run(plan["plan"])
+    assert [texts(pipe)[case] for case in cases] == [1, 0, 0, 0, 0]
+    whys = {one["ticket_id"]: one["why"] for one in operator.outcomes(plan["plan"]) if one["ticket_id"] != stays}
+    assert whys == {
+        closes: "the case is closed", leaves: "the plan's query does not find the case any more",
+        moves: "the customer's number has changed since the plan",
+        opts_out: "the customer has opted out, as the ticket says",
+    }  # fmt: skip
+
+
+def test_killed_three_times_and_continued_it_texts_each_once(pipe: Pipe) -> None:
+    cases = pipe.box.salesforce.make_cases(2000, Subject="kill")
+    operator = Operator(pipe)
+    plan = operator.plan("--where", "Subject = 'kill'")["plan"]
+    for share in (0.1, 0.4, 0.7):
+        process = operator.start("run", plan, "--canary", "20", "--cooling-off", "0")
+        wait_for(lambda at=share: sum(texts(pipe)[case] for case in cases) >= 2000 * at, f"{share:.0%} have left")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    operator.run(plan, "--canary", "20")
+    assert {texts(pipe)[case] for case in cases} == {1}
+    told = lambda: all(pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"] for case in cases)  # noqa: E731
+    wait_for(told, "all cases are told", 60)
+
+
+def test_whom_an_agent_texts_meanwhile_is_not_texted_again(pipe: Pipe) -> None:
+    cases = pipe.box.salesforce.make_cases(300, Subject="agent")
+    operator = Operator(pipe)
+    plan = operator.plan("--where", "Subject = 'agent'")["plan"]
+    process = operator.start("run", plan, "--canary", "5", "--cooling-off", "0")
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda case: pipe.send(case).json(), cases[:10]))
+    assert {answer["state"] for answer in answers} <= {"sent", "skipped"}
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert {texts(pipe)[case] for case in cases} == {1}
+
+
+def test_a_canary_that_cannot_sing_stops_everything(server: str, template: str, tmp_path: Path) -> None:
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        created(server, f"connector_test_canary_{os.getpid()}", template) as url,
+        running(box, url, tmp_path, ccaip_outbound_number="+16285550111") as pipe,
+    ):
+        cases = box.salesforce.make_cases(50)
+        operator = Operator(pipe, CONNECTOR_CCAIP_OUTBOUND_NUMBER="+16285550111")
+        plan = operator.plan("--ids", "-", given="\n".join(cases))["plan"]
+        said = operator.run(plan, "--canary", "10", status=2)
+        assert "stopped: texting is stopped: outbound_number is not found" in said
+        assert box.ccaip.texts == []
+        states = pipe.query("select state, count(*)::int as n from text group by state")
+        assert states == [{"state": "cancelled", "n": 10}], "the canary was taken back, and nothing else was taken in"
+        assert {box.salesforce.case(case)["CCAIP_SMS_Status__c"] for case in cases} == {None}
+
+
+def test_too_many_failures_stop_it(pipe: Pipe, operator: Operator) -> None:
+    cases = pipe.box.salesforce.make_cases(60, Subject="fails")
+    pipe.box.ccaip.settings.blocklist = [pipe.box.salesforce.case(case)["ContactMobile"] for case in cases]
+    try:
+        plan = operator.plan("--where", "Subject = 'fails'")["plan"]
+        said = operator.run(plan, "--canary", "10", "--most-failed", "20", status=2)
+    finally:
+        pipe.box.ccaip.settings.blocklist = []
+    assert "texts failed or are unknown; allowed: 20%" in said
+
+
+def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(pipe: Pipe, server: str, template: str,
+                                                         tmp_path: Path) -> None:  # fmt: skip
+    with (
+        Sandbox(port=0).running() as box,
+        created(server, f"connector_test_pause_{os.getpid()}", template) as url,
+        running(box, url, tmp_path, ccaip_requests_per_second="10") as slow,
+    ):
+        cases = box.salesforce.make_cases(200)
+        operator = Operator(slow, CONNECTOR_CCAIP_REQUESTS_PER_SECOND="10")
+        plan = operator.plan("--ids", "-", given="\n".join(cases))["plan"]
+        process = operator.start("run", plan, "--canary", "3", "--cooling-off", "0")
+        wait_for(lambda: len(box.ccaip.texts) > 20, "it is under way")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 2
+        assert "is paused" in out
+        assert f"connector backfill run {plan}" in out
+        left = len(box.ccaip.texts)
+        time.sleep(2)
+        assert len(box.ccaip.texts) == left, "a pause is a pause"
+        assert "runs" in operator.does("resume", plan)
+        wait_for(lambda: len(box.ccaip.texts) > left + 10, "it goes on")
+        assert "is cancelled" in operator.does("cancel", plan)
+        left = len(box.ccaip.texts)
+        time.sleep(2)
+        assert len(box.ccaip.texts) <= left + 1
+        assert "cannot be run" in operator.does("run", plan, status=2)
+        assert max(texts(slow).values()) == 1
+
+
+def test_nobody_watches_and_it_pauses(pipe: Pipe, as_environment: Operator) -> None:
+    cases = pipe.box.salesforce.make_cases(3, Subject="alone")
+    with backfill.opened() as fill:
+        plan = fill.plan("salesforce", iter(cases), Ask())
+        assert plans.start(fill.connection, plan, 1, 0.1, 3600, 0.5)
+        wait_for(lambda: plans.found(fill.connection, plan).state is plans.PlanState.PAUSED, "it pauses", 30)
+    assert sum(texts(pipe)[case] for case in cases) <= 1
+
+
+def test_a_script_does_it_in_a_dozen_lines(pipe: Pipe, as_environment: Operator) -> None:
+    cases = pipe.box.salesforce.make_cases(25)
+    for _ in range(2):  # the same script again texts nobody again
+        with backfill.opened() as fill:
+            ids = fill.take_in("salesforce", cases, Ask(rule="requested"), "spring recall")
+            outcomes = list(fill.outcomes(ids, patience=60))
+        assert [one.state for one in outcomes] == [State.SENT] * 25
+        assert all(one.chat_id for one in outcomes)
+    assert {texts(pipe)[case] for case in cases} == {1}
+
+
+def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: Operator) -> None:
+    pipe.box.salesforce.make_cases(50_000, Subject="many")
+    script = (
+        "import resource, sys\n"
+        "from connector import backfill\n"
+        "from connector.crms import Query\n"
+        "from connector.model import Ask\n"
+        "peaks = []\n"
+        "note = lambda n: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "with backfill.opened() as fill:\n"
+        "    plan = fill.plan('salesforce', Query(where=\"Subject = 'many'\"), Ask(), on_page=note)\n"
+        "    print(plan, peaks[2], peaks[-1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    plan, early, late = done.stdout.split()
+    with backfill.opened() as fill:
+        report = plans.found(fill.connection, plan).report
+    assert report
+    assert (report["cases"], report["texts"], report["skipped"]) == (50_000, 50_000, [])
+    assert int(late) - int(early) < 20, f"from {early} to {late} MB"

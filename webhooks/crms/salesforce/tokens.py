@@ -1,0 +1,68 @@
+"""JWTs that a Salesforce org signs for a Named Credential: RS256 by the org's certificate, `sub` is the user.
+
+https://help.salesforce.com/s/articleView?id=xcloud.nc_auth_protocols.htm
+The algorithm is fixed, so that no token can choose one; audience, issuer and time are checked.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+from cryptography import x509
+from pydantic import Field
+
+from connector import settings
+from connector.errors import BadSettings, NotAuthentic
+
+ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_API_"
+# Seconds that two clocks may differ; and how long a token may be good for at the most.
+LEEWAY, LONGEST = 30, 3600
+LONGEST_NAME = 200
+
+
+class Settings(settings.FromEnvironment):
+    """CONNECTOR_SALESFORCE_API_… variables: the org's certificates (paths of PEM files), the issuer, the audience."""
+
+    certificates: settings.Words = []
+    issuer: str = Field(default="", max_length=500)
+    audience: str = Field(default="", max_length=500)
+
+
+def verifier() -> Callable[[str], str] | None:
+    """Reads a token: the user's name. None: not set up. Raises BadSettings."""
+    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
+    if not wanted.certificates:
+        return None
+    for name in ("issuer", "audience"):
+        if not getattr(wanted, name):
+            raise BadSettings(f"{ENV_PREFIX}{name.upper()}: expected, because {ENV_PREFIX}CERTIFICATES is set")
+    public_keys = [_public_key(Path(path)) for path in wanted.certificates]
+
+    def verify(token: str) -> str:
+        for key in public_keys:
+            try:
+                claims = jwt.decode(
+                    token, key, algorithms=["RS256"], audience=wanted.audience, issuer=wanted.issuer, leeway=LEEWAY,
+                    options={"require": ["aud", "iss", "exp", "sub"]},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+                raise NotAuthentic(f"the token is not good: {type(error).__name__}") from None
+            return _name(claims["sub"])
+        raise NotAuthentic("the token was signed by somebody else")
+
+    return verify
+
+
+def _name(subject: object) -> str:
+    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= LONGEST_NAME:
+        raise NotAuthentic("the token's sub is no user name")
+    return subject
+
+
+def _public_key(path: Path) -> object:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"{ENV_PREFIX}CERTIFICATES: {path} is no certificate in PEM: {error}") from None

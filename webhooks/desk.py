@@ -1,0 +1,109 @@
+"""What people can do about texts, for the API and the page alike: look, send, watch, cancel."""
+
+import importlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import asks, crms, texts
+from connector.asks import Asked, KeyUsedOtherwise, Taken
+from connector.crms import Crm
+from connector.errors import BadSettings, CallFailed, Unreadable
+from connector.mapping import Mapping as TicketMapping
+from connector.model import OUTCOMES, Ask
+from connector.preview import NoSuchTicket, Preview, Previews
+from webhooks.problems import Problem
+
+log = structlog.get_logger()
+
+# Seconds between two looks whether a text has its outcome: at first, and after a second.
+LOOK, LOOK_LATER = 0.02, 0.2
+# A ticket's texts that are shown, newest first.
+MOST_SHOWN = 50
+
+
+class Desk:
+    """One per web process. Safe for many threads."""
+
+    def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
+        self._pool, self._mappings = pool, mappings
+        self._previews: Previews | None = None
+        self._connecting = threading.Lock()
+
+    def ticket(self, crm: str, ticket_id: str) -> tuple[str, str]:
+        """The CRM that is meant, and its ticket's id in full. Raises Problem."""
+        stem = crm or (next(iter(self._mappings)) if len(self._mappings) == 1 else "")
+        if stem not in self._mappings:
+            raise Problem(404, f"there is no such CRM; expected one of: {', '.join(self._mappings)}")
+        try:
+            return stem, importlib.import_module(f"webhooks.crms.{stem}").ticket_id(ticket_id)
+        except Unreadable as error:
+            raise Problem(404, str(error)) from None
+
+    def preview(self, stem: str, ticket_id: str, ask: Ask) -> Preview:
+        """What would happen. Raises Problem 404 or 503."""
+        try:
+            with self._pool.connection() as connection:
+                return self._connected().preview(connection, stem, ticket_id, ask)
+        except NoSuchTicket as error:
+            raise Problem(404, str(error)) from None
+        except (CallFailed, BadSettings) as error:
+            log.warning("the CRM cannot be asked", crm=stem, why=str(error))
+            raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
+
+    def send(self, asked: Asked) -> Taken:
+        """Take it in, once. Raises Problem 422."""
+        try:
+            with self._pool.connection() as connection:
+                taken = asks.take_in(connection, asked)
+        except KeyUsedOtherwise:
+            raise Problem(422, "this Idempotency-Key was used for another request; use a new key") from None
+        log.info("text asked for", text=taken.text, ticket=asked.ticket_id, by=asked.caller, duplicate=taken.duplicate)
+        return taken
+
+    def seen(self, text: int, wait: float = 0) -> dict[str, Any]:
+        """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404."""
+        end = time.monotonic() + wait
+        early = time.monotonic() + 1
+        while True:
+            with self._pool.connection() as connection:
+                row = texts.seen(connection, text)
+            if row is None:
+                raise Problem(404, "there is no such text")
+            left = end - time.monotonic()
+            # What waits for its hours or its customer tells nothing new for a while.
+            if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
+                return row
+            time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
+
+    def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[dict[str, Any]]:
+        with self._pool.connection() as connection:
+            return texts.seen_of_ticket(connection, stem, ticket_id, MOST_SHOWN)
+
+    def cancel(self, text: int, by: str) -> dict[str, Any]:
+        """Take it back while that can be done. Raises Problem 404 or 409."""
+        with self._pool.connection() as connection:
+            done = texts.cancel(connection, text, by)
+        row = self.seen(text)
+        if not done and row["state"] != "cancelled":
+            raise Problem(409, f"it is too late to cancel: the text is {row['state']}")
+        return row
+
+    def database(self, do: Callable[[psycopg.Connection], Any]) -> Any:
+        with self._pool.connection() as connection:
+            return do(connection)
+
+    def _connected(self) -> Previews:
+        """The CRMs. Connected when somebody looks for the first time: a web side that only takes in needs none."""
+        with self._connecting:
+            if self._previews is None:
+                connected: dict[str, tuple[Crm, TicketMapping]] = {
+                    stem: (crms.connect(stem, mapping.file), mapping) for stem, mapping in self._mappings.items()
+                }
+                self._previews = Previews(connected)
+            return self._previews

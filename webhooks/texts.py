@@ -1,0 +1,191 @@
+"""The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
+
+OpenAPI 3.0 at /v1/openapi.json, which Salesforce External Services can import. Errors are problems (RFC 9457).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, g, request
+from flask_openapi3 import APIBlueprint, Tag
+from psycopg_pool import ConnectionPool
+from pydantic import BaseModel
+from werkzeug.exceptions import BadRequest
+
+from connector import phone, recipients
+from connector.asks import Asked
+from connector.keys import Right
+from connector.model import OUTCOMES, Ask
+from webhooks import schemas, views
+from webhooks.callers import Caller, Callers
+from webhooks.desk import Desk
+from webhooks.problems import Problem
+
+TAG = Tag(name="texts", description="Text the customer of a ticket.")
+
+PROBLEMS = {
+    400: "The request cannot be read.",
+    401: "The bearer key is missing or wrong.",
+    403: "The key has no right to this.",
+    404: "There is no such ticket or text.",
+    409: "It is too late.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "A value is not as documented.",
+    429: "More requests than this key may make in a minute.",
+    503: "The CRM or the database does not answer; try again.",
+}
+# Which right each operation needs.
+RIGHTS = {
+    "preview_text": Right.PREVIEW, "send_text": Right.SEND, "get_text": Right.READ, "list_texts": Right.READ,
+    "cancel_text": Right.SEND, "suppress": Right.SUPPRESS,
+}  # fmt: skip
+
+
+def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool) -> APIBlueprint:
+    """The addresses /v1/…."""
+    api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
+
+    @api.before_request
+    def admit() -> None:
+        """Who calls, before anything is read; and that there is JSON to be read."""
+        with pool.connection() as connection:
+            right = RIGHTS[(request.endpoint or "").rpartition(".")[2]]
+            g.caller = callers.admit(connection, request.headers.get("Authorization", ""), right)
+        if request.method == "POST":
+            _require_json()
+        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key"):
+            raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
+
+    @api.post("/texts/preview", operation_id="previewText", responses=_answers({200: schemas.Preview}, 404))
+    def preview_text(body: schemas.PreviewBody) -> Response:
+        """Preview a text
+
+        Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        return _json(views.preview(stem, desk.preview(stem, ticket_id, _ask(body))))
+
+    @api.post("/texts", operation_id="sendText", responses=_answers({200: schemas.Text, 202: schemas.Text}, 404))
+    def send_text(header: schemas.IdempotencyHeader, query: schemas.Wait, body: schemas.SendBody) -> Response:
+        """Send a text
+
+        Needs an Idempotency-Key: the same key is the same text. 200 has the outcome; 202 has none yet.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        caller: Caller = g.caller
+        ask = _ask(body, caller, body)
+        after = None if body.after < 0 else body.after
+        taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
+        row = desk.seen(taken.text, query.wait)
+        response = _json(views.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
+        response.headers["Location"] = f"/v1/texts/{taken.text}"
+        return response
+
+    @api.get("/texts/<int:id>", operation_id="getText", responses=_answers({200: schemas.Text}, 404))
+    def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
+        """Get a text
+
+        What became of it.
+        """
+        return _json(views.text(desk.seen(path.id, query.wait)))
+
+    @api.delete("/texts/<int:id>", operation_id="cancelText", responses=_answers({200: schemas.Text}, 404, 409))
+    def cancel_text(path: schemas.TextPath) -> Response:
+        """Cancel a text
+
+        While it has not left. The ticket is told.
+        """
+        caller: Caller = g.caller
+        return _json(views.text(desk.cancel(path.id, caller.agent or caller.name)))
+
+    @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts",
+             responses=_answers({200: schemas.Texts}, 404))  # fmt: skip
+    def list_texts(path: schemas.TicketPath) -> Response:
+        """List a ticket's texts
+
+        Newest first.
+        """
+        stem, ticket_id = desk.ticket(path.crm, path.ticket_id)
+        return _json(schemas.Texts(texts=[views.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
+
+    @api.post("/suppressions", operation_id="suppress", responses=_answers({200: schemas.Suppression}))
+    def suppress(body: schemas.SuppressionBody) -> Response:
+        """Set who must not be texted
+
+        Puts a number on the suppression list, or takes it off. Nobody can override the list.
+        """
+        caller: Caller = g.caller
+        number = phone.e164(body.number)
+        if number is None:
+            raise Problem(422, "number: expected a number in E.164, such as +14155550132")
+        with pool.connection() as connection:
+            changed = (
+                recipients.suppress(connection, number, body.why, caller.agent or caller.name) if body.suppressed
+                else recipients.allow(connection, number)
+            )
+        return _json(schemas.Suppression(number=phone.mask(number), suppressed=body.suppressed, changed=changed))
+
+    return api
+
+
+def document(app: Any) -> Response:
+    """The API as OpenAPI 3.0.3: what External Services imports takes no 3.1. No value here is ever null."""
+    return Response(json.dumps(_as_3_0(app.api_doc | {"openapi": "3.0.3"})), content_type="application/json")
+
+
+def _as_3_0(schema: Any) -> Any:
+    """Without what only 3.1 knows: `const`, and examples in schemas."""
+    if isinstance(schema, list):
+        return [_as_3_0(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        ("enum" if key == "const" else key): [value] if key == "const" else _as_3_0(value)
+        for key, value in schema.items()
+    }
+
+
+def _answers(good: Mapping[int, type[BaseModel]], *more: int) -> dict[str, Any]:
+    """The answers of an operation: the good ones, the problems that all have, and more."""
+    problems = {400, 401, 403, 422, 429, 503, *more}
+    return {
+        **{str(status): model for status, model in good.items()},
+        **{
+            str(status): {
+                "description": PROBLEMS[status],
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+            for status in sorted(problems)
+        },
+    }
+
+
+def _require_json() -> None:
+    """Raises Problem, before anything looks into the body."""
+    if request.mimetype != "application/json":
+        raise Problem(415, "expected a body of application/json")
+    try:
+        request.get_json()
+    except (BadRequest, RecursionError):
+        raise Problem(400, "the body is not JSON that can be read") from None
+
+
+def _ask(body: schemas.PreviewBody, caller: Caller | None = None, who: schemas.SendBody | None = None) -> Ask:
+    """What is wanted. A person whom the CRM vouches for is who asks, whatever the body says."""
+    return Ask(
+        rule=body.rule or None,
+        template=body.template or None,
+        message=body.message or None,
+        override=body.override.strip(),
+        agent_name=(caller and caller.agent) or (who and who.agent_name) or None,
+        agent_email=(who and who.agent_email) or None,
+        agent_id=(who and who.agent_id) or None,
+    )
+
+
+def _json(model: BaseModel, status: int = 200) -> Response:
+    return Response(
+        model.model_dump_json(exclude_defaults=True), status=status, content_type="application/json"
+    )
