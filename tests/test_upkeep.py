@@ -14,7 +14,7 @@ from connector.chats import ListedChat
 from connector.gate import Gate, in_hand
 from connector.lane import Closed
 from connector.model import Decision, OutboundSms, TicketEvent
-from connector.queue import Kind
+from connector.queue import WRITE_BACKS, Kind
 from connector.sandbox import Sandbox
 from connector.texts import Unknown
 from connector.upkeep import Duty, Upkeep
@@ -108,9 +108,9 @@ def test_what_a_worker_takes_now() -> None:
     gate.batches_wait = True
     assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
     gate.closed = Closed("pause", False, 5)
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.WRITE_BACK]
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == list(WRITE_BACKS)
     gate.closed = Closed("stopped", True, 5)
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, *WRITE_BACKS]
     assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [400, 50, 100, 400]
 
 
