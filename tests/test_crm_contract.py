@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from connector import crms, mapping_check, settings
-from connector.crms import Crm
+from connector.crms import Crm, Query
 from connector.errors import NotAuthentic, Refused, Unavailable
 from connector.mapping_file import MappingFile
 from connector.sandbox import Sandbox
@@ -91,6 +91,33 @@ def test_many_tickets_are_written_in_one_call_and_each_has_its_own_answer(
     ]  # fmt: skip
     assert crm.write([(first, {of.FIELD: None})]) == [None]
     assert of.fields(box, first)[of.FIELD] is None
+
+
+def test_what_a_query_finds_comes_by_pages_like_what_is_read(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    tickets = of.new_tickets(box, of.MANY)
+    pages = list(crm.find(of.query_of(box, tickets)))
+    found = {ticket.id: ticket for page in pages for ticket in page}
+    assert list(found) == tickets[::-1], "newest first"
+    assert len(pages) > 1, "never all at once"
+    some = tickets[: crms.MOST]
+    assert {one: found[one] for one in some} == crm.read(some), "the same, however it was read"
+
+
+def test_a_ticket_that_left_its_query_no_longer_fits(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    stays, leaves = tickets = of.new_tickets(box, 2)
+    query = of.query_of(box, tickets)
+    assert crm.fitting(query, tickets) == set(tickets)
+    of.leave(box, leaves)
+    before = of.calls(box)
+    assert crm.fitting(query, tickets) == {stays}
+    assert of.calls(box) == before + 1
+    assert crm.fitting(Query(), tickets) == set(tickets), "ids that were given always fit"
+
+
+@pytest.mark.parametrize("wrong", [Query(where="no such thing ="), Query(whole="nothing of the kind")])
+def test_a_query_that_cannot_be_read_is_refused(crm: Crm, wrong: Query) -> None:
+    with pytest.raises(Refused):
+        list(crm.find(wrong))
 
 
 def test_what_is_too_long_for_its_field_is_cut(crm: Crm, of: ModuleType, box: Sandbox) -> None:
