@@ -86,6 +86,8 @@ def _plan(crm: str) -> click.Command:
         source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
         with library.opened() as fill:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
+            if sys.stderr.isatty():
+                click.echo(" " * 40 + "\r", nl=False, err=True)
             reports.show_plan(fill.connection, name, as_json)
             if csv_file:
                 reports.write_csv(fill.connection, name, csv_file)
@@ -98,7 +100,7 @@ def _count() -> Callable[[int], None]:
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\r{cases:,} cases read …", nl=False, err=True)
+            click.echo(f"{cases:,} cases read …\r", nl=False, err=True)
 
     return show
 

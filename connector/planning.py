@@ -32,12 +32,12 @@ Page = tuple[Sequence[Ticket], Sequence[str]]
 
 @dataclass(slots=True)
 class _Seen:
-    """What the pages so far have shown, for the report."""
+    """What the pages so far have shown, for the report. `samples` by number."""
 
     cases: int = 0
     twice: int = 0
     held: int = 0
-    samples: list[dict[str, Any]] = field(default_factory=list)
+    samples: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Planner:
@@ -97,11 +97,11 @@ class Planner:
             return Row(ticket.id, ALIKE.get(against.check, against.why))
         seen.held += against is not None
         number = ruling.sms.end_user_number
-        if len(seen.samples) < SAMPLES:
-            seen.samples.append({
+        if number not in seen.samples and len(seen.samples) < SAMPLES:
+            seen.samples[number] = {
                 "ticket": ticket.id, "to": phone.mask(number), "message": ruling.sms.message,
                 "segments": ruling.size.segments,
-            })
+            }
         return Row(ticket.id, None, recipients.hashed(number), ruling.size.segments)
 
     def _report(self, connection: psycopg.Connection, plan: str, seen: _Seen) -> dict[str, Any]:
@@ -119,5 +119,5 @@ class Planner:
                 {"why": one["skip"], "cases": one["cases"], "examples": one["examples"]}
                 for one in totals if one["skip"] is not None
             ],
-            "first": seen.samples,
+            "first": list(seen.samples.values()),
         }  # fmt: skip

@@ -5,6 +5,9 @@ Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cance
 
 import csv
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
@@ -48,12 +51,20 @@ def in_words(plan: Plan) -> Iterator[str]:
     if report["skipped"]:
         yield "Not texted:"
         for one in report["skipped"]:
-            yield f"  {one['cases']:>7,}  {one['why']}"
-            yield f"           such as {', '.join(one['examples'])}"
+            yield _hanging(f"  {one['cases']:>7,}  ", one["why"])
+            yield _hanging(" " * 11, f"such as {', '.join(one['examples'])}")
     if report["first"]:
         yield "The first messages:"
         for one in report["first"]:
-            yield f"  {one['to']}  {one['message']}"
+            yield _hanging(f"  {one['to']}  ", one["message"])
+
+
+def _hanging(start: str, words: str) -> str:
+    """Words beside their start, as wide as the screen; in one line where there is none."""
+    if not sys.stdout.isatty():
+        return start + words
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(words, width, initial_indent=start, subsequent_indent=" " * len(start))
 
 
 def _count(number: int, noun: str) -> str:
@@ -147,7 +158,7 @@ def line(progress: Mapping[str | None, int]) -> str:
 
 def _hint(plan: Plan) -> str:
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
-        return f"To go on: connector backfill run {plan.id}    To give it up: connector backfill cancel {plan.id}"
+        return f"To go on: connector backfill run {plan.id}\nTo give it up: connector backfill cancel {plan.id}"
     if plan.state is PlanState.DONE:
         return f"Case by case: connector backfill report {plan.id} --csv FILE"
     return ""
