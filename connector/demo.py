@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from connector import database, phone, processes, texts
+from connector import database, keys, phone, processes, texts
+from connector.keys import Right
 from connector.sandbox import Sandbox
 from connector.settings import Settings
 
@@ -21,6 +22,7 @@ Found = TypeVar("Found")
 
 STEP_SECONDS = 30.0
 LOOK = 0.05
+KEY = "the demo's sandbox"
 # The fields of the case that the demo is about: what the flow asks for and what the connector writes.
 FIELDS = {
     "CCAIP_SMS_Status__c": "SMS status",
@@ -46,10 +48,11 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     hook = f"{web}/webhooks/salesforce/outbound-messages/{token}"
     console.print("Starting PostgreSQL, the sandbox, the web side and a worker …")
     with (
-        Sandbox(port=sandbox_port, outbound_message_url=hook).running() as box,
         database.running(settings.model_copy(update={"data_dir": folder})) as url,
+        Sandbox(
+            port=sandbox_port, outbound_message_url=hook, agents_url=web, agents_key=_key_for_links(url)
+        ).running() as box,
     ):
-        database.migrate(url)
         connected = environment(box, url, port, token)
         with processes.children(["serve", "worker"], connected, logs=folder) as started:
             try:
@@ -62,6 +65,14 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
                 _print_addresses(console, box.url, web, folder)
                 return processes.wait(started)
     return 0 if fine else 1
+
+
+def _key_for_links(url: str) -> str:
+    """A key with which the sandbox's case opens the page for agents, as a CRM does. The database is migrated first."""
+    database.migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        keys.revoke(connection, KEY)  # an earlier demo's
+        return keys.add(connection, KEY, [Right.SEND], per_minute=60) or ""
 
 
 def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
@@ -157,4 +168,5 @@ def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]
 def _print_addresses(console: Console, sandbox: str, web: str, folder: Path) -> None:
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
-    console.print("Set another case to Requested on that page and watch. Ctrl-C ends everything.")
+    console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
+    console.print("\"Request a text (workflow)\" sets the case to Requested. Watch the phone. Ctrl-C ends everything.")

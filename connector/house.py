@@ -21,6 +21,8 @@ MOST = 2000
 QUEUE_LOG_DAYS = 7
 # Who repeats a request with its key does it within minutes.
 IDEMPOTENCY_DAYS = 7
+# A link is worth nothing within minutes; a day more, should clocks differ.
+USED_LINK_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class Erased:
     texts: int = 0
     queue_log: int = 0
     idempotency: int = 0
+    used_links: int = 0
+    plans: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
     """Erase what is older than its retention; 0 days keeps events and texts forever."""
     days = {
         "events": retention_days, "texts": retention_days, "queue_log": QUEUE_LOG_DAYS,
-        "idempotency": IDEMPOTENCY_DAYS,
+        "idempotency": IDEMPOTENCY_DAYS, "used_links": USED_LINK_DAYS, "plans": retention_days,
     }
     erased = Erased(**{
         name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()

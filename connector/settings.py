@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from connector import phone
@@ -69,6 +69,11 @@ HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
+# Whose pages may show one of ours in a frame: it goes into a header as it is.
+Origins = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]],
+    NoDecode, BeforeValidator(_words),
+]  # fmt: skip
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
@@ -92,6 +97,8 @@ class Settings(FromEnvironment):
     port: int = Field(default=8080, ge=1, le=65535)
     web_threads: int = Field(default=16, ge=1, le=256)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
+    public_url: HttpsUrl | None = None
+    frame_ancestors: Origins = []
 
     ccaip_subdomain: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
     ccaip_domain: str = Field(default="", pattern=r"^[A-Za-z0-9.-]*$")

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.pipe import Pipe
 
-OPERATIONS = ["cancelText", "getText", "listTexts", "previewText", "sendText", "suppress"]
+OPERATIONS = ["cancelText", "createLink", "getText", "listTexts", "previewText", "sendText", "suppress"]
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
     negative_data_rejection,

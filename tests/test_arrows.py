@@ -132,6 +132,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "flask_openapi3": ("webhooks/*.py",),
     "granian": ("webhooks/serve.py",),
     "httpx": ("connector/ccaip.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
+    "itsdangerous": ("webhooks/seals.py",),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),
     "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
@@ -145,6 +146,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "psycopg": (
         "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/pace.py", "connector/duty.py",
         "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
+        "connector/links.py",
         "connector/plans.py", "connector/planning.py", "connector/feeding.py", "connector/backfill.py",
         "connector/reports.py", "connector/watching.py",
         "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",

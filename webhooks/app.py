@@ -1,5 +1,7 @@
 """Puts the doors together into one WSGI application."""
 
+from collections.abc import Iterable
+
 import psycopg
 import structlog
 from flask import Flask, Response, request
@@ -10,9 +12,13 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from connector import __version__, database, parts, settings
-from webhooks import callers, health, receive, schemas, texts
+from webhooks import agents, callers, doorway, health, receive, schemas, texts
 from webhooks.desk import Desk
+from webhooks.doorway import Doorway
+from webhooks.guard import Guard
+from webhooks.links import Links
 from webhooks.problems import Problem
+from webhooks.writing import Writing
 
 log = structlog.get_logger()
 
@@ -37,12 +43,25 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
         app.register_blueprint(receive.blueprint(stem, mapping.file, pool))
     desk = Desk(pool, mappings)
     known = callers.Callers(callers.verifiers(list(mappings)))
-    app.register_api(texts.blueprint(desk, known, pool))
+    links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
+    app.register_api(texts.blueprint(desk, known, pool, links, guard))
+    app.register_blueprint(agents.blueprint(Doorway(desk, links, guard), Writing(desk), _visitors(wanted, mappings)))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: texts.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)
     return app
+
+
+def _visitors(wanted: settings.Settings, mappings: Iterable[str]) -> doorway.Visitors:
+    """The CRMs that show the page in a frame of theirs. Raises BadSettings where it could not be shown there."""
+    known = doorway.visitors(list(mappings))
+    if known and not wanted.frame_ancestors:
+        raise settings.BadSettings(
+            f"{settings.PREFIX}FRAME_ANCESTORS: expected the origins of {', '.join(known)}, whose pages show ours in a "
+            "frame, such as https://example.lightning.force.com"
+        )
+    return known
 
 
 def from_environment() -> Flask:

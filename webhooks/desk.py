@@ -45,6 +45,9 @@ class Desk:
         except Unreadable as error:
             raise Problem(404, str(error)) from None
 
+    def mapping(self, stem: str) -> TicketMapping:
+        return self._mappings[stem]
+
     def preview(self, stem: str, ticket_id: str, ask: Ask) -> Preview:
         """What would happen. Raises Problem 404 or 503."""
         try:

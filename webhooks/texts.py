@@ -5,6 +5,7 @@ OpenAPI 3.0 at /v1/openapi.json, which Salesforce External Services can import. 
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, g, request
@@ -20,7 +21,11 @@ from connector.model import OUTCOMES, Ask
 from webhooks import schemas, views
 from webhooks.callers import Caller, Callers
 from webhooks.desk import Desk
+from webhooks.guard import Guard
+from webhooks.links import Links
+from webhooks.links import visit as new_visit
 from webhooks.problems import Problem
+from webhooks.seals import Purpose
 
 TAG = Tag(name="texts", description="Text the customer of a ticket.")
 
@@ -39,11 +44,11 @@ PROBLEMS = {
 # Which right each operation needs.
 RIGHTS = {
     "preview_text": Right.PREVIEW, "send_text": Right.SEND, "get_text": Right.READ, "list_texts": Right.READ,
-    "cancel_text": Right.SEND, "suppress": Right.SUPPRESS,
+    "cancel_text": Right.SEND, "suppress": Right.SUPPRESS, "create_link": Right.SEND,
 }  # fmt: skip
 
 
-def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool) -> APIBlueprint:
+def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, guard: Guard) -> APIBlueprint:
     """The addresses /v1/…."""
     api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
 
@@ -109,6 +114,19 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool) -> APIBlueprin
         """
         stem, ticket_id = desk.ticket(path.crm, path.ticket_id)
         return _json(schemas.Texts(texts=[views.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
+
+    @api.post("/links", operation_id="createLink", responses=_answers({201: schemas.Link}, 404))
+    def create_link(body: schemas.LinkBody) -> Response:
+        """Make a link to the page
+
+        For one agent and one ticket. It opens once, within minutes; show it to nobody else.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        caller: Caller = g.caller
+        visit = new_visit(stem, ticket_id, caller.agent or body.agent_name, body.agent_email, body.agent_id)
+        address = f"{guard.base(request)}/agents/text/{visit.id}?link={links.seal(Purpose.LINK, visit)}"
+        expires_at = views.utc(datetime.fromtimestamp(visit.until, UTC))
+        return _json(schemas.Link(url=address, expires_at=expires_at), 201)
 
     @api.post("/suppressions", operation_id="suppress", responses=_answers({200: schemas.Suppression}))
     def suppress(body: schemas.SuppressionBody) -> Response:

@@ -51,8 +51,21 @@ def edit(crm: str, ticket_id: str) -> Any:
 
 @routes.post("/tickets/<crm>/<ticket_id>/text")
 def request_text(crm: str, ticket_id: str) -> Any:
-    """The human agent presses "Text customer"."""
+    """The human agent sets the case to Requested."""
     return _done(crm, ticket_id, lambda: _crm(crm).request_text(ticket_id))
+
+
+@routes.get("/tickets/<crm>/<ticket_id>/agents-page")
+def open_agents_page(crm: str, ticket_id: str) -> Any:
+    """The human agent opens the connector's page. A link and no form: this page's forms lead nowhere else."""
+    side = _crm(crm)
+    _ticket(side, ticket_id)
+    if not side.has_agents_page:
+        abort(404, "The sandbox has not been told where the connector's page is.")
+    try:
+        return redirect(side.agents_page(ticket_id), 303)
+    except crms.Refused as error:
+        return redirect(url_for("page.show", crm=crm, ticket=ticket_id, problem=str(error)), 303)
 
 
 @routes.post("/tickets/<crm>/<ticket_id>/reply")
@@ -101,6 +114,7 @@ def _view() -> dict[str, Any]:
     return {
         "crm": crm,
         "crms": list(box.crms),
+        "has_agents_page": side.has_agents_page,
         "tickets": tickets,
         "ticket": ticket,
         "number": number and number.e164,

@@ -29,6 +29,17 @@ delete from pgqueuer_log where id in (
 delete from idempotency where (caller, key) in (
     select caller, key from idempotency where at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_used_links
+-- Links that could open nothing any more anyway.
+delete from used_link where id in (
+    select id from used_link where expires_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
+-- name: erase_plans
+-- Back-fills that are over or were left lying, with their cases.
+delete from plan where id in (
+    select id from plan where changed_at < now() - %(days)s * interval '1 day'
+      and state not in ('canary', 'cooling', 'running') limit %(most)s)
+
 -- name: requeue
 -- Jobs that the queue gave up. None may be: a text hangs on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'

@@ -46,7 +46,14 @@ class Crm(Protocol):
         """A person changes a ticket's fields."""
 
     def request_text(self, ticket_id: str) -> None:
-        """A person presses "Text customer"."""
+        """A person asks for a text by changing the ticket: the workflow's way."""
+
+    @property
+    def has_agents_page(self) -> bool:
+        """Whether the connector's page for agents can be opened from a ticket."""
+
+    def agents_page(self, ticket_id: str) -> str:
+        """A fresh link to that page, as a CRM would ask the connector for one."""
 
 
 class Module(Protocol):

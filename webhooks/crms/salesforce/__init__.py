@@ -15,13 +15,14 @@ from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
 from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
+from webhooks.crms.salesforce.canvas import visitor
 from webhooks.crms.salesforce.tokens import verifier
 from webhooks.receive import Entrance, Message
 
 ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
 
 
-__all__ = ["entrances", "ticket_id", "verifier"]
+__all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 
 
 class Settings(settings.FromEnvironment):

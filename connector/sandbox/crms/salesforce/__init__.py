@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connector.sandbox import clock, faults, journal, switches
+from pydantic import Field, field_validator
+
+from connector.sandbox import clock, faults, journal, server, switches
 from connector.sandbox.crms.salesforce import (
     api,
     auth,
@@ -13,6 +15,7 @@ from connector.sandbox.crms.salesforce import (
     envelope,
     errors,
     ids,
+    links,
     many,
     outbound,
     query,
@@ -48,6 +51,13 @@ class Settings(outbound.Settings):
     daily_api_calls: int = 15_000
     query_page_size: int = 2000
     assignment_rule_active: bool = True
+    agents_url: str | None = None  # the connector's, for its page for agents; and a key that may ask for links to it
+    agents_key: str = Field(default="", exclude=True, repr=False)
+
+    @field_validator("agents_url")
+    @classmethod
+    def page_on_this_machine(cls, url: str | None) -> str | None:
+        return server.require_loopback(url).rstrip("/") if url else None
 
 
 class Side:
@@ -143,6 +153,13 @@ class Side:
         """The human agent asks for a text; a request that is there already is taken back first."""
         self.edit(ticket_id, {"CCAIP_SMS_Status__c": None})
         self.edit(ticket_id, {"CCAIP_SMS_Status__c": REQUESTED})
+
+    @property
+    def has_agents_page(self) -> bool:
+        return bool(self.settings.agents_url and self.settings.agents_key)
+
+    def agents_page(self, ticket_id: str) -> str:
+        return links.ask(self, ticket_id)
 
     def has_ticket(self, ticket_id: str) -> bool:
         return ids.long(ticket_id) in self.store.tables["Case"]

@@ -1,0 +1,135 @@
+"""Salesforce Canvas: an agent whom the org vouches for by a signed request, in a frame on the case.
+
+https://developer.salesforce.com/docs/atlas.en-us.platform_connect.meta/platform_connect/canvas_app_unsigning_code_example.htm
+The request also carries an access token of the agent: it is neither used, kept nor logged.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from connector import settings
+from connector.crms.salesforce import ids
+from connector.errors import NotAuthentic
+from webhooks.links import Visit
+
+ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
+ALGORITHM = "HMACSHA256"
+# Far more than an org sends; what is longer is not even hashed.
+LONGEST = 200_000
+# Seconds that two clocks may differ; and from where on a moment is in milliseconds.
+LEEWAY, MILLISECONDS = 60, 1e11
+
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Settings(settings.FromEnvironment):
+    """CONNECTOR_SALESFORCE_… variables: consumer secrets of the canvas app, several for a rotation; and the org's id.
+
+    `canvas_seconds`: how old a signed request may be.
+    """
+
+    organization_id: str = ""
+    canvas_secrets: settings.Secrets = []
+    canvas_seconds: int = Field(default=300, ge=30, le=86_400)
+
+
+class _Loose(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class _User(_Loose):
+    userName: Name = ""
+    email: Name = ""
+    fullName: Name = ""
+
+
+class _Organization(_Loose):
+    organizationId: str
+
+
+class _Environment(_Loose):
+    parameters: dict[str, Any] = {}
+    record: dict[str, Any] = {}
+
+
+class _Context(_Loose):
+    user: _User
+    organization: _Organization
+    environment: _Environment
+
+
+class _Envelope(_Loose):
+    algorithm: str
+    issuedAt: float = Field(allow_inf_nan=False)
+    context: _Context
+
+
+# Reads a signed request at this time, in seconds since the epoch. Raises NotAuthentic.
+Read = Callable[[str, float], Visit]
+
+
+def visitor() -> Read | None:
+    """Reads signed requests. None: not set up. Raises BadSettings."""
+    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
+    if not wanted.canvas_secrets:
+        return None
+
+    def read(signed: str, now: float) -> Visit:
+        signature, envelope = _verified(signed, wanted)
+        issued = envelope.issuedAt / 1000 if envelope.issuedAt > MILLISECONDS else envelope.issuedAt
+        if not -LEEWAY <= now - issued <= wanted.canvas_seconds:
+            raise NotAuthentic("the signed request is too old")
+        context = envelope.context
+        if not hmac.compare_digest(
+            context.organization.organizationId[:15].encode(), wanted.organization_id[:15].encode()
+        ):
+            raise NotAuthentic("another organization has signed this", status=403)
+        return Visit(
+            id=hashlib.sha256(signature).hexdigest()[:32],
+            crm="salesforce",
+            ticket_id=_record(context.environment),
+            until=issued + wanted.canvas_seconds,
+            agent_name=context.user.fullName or context.user.userName,
+            agent_email=context.user.email or context.user.userName,
+        )
+
+    return read
+
+
+def _verified(signed: str, wanted: Settings) -> tuple[bytes, _Envelope]:
+    """The signature and what was signed. Nothing is read before the signature is found to be good."""
+    given, dot, encoded = signed.partition(".")
+    if not dot or len(signed) > LONGEST:
+        raise NotAuthentic("this is no signed request")
+    try:
+        signature = base64.b64decode(given, validate=True)
+        body = encoded.encode("ascii")
+    except ValueError:
+        raise NotAuthentic("this is no signed request") from None
+    matches = [
+        hmac.compare_digest(hmac.new(secret.get_secret_value().encode(), body, hashlib.sha256).digest(), signature)
+        for secret in wanted.canvas_secrets
+    ]
+    if not any(matches):
+        raise NotAuthentic("the signature is wrong")
+    try:
+        envelope = _Envelope.model_validate(json.loads(base64.b64decode(body, validate=True)))
+    except (ValueError, RecursionError, ValidationError):
+        raise NotAuthentic("the signed request lacks what the page needs") from None
+    if envelope.algorithm != ALGORITHM:
+        raise NotAuthentic(f"the algorithm is not {ALGORITHM}")
+    return signature, envelope
+
+
+def _record(environment: _Environment) -> str:
+    """The case: as the component's parameters say, else the record that the app is shown on."""
+    for found in (environment.parameters.get("recordId"), environment.record.get("Id")):
+        if isinstance(found, str) and ids.ID.fullmatch(found):
+            return ids.long(found)
+    raise NotAuthentic("the signed request names no record: pass recordId among the app's parameters")

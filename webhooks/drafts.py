@@ -1,0 +1,114 @@
+"""What an agent has typed on the hosted page, what stands against it, and what the page shows of both."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connector.model import Ask
+from connector.policy import Said
+from webhooks import schemas
+from webhooks.links import Visit
+
+# As long as the API takes them.
+MOST_CHARACTERS, LONGEST_REASON = schemas.MOST_CHARACTERS, 200
+# What an agent can put right in the message box; any other stop is for good, or wants a reason.
+IN_THE_BOX = ("content",)
+
+
+def _key() -> str:
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A form. `after` is the ticket's newest text that the agent has seen; `key` makes a repetition the same text.
+
+    `message` None: nothing was typed yet.
+    """
+
+    message: str | None = None
+    template: str = ""
+    override: str = ""
+    after: int = 0
+    key: str = field(default_factory=_key)
+
+    def ask(self, visit: Visit) -> Ask:
+        return Ask(
+            template=self.template or None if self.message is None else None,
+            message=self.message,
+            override=self.override,
+            agent_name=visit.agent_name or None,
+            agent_email=visit.agent_email or None,
+            agent_id=visit.agent_id or None,
+        )
+
+
+def read(form: Mapping[str, str]) -> Draft:
+    """What was sent, whoever has sent it: nothing in it is taken to be well-formed."""
+    after, key = form.get("after", ""), form.get("key", "")
+    return Draft(
+        message=_plain(form.get("message", "")),
+        template=form.get("template", "")[:200],
+        override=" ".join(_plain(form.get("override", "")).split()),
+        after=int(after) if after.isascii() and after.isdigit() and len(after) < 18 else 0,
+        key=key if 16 <= len(key) <= 64 and key.isascii() and key.isprintable() else _key(),
+    )
+
+
+def _plain(typed: str) -> str:
+    """Browsers send a line's end as two characters; it is one in a text."""
+    return typed.replace("\r\n", "\n").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """What keeps a draft from being sent, beside the field where it can be put right. `hopeless`: nowhere."""
+
+    message: str = ""
+    override: str = ""
+    hopeless: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.message or self.override or self.hopeless)
+
+
+def problems(seen: schemas.Preview, draft: Draft) -> Problems:
+    stops = [one for one in seen.findings if one.verdict is Said.STOP]
+    final = [one.why for one in stops if not one.overridable and one.check not in IN_THE_BOX]
+    in_box = [one.why for one in stops if one.check in IN_THE_BOX]
+    reasons = [one.why for one in stops if one.overridable]
+    return Problems(
+        message=_message(draft) or sentence("; ".join(in_box)),
+        override=_override(draft) or (f"{sentence('; '.join(reasons))} Say why it is sent anyway." if reasons else ""),
+        hopeless=sentence("; ".join(final)),
+    )
+
+
+def too_long(draft: Draft) -> Problems:
+    """What can be said without looking at the ticket."""
+    return Problems(message=_message(draft), override=_override(draft))
+
+
+def _message(draft: Draft) -> str:
+    if draft.message is None or len(draft.message) <= MOST_CHARACTERS:
+        return ""
+    return f"The message has {len(draft.message)} characters; at most {MOST_CHARACTERS} can be taken."
+
+
+def _override(draft: Draft) -> str:
+    if len(draft.override) > LONGEST_REASON:
+        return f"The reason has {len(draft.override)} characters; at most {LONGEST_REASON} can be kept."
+    if not draft.override.isprintable():
+        return "The reason holds a character that cannot be kept."
+    return ""
+
+
+def wants_reason(seen: schemas.Preview, draft: Draft) -> bool:
+    """Whether the field for a reason is shown."""
+    return bool(draft.override) or any(one.verdict is Said.STOP and one.overridable for one in seen.findings)
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop, as people write."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".") if words else ""

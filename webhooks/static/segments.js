@@ -1,0 +1,31 @@
+// How many segments a message takes, counted as the server does it: GSM 03.38 where its characters allow it, else UCS-2.
+
+const PLAIN = new Set(
+  "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
+  "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà",
+);
+const ESCAPED = new Set("\f^{}\\[~]|€"); // two septets each
+
+// Typographic characters to the server's plain ones are its business: what is typed is counted as it stands.
+export function measure(message) {
+  const characters = Array.from(message); // by code points: a surrogate pair is one
+  const gsm = characters.every((one) => PLAIN.has(one) || ESCAPED.has(one));
+  const widths = characters.map((one) => (gsm ? (ESCAPED.has(one) ? 2 : 1) : one.length));
+  const units = widths.reduce((sum, width) => sum + width, 0);
+  const [lone, each] = gsm ? [160, 153] : [70, 67];
+  return { encoding: gsm ? "GSM-7" : "UCS-2", units, segments: packed(widths, units, lone, each) };
+}
+
+function packed(widths, units, lone, each) {
+  if (units <= lone) return Math.min(units, 1);
+  let segments = 1;
+  let room = each;
+  for (const width of widths) {
+    if (width > room) {
+      segments += 1;
+      room = each;
+    }
+    room -= width;
+  }
+  return segments;
+}

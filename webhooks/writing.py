@@ -1,0 +1,167 @@
+"""Writing a text on the hosted page: the form with what is known of it, and the step from a form to a text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import get_template_attribute, redirect, render_template, url_for
+
+from connector.asks import Asked
+from connector.model import OUTCOMES, Door
+from webhooks import drafts, schemas, views
+from webhooks.desk import Desk
+from webhooks.drafts import Draft, Problems
+from webhooks.links import Visit
+from webhooks.problems import Problem
+
+MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
+# What a step of a text's way is: behind it, at it, stuck there, or still before it.
+DONE, NOW, FAILED, TO_COME = "done", "now", "failed", "to come"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer of the page. `number`: what people call the ticket by, where the CRM was asked."""
+
+    body: str | Any
+    status: int
+    number: str = ""
+
+
+class Writing:
+    """The page's answers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def look(self, visit: Visit, draft: Draft) -> schemas.Preview:
+        """What would leave. Raises Problem."""
+        return views.preview(visit.crm, self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit)))
+
+    def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
+        """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
+        try:
+            draft, seen = self._begun(visit) if draft.message is None else (draft, self.look(visit, draft))
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        # What the agent sees now is what the next click means.
+        draft = Draft(draft.message, draft.template, draft.override, after=seen.after)
+        return self._shown(
+            "write", 422 if found else 409 if notice else 200, visit, draft=draft, seen=seen, notice=notice,
+            found=found, hopeless=drafts.problems(seen, draft).hopeless, wants_reason=drafts.wants_reason(seen, draft),
+            most_characters=drafts.MOST_CHARACTERS, longest_reason=drafts.LONGEST_REASON,
+        )  # fmt: skip
+
+    def started_from(self, visit: Visit, draft: Draft) -> Shown:
+        """The page with a template's words in place of the draft's. Raises Problem."""
+        try:
+            templates = self.look(visit, draft).templates
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
+        return self.form(visit, replace(draft, message=words))
+
+    def send(self, visit: Visit, draft: Draft) -> Shown:
+        """Take it in, once, and go where it can be watched; or show why not. Raises Problem."""
+        newer = [row for row in self.rows(visit) if row["id"] > draft.after]
+        asked = next((row["id"] for row in reversed(newer) if row["door"] == Door.AGENT), None)
+        if asked:
+            return _to(visit, asked, again=True)
+        if newer:
+            return self.form(visit, draft, notice=MEANWHILE)
+        found = drafts.too_long(draft)
+        if not found:
+            try:
+                found = drafts.problems(self.look(visit, draft), draft)
+            except Problem as problem:
+                return self._away(visit, draft, problem)
+        if found:
+            return self.form(visit, draft, found)
+        by = f"page:{visit.agent}"
+        taken = self._desk.send(Asked(visit.crm, visit.ticket_id, draft.ask(visit), by, draft.key, draft.after))
+        return _to(visit, taken.text, taken.duplicate)
+
+    def watch(self, visit: Visit, text: int, again: bool) -> Shown:
+        """The page that shows what becomes of a text. Raises Problem."""
+        row = self.row(visit, text)
+        return self._shown(
+            "watch", 200, visit, text=views.text(row), steps=steps(row), done=done(row), again=again,
+        )
+
+    def rows(self, visit: Visit) -> list[dict[str, Any]]:
+        """The ticket's texts, newest first."""
+        return list(self._desk.seen_of_ticket(visit.crm, visit.ticket_id))
+
+    def row(self, visit: Visit, text: int, wait: float = 0) -> dict[str, Any]:
+        """One of them. Raises Problem 404 for any other text."""
+        row = self._desk.seen(text, 0)
+        if (row["crm"], row["ticket_id"]) != (visit.crm, visit.ticket_id):
+            raise Problem(404, "there is no such text")
+        return self._desk.seen(text, wait) if wait else row
+
+    def cancel(self, visit: Visit, text: int) -> None:
+        """Take it back while that can be done. Raises Problem 404."""
+        self.row(visit, text)
+        try:
+            self._desk.cancel(text, visit.agent)
+        except Problem as problem:
+            if problem.status != 409:  # too late: the page says what became of it
+                raise
+
+    def texts(self, visit: Visit, form_token: str) -> str:
+        """The ticket's texts as a part of the page."""
+        return part("texts", visit, [views.text(row) for row in self.rows(visit)], form_token)
+
+    def _begun(self, visit: Visit) -> tuple[Draft, schemas.Preview]:
+        """A new draft: the first template that suits the ticket."""
+        draft = Draft(template=next(iter(self._desk.mapping(visit.crm).templates()), ""))
+        seen = self.look(visit, draft)
+        first = next((one for one in seen.templates if one.message), None)
+        if first is None:
+            return replace(draft, message=""), seen
+        begun = Draft(message=first.message, template=first.name)
+        return begun, seen if first.name == draft.template else self.look(visit, begun)
+
+    def _away(self, visit: Visit, draft: Draft, problem: Problem) -> Shown:
+        """The CRM does not answer: say so, keep the words, and show what the database knows."""
+        if problem.status != 503:
+            raise problem
+        return self._shown("away", 503, visit, draft=draft, why=problem.detail)
+
+    def _shown(self, template: str, status: int, visit: Visit, **more: Any) -> Shown:
+        texts = [views.text(row) for row in self.rows(visit)]
+        kind = self._desk.mapping(visit.crm).file.ticket.object
+        number = more["seen"].number if "seen" in more else visit.number
+        body = render_template(
+            f"agents/{template}.html", visit=visit, kind=kind, number=number, texts=texts, **more
+        )
+        return Shown(body, status, number)
+
+
+def _to(visit: Visit, text: int, again: bool) -> Shown:
+    """To where a text can be watched: going back or loading again sends nothing. `again`: it was there before."""
+    return Shown(redirect(url_for("agents.watch", page=visit.id, text=text, again=1 if again else None)), 303)
+
+
+def part(name: str, *args: Any) -> str:
+    """A part of the page alone, for its script."""
+    return get_template_attribute("agents/parts.html", name)(*args)
+
+
+def done(row: Mapping[str, Any]) -> bool:
+    """Nothing more happens by itself: it has its outcome, and the ticket has been told as far as it can be."""
+    return row["state"] in OUTCOMES and row["outcome"] <= row["written"]
+
+
+def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A text's way: the words for each step, and how it is with it."""
+    final = row["state"] in OUTCOMES
+    outcome = {"sent": "Sent", "unknown": "Not known"}.get(row["state"], "Not sent") if final else "Being sent"
+    sent = DONE if row["state"] == "sent" else FAILED if final else NOW
+    if not final:
+        told = ("Tell the ticket", TO_COME)
+    elif not done(row):
+        told = ("Telling the ticket", NOW)
+    else:
+        told = ("The ticket could not be told", FAILED) if row["write_refused"] else ("The ticket has been told", DONE)
+    return [("Taken in", DONE), (outcome, sent), told]
