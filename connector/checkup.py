@@ -27,9 +27,27 @@ def in_words(stem: str, mapping: Mapping) -> Iterator[Line]:
             yield f"    not when {condition.source}: {why}", None
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}", None
+    yield from ((f"  {line}", None) for line in _policy_in_words(mapping))
     for state in OUTCOMES:
         written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
         yield f"  {state}: {written}", None
+
+
+def _policy_in_words(mapping: Mapping) -> Iterator[str]:
+    keys, path = mapping.file.policy, mapping.file.fields
+    without = f" (but not in this trial: {', '.join(sorted(mapping.without))})" if mapping.without else ""
+    yield f"policy: one text to a number in {keys.window_hours:g} hours, at most {keys.most_segments} segments{without}"
+    yield f"  never to who opted out: {keys.opt_out.source if keys.opt_out else 'the suppression list only'}"
+    start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in keys.hours.open)
+    zone = f"{path[keys.zone]}, else by the number" if keys.zone else "by the number"
+    days_off = f", not on {', '.join(keys.hours.days_off)}" if keys.hours.days_off else ""
+    yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
+    if keys.hours.by_state:
+        yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"
+    yield f"  agents may override: {', '.join(keys.agents_may_override) or 'nothing'}"
+    agents = mapping.file.agents
+    replies = "; replies go to the agent who asked" if agents.replies_to_agent else ""
+    yield f"agents text by rule {agents.rule or mapping.file.rules[0].name}{replies}"
 
 
 def remote(settings: Settings) -> Iterator[Line]:

@@ -34,7 +34,9 @@ def parse(raw: dict[str, Any], name: str) -> MappingFile:
         file = MappingFile.model_validate(raw)
     except ValidationError as error:
         raise BadMapping(name, [_problem(one) for one in error.errors()]) from None
-    problems = [*_undefined(file), *_unused(file), *_never_written(file), *_rule_names(file), *loops.find(file)]
+    problems = [
+        *_undefined(file), *_unused(file), *_never_written(file), *_names_of(file), *_policy(file), *loops.find(file),
+    ]
     if problems:
         raise BadMapping(name, problems)
     return file
@@ -78,8 +80,17 @@ def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
             yield f"fields.{name}", "is read but never used; use it or take it out"
 
 
-def _rule_names(file: MappingFile) -> Iterator[tuple[str, str]]:
-    names = [rule.name for rule in file.rules]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"rules.{index}.name", f'expected another name: "{name}" is taken, and a name keeps texts apart'
+def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
+    for key, found in (("rules", file.rules), ("templates", file.templates)):
+        names = [one.name for one in found]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield f"{key}.{index}.name", f'expected another name: "{name}" is taken, and a name keeps them apart'
+    rules = [rule.name for rule in file.rules]
+    if file.agents.rule and file.agents.rule not in rules:
+        yield "agents.rule", f"expected one of the rules: {', '.join(rules)}"
+
+
+def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
+    if file.policy.hours.by_state and not file.policy.state:
+        yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"

@@ -102,10 +102,13 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
     if as_json:
         print_json(story)
         return 0
-    history = story.pop("history")
+    history, trace = story.pop("history"), story.pop("trace")
     for name, value in _told(story):
         click.echo(f"{name:<12} {value}")
     click.echo()
+    if trace:
+        print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in trace])
+        click.echo()
     print_table(
         ["at (UTC)", "from", "to", "why"],
         [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
@@ -114,7 +117,10 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
 
 
 def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    names = ("id", "crm", "ticket_id", "door", "rule", "state", "why", "to", "message", "event_id", "received_at")
+    names = (
+        "id", "crm", "ticket_id", "door", "agent", "rule", "state", "why", "override", "leaves_at", "to", "message",
+        "event_id", "received_at",
+    )
     yield from ((name.replace("_", " "), _plain(story[name])) for name in names if story[name] not in (None, ""))
     if story["chat"]:
         yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()

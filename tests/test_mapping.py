@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector import mapping_check
 from connector.mapping import Mapping
-from connector.model import OUTCOMES, Decision, Outcome, Skip, State, Ticket
+from connector.model import OUTCOMES, Ask, Decision, Outcome, Skip, State, Ticket
 
 TICKET_ID = "5006x00000XXxxxXXX"
 RULE: dict[str, Any] = {
@@ -228,3 +228,42 @@ def test_the_chat_is_written_back() -> None:
     file = mapping(write_back=RAW["write_back"] | {"sent": fields})
     written = file.write_back(outcome(State.SENT, {"id": 114, "status": "selecting"}))
     assert written["Chat__c"] == "114/selecting/9/requested/sent"
+
+
+def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_is_not_looked_at() -> None:
+    other = RULE | {"name": "other", "message": "Other {{ kind or 'words' }}", "when": "kind == 'x'"}
+    call = {"name": "call", "label": "Call us", "message": "Please call, {{ first_name }}"}
+    file = mapping(None, other, templates=[call])
+    ticket = Ticket("salesforce", TICKET_ID, VALUES | {"status": "New"})
+
+    def message(ask: Ask) -> str:
+        return text(file.decide(ticket, ask)).message
+
+    assert file.decide(ticket) == Skip("no rule asks for a text", told=False)
+    assert message(Ask()) == "Hi Ada"
+    assert message(Ask(rule="other")) == "Other words"
+    assert message(Ask(template="call")) == "Please call, Ada"
+    assert message(Ask(message="  As it is: {{ first_name }}\n")) == "As it is: {{ first_name }}"
+    assert file.decide(ticket, Ask(rule="none")) == Skip("there is no rule none")
+    assert file.decide(ticket, Ask(template="none")) == Skip(
+        "rule requested cannot be applied: there is no template none"
+    )
+    closed = Ticket("salesforce", TICKET_ID, VALUES | {"closed": True})
+    assert file.decide(closed, Ask()) == Skip("the case is closed")
+
+
+@pytest.mark.parametrize(
+    ("replies", "ask", "agent"),
+    [
+        (True, Ask(agent_email="ana@acme.example", agent_id=7), (7, "ana@acme.example")),
+        (True, Ask(agent_name="Ana"), (12, "owner@acme.example")),
+        (False, Ask(agent_email="ana@acme.example"), (12, "owner@acme.example")),
+    ],
+)
+def test_the_chat_is_assigned_to_who_asked_where_the_mapping_says_so(
+    replies: bool, ask: Ask, agent: tuple[int, str]
+) -> None:
+    file = mapping(agents={"replies_to_agent": replies})
+    values = VALUES | {"agent": "12", "email": "owner@acme.example"}
+    sms = text(file.decide(Ticket("salesforce", TICKET_ID, values), ask))
+    assert (sms.agent_id, sms.agent_email) == agent

@@ -189,3 +189,26 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         path.mkdir()
     with pytest.raises(BadMapping, match="the file: cannot be read"):
         mapping_check.load(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"agents": {"rule": "nope"}}, r"agents\.rule: expected one of the rules: requested"),
+        ({"agents": {"reply": True}}, r"agents\.reply: this key is not known"),
+        ({"templates": [{"name": "a", "label": "A", "message": "x"}] * 2}, r'templates\.1\.name: .*"a" is taken'),
+        ({"templates": [{"name": "a", "label": "A", "message": "{{ nope }}"}]}, r'templates\.0\.message: "nope" is not'),
+        ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r"templates\.0\.label: "),
+        ({"policy": {"opt_out": "nope"}}, r'policy\.opt_out: "nope" is not defined'),
+        ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
+        ({"policy": {"opt_out": "a["}}, r"policy\.opt_out: not a condition"),
+        ({"policy": {"window_hours": -1}}, r"policy\.window_hours: "),
+        ({"policy": {"most_segments": 0}}, r"policy\.most_segments: "),
+        ({"policy": {"agents_may_override": ["opt_out"]}}, r"policy\.agents_may_override\.0: "),
+        ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
+        ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:
+    with pytest.raises(BadMapping, match=words):
+        mapping_check.parse(tomllib.loads(GOOD) | more, "a.toml")

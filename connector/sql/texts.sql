@@ -43,7 +43,9 @@ from text group by state order by state
 -- name: story
 -- One text and how it came there, for people.
 select text.id, text.crm, text.ticket_id, text.door, text.state, text.rule, text.sms, text.chat, text.why,
-       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at
+       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at, text.trace,
+       coalesce(text.ask ->> 'agent_name', text.ask ->> 'agent_email') as agent, text.ask ->> 'override' as override,
+       case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
 from text join event on event.id = text.event where text.id = %(id)s
 
 -- name: history
