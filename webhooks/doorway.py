@@ -52,7 +52,7 @@ class Doorway:
     def admit(self, page: str) -> Visit:
         """Who has this page open; counted. Raises Problem."""
         visit = self.links.session(page, self.guard.cookie(request))
-        used, seconds = self._desk.database(lambda connection: keys.use(connection, f"page:{visit.agent}"))
+        used, seconds = self._desk.database(lambda connection: keys.use(connection, visit.caller))
         if used > PER_MINUTE:
             wait = {"Retry-After": str(int(seconds) + 1)}
             raise Problem(429, "There were very many requests in this minute. Try again a little later", wait)

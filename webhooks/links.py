@@ -39,8 +39,14 @@ class Visit:
 
     @property
     def agent(self) -> str:
-        """Who it is, for people and for counting."""
+        """Who it is, for people."""
         return self.agent_email or self.agent_name or (f"agent {self.agent_id}" if self.agent_id else "an agent")
+
+    @property
+    def caller(self) -> str:
+        """Who it is, for counting: agents whom the CRM does not name are told apart by their tickets."""
+        named = self.agent_email or self.agent_name or self.agent_id
+        return f"page:{self.agent}" if named else f"page:{self.crm}:{self.ticket_id}"
 
 
 def visit(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> Visit:

@@ -77,8 +77,8 @@ class Writing:
                 return self._away(visit, draft, problem)
         if found:
             return self.form(visit, draft, found)
-        by = f"page:{visit.agent}"
-        taken = self._desk.send(Asked(visit.crm, visit.ticket_id, draft.ask(visit), by, draft.key, draft.after))
+        ask = draft.ask(visit)
+        taken = self._desk.send(Asked(visit.crm, visit.ticket_id, ask, visit.caller, draft.key, draft.after))
         return _to(visit, taken.text, taken.duplicate)
 
     def watch(self, visit: Visit, text: int, again: bool) -> Shown:
