@@ -79,14 +79,29 @@ class DayKeys(BaseModel):
         return getattr(self, name) or self.open
 
 
+class StateKeys(DayKeys):
+    """What a state narrows. Without an `open` of its own it narrows the days that it names only."""
+
+    open: Hours = (0, 24 * 60)
+
+
+def _codes(given: Mapping[str, StateKeys]) -> Mapping[str, StateKeys]:
+    codes: dict[str, StateKeys] = {}
+    for name, keys in given.items():
+        # Two tables of one state would be a state with one of them, whichever.
+        if codes.setdefault(name.strip().upper(), keys) is not keys:
+            raise ValueError(f'expected each state once, but "{name}" is there in another spelling too')
+    return codes
+
+
 class HoursKeys(DayKeys):
     """A mapping file's `[policy.hours]`. `zone` is where people are of whom nothing else is known."""
 
     zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
-    by_state: Mapping[str, DayKeys] = {}
+    by_state: Annotated[Mapping[str, StateKeys], AfterValidator(_codes)] = {}
 
-    def state(self, code: str | None) -> DayKeys | None:
-        return next((keys for name, keys in self.by_state.items() if code and name.lower() == code.lower()), None)
+    def state(self, code: str | None) -> StateKeys | None:
+        return self.by_state.get(code.strip().upper()) if code else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +161,15 @@ def _opening(now: datetime, zones: Sequence[ZoneInfo], keys: Sequence[DayKeys]) 
 
 
 def _opens(now: datetime, zone: ZoneInfo, ahead: int, keys: Sequence[DayKeys]) -> Iterator[datetime]:
-    """When it opens in this zone so many days from now, if it does, and if that is still to come."""
+    """When it opens in this zone so many days from now, if it does, and if that is still to come.
+
+    Twice, where the clocks go back over that time.
+    """
     day = now.astimezone(zone).date() + timedelta(days=ahead)
     start, end = _narrowest(day, keys)
-    if start < end and (moment := _moment(day, start, zone)) > now:
-        yield moment
+    if start < end:
+        again = (datetime.combine(day, time(), zone) + timedelta(minutes=start)).replace(fold=1).astimezone(UTC)
+        yield from (moment for moment in (_moment(day, start, zone), again) if moment > now)
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> datetime:
@@ -170,14 +189,14 @@ def _is_open(moment: datetime, zone: ZoneInfo, keys: Sequence[DayKeys]) -> bool:
 
 def _zones(number: str, zone: str | None, fallback: str) -> tuple[Sequence[ZoneInfo], str]:
     """The zones that count, and where they are from in words."""
-    if zone and (known := _known(zone)):
+    if zone and (known := _known(zone.strip())):
         return [known], ""
     if found := [one for name in phone.zones(number) if (one := _known(name))]:
         return found, ", by the number"
     return [ZoneInfo(fallback)], ", for want of a better zone"
 
 
-@functools.lru_cache
+@functools.lru_cache(maxsize=1024)
 def _known(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)

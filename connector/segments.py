@@ -3,6 +3,7 @@
 https://www.etsi.org/deliver/etsi_gts/03/0338/05.00.00_60/gsmts_0338v050000p.pdf
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 BASIC = frozenset(
@@ -11,16 +12,19 @@ BASIC = frozenset(
 )
 # Each of these takes two septets: an escape and itself.
 EXTENSION = frozenset("\f^{}\\[~]|€")
+GSM = BASIC | EXTENSION
 # Septets, and UTF-16 code units: in a lone segment, and in each of several.
 GSM_LONE, GSM_EACH = 160, 153
 UCS_LONE, UCS_EACH = 70, 67
 
-# Typographic characters that have a plain counterpart in GSM 03.38. Letters of a language are not among them.
+# Typographic characters that have a plain counterpart in GSM 03.38. Letters of a language are not among them, nor the
+# middle dot, which Catalan spells with, nor the joiners that hold letters and emoji together.
 PLAIN = str.maketrans({
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"',
     "»": '"', "‹": "'", "›": "'", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "…": "...",
-    "•": "-", "·": "-", "\u00a0": " ", "\u2002": " ", "\u2003": " ", "\u2009": " ", "\u200a": " ", "\u202f": " ",
-    "\u200b": "", "\u2060": "", "\ufeff": "", "\t": " ",
+    "•": "-", "‣": "-", "⁃": "-", "\t": " ", "\u00a0": " ", "\u202f": " ", "\u205f": " ", "\u2028": "\n",
+    "\u2029": "\n", "\u00ad": "", "\u200b": "", "\u2060": "", "\ufeff": "",
+    **{chr(space): " " for space in range(0x2000, 0x200B)},
 })  # fmt: skip
 
 
@@ -36,14 +40,9 @@ class Size:
 def measure(message: str) -> Size:
     """The size of a message as it leaves."""
     used = set(message)
-    if used <= BASIC:
-        units = len(message)
-        return Size("GSM-7", units, _even(units, GSM_LONE, GSM_EACH))
-    if used <= BASIC | EXTENSION:
-        widths = [2 if character in EXTENSION else 1 for character in message]
-        return Size("GSM-7", sum(widths), _packed(widths, GSM_LONE, GSM_EACH))
-    widths = [2 if character > "\uffff" else 1 for character in message]
-    return Size("UCS-2", sum(widths), _packed(widths, UCS_LONE, UCS_EACH))
+    if used <= GSM:
+        return _size("GSM-7", message, used & EXTENSION, GSM_LONE, GSM_EACH)
+    return _size("UCS-2", message, {character for character in used if character > "\uffff"}, UCS_LONE, UCS_EACH)
 
 
 def replace_typographic(message: str) -> str:
@@ -51,16 +50,19 @@ def replace_typographic(message: str) -> str:
     return message.translate(PLAIN)
 
 
-def _even(units: int, lone: int, each: int) -> int:
-    return min(units, 1) if units <= lone else -(-units // each)
+def _size(encoding: str, message: str, wide: Set[str], lone: int, each: int) -> Size:
+    """`wide`: those of the message's characters that take two units."""
+    units = len(message) + sum(map(message.count, wide))
+    if units <= lone:
+        return Size(encoding, units, min(units, 1))
+    return Size(encoding, units, _packed(message, wide, each) if wide else -(-units // each))
 
 
-def _packed(widths: list[int], lone: int, each: int) -> int:
+def _packed(message: str, wide: Set[str], each: int) -> int:
     """No character is split across two segments: an escape stays with what it escapes, a surrogate with its other."""
-    if sum(widths) <= lone:
-        return min(len(widths), 1)
     segments, room = 1, each
-    for width in widths:
+    for character in message:
+        width = 2 if character in wide else 1
         if width > room:
             segments, room = segments + 1, each
         room -= width

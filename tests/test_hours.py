@@ -1,7 +1,10 @@
 """Hours, by the recipient's clock."""
 
+import re
+import tomllib
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +18,8 @@ from connector.hours import Closed, HoursKeys, Open
 
 NEW_YORK, SAN_FRANCISCO, HAWAII = "+12125550100", "+14155552671", "+18085550100"
 TEXAS = {"by_state": {"TX": {"open": "09:00-21:00", "sunday": "12:00-21:00"}}}
+ALABAMA = {"open": "00:00-24:00", "by_state": {"AL": {"days_off": ["sunday"]}}}
+PAGE = (Path(__file__).parent.parent / "docs" / "hours.md").read_text(encoding="utf-8")
 
 
 def at(text: str, zone: str = "UTC") -> datetime:
@@ -39,6 +44,18 @@ def at(text: str, zone: str = "UTC") -> datetime:
         (NEW_YORK, None, "TX", "2026-06-02T20:30", TEXAS, "2026-06-03T09:00"),
         (NEW_YORK, None, "TX", "2026-06-07T11:00", TEXAS, "2026-06-07T12:00"),
         (NEW_YORK, None, "NY", "2026-06-07T11:00", TEXAS, None),
+        (NEW_YORK, None, " Tx ", "2026-06-02T08:30", TEXAS, "2026-06-02T09:00"),
+        (NEW_YORK, None, "", "2026-06-02T08:30", TEXAS, None),
+        # A state that names a day narrows that day only.
+        (NEW_YORK, None, "AL", "2026-06-02T22:00", ALABAMA, None),
+        (NEW_YORK, None, "AL", "2026-06-06T23:59", ALABAMA, None),
+        (NEW_YORK, None, "AL", "2026-06-07T00:00", ALABAMA, "2026-06-08T00:00"),
+        (NEW_YORK, " America/Los_Angeles ", None, "2026-06-02T10:59", {}, "2026-06-02T11:00"),
+        (NEW_YORK, " ", None, "2026-06-02T08:00", {}, None),
+        # Adak is an hour behind Anchorage, which is four behind New York: open from 8:00 in Adak to 20:00 in Anchorage.
+        ("+19072345678", None, None, "2026-06-02T12:59", {}, "2026-06-02T13:00"),
+        ("+19072345678", None, None, "2026-06-02T23:59", {}, None),
+        ("+19072345678", None, None, "2026-06-03T00:00", {}, "2026-06-03T13:00"),
         (NEW_YORK, None, None, "2026-06-02T03:00", {"open": "00:00-24:00"}, None),
         # The clocks go forward at 2:00 on 2026-03-08, and back at 2:00 on 2026-11-01.
         (NEW_YORK, None, None, "2026-03-08T01:30", {"open": "02:30-20:00"}, "2026-03-08T03:00"),
@@ -55,6 +72,22 @@ def test_open_or_closed_until(
     else:
         assert isinstance(found, Closed), found
         assert found.until == at(until, "America/New_York")
+
+
+def test_where_the_clocks_go_back_it_may_open_twice() -> None:
+    """1:30 comes at 5:30 UTC and again at 6:30."""
+    keys = HoursKeys(open="01:30-01:45")
+    between = hours.look(NEW_YORK, None, None, at("2026-11-01T05:50"), keys)
+    assert isinstance(between, Closed)
+    assert between.until == at("2026-11-01T06:30")
+    assert isinstance(hours.look(NEW_YORK, None, None, at("2026-11-01T06:44"), keys), Open)
+
+
+def test_the_pages_examples_are_hours() -> None:
+    examples = [tomllib.loads(example) for example in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
+    assert len(examples) == 2
+    for example in examples:
+        HoursKeys(**example["policy"]["hours"])
 
 
 def test_of_several_zones_the_strictest_wins() -> None:
@@ -87,6 +120,7 @@ def test_what_never_opens_has_no_time() -> None:
         ({"open": "08:00-24:30"}, "end after they start"), ({"open": 8}, "expected hours such as"),
         ({"days_off": ["someday"]}, "expected days such as"), ({"days_off": ["2026-13-01"]}, "expected days such as"),
         ({"zone": "Mars/Olympus"}, "expected an IANA time zone"), ({"by_state": {"TX": {"opens": "1"}}}, "opens"),
+        ({"by_state": {"TX": {}, "tx": {}}}, '"tx" is there in another spelling'),
     ],
 )  # fmt: skip
 def test_bad_hours_are_refused_with_the_key(keys: dict[str, Any], words: str) -> None:
@@ -109,6 +143,15 @@ def test_when_it_opens_it_is_open_and_not_a_minute_before(
         assert isinstance(hours.look(number, zone, "TX", found.until, HoursKeys(**keys)), Open)
         before = hours.look(number, zone, "TX", found.until - timedelta(seconds=1), HoursKeys(**keys))
         assert isinstance(before, Closed)
+
+
+@given(st.text(), st.none() | st.text(), st.none() | st.text(), st.datetimes(timezones=st.just(UTC)))
+def test_whatever_the_crm_says_there_is_an_answer(
+    number: str, zone: str | None, state: str | None, now: datetime
+) -> None:
+    """Away from the first and last days that there are."""
+    now = now.replace(year=min(max(now.year, 2), 9998), day=min(now.day, 28))
+    assert hours.look(number, zone, state, now, HoursKeys(**TEXAS)).why
 
 
 def test_a_look_at_numbers_of_a_kind_costs_no_memory() -> None:
