@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"agents": {"rule": "nope"}}, r"agents\.rule: expected one of the rules: requested"),
         ({"agents": {"reply": True}}, r"agents\.reply: this key is not known"),
         ({"templates": [{"name": "a", "label": "A", "message": "x"}] * 2}, r'templates\.1\.name: .*"a" is taken'),
-        ({"templates": [{"name": "a", "label": "A", "message": "{{ nope }}"}]}, r'templates\.0\.message: "nope" is not'),
+        ({"templates": [{"name": "a", "label": "A", "message": "{{ no }}"}]}, r'templates\.0\.message: "no" is not'),
         ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r"templates\.0\.label: "),
         ({"policy": {"opt_out": "nope"}}, r'policy\.opt_out: "nope" is not defined'),
         ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
