@@ -11,14 +11,10 @@ from dataclasses import asdict, dataclass
 import psycopg
 
 from connector import ledger, sql
-from connector.errors import ConnectorError
+from connector.errors import KeyUsedOtherwise
 from connector.model import Ask, Door, TicketEvent
 
 SQL = sql.load("asks")
-
-
-class KeyUsedOtherwise(ConnectorError):
-    """The idempotency key has been used for something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@
     ├── BadMapping         a mapping file: refused at start
     ├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
     ├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
+    ├── NotThere           a ticket or plan that somebody asks about does not exist
+    ├── KeyUsedOtherwise   an idempotency key that was used for something else
     └── CallFailed         a call to a remote side
         ├── Refused        it said no: certainly not done
         ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
@@ -40,6 +42,14 @@ class NotAuthentic(ConnectorError):
     def __init__(self, words: str, status: int = 401) -> None:
         super().__init__(words)
         self.status = status
+
+
+class NotThere(ConnectorError):
+    """What somebody asks about does not exist, or cannot be seen."""
+
+
+class KeyUsedOtherwise(ConnectorError):
+    """The idempotency key has been used for something else."""
 
 
 class CallFailed(ConnectorError):

@@ -191,7 +191,7 @@ def _zones(number: str, zone: str | None, fallback: str) -> tuple[Sequence[ZoneI
     """The zones that count, and where they are from in words."""
     if zone and (known := _known(zone.strip())):
         return [known], ""
-    if found := [one for name in phone.zones(number) if (one := _known(name))]:
+    if found := [one for name in sorted(phone.zones(number)) if (one := _known(name))]:
         return found, ", by the number"
     return [ZoneInfo(fallback)], ", for want of a better zone"
 

@@ -82,16 +82,33 @@ def national(e164: str) -> str:
     return e164.removeprefix(f"+{phonenumbers.parse(e164).country_code}")
 
 
-@functools.lru_cache(maxsize=50_000)
-def zones(e164: str) -> tuple[str, ...]:
-    """The IANA time zones that a number may be in, by its area code; none: that says nothing."""
-    from phonenumbers import timezone  # a large table, for those who look at the time
+def zones(e164: str) -> frozenset[str]:
+    """The IANA time zones that a number may be in; none: it says nothing.
 
+    Of a North American number all those of its area code: the table knows only some exchanges of an area code that lies
+    in two zones, and numbers move between them.
+    """
+    return _zones_of_area(e164[2:5]) if re.fullmatch(r"\+1[2-9][0-9]{9}", e164) else _zones_of(e164)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _zones_of_area(area: str) -> frozenset[str]:
+    numbers = (phonenumbers.PhoneNumber(1, int(f"{area}{exchange}0100")) for exchange in range(200, 1000))
+    return frozenset().union(*map(_in_table, numbers))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _zones_of(e164: str) -> frozenset[str]:
     try:
-        found = timezone.time_zones_for_number(phonenumbers.parse(e164))
+        return _in_table(phonenumbers.parse(e164))
     except phonenumbers.NumberParseException:
-        return ()
-    return tuple(zone for zone in found if zone != timezone.UNKNOWN_TIMEZONE)
+        return frozenset()
+
+
+def _in_table(number: phonenumbers.PhoneNumber) -> frozenset[str]:
+    from phonenumbers import timezone  # a table, for those who look at the time
+
+    return frozenset(timezone.time_zones_for_number(number)) - {timezone.UNKNOWN_TIMEZONE}
 
 
 def e164(typed: str) -> str | None:

@@ -9,7 +9,7 @@ import psycopg
 from connector import asks, lane, recipients, segments, texts
 from connector.admission import Clock, now
 from connector.crms import Crm
-from connector.errors import ConnectorError
+from connector.errors import NotThere
 from connector.mapping import Mapping as TicketMapping
 from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticket
 from connector.policy import Finding, Said
@@ -17,10 +17,6 @@ from connector.templates import CannotApply, Template
 
 # Seconds for which a customer who was in another session is taken to be in it still.
 BUSY_FOR = 900
-
-
-class NoSuchTicket(ConnectorError):
-    """The ticket does not exist, or the connector's user cannot see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +58,11 @@ class Previews:
         self._connected, self._clock = connected, clock
 
     def preview(self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask) -> Preview:
-        """Raises NoSuchTicket; Refused or Unavailable when the CRM does not answer as it should."""
+        """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should."""
         crm, mapping = self._connected[stem]
         ticket = crm.read([ticket_id]).get(ticket_id)
         if ticket is None:
-            raise NoSuchTicket("the ticket does not exist, or the connector's user cannot see it")
+            raise NotThere("the ticket does not exist, or the connector's user cannot see it")
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding("ticket", Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):

@@ -12,12 +12,13 @@ from typing import Any
 import psycopg
 import structlog
 
-from connector import backoff, ccaip, chats, crms, database, feeding, house, lane, pace, parts, queue, upkeep
+from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, upkeep
 from connector.admission import Admission
+from connector.backfill import feeding
+from connector.backfill.feeding import Feeder
 from connector.crms import Crm
 from connector.delivery import Delivery
 from connector.errors import CallFailed
-from connector.feeding import Feeder
 from connector.gate import Gate, in_hand
 from connector.mapping import Mapping as TicketMapping
 from connector.sending import Sender

@@ -63,7 +63,7 @@ def test_a_pure_module_reaches_nothing_outside(stem: str) -> None:
 
 
 # The command line starts the web side; nothing else of the pipe knows that there is one.
-KNOWS_THE_WEB = {"connector/cli.py"}
+KNOWS_THE_WEB = {"connector/cli/__init__.py"}
 
 
 def test_the_pipe_does_not_know_the_doors() -> None:
@@ -79,7 +79,7 @@ def test_the_sandbox_shares_no_code_with_the_clients_it_judges(path: Path) -> No
 
 
 # The sandbox is for trying out: only the two commands that start it know it.
-KNOWS_THE_SANDBOX = {"connector/cli.py", "connector/demo.py"}
+KNOWS_THE_SANDBOX = {"connector/cli/__init__.py", "connector/demo.py"}
 
 
 def test_the_pipe_does_not_know_the_sandbox() -> None:
@@ -126,7 +126,10 @@ EVERYWHERE = "*"
 ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
-    "click": ("connector/cli*.py", "connector/operators.py", "connector/reports.py", "connector/watching.py"),
+    "click": (
+        "connector/cli/*.py", "connector/operators.py", "connector/backfill/reports.py",
+        "connector/backfill/watching.py",
+    ),
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
@@ -147,11 +150,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/pace.py", "connector/duty.py",
         "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
         "connector/links.py",
-        "connector/plans.py", "connector/planning.py", "connector/feeding.py", "connector/backfill.py",
-        "connector/reports.py", "connector/watching.py",
+        "connector/backfill/*.py",
         "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
         "connector/worker.py", "connector/delivery.py", "connector/upkeep.py", "connector/intake.py",
-        "connector/cli*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
+        "connector/cli/*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
     ),
     "psycopg_pool": (
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
@@ -159,7 +161,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "pydantic_settings": ("connector/settings.py",),
     "requests": ("connector/crms/*/session.py",),
-    "rich": ("connector/demo.py", "connector/operators.py", "connector/watching.py"),
+    "rich": ("connector/demo.py", "connector/operators.py", "connector/backfill/watching.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
     "standardwebhooks": ("webhooks/signing.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from connector import backfill, demo, plans
+from connector import backfill, demo
+from connector.backfill import plans
 from connector.model import Ask, State
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connector import hours
+from connector import hours, phone
 from connector.hours import Closed, HoursKeys, Open
 
 NEW_YORK, SAN_FRANCISCO, HAWAII = "+12125550100", "+14155552671", "+18085550100"
@@ -53,9 +53,9 @@ def at(text: str, zone: str = "UTC") -> datetime:
         (NEW_YORK, " America/Los_Angeles ", None, "2026-06-02T10:59", {}, "2026-06-02T11:00"),
         (NEW_YORK, " ", None, "2026-06-02T08:00", {}, None),
         # Adak is an hour behind Anchorage, which is four behind New York: open from 8:00 in Adak to 20:00 in Anchorage.
-        ("+19072345678", None, None, "2026-06-02T12:59", {}, "2026-06-02T13:00"),
+        ("+19072345678", None, None, "2026-06-02T13:59", {}, "2026-06-02T14:00"),
         ("+19072345678", None, None, "2026-06-02T23:59", {}, None),
-        ("+19072345678", None, None, "2026-06-03T00:00", {}, "2026-06-03T13:00"),
+        ("+19072345678", None, None, "2026-06-03T00:00", {}, "2026-06-03T14:00"),
         (NEW_YORK, None, None, "2026-06-02T03:00", {"open": "00:00-24:00"}, None),
         # The clocks go forward at 2:00 on 2026-03-08, and back at 2:00 on 2026-11-01.
         (NEW_YORK, None, None, "2026-03-08T01:30", {"open": "02:30-20:00"}, "2026-03-08T03:00"),
@@ -162,3 +162,23 @@ def test_a_look_at_numbers_of_a_kind_costs_no_memory() -> None:
         hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
     assert tracemalloc.get_traced_memory()[0] < 100_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("area", "zones"),
+    [
+        ("270", {"America/Chicago", "America/New_York"}), ("423", {"America/Chicago", "America/New_York"}),
+        ("850", {"America/Chicago", "America/New_York"}), ("212", {"America/New_York"}),
+    ],
+)  # fmt: skip
+def test_an_area_code_in_two_zones_is_in_both_whatever_the_exchange(area: str, zones: set[str]) -> None:
+    for exchange in (201, 555, 999):
+        assert phone.zones(f"+1{area}{exchange}0100") == zones
+
+
+def test_in_two_zones_it_opens_with_the_later_and_closes_with_the_earlier() -> None:
+    kentucky = "+12705550100"
+    early, late = at("2026-06-02T08:30", "America/New_York"), at("2026-06-02T20:30", "America/New_York")
+    for now in (early, late):
+        assert isinstance(hours.look(kentucky, None, None, now, HoursKeys()), Closed)
+    assert isinstance(hours.look(kentucky, None, None, early + timedelta(minutes=30), HoursKeys()), Open)

@@ -11,12 +11,12 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import asks, crms, texts
-from connector.asks import Asked, KeyUsedOtherwise, Taken
+from connector.asks import Asked, Taken
 from connector.crms import Crm
-from connector.errors import BadSettings, CallFailed, Unreadable
+from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES, Ask
-from connector.preview import NoSuchTicket, Preview, Previews
+from connector.preview import Preview, Previews
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Desk:
         try:
             with self._pool.connection() as connection:
                 return self._connected().preview(connection, stem, ticket_id, ask)
-        except NoSuchTicket as error:
+        except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
             log.warning("the CRM cannot be asked", crm=stem, why=str(error))

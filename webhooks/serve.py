@@ -17,8 +17,8 @@ FOR_THE_SILENT = 240
 
 def serve(wanted: settings.Settings, url: str) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished. Raises BadSettings or BadMapping at once."""
-    # What is wrong is said here, and not by each of the server's processes; in a process of its own, which takes with it
-    # what it had to load.
+    # What is wrong is said here, not by each of the server's processes. It is looked at in a process of its own, which
+    # takes with it what it had to load.
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as checking:
         if problem := checking.submit(_problem, wanted, url).result():
             raise BadSettings(problem)

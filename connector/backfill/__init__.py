@@ -21,10 +21,10 @@ from itertools import islice
 import psycopg
 
 from connector import admission, crms, database, ledger, parts, settings, sql
+from connector.backfill.planning import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
 from connector.model import OUTCOMES, Ask, Door, State, TicketEvent
-from connector.planning import Planner
 
 SQL = sql.load("backfill")
 # Events that are committed together; texts that are asked about together; seconds between two looks.

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from connector import ledger, sql, steps
 from connector.crms import Query
-from connector.errors import ConnectorError
+from connector.errors import NotThere
 from connector.model import Ask
 
 SQL = sql.load("plans")
@@ -23,10 +23,6 @@ LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 ID_LENGTH = 6
 ANOTHER_CASE = "another case of the same customer is in this plan"
 OUTCOMES_AT_ONCE = 2_000
-
-
-class NoSuchPlan(ConnectorError):
-    """There is no plan of this id."""
 
 
 class PlanState(StrEnum):
@@ -116,11 +112,11 @@ def planned(connection: psycopg.Connection, plan: str, report: Mapping[str, Any]
 
 
 def found(connection: psycopg.Connection, plan: str) -> Plan:
-    """Raises NoSuchPlan."""
+    """Raises NotThere."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["found"], {"plan": plan}).fetchone()
     if row is None:
-        raise NoSuchPlan(f"there is no plan {plan}; see: connector backfill list")
+        raise NotThere(f"there is no plan {plan}; see: connector backfill list")
     return _plan(row)
 
 

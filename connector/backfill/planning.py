@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 
-from connector import phone, plans, recipients
+from connector import phone, recipients
+from connector.backfill import plans
+from connector.backfill.plans import Row
 from connector.crms import MOST, Crm, Query
 from connector.mapping import Mapping
 from connector.model import Ask, Decision, Door, Skip, Ticket
-from connector.plans import Row
 from connector.policy import Ruling, Said
 
 # Messages that people are shown before anything leaves.

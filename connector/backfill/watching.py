@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from connector import plans, reports
+from connector.backfill import plans, reports
+from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.model import State
-from connector.plans import ACTIVE, Plan, PlanState
 
 # Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
 LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0

@@ -12,10 +12,11 @@ import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, ledger, plans
+from connector import lane, ledger
+from connector.backfill import plans
+from connector.backfill.plans import Plan, PlanState
 from connector.crms import MOST, Crm, Query
 from connector.model import Ask, Door, State, TicketEvent
-from connector.plans import Plan, PlanState
 
 log = structlog.get_logger()
 

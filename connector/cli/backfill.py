@@ -7,13 +7,12 @@ from typing import IO
 
 import click
 
-from connector.cli_operators import JSON, connected
+from connector.cli.operators import JSON, connected
 from connector.crms import Query
-from connector.errors import CallFailed
+from connector.errors import CallFailed, NotThere
 from connector.model import Ask
-from connector.plans import NoSuchPlan
 
-CRMS = Path(__file__).parent / "crms"
+CRMS = Path(__file__).parent.parent / "crms"
 
 
 class Backfill(click.Group):
@@ -28,7 +27,7 @@ class Backfill(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except NoSuchPlan as error:
+        except NotThere as error:
             raise click.UsageError(str(error)) from None
         except CallFailed as error:
             click.echo(f"Error: {error}", err=True)
@@ -81,7 +80,7 @@ def _plan(crm: str) -> click.Command:
         if sum(one is not None for one in (where, soql, ids)) != 1:
             raise click.UsageError("expected one of --where, --soql and --ids")
         from connector import backfill as library
-        from connector import reports
+        from connector.backfill import reports
 
         source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
         with library.opened() as fill:
@@ -119,7 +118,7 @@ TO_FILE = click.File("w", encoding="utf-8")
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
     """Run a plan, or go on with it. Ctrl-C pauses it."""
-    from connector import plans, watching
+    from connector.backfill import plans, watching
 
     with connected() as connection:
         found = plans.found(connection, plan)
@@ -139,7 +138,7 @@ def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: 
 @JSON
 def status(plan: str, as_json: bool) -> None:
     """Where a plan is, and how far it has come."""
-    from connector import reports
+    from connector.backfill import reports
 
     with connected() as connection:
         sys.exit(reports.status(connection, plan, as_json))
@@ -150,7 +149,7 @@ def status(plan: str, as_json: bool) -> None:
 @JSON
 def list_plans(limit: int, as_json: bool) -> None:
     """The newest plans."""
-    from connector import reports
+    from connector.backfill import reports
 
     with connected() as connection:
         sys.exit(reports.show_plans(connection, limit, as_json))
@@ -171,7 +170,7 @@ def cancel(plan: str) -> None:
 
 
 def _halt(plan: str, to: str, then: str) -> None:
-    from connector import plans
+    from connector.backfill import plans
 
     with connected() as connection:
         found = plans.found(connection, plan)
@@ -189,7 +188,7 @@ def _halt(plan: str, to: str, then: str) -> None:
 @click.pass_context
 def resume(ctx: click.Context, plan: str, watch: bool) -> None:
     """Go on with a plan that was paused, as it was run."""
-    from connector import plans
+    from connector.backfill import plans
 
     with connected() as connection:
         found = plans.found(connection, plan)
@@ -205,7 +204,7 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
 @click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
 def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
     """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
-    from connector import reports
+    from connector.backfill import reports
 
     with connected() as connection:
         if csv_file:

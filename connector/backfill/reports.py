@@ -14,9 +14,10 @@ from typing import IO
 import click
 import psycopg
 
-from connector import operators, plans
+from connector import operators
+from connector.backfill import plans
+from connector.backfill.plans import Plan, PlanState
 from connector.model import State
-from connector.plans import Plan, PlanState
 
 COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
 FAILURES = (State.FAILED, State.UNKNOWN)

@@ -10,7 +10,8 @@ import sys
 import click
 import psycopg
 
-from connector import __version__, cli_backfill, cli_operators, database, logs, processes, settings
+from connector import __version__, database, logs, processes, settings
+from connector.cli import backfill, operators
 from connector.errors import BadMapping, BadSettings
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     logs.configure()
 
 
-for command in (*cli_operators.COMMANDS, cli_backfill.backfill):
+for command in (*operators.COMMANDS, backfill.backfill):
     main.add_command(command)
 
 
