@@ -73,6 +73,7 @@ def test_a_link_leads_to_the_page_without_itself_in_the_address(pipe: Pipe, case
 
 def test_a_link_opens_once(pipe: Pipe, case: str, agent: Agent) -> None:
     url = link(pipe, case)
+    assert httpx.head(url, trust_env=False).status_code == 204, "whoever only looks has not opened it"
     assert agent.get(url).status == 200
     again = Page(plain(url))
     assert again.status == 410

@@ -100,6 +100,8 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
     def write(page: str) -> Any:
         """The form; or, with a link's token, the way to it."""
         token = request.args.get("link")
+        if token is not None and request.method == "HEAD":
+            return "", 204  # somebody only looks whether there is anything: the link is still to be opened
         if token is not None:
             return doorway.open(page, token)
         visit = doorway.admit(page)
