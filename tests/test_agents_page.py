@@ -16,6 +16,7 @@ from connector import house, links
 from connector.keys import Right
 from tests.agent import Agent, Page, link, texts_to
 from tests.pipe import Pipe
+from webhooks import drafts, schemas
 from webhooks.doorway import PER_MINUTE
 from webhooks.links import LINK_SECONDS, SESSION_SECONDS, Links, Visit, visit
 from webhooks.seals import Purpose
@@ -418,3 +419,20 @@ def test_odd_input_does_no_harm(case: str, agent: Agent, typed: dict[str, str]) 
     if page.status != 413:
         sent = agent.submit(agent.open(case), **typed)
         assert sent.status in (200, 403, 422)
+
+
+@pytest.mark.parametrize(
+    ("typed", "leaves", "expected"),
+    [
+        ("Hi", "Halden: Hi STOP ends", ("Halden: ", " STOP ends")), ("“Hi”", 'Halden: "Hi"', ("Halden: ", "")),
+        ("Hi", "Hi", ("", "")), ("", "", ("", "")), ("Hi", "", ("", "")), (None, "Hi", ("", "")),
+    ],
+)  # fmt: skip
+def test_what_is_put_around_the_words_is_known_to_the_script(
+    typed: str | None, leaves: str, expected: tuple[str, str]
+) -> None:
+    seen = schemas.Preview(
+        crm="x", ticket_id="1", message=leaves, segments_most=4, allowed=True, overridable=True, findings=[],
+        templates=[], after=0,
+    )
+    assert drafts.around(seen, drafts.Draft(typed)) == expected

@@ -234,9 +234,33 @@ def test_the_count_while_typing_is_the_servers(pipe: Pipe, case: str, window: Pa
         size = segments.measure(message)
         assert (found["encoding"], found["units"], found["segments"]) == (size.encoding, size.units, size.segments)
     window.fill("#message", "ê" * 71)
-    expect(window.locator("#counter")).to_have_text("71 characters, 2 segments as typed (UCS-2)")
+    expect(window.locator("#counter")).to_have_text("71 characters, 2 segments as it leaves (UCS-2)")
     window.locator("#message").blur()
     expect(window.locator("#preview [data-segments]")).to_have_attribute("data-segments", "2")
+    for typed in ("“Hi” – it’s here…", "Zoë\u00a0\u200b• x", "  [€]  ", "x" * 159 + "…"):
+        window.fill("#message", typed)
+        window.locator("#message").blur()
+        size = segments.measure(segments.replace_typographic(typed.strip()))
+        expect(window.locator("#preview [data-segments]")).to_have_attribute("data-segments", str(size.segments))
+        expect(window.locator("#counter")).to_have_attribute("data-segments", str(size.segments))
+        expect(window.locator("#counter")).to_contain_text(size.encoding)
+        expect(window.locator("#preview")).to_contain_text(size.encoding)
+
+
+@pytest.mark.parametrize(
+    ("typed", "leaves"),
+    [("Your part is here", "Halden: Your part is here. STOP ends"), ("halden: hi", "halden: hi. STOP ends"),
+     ("hi. Stop ENDS", "Halden: hi. Stop ENDS"), ("", "")],
+)  # fmt: skip
+def test_the_count_knows_the_words_around_the_first_text(
+    pipe: Pipe, case: str, window: Page, typed: str, leaves: str
+) -> None:
+    window.goto(link(pipe, case))
+    script = (
+        "async (typed) => { const {leaving} = await import('/agents/static/segments.js');"
+        " return leaving(typed, {before: 'Halden: ', after: '. STOP ends'}) }"
+    )
+    assert window.evaluate(script, typed) == leaves
 
 
 def states(pipe: Pipe, page: Page) -> Iterator[str]:

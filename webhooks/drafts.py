@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from connector import segments
 from connector.model import Ask
 from connector.policy import Said
 from webhooks import schemas
@@ -101,6 +102,16 @@ def _override(draft: Draft) -> str:
     if not draft.override.isprintable():
         return "The reason holds a character that cannot be kept."
     return ""
+
+
+def around(seen: schemas.Preview, draft: Draft) -> tuple[str, str]:
+    """What is put before and after the words as they leave, so that the page's script can count with it."""
+    typed = draft.message or ""
+    for words in (typed, segments.replace_typographic(typed)):
+        if words and words in seen.message:
+            before, _, after = seen.message.partition(words)
+            return before, after
+    return "", ""
 
 
 def wants_reason(seen: schemas.Preview, draft: Draft) -> bool:

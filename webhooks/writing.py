@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import get_template_attribute, redirect, render_template, url_for
 
+from connector import segments
 from connector.asks import Asked
 from connector.model import OUTCOMES, Door
 from webhooks import drafts, schemas, views
@@ -50,6 +51,7 @@ class Writing:
             "write", 422 if found else 409 if notice else 200, visit, draft=draft, seen=seen, notice=notice,
             found=found, hopeless=drafts.problems(seen, draft).hopeless, wants_reason=drafts.wants_reason(seen, draft),
             most_characters=drafts.MOST_CHARACTERS, longest_reason=drafts.LONGEST_REASON,
+            around=drafts.around(seen, draft), plain=self._plain(visit),
         )  # fmt: skip
 
     def started_from(self, visit: Visit, draft: Draft) -> Shown:
@@ -121,6 +123,11 @@ class Writing:
             return replace(draft, message=""), seen
         begun = Draft(message=first.message, template=first.name)
         return begun, seen if first.name == draft.template else self.look(visit, begun)
+
+    def _plain(self, visit: Visit) -> dict[str, str]:
+        """What is replaced by plainer characters when it leaves, for the page's script."""
+        replaced = self._desk.mapping(visit.crm).file.policy.replace_typographic
+        return {chr(one): plain for one, plain in segments.PLAIN.items()} if replaced else {}
 
     def _away(self, visit: Visit, draft: Draft, problem: Problem) -> Shown:
         """The CRM does not answer: say so, keep the words, and show what the database knows."""

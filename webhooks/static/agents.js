@@ -1,6 +1,6 @@
 // Counts while somebody types, looks again when they have, and shows by itself what becomes of a text.
 // The page does all of this without this script as well, by loading again.
-import { measure } from "./segments.js";
+import { leaving, measure } from "./segments.js";
 
 const RETRY_MS = 3000;
 const WAITING_MS = 10000;
@@ -34,6 +34,8 @@ function replace(id, html) {
 function startWriting(form) {
   const { message, template, override, after, key } = form.elements;
   const counter = byId("counter");
+  const { before: ahead, after: behind } = counter.dataset;
+  const plain = JSON.parse(counter.dataset.plain);
   const send = byId("send");
   const undo = byId("undo");
   let looked = looksLike();
@@ -44,12 +46,12 @@ function startWriting(form) {
   }
 
   function count() {
-    const typed = message.value.trim();
-    const { segments, encoding } = measure(typed);
+    const leaves = leaving(message.value.trim(), { before: ahead, after: behind, plain });
+    const { segments, encoding } = measure(leaves);
     const most = Number(counter.dataset.most);
     const tooMany = segments > most ? ` – at most ${most} can be sent` : "";
-    counter.textContent = `${plural(Array.from(typed).length, "character")}, ` +
-      `${plural(segments, "segment")} as typed (${encoding})${tooMany}`;
+    counter.textContent = `${plural(Array.from(leaves).length, "character")}, ` +
+      `${plural(segments, "segment")} as it leaves (${encoding})${tooMany}`;
     counter.classList.toggle("problem", segments > most);
     counter.dataset.segments = segments;
   }

@@ -6,7 +6,14 @@ const PLAIN = new Set(
 );
 const ESCAPED = new Set("\f^{}\\[~]|€"); // two septets each
 
-// Typographic characters to the server's plain ones are its business: what is typed is counted as it stands.
+// The message as it leaves: the server puts words around the first text to a number, unless they are in it already, and
+// replaces typographic characters.
+export function leaving(typed, { before = "", after = "", plain = {} }) {
+  const has = (words) => typed.toLowerCase().includes(words.trim().toLowerCase());
+  const whole = typed && (has(before) ? "" : before) + typed + (has(after) ? "" : after);
+  return Array.from(whole, (one) => plain[one] ?? one).join("");
+}
+
 export function measure(message) {
   const characters = Array.from(message); // by code points: a surrogate pair is one
   const gsm = characters.every((one) => PLAIN.has(one) || ESCAPED.has(one));
