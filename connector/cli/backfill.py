@@ -118,12 +118,14 @@ TO_FILE = click.File("w", encoding="utf-8")
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
     """Run a plan, or go on with it. Ctrl-C pauses it."""
-    from connector.backfill import plans, watching
+    from connector.backfill import plans, reports, watching
 
     with connected() as connection:
         found = plans.found(connection, plan)
         watched = None if detach else watching.WATCHED
         if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
+            if found.state is plans.PlanState.DONE:
+                sys.exit(reports.status(connection, plan, as_json=False))
             if found.state not in plans.ACTIVE:
                 raise click.UsageError(f"plan {plan} is {found.state}: it cannot be run")
             click.echo(f"Plan {plan} runs already.", err=True)
