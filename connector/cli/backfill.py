@@ -8,9 +8,7 @@ from typing import IO
 import click
 
 from connector.cli.operators import JSON, connected
-from connector.crms import Query
 from connector.errors import CallFailed, NotThere
-from connector.model import Ask
 
 CRMS = Path(__file__).parent.parent / "crms"
 
@@ -81,6 +79,8 @@ def _plan(crm: str) -> click.Command:
             raise click.UsageError("expected one of --where, --soql and --ids")
         from connector import backfill as library
         from connector.backfill import reports
+        from connector.crms import Query
+        from connector.model import Ask
 
         source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
         with library.opened() as fill:

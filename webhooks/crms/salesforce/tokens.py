@@ -7,8 +7,6 @@ The algorithm is fixed, so that no token can choose one; audience, issuer and ti
 from collections.abc import Callable
 from pathlib import Path
 
-import jwt
-from cryptography import x509
 from pydantic import Field
 
 from connector import settings
@@ -37,6 +35,7 @@ def verifier() -> Callable[[str], str] | None:
         if not getattr(wanted, name):
             raise BadSettings(f"{ENV_PREFIX}{name.upper()}: expected, because {ENV_PREFIX}CERTIFICATES is set")
     public_keys = [_public_key(Path(path)) for path in wanted.certificates]
+    import jwt  # 10 MB that a web side without such tokens does without
 
     def verify(token: str) -> str:
         for key in public_keys:
@@ -62,6 +61,8 @@ def _name(subject: object) -> str:
 
 
 def _public_key(path: Path) -> object:
+    from cryptography import x509
+
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).public_key()
     except (OSError, ValueError) as error:
