@@ -33,6 +33,8 @@ FILL = (
        from event where id > %(event)s""",
     """insert into reason (crm, rule, reason, text)
        select crm, rule, encode(sha256(ticket_id::bytea), 'hex'), id from text where event > %(event)s""",
+    """insert into recipient (number, text, at)
+       select left(encode(sha256(id::text::bytea), 'hex'), 32), id, changed_at from text where event > %(event)s""",
     """insert into history (text, at, from_state, to_state, why)
        select text.id, text.changed_at, step.from_state, step.to_state, ''
        from text cross join (values ('received', 'queued'), ('queued', 'sending'), ('sending', 'sent'))
