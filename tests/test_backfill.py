@@ -18,6 +18,8 @@ import pytest
 
 from connector import backfill, demo
 from connector.backfill import plans
+from connector.crms import Query
+from connector.errors import Refused
 from connector.model import Ask, State
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA
@@ -151,13 +153,20 @@ def test_what_cannot_be_planned_is_refused_in_words(operator: Operator, argument
     assert words in operator.does("salesforce", *arguments, status=2)
 
 
-def test_a_query_of_something_else_and_a_plan_that_is_not_there_are_refused(operator: Operator, tmp_path: Path) -> None:
-    file = tmp_path / "a.soql"
-    for soql in ("SELECT Id FROM Contact", "DELETE Case", "SELECT (SELECT Id FROM Tasks) FROM Case", ""):
-        file.write_text(soql)
-        assert "expected a query of Case" in operator.does("salesforce", "--soql", str(file), status=2)
-    for command in (["run"], ["status"], ["pause"], ["cancel"], ["resume"], ["report"]):
-        assert "no plan" in operator.does(*command, "nosuch", status=2)
+@pytest.mark.parametrize(
+    "soql", ["SELECT Id FROM Contact", "DELETE Case", "SELECT (SELECT Id FROM Tasks) FROM Case", ""]
+)
+def test_a_query_of_something_else_is_refused_and_leaves_no_plan(as_environment: Operator, soql: str) -> None:
+    with backfill.opened() as fill:
+        before = len(plans.listed(fill.connection, 1000))
+        with pytest.raises(Refused, match="expected a query of Case"):
+            fill.plan("salesforce", Query(whole=soql), Ask())
+        assert len(plans.listed(fill.connection, 1000)) == before
+
+
+@pytest.mark.parametrize("command", ["run", "status", "pause"])
+def test_a_plan_that_is_not_there_is_said_so(operator: Operator, command: str) -> None:
+    assert "no plan" in operator.does(command, "nosuch", status=2)
 
 
 def test_one_case_of_each_customer_the_newest(pipe: Pipe, operator: Operator) -> None:

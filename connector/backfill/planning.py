@@ -58,16 +58,27 @@ class Planner:
         query = source if isinstance(source, Query) else Query()
         pages = self._found(source) if isinstance(source, Query) else self._read(source)
         plan = plans.make(connection, self._stem, query, ask)
+        try:
+            seen = self._keep(connection, plan, pages, ask, on_page)
+            if one_each:
+                plans.one_each(connection, plan)
+            plans.planned(connection, plan, self._report(connection, plan, seen))
+        except BaseException:  # Ctrl-C too: half a plan is none
+            plans.drop(connection, plan)
+            raise
+        return plan
+
+    def _keep(
+        self, connection: psycopg.Connection, plan: str, pages: Iterable[Page], ask: Ask,
+        on_page: Callable[[int], None],
+    ) -> _Seen:  # fmt: skip
         seen = _Seen()
         for tickets, missing in pages:
             rows = self._rows(connection, tickets, ask, seen) + [Row(one, MISSING) for one in missing]
             seen.twice += len(rows) - plans.add(connection, plan, seen.cases, rows)
             seen.cases += len(rows)
             on_page(seen.cases)
-        if one_each:
-            plans.one_each(connection, plan)
-        plans.planned(connection, plan, self._report(connection, plan, seen))
-        return plan
+        return seen
 
     def _found(self, query: Query) -> Iterator[Page]:
         yield from ((tickets, ()) for tickets in self._crm.find(query))

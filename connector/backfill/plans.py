@@ -83,6 +83,11 @@ def make(connection: psycopg.Connection, crm: str, query: Query, ask: Ask) -> st
     return name
 
 
+def drop(connection: psycopg.Connection, plan: str) -> None:
+    """As if it had never been made."""
+    connection.execute(SQL["drop"], {"plan": plan})
+
+
 def add(connection: psycopg.Connection, plan: str, first: int, rows: Sequence[Row]) -> int:
     """Keep these cases, the first at this position; those that the plan has already are left out. How many are new."""
     with connection.transaction(), connection.cursor() as cursor:

@@ -1,6 +1,9 @@
 -- name: make
 insert into plan (id, crm, query, ask, state) values (%(id)s, %(crm)s, %(query)s, %(ask)s, 'planning')
 
+-- name: drop
+delete from plan where id = %(plan)s
+
 -- name: page
 -- Where a page of cases is copied to before those that are there already are left out.
 create temporary table if not exists plan_page (
