@@ -112,9 +112,11 @@ def _in_table(number: phonenumbers.PhoneNumber) -> frozenset[str]:
 
 
 def e164(typed: str) -> str | None:
-    """A number that was typed with its country code, in E.164; None: it is none."""
+    """A number that was typed with its country code, in E.164; None: it is none, or a digit too many or too few."""
     try:
         number = phonenumbers.parse(typed)
     except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -19,7 +19,7 @@ import pytest
 from connector import backfill, demo
 from connector.backfill import plans
 from connector.crms import Query
-from connector.errors import Refused
+from connector.errors import BadSettings, Refused
 from connector.model import Ask, State
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA
@@ -162,6 +162,19 @@ def test_a_query_of_something_else_is_refused_and_leaves_no_plan(as_environment:
         with pytest.raises(Refused, match="expected a query of Case"):
             fill.plan("salesforce", Query(whole=soql), Ask())
         assert len(plans.listed(fill.connection, 1000)) == before
+
+
+def test_a_report_of_a_plan_that_is_not_there_leaves_the_file_alone(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "keep.csv"
+    file.write_text("precious")
+    operator.does("report", "nosuch", "--csv", str(file), status=2)
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize("ask", [Ask(rule="nope"), Ask(template="nope")])
+def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(as_environment: Operator, ask: Ask) -> None:
+    with backfill.opened() as fill, pytest.raises(BadSettings, match=r"there is no \w+ nope; there is: requested"):
+        fill.plan("salesforce", iter(["500000000000001AAA"]), ask)
 
 
 @pytest.mark.parametrize("command", ["run", "status", "pause"])

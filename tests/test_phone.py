@@ -109,3 +109,8 @@ def test_the_first_usable_of_several_fields_is_taken(
 )
 def test_a_masked_number_shows_its_last_two_digits_only(number: str, shown: str) -> None:
     assert phone.mask(number) == shown
+
+
+@pytest.mark.parametrize("typed", ["+1415555013", "+1999", "4155550132", "", "+141555501321"])
+def test_what_is_no_whole_number_with_its_country_is_none(typed: str) -> None:
+    assert phone.e164(typed) is None

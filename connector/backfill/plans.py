@@ -187,6 +187,12 @@ def progress(connection: psycopg.Connection, plan: str) -> dict[str | None, int]
     return dict(connection.execute(SQL["progress"], {"plan": plan}).fetchall())
 
 
+def held(connection: psycopg.Connection, plan: str) -> int:
+    """How many of its texts wait for their hours."""
+    [row] = connection.execute(SQL["under_way"], {"plan": plan}).fetchall()
+    return row[1]
+
+
 def outcomes(connection: psycopg.Connection, plan: str) -> Iterator[dict[str, Any]]:
     """What became of each case, in order; never all in memory."""
     after = -1

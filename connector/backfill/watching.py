@@ -67,7 +67,11 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
         if (plan.state, progress) != before:
             since, before = time.monotonic(), (plan.state, progress)
         elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
-            show.say("Nothing happens. Is a worker running (connector run, or worker)? See also: connector status")
+            held = plans.held(connection, name)
+            show.say(
+                f"{held} texts are held until their customers' hours open: connector texts show ID says when" if held
+                else "Nothing happens. Is a worker running (connector run, or worker)? See also: connector status"
+            )
             warned = True
         plans.watch(connection, name, WATCHED)
         interrupted.wait(LOOK)

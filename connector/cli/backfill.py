@@ -206,9 +206,10 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
 @click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
 def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
     """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
-    from connector.backfill import reports
+    from connector.backfill import plans, reports
 
     with connected() as connection:
+        plans.found(connection, plan)  # before a file is written over for nothing
         if csv_file:
             reports.write_csv(connection, plan, csv_file)
         if json_file:
