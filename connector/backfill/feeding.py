@@ -16,7 +16,7 @@ from connector import lane, ledger
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.crms import MOST, Crm, Query
-from connector.model import Ask, Door, State, TicketEvent
+from connector.model import OUTCOMES, Ask, Door, TicketEvent
 
 log = structlog.get_logger()
 
@@ -27,8 +27,6 @@ AHEAD, FEWEST, MOST_AHEAD = 30.0, 50, 1000
 ENOUGH = 10
 NO_LONGER = "the plan's query does not find the case any more"
 UNWATCHED = "nobody watches it any more: the command that ran it has ended"
-FAILURES = (State.FAILED, State.UNKNOWN)
-OVER = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
 class Feeder:
@@ -127,12 +125,12 @@ def _halt(connection: psycopg.Connection, plan: Plan, to: PlanState, why: str) -
 
 def _open(progress: Mapping[str | None, int]) -> int:
     """Texts that have no outcome yet."""
-    return sum(count for state, count in progress.items() if state is not None and state not in OVER)
+    return sum(count for state, count in progress.items() if state is not None and state not in OUTCOMES)
 
 
 def _too_many_failed(plan: Plan, progress: Mapping[str | None, int]) -> str | None:
-    over = sum(progress.get(state, 0) for state in OVER)
-    failed = sum(progress.get(state, 0) for state in FAILURES)
+    over = sum(progress.get(state, 0) for state in OUTCOMES)
+    failed = sum(progress.get(state, 0) for state in plans.FAILURES)
     if failed and over >= min(ENOUGH, plan.canary or ENOUGH) and failed > over * plan.most_failed:
         return f"{failed} of the first {over} texts failed or are unknown; allowed: {plan.most_failed:.0%}"
     return None

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from connector import ledger, sql, steps
 from connector.crms import Query
 from connector.errors import NotThere
-from connector.model import Ask
+from connector.model import Ask, State
 
 SQL = sql.load("plans")
 
@@ -40,6 +40,8 @@ class PlanState(StrEnum):
 
 
 ACTIVE = (PlanState.CANARY, PlanState.COOLING, PlanState.RUNNING)
+# Outcomes that a run may have too many of.
+FAILURES = (State.FAILED, State.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

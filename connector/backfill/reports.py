@@ -17,11 +17,9 @@ import psycopg
 from connector import operators
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
-from connector.model import State
+from connector.model import OUTCOMES
 
 COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
-FAILURES = (State.FAILED, State.UNKNOWN)
-OVER = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
 def ids_of(file: Iterable[str]) -> Iterator[str]:
@@ -145,12 +143,12 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
 def exit_status(plan: Plan, progress: Mapping[str | None, int]) -> int:
     if plan.state in (PlanState.STOPPED, PlanState.CANCELLED, PlanState.PAUSED):
         return 2
-    return 1 if any(progress.get(state) for state in FAILURES) else 0
+    return 1 if any(progress.get(state) for state in plans.FAILURES) else 0
 
 
 def line(progress: Mapping[str | None, int]) -> str:
     """ "812 of 2,000: 800 sent, 9 skipped, 3 failed; 40 under way" """
-    over = {state.value: progress.get(state, 0) for state in OVER}
+    over = {state.value: progress.get(state, 0) for state in OUTCOMES}
     total, done = sum(progress.values()), sum(over.values())
     under_way = total - done - progress.get(None, 0)
     parts = ", ".join(f"{count:,} {state}" for state, count in over.items() if count) or "nothing yet"

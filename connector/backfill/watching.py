@@ -17,7 +17,7 @@ from rich.text import Text
 
 from connector.backfill import plans, reports
 from connector.backfill.plans import ACTIVE, Plan, PlanState
-from connector.model import State
+from connector.model import OUTCOMES, State
 
 # Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
 LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
@@ -133,7 +133,7 @@ def _lines() -> Iterator[Show]:
 
 
 def _done(progress: Cases) -> dict[str, int]:
-    over = sum(progress.get(state, 0) for state in reports.OVER)
+    over = sum(progress.get(state, 0) for state in OUTCOMES)
     return {"total": sum(progress.values()), "completed": over}
 
 

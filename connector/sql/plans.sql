@@ -102,9 +102,6 @@ update plan_case set text = null where plan = %(plan)s and text = any(%(texts)s)
 select text.state, count(*) as cases from plan_case left join text on text.id = plan_case.text
 where plan_case.plan = %(plan)s and plan_case.skip is null group by text.state
 
--- name: fed
-select count(*) from plan_case where plan = %(plan)s and text is not null
-
 -- name: outcomes
 -- What became of each case, in order, some at a time.
 select plan_case.position, plan_case.ticket_id, coalesce(text.state, case when plan_case.skip is null then 'waiting' else 'skipped' end) as state,
