@@ -6,6 +6,7 @@ backlog needs. They raise psycopg.Error when the database does not answer; nothi
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from connector.steps import Move, Trace
 SQL = sql.load("ledger")
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
 NUL = re.compile(r"(\\\\)|\\u0000")
-EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent) if field.name != "ask")
+EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent) if field.name not in ("ask", "raw"))
 
 
 def _jsonb(rows: object) -> Jsonb:
@@ -73,12 +74,9 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
 
 def _row(event: TicketEvent) -> dict[str, Any]:
     """The event's fields. Not by `asdict`, which copies the body, however deep it is."""
-    return {field: getattr(event, field) for field in EVENT_FIELDS} | {"ask": event.ask and asdict(event.ask)}
-
-
-def keep_unreadable(connection: psycopg.Connection, crm: str, event_id: str, raw: bytes, problem: str) -> None:
-    """Keep an authentic message that cannot be understood, once, for a person to look at."""
-    connection.execute(SQL["keep_unreadable"], {"crm": crm, "event_id": event_id, "raw": raw, "problem": problem})
+    return {field: getattr(event, field) for field in EVENT_FIELDS} | {
+        "ask": event.ask and asdict(event.ask), "raw": None if event.raw is None else b64encode(event.raw).decode(),
+    }
 
 
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:

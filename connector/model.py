@@ -58,7 +58,8 @@ class TicketEvent:
 
     `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM's
     user whose change it was, where the CRM says. `body` is what came, as JSON; it is a hint only: the ticket is read
-    back before anything is sent. `ticket_id` None: nothing to text about, and `problem` says why.
+    back before anything is sent. `ticket_id` None: nothing to text about, and `problem` says why. `raw` is what came
+    where it could not be read.
     """
 
     crm: str
@@ -69,6 +70,7 @@ class TicketEvent:
     door: Door = Door.TRIGGER
     problem: str | None = None
     ask: Ask | None = None
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

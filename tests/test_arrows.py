@@ -133,7 +133,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
-    "granian": ("webhooks/serve.py",),
+    "granian": ("webhooks/serve.py", "webhooks/front.py"),
     "httpx": ("connector/ccaip.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),

@@ -138,7 +138,7 @@ def test_while_the_database_is_away_nothing_is_acknowledged_and_when_it_is_back_
 
 
 @contextlib.contextmanager
-def silent(pipe: Pipe, count: int) -> Iterator[None]:
+def silent(pipe: Pipe, count: int) -> Iterator[list[socket.socket]]:
     """So many senders that say half of what they have to say, and no more."""
     host, _, port = pipe.web.removeprefix("http://").partition(":")
     half = (
@@ -146,17 +146,28 @@ def silent(pipe: Pipe, count: int) -> Iterator[None]:
         'Content-Type: application/json\r\nContent-Length: 60\r\n\r\n{"ticket_id": "500'
     )
     with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(socket.create_connection((host, int(port)))).sendall(half.encode())
-        yield
+        senders = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(count)]
+        for sender in senders:
+            sender.sendall(half.encode())
+        yield senders
 
 
-def test_senders_that_fall_silent_keep_nobody_else_waiting(pipe: Pipe, case: str) -> None:
-    with silent(pipe, 20):
+def test_senders_that_fall_silent_keep_nobody_else_waiting_and_are_let_go(pipe: Pipe, case: str) -> None:
+    with silent(pipe, 400) as senders:
         for number in range(5):
             start = time.monotonic()
             assert pipe.event(case, event_id=f"e-{case}-{number}").status_code == 202
             assert time.monotonic() - start < 5
+        for sender in senders:
+            sender.settimeout(30)
+            assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_sender_that_says_nothing_at_all_is_let_go(pipe: Pipe) -> None:
+    host, _, port = pipe.web.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sender:
+        sender.sendall(b"POST /webhooks/salesforce/events HTTP/1.1\r\nHost: x\r\nContent-")
+        assert sender.recv(100) == b""
 
 
 @contextlib.contextmanager

@@ -68,6 +68,35 @@ def test_a_body_over_the_limit_is_413(pipe: Pipe, path: str) -> None:
     assert "CONNECTOR_MAX_BODY_BYTES" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_far_over_the_limit_is_not_read_to_its_end(pipe: Pipe, chunked: bool) -> None:
+    host, _, port = pipe.web.removeprefix("http://").partition(":")
+    head = "Transfer-Encoding: chunked" if chunked else "Content-Length: 100000000000"
+    part = b"x" * 60_000
+    with socket.create_connection((host, int(port)), timeout=30) as sender:
+        sender.sendall(f"POST /webhooks/salesforce/events HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+        if chunked:
+            with contextlib.suppress(ConnectionError):  # it may have been answered by now
+                for _ in range(20):
+                    sender.sendall(b"%x\r\n%b\r\n" % (len(part), part))
+        assert sender.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_header_with_an_underscore_does_not_pass_for_another(pipe: Pipe, case: str) -> None:
+    headers = {"Authorization": f"Bearer {pipe.key}", "Idempotency_Key": "smuggled"}
+    url = f"{pipe.web}/webhooks/salesforce/events"
+    answer = httpx.post(url, json={"ticket_id": case, "event_id": "own"}, headers=headers, trust_env=False)
+    assert [text["event_id"] for text in answer.json()["texts"]] == ["own"]
+    twice = [*headers.items(), ("Authorization", "Bearer wrong")]
+    assert httpx.post(url, json={"ticket_id": case}, headers=twice, trust_env=False).status_code == 401
+
+
+def test_head_has_no_body(pipe: Pipe) -> None:
+    answer = httpx.head(f"{pipe.web}/healthz", trust_env=False)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Type"] == "application/json"
+
+
 def test_a_chunked_body_is_read_or_refused_but_never_taken_for_another(pipe: Pipe, case: str) -> None:
     body = outbound_message(pipe.box, case, "04l000000000904AAA")
     url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{pipe.token}"

@@ -46,6 +46,10 @@ def age(connection: psycopg.Connection, days: int) -> None:
     connection.execute("update pgqueuer_log set created = created - %s * interval '1 day'", [days])
 
 
+def unreadable(raw: bytes) -> TicketEvent:
+    return TicketEvent("salesforce", "odd", None, problem="not XML", raw=raw)
+
+
 def bodies(connection: psycopg.Connection) -> int:
     row = connection.execute("select count(*) from event where body is not null or raw is not null").fetchone()
     return row[0] if row else -1
@@ -58,7 +62,7 @@ def messages(connection: psycopg.Connection) -> int:
 
 def test_bodies_and_messages_leave_and_the_keys_stay(connection: psycopg.Connection) -> None:
     text = sent(connection, 1)
-    ledger.keep_unreadable(connection, "salesforce", "odd", b"<odd/>", "not XML")
+    ledger.take_in(connection, [unreadable(b"<odd/>")])
     age(connection, 31)
     sent(connection, 2)
     assert house.keep(connection, 30) == house.Erased(events=2, texts=1, queue_log=2)
@@ -93,7 +97,7 @@ def test_zero_days_keep_everything(connection: psycopg.Connection) -> None:
 def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) -> None:
     gone, stays = sent(connection, 1), sent(connection, 2, "+14155550199")
     connection.execute("update event set body = '{\"Phone\": \"415-555-0199\"}' where event_id = 'e2'")
-    ledger.keep_unreadable(connection, "salesforce", "odd", b"<odd>+1 (415) 555-0132", "not XML")
+    ledger.take_in(connection, [unreadable(b"<odd>+1 (415) 555-0132")])
     [waits] = ledger.take_in(connection, [event(3)])
     assert waits.text
     queued(connection, {waits.text: decision(3)})

@@ -15,6 +15,7 @@ from connector import __version__, database, parts, settings
 from webhooks import agents, callers, doorway, health, receive, schemas, texts
 from webhooks.desk import Desk
 from webhooks.doorway import Doorway
+from webhooks.front import Front
 from webhooks.guard import Guard
 from webhooks.links import Links
 from webhooks.problems import Problem
@@ -22,6 +23,8 @@ from webhooks.writing import Writing
 
 log = structlog.get_logger()
 
+# Threads beyond those that work: who asks to hear of an outcome holds one until there is one, or 20 seconds.
+WAITING = 240
 TITLE = "Text customers through CCAI Platform"
 
 
@@ -64,13 +67,13 @@ def _visitors(wanted: settings.Settings, mappings: Iterable[str]) -> doorway.Vis
     return known
 
 
-def from_environment() -> Flask:
-    """What the WSGI server loads in each of its processes."""
+def from_environment() -> Front:
+    """What the server loads in each of its processes."""
     wanted = settings.load()
     if wanted.database_url is None:
         raise settings.BadSettings("CONNECTOR_DATABASE_URL: expected; `connector serve` sets it")
     pool = database.pool(wanted.database_url.get_secret_value(), wanted.web_threads)
-    return create_app(wanted, pool)
+    return Front(create_app(wanted, pool), wanted.web_threads + WAITING, wanted.receive_seconds)
 
 
 def _not_valid(error: ValidationError) -> Response:

@@ -5,14 +5,11 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 
 from connector import database, settings
 from connector.errors import BadMapping, BadSettings
-
-# Threads beyond those that work: a sender that falls silent in the middle of its message holds one for as long as it
-# stays, and the server knows no time for that.
-FOR_THE_SILENT = 240
 
 
 def serve(wanted: settings.Settings, url: str) -> None:
@@ -26,10 +23,13 @@ def serve(wanted: settings.Settings, url: str) -> None:
     Granian(
         "webhooks.app:from_environment",
         factory=True,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=int(wanted.receive_seconds * 1000)),
+        websockets=False,
+        loop=Loops.asyncio,
         address=wanted.host,
         port=wanted.port,
-        blocking_threads=wanted.web_threads + FOR_THE_SILENT,
         log_enabled=False,
         log_access=False,  # an address may hold a token
         workers_kill_timeout=30,

@@ -2,11 +2,13 @@
 -- Events that are new become rows, and a text each if there is a ticket. In the order of their ids: no deadlocks.
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
-        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, problem text, ask jsonb)
+        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, raw text, problem text,
+        ask jsonb)
     order by crm, event_id
 ), fresh as (
-    insert into event (crm, event_id, door, ticket_id, changed_by, body, problem)
-    select crm, event_id, door, ticket_id, changed_by, body, problem from incoming
+    insert into event (crm, event_id, door, ticket_id, changed_by, body, raw, problem)
+    select crm, event_id, door, ticket_id, changed_by, case when raw is null then body end, decode(raw, 'base64'), problem
+    from incoming
     on conflict (crm, event_id) do nothing
     returning id, crm, event_id, door, ticket_id
 ), texts as (
@@ -23,12 +25,6 @@ select fresh.event_id, texts.id as text, false as duplicate from fresh left join
 select event.event_id, text.id as text, true as duplicate
 from event left join text on text.event = event.id
 where event.crm = %(crm)s and event.event_id = any(%(event_ids)s)
-
--- name: keep_unreadable
--- An authentic message that cannot be understood: kept as it came.
-insert into event (crm, event_id, door, raw, problem)
-values (%(crm)s, %(event_id)s, 'trigger', %(raw)s, %(problem)s)
-on conflict (crm, event_id) do nothing
 
 -- name: load
 -- What delivery needs to know of its texts.
