@@ -6,15 +6,18 @@ platform's words or the kind of failure, never the request.
 """
 
 import base64
+import contextlib
 import json
 import re
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import httpcore
 import httpx
 from pydantic import ValidationError
 
@@ -44,19 +47,21 @@ REFUSALS = {
 # Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
 SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404}
 
-# What httpx raises before a request can have left; every other error of its transport may come after.
+# What httpcore raises before a request can have left; its other errors may come after.
 NEVER_LEFT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.ConnectionNotAvailable,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
 )
+MAY_HAVE_LEFT = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
-# Shorter than the five seconds after which common servers close an idle connection: a request that meets such a close
-# would have an unknown outcome.
-KEEP_ALIVE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
-# Of httpx' trace: the connection stands, and nothing of the request has left.
+# Seconds that a connection may be idle. Shorter than the five after which common servers close it: a request that meets
+# such a close would have an unknown outcome.
+KEEP_ALIVE = 4.0
+# Of httpcore's trace: the connection stands, and nothing of the request has left.
 LEAVES = "http11.send_request_headers.started"
 LONGEST_WORDS = 300
 LONGEST_RETRY_AFTER = 86_400.0
@@ -80,27 +85,37 @@ class Account:
         return f"Account({self.address})"
 
 
+class _Answer(NamedTuple):
+    """What came back. `retry_after` is the header of this name."""
+
+    status: int
+    retry_after: str | None
+    content: bytes
+
+
 class Client:
     """Sends. For any number of threads: each call has a connection to itself, which costs the least CPU a call.
 
-    The connection that was used last is used next: it is warm, and those that are not needed fall out of use. It is
-    httpx' transport without the layers above it, which look after redirects, cookies and other clients' needs.
+    The connection that was used last is used next: it is warm, and those that are not needed fall out of use. They are
+    those that httpx is made of, without its layers above: pools, redirects, cookies, models of requests and answers.
     """
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._url = httpx.URL(account.address).join(PATH)
-        credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode()).decode()
-        self._headers = httpx.Headers({"Content-Type": "application/json", "Authorization": f"Basic {credentials}"})
+        url = httpx.URL(account.address).join(PATH)
+        self._url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode())
+        self._headers = [
+            (b"Host", url.netloc), (b"Content-Type", b"application/json"), (b"Authorization", b"Basic " + credentials),
+            (b"Accept-Encoding", b"identity"),
+        ]  # fmt: skip
         self._timeouts = httpx.Timeout(account.read_timeout, connect=account.connect_timeout).as_dict()
         self._trusted = httpx.create_ssl_context(trust_env=False)  # once: it takes longer than a call
-        self._idle: list[httpx.HTTPTransport] = []
-        self._all: list[httpx.HTTPTransport] = []
-        self._lock = threading.Lock()
+        self._idle: list[httpcore.HTTPConnection] = []
 
     def send(self, sms: OutboundSms) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown."""
-        return _chat(self._post(self._request(self._body(sms))))
+        return _chat(self._post(self._content(self._body(sms))))
 
     def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
         """Like `send`; the first byte leaves when `may_leave` returns, over a connection that stands by then.
@@ -112,9 +127,7 @@ class Client:
             if event == LEAVES:
                 may_leave()
 
-        request = self._request(self._body(sms))
-        request.extensions["trace"] = trace
-        return _chat(self._post(request))
+        return _chat(self._post(self._content(self._body(sms)), {"trace": trace}))
 
     def probe(self, outbound_number: str) -> None:
         """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
@@ -126,7 +139,7 @@ class Client:
         chat_type = self._account.chat_type
         body = {"chat_type": chat_type, "end_user_number": outbound_number, "outbound_number": outbound_number}
         try:
-            _chat(self._post(self._request(body)))
+            _chat(self._post(self._content(body)))
         except Refused as refused:
             # The only number in it is the tenant's own.
             if refused.blame is Blame.SETTINGS or str(refused) == NON_US:
@@ -134,11 +147,8 @@ class Client:
 
     def close(self) -> None:
         """End all connections; for when no call is under way."""
-        with self._lock:
-            connections, self._all = self._all, []
-        self._idle.clear()
-        for connection in connections:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def _body(self, sms: OutboundSms) -> dict[str, Any]:
         snake = self._account.agent_spelling == "agent_id"
@@ -153,48 +163,53 @@ class Client:
         }
         return {key: value for key, value in body.items() if value is not None}
 
-    def _request(self, body: dict[str, Any]) -> httpx.Request:
+    def _content(self, body: dict[str, Any]) -> bytes:
         try:
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
-        timeouts = {"timeout": self._timeouts}
-        return httpx.Request("POST", self._url, headers=self._headers, content=content, extensions=timeouts)
 
-    def _post(self, request: httpx.Request) -> httpx.Response:
+    def _post(self, content: bytes, more: Mapping[str, Any] = MappingProxyType({})) -> _Answer:
+        """`more`: extensions of the request, in httpcore's sense."""
+        headers = [*self._headers, (b"Content-Length", b"%d" % len(content))]
+        extensions = {"timeout": self._timeouts, **more}
+        request = httpcore.Request(b"POST", self._url, headers=headers, content=content, extensions=extensions)
         connection = self._take()
         try:
-            answer = connection.handle_request(request)
-            answer.read()
+            with contextlib.closing(connection.handle_request(request)) as answer:
+                return _Answer(answer.status, _header(answer.headers, b"retry-after"), answer.read())
         except NEVER_LEFT as error:
             raise Unavailable(f"CCAI Platform could not be reached ({type(error).__name__})") from None
-        except httpx.HTTPError as error:
+        except MAY_HAVE_LEFT as error:
             raise OutcomeUnknown(f"no answer from CCAI Platform ({type(error).__name__})") from None
         finally:
             self._idle.append(connection)
-        return answer
 
-    def _take(self) -> httpx.HTTPTransport:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            connection = httpx.HTTPTransport(verify=self._trusted, limits=KEEP_ALIVE, trust_env=False)
-            with self._lock:
-                self._all.append(connection)
-            return connection
+    def _take(self) -> httpcore.HTTPConnection:
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread has it
+                connection = self._idle.pop()
+                if not connection.is_closed() and not connection.has_expired():
+                    return connection
+                connection.close()
+        return httpcore.HTTPConnection(self._url.origin, ssl_context=self._trusted, keepalive_expiry=KEEP_ALIVE)
 
 
-def _chat(answer: httpx.Response) -> Chat:
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
+
+
+def _chat(answer: _Answer) -> Chat:
     """The verdict on an answer: the chat, or which of the three errors it is."""
-    status = answer.status_code
-    if status == httpx.codes.OK:
+    status = answer.status
+    if status == HTTPStatus.OK:
         try:
             return Chat.model_validate_json(answer.content)
         except ValidationError:
             raise OutcomeUnknown("CCAI Platform answered 200 without a chat id") from None
     words = _words(answer)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        asked = retry_after(answer.headers.get("Retry-After"))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        asked = retry_after(answer.retry_after)
         raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
     if status in SETTINGS_STATUSES:
         raise Refused(words, Blame.SETTINGS)
@@ -203,7 +218,7 @@ def _chat(answer: httpx.Response) -> Chat:
     raise OutcomeUnknown(words)
 
 
-def _words(answer: httpx.Response) -> str:
+def _words(answer: _Answer) -> str:
     """The platform's own words where it has any, else the status; bounded, because they end on a ticket."""
     try:
         said = json.loads(answer.content)["message"]
@@ -211,7 +226,7 @@ def _words(answer: httpx.Response) -> str:
         said = None
     if isinstance(said, str) and said.strip():
         return said.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST_WORDS]
-    return f"CCAI Platform answered {answer.status_code}"
+    return f"CCAI Platform answered {answer.status}"
 
 
 def retry_after(header: str | None) -> float | None:

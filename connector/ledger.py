@@ -32,7 +32,9 @@ def _jsonb(rows: object) -> Jsonb:
 
 
 def _storable(rows: object) -> bytes:
-    text = NUL.sub(lambda found: found[1] or "�", json.dumps(rows, ensure_ascii=False))
+    text = json.dumps(rows, ensure_ascii=False)
+    if "\\u0000" in text:
+        text = NUL.sub(lambda found: found[1] or "�", text)
     return text.encode("utf-8", "replace")
 
 
