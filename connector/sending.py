@@ -26,7 +26,7 @@ Ready = tuple[Text, OutboundSms]
 class Client(Protocol):
     """What sends: connector.ccaip.Client."""
 
-    def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat: ...
+    def send(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat: ...
 
 
 # Commits what became of these texts.
@@ -183,7 +183,7 @@ class Sender:
                 raise Unavailable("the connector was held up before it could send")
 
         try:
-            outcome = self._client.send_when(sms, may_leave)
+            outcome = self._client.send(sms, may_leave)
         except lane.Closed as closed:
             outcome = Unavailable(str(closed), closed.seconds)
         except (OutcomeUnknown, Refused, Unavailable) as error:

@@ -49,7 +49,7 @@ class Remote:
         self.pool, self.sent = pool, list[OutboundSms]()
         self.answer = answer or (lambda _: Chat(id=114, status="selecting"))
 
-    def send_when(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
+    def send(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
         may_leave()
         self.sent.append(sms)
         return self.answer(sms)

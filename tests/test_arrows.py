@@ -134,8 +134,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
     "granian": ("webhooks/serve.py", "webhooks/front.py"),
-    "httpcore": ("connector/ccaip.py",),  # what httpx is made of
-    "httpx": ("connector/ccaip.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
+    # Which certificates are trusted; the list of chats.
+    "httpx": ("connector/connections.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),

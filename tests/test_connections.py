@@ -1,0 +1,214 @@
+"""Connections over TLS: who is not the one that was meant gets nothing, and a connection that stands is used again."""
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from connector import connections
+from connector.connections import Connections, NeverLeft, NoAnswer
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
+
+
+def certificate(folder: Path, name: x509.GeneralName) -> Path:
+    """A certificate that vouches for itself, and its key, in one file."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    made = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def listen(connection: socket.socket) -> None:
+    """Until a whole request was heard."""
+    heard = b""
+    while not heard.endswith(b"\r\n\r\n{}"):
+        heard += connection.recv(65536)
+
+
+class Server:
+    """Answers every request with OK, connection after connection; `heard` is what came over each."""
+
+    def __init__(self, trusted: Path | None) -> None:
+        self.heard: list[bytes] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._tls = None
+        if trusted:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(trusted)
+        self.address = f"{'https' if trusted else 'http'}://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                self.heard.append(b"")
+                with contextlib.suppress(OSError), contextlib.closing(connection):
+                    self._speak(connection)
+
+    def _speak(self, connection: socket.socket) -> None:
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        with contextlib.closing(connection):
+            while received := connection.recv(65536):
+                self.heard[-1] += received
+                if self.heard[-1].endswith(b"\r\n\r\n{}"):
+                    connection.sendall(OK)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def reaching(server: Server) -> Iterator[Connections]:
+    """Connections to it, and its end."""
+    to = Connections(server.address, connect_timeout=5, read_timeout=5)
+    try:
+        yield to
+    finally:
+        to.close()
+        server.close()
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A certificate for this machine, which we trust."""
+    path = certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: ssl.create_default_context(cafile=path))
+    return path
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_that_stands_is_used_again(tls: bool, ours: Path) -> None:
+    server = Server(ours if tls else None)
+    with reaching(server) as to:
+        for _ in range(3):
+            answer = to.post("/sms", {"A": "b"}, b"{}")
+            assert (answer.status, answer.headers["x"], answer.content) == (200, "y", b"{}")
+    assert len(server.heard) == 1
+    assert server.heard[0].count(b"POST /sms HTTP/1.1\r\n") == 3
+
+
+def test_one_that_was_idle_for_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.0)
+    server = Server(None)
+    with reaching(server) as to:
+        for _ in range(3):
+            to.post("/", {}, b"{}")
+    assert len(server.heard) == 3
+
+
+def test_who_has_a_certificate_that_nobody_trusts_gets_nothing(tmp_path: Path) -> None:
+    server = Server(certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))))
+    with reaching(server) as to, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+        to.post("/", {"Authorization": "secret"}, b"{}")
+    assert server.heard == [b""]
+
+
+def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = certificate(tmp_path, x509.DNSName("another.example"))
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: ssl.create_default_context(cafile=path))
+    server = Server(path)
+    with reaching(server) as to, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+        to.post("/", {"Authorization": "secret"}, b"{}")
+    assert server.heard == [b""]
+
+
+def test_who_speaks_no_tls_gets_nothing(ours: Path) -> None:
+    server = Server(None)
+    server.address = server.address.replace("http:", "https:")
+    with reaching(server) as to:
+        to._connect_timeout = 0.3
+        with pytest.raises(NeverLeft):
+            to.post("/", {"Authorization": "secret"}, b"{}")
+    assert b"secret" not in b"".join(server.heard)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_nobody_asked_for_is_nobodys_answer(at_once: bool) -> None:
+    """A server that says more than it was asked: the next call does not take it for its own."""
+
+    class Talkative(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            for _ in range(3):
+                listen(connection)
+                more = OK.replace(b"200", b"201")
+                connection.sendall(OK + more if at_once else OK)
+                time.sleep(0.05)
+                connection.sendall(b"" if at_once else more)
+
+    with reaching(Talkative(None)) as to:
+        for _ in range(3):
+            assert to.post("/", {}, b"{}").status == 200
+            time.sleep(0.1)
+
+
+def test_a_name_that_is_none_certainly_did_nothing() -> None:
+    for address in ("http://nowhere.invalid", f"http://{'a' * 64}.example"):
+        to = Connections(address, connect_timeout=2, read_timeout=2)
+        with pytest.raises(NeverLeft):
+            to.post("/", {}, b"{}")
+
+
+def test_a_server_that_ends_an_idle_connection_meets_a_new_one() -> None:
+    class Impatient(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            listen(connection)
+            connection.sendall(OK)
+
+    server = Impatient(None)
+    with reaching(server) as to:
+        for _ in range(3):
+            assert to.post("/", {}, b"{}").status == 200
+            time.sleep(0.05)  # until the end of the connection has arrived
+    assert len(server.heard) == 3
+
+
+def test_what_may_not_leave_has_not_and_its_error_is_passed_on() -> None:
+    server = Server(None)
+
+    def may_not() -> None:
+        raise KeyError("not now")
+
+    with reaching(server) as to:
+        with pytest.raises(KeyError):
+            to.post("/", {}, b"{}", may_not)
+        assert to.post("/", {}, b"{}").status == 200
+    assert [bool(one) for one in server.heard] == [False, True]
+    with pytest.raises(NeverLeft):
+        to.post("/", {}, b"{}")  # it listens no more
+
+
+def test_no_answer_names_the_kind_of_error_only() -> None:
+    class Mute(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            listen(connection)
+
+    with reaching(Mute(None)) as to, pytest.raises(NoAnswer, match=r"^(RemoteDisconnected|ConnectionResetError)$"):
+        to.post("/", {"Authorization": "secret"}, b"{}")
