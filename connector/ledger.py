@@ -8,7 +8,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,12 +23,16 @@ from connector.steps import Move, Trace
 SQL = sql.load("ledger")
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
 NUL = re.compile(r"(\\\\)|\\u0000")
-EVENT_FIELDS = tuple(field.name for field in fields(TicketEvent) if field.name not in ("ask", "raw"))
 
 
 def _jsonb(rows: object) -> Jsonb:
     """Rows for a query. One odd character of one text must not hold up all that are committed with it."""
     return Jsonb(rows, dumps=_storable)
+
+
+def _fields(one: TicketEvent | Ask | OutboundSms | Move) -> dict[str, Any]:
+    """Its fields by their names. Not by `asdict`, which copies what they hold, however deep it is."""
+    return {name: getattr(one, name) for name in one.__slots__}
 
 
 def _storable(rows: object) -> bytes:
@@ -75,10 +79,8 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
 
 
 def _row(event: TicketEvent) -> dict[str, Any]:
-    """The event's fields. Not by `asdict`, which copies the body, however deep it is."""
-    return {field: getattr(event, field) for field in EVENT_FIELDS} | {
-        "ask": event.ask and asdict(event.ask), "raw": None if event.raw is None else b64encode(event.raw).decode(),
-    }
+    raw = None if event.raw is None else b64encode(event.raw).decode()
+    return _fields(event) | {"ask": event.ask and _fields(event.ask), "raw": raw}
 
 
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
@@ -123,7 +125,7 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
         claimed = recipients.claim(connection, claims, now)
         rows = _jsonb([
             {
-                "id": one.text, "rule": one.rule, "reason": one.reason, "sms": asdict(one.sms), "trace": one.trace,
+                "id": one.text, "rule": one.rule, "reason": one.reason, "sms": _fields(one.sms), "trace": one.trace,
                 "number": one.text in claimed,
             }
             for one in wanted
@@ -145,7 +147,7 @@ def claim(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[set[int],
 def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["move"], {"moves": _jsonb([asdict(move) for move in moves])}).fetchall()
+        rows = cursor.execute(SQL["move"], {"moves": _jsonb([_fields(move) for move in moves])}).fetchall()
         queue.add(connection, [
             queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in rows if row["tell"]
         ] + [

@@ -58,12 +58,15 @@ class Template:
         try:
             self.names = frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse(source)))
             self._template = ENVIRONMENT.from_string(source)
+            self._same = None if "{" in source else self._template.render()
         except jinja2.TemplateError as error:
             raise ValueError(f"not a template that can be read: {error}") from None
         self.source = source
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text. Raises CannotApply, above all where an empty name is printed."""
+        if self._same is not None:
+            return self._same
         try:
             return self._template.render({name: value for name, value in values.items() if value is not None})
         except (jinja2.TemplateError, *VALUES_DO_NOT_SUIT) as error:

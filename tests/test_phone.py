@@ -2,6 +2,7 @@
 
 import re
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,15 @@ US = ["US"]
 )
 def test_a_number_that_can_be_texted_becomes_e164(typed: str, country: str, allowed: list[str], e164: str) -> None:
     assert phone.read(typed, country, allowed) == Number(e164)
+
+
+@given(st.from_regex(r"\+(1[2-9][0-9]{9}|44[1-9][0-9]{8,9}|800[0-9]{8}|[1-9][0-9]{6,13})", fullmatch=True))
+def test_a_number_is_valid_if_the_numbering_plans_say_so(typed: str) -> None:
+    try:
+        valid = phonenumbers.is_valid_number(phonenumbers.parse(typed))
+    except phonenumbers.NumberParseException:
+        return
+    assert (phone.read(typed, "US", US) != Unusable("is not a valid number")) is valid
 
 
 @pytest.mark.parametrize(
