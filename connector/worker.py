@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -165,11 +166,19 @@ def _warm_up(stem: str, crm: Crm) -> None:
         log.warning("the CRM cannot be used yet", crm=stem, why=str(error))
 
 
+def _stand_back() -> None:
+    """Behind whatever else shares this machine: a web side's senders wait for an acknowledgement."""
+    os.nice(NICE)
+    # Where Linux shares a machine out by sessions, only the session's own niceness counts (sched(7), autogroup).
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(f"{NICE}", encoding="ascii")
+
+
 def run(settings: Settings, url: str) -> None:
     """Work until SIGTERM or SIGINT."""
 
-    # The web side may share this machine, and its senders wait for an acknowledgement: it comes first.
-    os.nice(NICE)
+    _stand_back()
 
     async def until_signalled() -> None:
         stop = asyncio.Event()

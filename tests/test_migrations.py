@@ -30,6 +30,7 @@ ALLOWED = {
     "a column that has a default": rf"alter table \w+ {COLUMN}(?=.*\bdefault (?!null\b)).*",
     "how a table is stored": r"alter table \w+ (?:re)?set \([^()]*\)",
     "a reference that is no longer checked": r"alter table \w+ drop constraint \w+_fkey",
+    "locks, until it is done": r"lock table \w+(, \w+)* in access exclusive mode",
 }
 
 REFUSED = [
@@ -176,11 +177,10 @@ def test_a_migration_locks_tables_in_the_order_in_which_statements_do(path: Path
     made: set[str] = set()
     locked: list[str] = []
     for action in actions(path.read_text(encoding="utf-8")):
-        found = re.match(r"(create table|alter table|create index \w+ on) (\w+)", action)
+        found = re.match(r"(create table|alter table|create index \w+ on|lock table) (\w+(?:, \w+)*)", action)
         assert found
-        verb, table = found.groups()
+        verb, tables = found[1], found[2].split(", ")
         if verb == "create table":
-            made.add(table)
-        elif table not in made and table not in locked:
-            locked.append(table)
+            made.update(tables)
+        locked += [table for table in tables if table not in made and table not in locked]
     assert locked == sorted(locked, key=ORDER.index)
