@@ -27,7 +27,7 @@ def serve(wanted: settings.Settings, url: str) -> None:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=int(wanted.receive_seconds * 1000)),
         websockets=False,
-        loop=Loops.asyncio,
+        loop=Loops.auto,  # uvloop where there is one
         address=wanted.host,
         port=wanted.port,
         log_enabled=False,
