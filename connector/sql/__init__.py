@@ -1,4 +1,7 @@
-"""Named queries. Each stands in a .sql file under a line `-- name: …` and a sentence that says what it is for."""
+"""Named queries. Each stands in a .sql file under a line `-- name: …` and a sentence that says what it is for.
+
+What several of them begin with is said once, under `-- part: …`, and stands in them as `{part}`.
+"""
 
 import re
 from pathlib import Path
@@ -7,5 +10,8 @@ from pathlib import Path
 def load(stem: str) -> dict[str, str]:
     """The queries of connector/sql/<stem>.sql by name."""
     source = (Path(__file__).parent / f"{stem}.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", source, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    found = re.findall(r"^-- (name|part): (\w+)\n(.*?)(?=^-- (?:name|part): |\Z)", source, re.MULTILINE | re.DOTALL)
+    parts = {name: body.strip() for kind, name, body in found if kind == "part"}
+    return {
+        name: re.sub(r"\{(\w+)\}", lambda used: parts[used[1]], body) for kind, name, body in found if kind == "name"
+    }

@@ -32,18 +32,23 @@ from plan_case where plan = %(plan)s group by skip order by count(*) desc, skip
 -- name: planned
 update plan set state = 'planned', report = %(report)s, changed_at = now() where id = %(plan)s and state = 'planning'
 
--- name: found
+-- part: plans
+-- What a plan is made of.
 select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
-from plan where id = %(plan)s
+from plan
+
+-- name: found
+{plans}
+where id = %(plan)s
 
 -- name: found_for_update
 -- The same, and nobody else feeds it meanwhile.
-select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
-from plan where id = %(plan)s for update skip locked
+{plans}
+where id = %(plan)s for update skip locked
 
 -- name: listed
-select id, crm, query, ask, state, why, canary, most_failed, cooling, cooling_until, watched_until, report, made_at
-from plan order by made_at desc limit %(most)s
+{plans}
+order by made_at desc limit %(most)s
 
 -- name: active
 select id from plan where state in ('canary', 'cooling', 'running') order by made_at

@@ -19,19 +19,21 @@ where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is nu
   and (%(crm)s::text is null or crm = %(crm)s)
 order by id desc limit %(most)s
 
--- name: seen
--- One text as its asker sees it.
-select text.id, text.crm, text.ticket_id, text.door, text.state, text.why, text.sms, text.ask, text.trace, text.chat,
-       text.outcome, text.written, text.write_refused, text.changed_at, event.received_at,
-       case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
-from text join event on event.id = text.event where text.id = %(id)s
-
--- name: seen_of_ticket
--- The same for all of a ticket's texts, newest first.
+-- part: as_seen
+-- Texts as their askers see them.
 select text.id, text.crm, text.ticket_id, text.door, text.state, text.why, text.sms, text.ask, text.trace, text.chat,
        text.outcome, text.written, text.write_refused, text.changed_at, event.received_at,
        case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
 from text join event on event.id = text.event
+
+-- name: seen
+-- One of them.
+{as_seen}
+where text.id = %(id)s
+
+-- name: seen_of_ticket
+-- All of a ticket's texts, newest first.
+{as_seen}
 where text.crm = %(crm)s and text.ticket_id = %(ticket)s
 order by text.id desc limit %(most)s
 
