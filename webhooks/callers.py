@@ -10,6 +10,7 @@ import structlog
 from connector import keys
 from connector.errors import NotAuthentic
 from connector.keys import Right
+from webhooks import limit
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
@@ -42,10 +43,7 @@ class Callers:
     def admit(self, connection: psycopg.Connection, authorization: str, right: Right) -> Caller:
         """Who brings this Authorization header, counted, with this right. Raises Problem 401, 403 or 429."""
         caller = self._caller(connection, authorization)
-        used, seconds = keys.use(connection, caller.name)
-        if used > caller.per_minute:
-            wait = {"Retry-After": str(int(seconds) + 1)}
-            raise Problem(429, f"{caller.per_minute} requests a minute are allowed; try again a little later", wait)
+        limit.count(connection, caller.name, caller.per_minute)
         if right not in caller.rights:
             log.warning("a request was refused", caller=caller.name, right=right.value)
             raise Problem(403, f"this key has no right to {right}; it has: {', '.join(caller.rights)}")

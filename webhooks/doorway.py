@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flask import Response, make_response, redirect, request, url_for
 
-from connector import keys
+from webhooks import limit
 from webhooks.desk import Desk
 from webhooks.guard import Guard
 from webhooks.links import AGAIN, Links, Visit
@@ -52,10 +52,7 @@ class Doorway:
     def admit(self, page: str) -> Visit:
         """Who has this page open; counted. Raises Problem."""
         visit = self.links.session(page, self.guard.cookie(request))
-        used, seconds = self._desk.database(lambda connection: keys.use(connection, visit.caller))
-        if used > PER_MINUTE:
-            wait = {"Retry-After": str(int(seconds) + 1)}
-            raise Problem(429, "There were very many requests in this minute. Try again a little later", wait)
+        self._desk.database(lambda connection: limit.count(connection, visit.caller, PER_MINUTE))
         return visit
 
     def admit_form(self, page: str) -> Visit:
