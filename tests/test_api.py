@@ -199,6 +199,18 @@ def test_bad_input_gets_a_clear_problem(pipe: Pipe, content: bytes, kind: str, s
     problem(pipe.api("POST", "/texts/preview", content=content, headers={"Content-Type": kind}), status)
 
 
+@pytest.mark.parametrize("named", ["rule", "template"])
+def test_a_rule_or_template_that_is_not_there_is_a_problem_that_names_those_that_are(
+    pipe: Pipe, case: str, named: str
+) -> None:
+    key, expected = secrets.token_hex(8), f"{named}: there is no such {named}; expected one of: requested"
+    assert problem(pipe.api("POST", "/texts/preview", json={"ticket_id": case, named: "nothing"}), 422) == expected
+    assert problem(pipe.send(case, key, **{named: "nothing"}), 422) == expected
+    assert pipe.texts(case) == []
+    assert pipe.api("POST", "/texts/preview", json={"ticket_id": case, named: "requested"}).json()["allowed"]
+    assert pipe.send(case, key, **{named: "requested"}).json()["state"] == "sent", "the key is still new"
+
+
 @pytest.mark.parametrize("message", ["Hi \x00 there", "Hi \ud800 there", "\u202e reversed", "x" * 5000])
 def test_odd_words_do_no_harm(pipe: Pipe, case: str, message: str) -> None:
     body = json.dumps({"ticket_id": case, "message": message})

@@ -49,7 +49,8 @@ class Desk:
         return self._mappings[stem]
 
     def preview(self, stem: str, ticket_id: str, ask: Ask) -> Preview:
-        """What would happen. Raises Problem 404 or 503."""
+        """What would happen. Raises Problem 404, 422 or 503."""
+        self._require_known(stem, ask)
         try:
             with self._pool.connection() as connection:
                 return self._connected().preview(connection, stem, ticket_id, ask)
@@ -61,6 +62,7 @@ class Desk:
 
     def send(self, asked: Asked) -> Taken:
         """Take it in, once. Raises Problem 422."""
+        self._require_known(asked.crm, asked.ask)
         try:
             with self._pool.connection() as connection:
                 taken = asks.take_in(connection, asked)
@@ -68,6 +70,17 @@ class Desk:
             raise Problem(422, "this Idempotency-Key was used for another request; use a new key") from None
         log.info("text asked for", text=taken.text, ticket=asked.ticket_id, by=asked.caller, duplicate=taken.duplicate)
         return taken
+
+    def _require_known(self, stem: str, ask: Ask) -> None:
+        """Raises Problem 422 for a rule or template that the mapping does not have."""
+        mapping = self._mappings[stem]
+        named = {
+            "rule": (ask.rule, [rule.name for rule in mapping.file.rules]),
+            "template": (ask.template, list(mapping.templates())),
+        }
+        for what, (name, known) in named.items():
+            if name is not None and name not in known:
+                raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
 
     def seen(self, text: int, wait: float = 0) -> dict[str, Any]:
         """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404."""

@@ -28,8 +28,8 @@ class PreviewBody(Strict):
 
     ticket_id: TicketId
     crm: Crm = ""
-    rule: Short = Field(default="", description="A rule of the mapping; without one, the rule for agents.")
-    template: Short = Field(default="", description="Start from this template of the mapping.")
+    rule: Short = Field(default="", description="A rule of the mapping, else 422; without one, the rule for agents.")
+    template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MOST_CHARACTERS, description="The words themselves.")
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
 
