@@ -56,6 +56,13 @@ def test_external_services_can_import_it(document: dict[str, Any]) -> None:
     assert len(str(document)) < 100_000
 
 
+def test_what_names_a_rule_or_template_says_what_becomes_of_an_unknown_one(document: dict[str, Any]) -> None:
+    for path in ("/v1/texts/preview", "/v1/texts"):
+        refused = document["paths"][path]["post"]["responses"]["422"]
+        assert "the mapping has no such rule or template" in refused["description"]
+        assert list(refused["content"]) == ["application/problem+json"]
+
+
 @pytest.mark.parametrize("operation_id", OPERATIONS)
 def test_what_is_answered_is_what_is_documented(pipe: Pipe, document: dict[str, Any], operation_id: str) -> None:
     """No 500 and nothing undocumented, whatever is asked."""

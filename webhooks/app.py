@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from connector import __version__, database, parts, settings
-from webhooks import agents, callers, doorway, health, receive, schemas, texts
+from webhooks import agents, callers, document, doorway, health, receive, schemas, texts
 from webhooks.desk import Desk
 from webhooks.doorway import Doorway
 from webhooks.front import Front
@@ -49,7 +49,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
     app.register_api(texts.blueprint(desk, known, pool, links, guard))
     app.register_blueprint(agents.blueprint(Doorway(desk, links, guard), Writing(desk), _visitors(wanted, mappings)))
-    app.add_url_rule("/v1/openapi.json", "openapi", lambda: texts.document(app))
+    app.add_url_rule("/v1/openapi.json", "openapi", lambda: document.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)

@@ -1,15 +1,12 @@
 """The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
 
-OpenAPI 3.0 at /v1/openapi.json, which Salesforce External Services can import. Errors are problems (RFC 9457).
+OpenAPI 3.0 at /v1/openapi.json. Errors are problems (RFC 9457).
 """
 
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Response, g, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import APIBlueprint
 from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest
@@ -21,26 +18,13 @@ from connector.model import OUTCOMES, Ask
 from webhooks import schemas, views
 from webhooks.callers import Caller, Callers
 from webhooks.desk import Desk
+from webhooks.document import NOT_KNOWN, TAG, answers
 from webhooks.guard import Guard
 from webhooks.links import Links
 from webhooks.links import visit as new_visit
 from webhooks.problems import Problem
 from webhooks.seals import Purpose
 
-TAG = Tag(name="texts", description="Text the customer of a ticket.")
-
-PROBLEMS = {
-    400: "The request cannot be read.",
-    401: "The bearer key is missing or wrong.",
-    403: "The key has no right to this.",
-    404: "There is no such ticket or text.",
-    409: "It is too late.",
-    413: "The body is too large.",
-    415: "The body is not application/json.",
-    422: "A value is not as documented.",
-    429: "More requests than this key may make in a minute.",
-    503: "The CRM or the database does not answer; try again.",
-}
 # Which right each operation needs.
 RIGHTS = {
     "preview_text": Right.PREVIEW, "send_text": Right.SEND, "get_text": Right.READ, "list_texts": Right.READ,
@@ -51,7 +35,15 @@ RIGHTS = {
 def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, guard: Guard) -> APIBlueprint:
     """The addresses /v1/…."""
     api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
+    _add_admission(api, callers, pool)
+    _add_asking(api, desk)
+    _add_watching(api, desk)
+    _add_links(api, desk, links, guard)
+    _add_suppressions(api, pool)
+    return api
 
+
+def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) -> None:
     @api.before_request
     def admit() -> None:
         """Who calls, before anything is read; and that there is JSON to be read."""
@@ -63,7 +55,10 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key"):
             raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
 
-    @api.post("/texts/preview", operation_id="previewText", responses=_answers({200: schemas.Preview}, 404))
+
+def _add_asking(api: APIBlueprint, desk: Desk) -> None:
+    @api.post("/texts/preview", operation_id="previewText",
+              responses=answers({200: schemas.Preview}, 404, said=NOT_KNOWN))  # fmt: skip
     def preview_text(body: schemas.PreviewBody) -> Response:
         """Preview a text
 
@@ -72,7 +67,8 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         return _json(views.preview(stem, desk.preview(stem, ticket_id, _ask(body))))
 
-    @api.post("/texts", operation_id="sendText", responses=_answers({200: schemas.Text, 202: schemas.Text}, 404))
+    @api.post("/texts", operation_id="sendText",
+              responses=answers({200: schemas.Text, 202: schemas.Text}, 404, said=NOT_KNOWN))  # fmt: skip
     def send_text(header: schemas.IdempotencyHeader, query: schemas.Wait, body: schemas.SendBody) -> Response:
         """Send a text
 
@@ -88,7 +84,9 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         response.headers["Location"] = f"/v1/texts/{taken.text}"
         return response
 
-    @api.get("/texts/<int:id>", operation_id="getText", responses=_answers({200: schemas.Text}, 404))
+
+def _add_watching(api: APIBlueprint, desk: Desk) -> None:
+    @api.get("/texts/<int:id>", operation_id="getText", responses=answers({200: schemas.Text}, 404))
     def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
         """Get a text
 
@@ -96,7 +94,7 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         """
         return _json(views.text(desk.seen(path.id, query.wait)))
 
-    @api.delete("/texts/<int:id>", operation_id="cancelText", responses=_answers({200: schemas.Text}, 404, 409))
+    @api.delete("/texts/<int:id>", operation_id="cancelText", responses=answers({200: schemas.Text}, 404, 409))
     def cancel_text(path: schemas.TextPath) -> Response:
         """Cancel a text
 
@@ -105,8 +103,7 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         caller: Caller = g.caller
         return _json(views.text(desk.cancel(path.id, caller.agent or caller.name)))
 
-    @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts",
-             responses=_answers({200: schemas.Texts}, 404))  # fmt: skip
+    @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts", responses=answers({200: schemas.Texts}, 404))
     def list_texts(path: schemas.TicketPath) -> Response:
         """List a ticket's texts
 
@@ -115,7 +112,9 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         stem, ticket_id = desk.ticket(path.crm, path.ticket_id)
         return _json(schemas.Texts(texts=[views.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
 
-    @api.post("/links", operation_id="createLink", responses=_answers({201: schemas.Link}, 404))
+
+def _add_links(api: APIBlueprint, desk: Desk, links: Links, guard: Guard) -> None:
+    @api.post("/links", operation_id="createLink", responses=answers({201: schemas.Link}, 404))
     def create_link(body: schemas.LinkBody) -> Response:
         """Make a link to the page
 
@@ -128,7 +127,9 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
         expires_at = views.utc(datetime.fromtimestamp(visit.until, UTC))
         return _json(schemas.Link(url=address, expires_at=expires_at), 201)
 
-    @api.post("/suppressions", operation_id="suppress", responses=_answers({200: schemas.Suppression}))
+
+def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
+    @api.post("/suppressions", operation_id="suppress", responses=answers({200: schemas.Suppression}))
     def suppress(body: schemas.SuppressionBody) -> Response:
         """Set who must not be texted
 
@@ -144,40 +145,6 @@ def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, 
                 else recipients.allow(connection, number)
             )
         return _json(schemas.Suppression(number=phone.mask(number), suppressed=body.suppressed, changed=changed))
-
-    return api
-
-
-def document(app: Any) -> Response:
-    """The API as OpenAPI 3.0.3: what External Services imports takes no 3.1. No value here is ever null."""
-    return Response(json.dumps(_as_3_0(app.api_doc | {"openapi": "3.0.3"})), content_type="application/json")
-
-
-def _as_3_0(schema: Any) -> Any:
-    """Without what only 3.1 knows: `const`, and examples in schemas."""
-    if isinstance(schema, list):
-        return [_as_3_0(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        ("enum" if key == "const" else key): [value] if key == "const" else _as_3_0(value)
-        for key, value in schema.items()
-    }
-
-
-def _answers(good: Mapping[int, type[BaseModel]], *more: int) -> dict[str, Any]:
-    """The answers of an operation: the good ones, the problems that all have, and more."""
-    problems = {400, 401, 403, 422, 429, 503, *more}
-    return {
-        **{str(status): model for status, model in good.items()},
-        **{
-            str(status): {
-                "description": PROBLEMS[status],
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
-            for status in sorted(problems)
-        },
-    }
 
 
 def _require_json() -> None:
