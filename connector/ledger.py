@@ -44,11 +44,15 @@ def _storable(rows: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What an event became. `text` None: there was nothing to text about. `duplicate`: it had been taken in before."""
+    """What an event became. `text` None: there was nothing to text about. `duplicate`: it had been taken in before.
+
+    `misused`: its id is that of an event about another ticket, so that this one was not taken in.
+    """
 
     event_id: str
     text: int | None
     duplicate: bool
+    misused: bool = False
 
 
 def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[TakenIn]:
@@ -68,14 +72,18 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
             queue.NewJob(queue.DELIVER[door := once[row.event_id].door], row.text, door)
             for row in rows if row.text is not None
         ])
-        if known := [event_id for event_id in once if event_id not in taken]:
-            cursor.execute(SQL["known"], {"crm": events[0].crm, "event_ids": known})
+        if known := [event for event_id, event in once.items() if event_id not in taken]:
+            again = _jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again})
             taken |= {row.event_id: row for row in cursor}
-    answers = []
-    for event in events:
-        answers.append(taken[event.event_id])
-        taken[event.event_id] = replace(answers[-1], duplicate=True)
-    return answers
+    return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
+
+
+def _answer(event: TicketEvent, taken: TakenIn, first: TicketEvent) -> TakenIn:
+    """What this event became, where `first` of its id became `taken`."""
+    if event is first:
+        return taken
+    return replace(taken, duplicate=True, misused=taken.misused or event.ticket_id != first.ticket_id)
 
 
 def _row(event: TicketEvent) -> dict[str, Any]:

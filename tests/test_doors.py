@@ -165,6 +165,25 @@ def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> Non
     assert forged.status_code == 401
 
 
+def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in(pipe: Pipe, case: str) -> None:
+    headers, url = {"Authorization": f"Bearer {pipe.key}"}, f"{pipe.web}/webhooks/salesforce/events"
+    other, third = pipe.box.salesforce.make_cases(2)
+    body = [{"ticket_id": case, "event_id": "mine"}]
+    assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == 202
+    body += [
+        {"ticket_id": other, "event_id": "mine"}, {"ticket_id": other, "event_id": "new"},
+        {"ticket_id": third, "event_id": "new"},
+    ]
+    for known in (False, True):
+        answer = httpx.post(url, json=body, headers=headers, trust_env=False)
+        assert answer.status_code == 422
+        told = [(text["event_id"], text["duplicate"]) for text in answer.json()["texts"]]
+        assert told == [("mine", True), ("new", known)]
+        assert "not taken in: mine, new;" in answer.json()["error"]
+    tickets = pipe.query("select ticket_id from event where event_id in ('mine', 'new') order by event_id")
+    assert [row["ticket_id"] for row in tickets] == [case, other]
+
+
 def test_health_and_readiness(pipe: Pipe) -> None:
     for path in ("healthz", "readyz"):
         answer = httpx.get(f"{pipe.web}/{path}", trust_env=False)

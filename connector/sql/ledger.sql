@@ -21,10 +21,13 @@ with incoming as (
 select fresh.event_id, texts.id as text, false as duplicate from fresh left join texts on texts.event = fresh.id
 
 -- name: known
--- The texts of events that had been taken in before.
-select event.event_id, text.id as text, true as duplicate
-from event left join text on text.event = event.id
-where event.crm = %(crm)s and event.event_id = any(%(event_ids)s)
+-- The texts of events that had been taken in before; and whether these are about another ticket than those.
+select event.event_id, text.id as text, true as duplicate, event.ticket_id is distinct from again.ticket_id as misused
+from jsonb_to_recordset(%(events)s) as again (event_id text, ticket_id text)
+cross join lateral (  -- one look into the index for each, whatever the statistics say
+    select * from event where event.crm = %(crm)s and event.event_id = again.event_id limit 1
+) event
+left join text on text.event = event.id
 
 -- name: load
 -- What delivery needs to know of its texts.

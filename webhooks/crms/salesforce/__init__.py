@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from flask import Response
-from pydantic import Field
 
 from connector import settings
 from connector.crms.salesforce import ids
-from connector.errors import BadSettings, Unreadable
+from connector.crms.salesforce.settings import Doors
+from connector.errors import Unreadable
 from connector.ledger import TakenIn
 from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
@@ -19,45 +20,19 @@ from webhooks.crms.salesforce.canvas import visitor
 from webhooks.crms.salesforce.tokens import verifier
 from webhooks.receive import Entrance, Message
 
-ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
-
-
 __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
-
-
-class Settings(settings.FromEnvironment):
-    """CONNECTOR_SALESFORCE_… variables that the doors need. Several tokens, secrets and keys are valid at once.
-
-    `organization_id` is the org's id, 15 or 18 characters.
-    """
-
-    organization_id: str = Field(pattern=r"^00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?$")
-    outbound_message_tokens: settings.Secrets = []
-    webhook_secrets: settings.SigningSecrets = []
-    webhook_keys: settings.Secrets = []
-
-
-def load() -> Settings:
-    """From the environment. Raises BadSettings, also when no way in is open at all."""
-    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
-    if not (wanted.outbound_message_tokens or wanted.webhook_secrets or wanted.webhook_keys):
-        raise BadSettings(
-            f"{ENV_PREFIX}OUTBOUND_MESSAGE_TOKENS: expected at least one token, or {ENV_PREFIX}WEBHOOK_SECRETS, "
-            f"or {ENV_PREFIX}WEBHOOK_KEYS"
-        )
-    return wanted
 
 
 def ticket_id(given: str) -> str:
     """A case's id in full, of 18 characters. Raises Unreadable."""
     if not ids.ID.fullmatch(given):
-        raise Unreadable("this is no id of a Salesforce record: expected 15 or 18 letters and digits")
+        raise Unreadable(ids.NO_ID)
     return ids.long(given)
 
 
-def entrances(file: MappingFile, wanted: Settings | None = None) -> list[Entrance]:
-    """The addresses below /webhooks/salesforce. `wanted` None: from the environment."""
-    wanted = wanted or load()
+def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
+    """The addresses below /webhooks/salesforce. `wanted` None: from the environment. Raises BadSettings."""
+    wanted = wanted or settings.load(Doors)
 
     def parse_outbound_message(message: Message) -> Sequence[TicketEvent]:
         if not signing.is_one_of(message.token, wanted.outbound_message_tokens):
@@ -87,6 +62,13 @@ def _acknowledge(_: Sequence[TakenIn]) -> Response:
 
 
 def _accepted(taken: Sequence[TakenIn]) -> Response:
-    texts = [{"event_id": one.event_id, "text": one.text, "duplicate": one.duplicate} for one in taken]
+    """422 where an id was used for two tickets: whoever waits for that text would wait for ever."""
+    misused = dict.fromkeys(one.event_id for one in taken if one.misused)
+    said: dict[str, Any] = {"texts": [
+        {"event_id": one.event_id, "text": one.text, "duplicate": one.duplicate} for one in taken if not one.misused
+    ]}  # fmt: skip
+    if misused:
+        named = ", ".join(misused)
+        said["error"] = f"used for another case, and not taken in: {named}; each event has an id of its own"
     # Not by jsonify, which asks the application each time how it wants its JSON.
-    return Response(json.dumps({"texts": texts}), status=202, content_type="application/json")
+    return Response(json.dumps(said), 422 if misused else 202, content_type="application/json")
