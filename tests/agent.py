@@ -18,6 +18,11 @@ def link(pipe: Pipe, case: str, **who: Any) -> str:
     return answer.json()["url"]
 
 
+def plain(url: str, **more: Any) -> httpx.Response:
+    """One request of a browser that knows nothing yet."""
+    return httpx.get(url, trust_env=False, timeout=60, **more)
+
+
 @dataclass
 class Page:
     """One page as it was answered."""

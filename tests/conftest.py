@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -14,7 +14,9 @@ from pydantic import SecretStr
 
 from connector import database, settings
 from connector.sandbox import Sandbox
+from tests.agent import Agent
 from tests.pipe import Pipe, running
+from webhooks.links import Links
 
 NUMBER = itertools.count()
 
@@ -86,3 +88,28 @@ def case(pipe: Pipe) -> Iterator[str]:
     """A case of the test's own, with a number that can be texted. Faults end with the test."""
     yield pipe.box.salesforce.make_cases(1)[0]
     pipe.box.faults.clear()
+
+
+@pytest.fixture
+def agents(pipe: Pipe) -> Iterator[Callable[[], Agent]]:
+    """As many people with browsers as are wanted."""
+    with contextlib.ExitStack() as stack:
+
+        def another() -> Agent:
+            agent = Agent(pipe)
+            stack.enter_context(agent.client)
+            return agent
+
+        yield another
+
+
+@pytest.fixture
+def agent(agents: Callable[[], Agent]) -> Agent:
+    return agents()
+
+
+@pytest.fixture
+def ours(pipe: Pipe) -> Iterator[Links]:
+    """The links of the running web side: whatever is sealed with these, it takes."""
+    with ConnectionPool(pipe.url, min_size=1, max_size=2, kwargs={"autocommit": True}, open=True) as pool:
+        yield Links(pool)
