@@ -1,39 +1,86 @@
-"""Shows what the settings and mappings mean, and asks both remote sides whether they agree. Sends nothing."""
+"""Shows what the settings and mappings mean, whether a connector would start, and whether both remote sides agree.
 
-from collections.abc import Iterator
+Sends nothing, makes nothing.
+"""
 
-from connector import ccaip, crms, parts
-from connector.errors import BadSettings, CallFailed, Refused
-from connector.mapping import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from connector import ccaip, crms, database, parts, refusals, settings
+from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
+from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES
 from connector.settings import Settings
 
-# A line and how it stands: True is fine, False is wrong, None is neither.
-Line = tuple[str, bool | None]
+
+class Mark(StrEnum):
+    """How it stands with a line."""
+
+    FINE = "ok"
+    WRONG = "WRONG"
+    WARNING = "warning"
+    NEITHER = "--"
+    NONE = ""
 
 
-def in_words(stem: str, mapping: Mapping) -> Iterator[Line]:
+Line = tuple[str, Mark]
+
+
+def run(web: refusals.Need, offline: bool) -> Iterator[Line]:
+    """All of it, as it is found out. `web`: what a web side makes of the settings. `offline`: nobody is asked."""
+    problems = Problems()
+    wanted = settings.look(problems)
+    looked = refusals.look(wanted, refusals.worker, web)
+    mappings = _mappings(wanted)
+    for stem, mapping in mappings.items():
+        yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
+    yield from ((line, Mark.WARNING) for line in (*looked.unknown, settings.exposed()) if line)
+    problems.add(looked.problems)
+    yield from ((line, Mark.WRONG) for line in problems)
+    if not problems:
+        yield "settings and mapping files are complete", Mark.FINE
+    if not offline:
+        yield from (one for one in [_database(wanted)] if one[0] not in problems)
+        yield from remote(wanted, mappings)
+
+
+def _mappings(wanted: Settings) -> Mapping[str, TicketMapping]:
+    """None where they cannot be used, which is said among the problems."""
+    try:
+        return parts.mappings(wanted)
+    except (BadSettings, BadMapping):
+        return {}
+
+
+def _database(wanted: Settings) -> Line:
+    try:
+        return database.check(wanted), Mark.FINE if wanted.database_url else Mark.NEITHER
+    except BadSettings as error:
+        return str(error), Mark.WRONG
+
+
+def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
     """The mapping, so that somebody who did not write it can say whether it is what was meant."""
     file = mapping.file
     path = file.fields
-    yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}", None
+    yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}"
     phones = ", else ".join(path[name] for name in file.phones.prefer)
     known = f", country from {path[file.phones.country_from]}" if file.phones.country_from else ""
-    yield f"  to {phones}{known}, else {file.phones.country}; allowed: {', '.join(mapping.countries)}", None
+    yield f"  to {phones}{known}, else {file.phones.country}; allowed: {', '.join(mapping.countries)}"
     for rule in file.rules:
-        yield f"  rule {rule.name}: when {rule.when.source}", None
-        yield f"    once per {', '.join(path[name] for name in rule.once_per)}", None
+        yield f"  rule {rule.name}: when {rule.when.source}"
+        yield f"    once per {', '.join(path[name] for name in rule.once_per)}"
         for why, condition in rule.skip_when.items():
-            yield f"    not when {condition.source}: {why}", None
+            yield f"    not when {condition.source}: {why}"
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
-        yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}", None
-    yield from ((f"  {line}", None) for line in _policy_in_words(mapping))
+        yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
+    yield from (f"  {line}" for line in _policy_in_words(mapping))
     for state in OUTCOMES:
         written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
-        yield f"  {state}: {written}", None
+        yield f"  {state}: {written}"
 
 
-def _policy_in_words(mapping: Mapping) -> Iterator[str]:
+def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     keys, path = mapping.file.policy, mapping.file.fields
     without = f" (but not in this trial: {', '.join(sorted(mapping.without))})" if mapping.without else ""
     yield f"policy: one text to a number in {keys.window_hours:g} hours, at most {keys.most_segments} segments{without}"
@@ -50,22 +97,21 @@ def _policy_in_words(mapping: Mapping) -> Iterator[str]:
     yield f"agents text by rule {agents.rule or mapping.file.rules[0].name}{replies}"
 
 
-def remote(settings: Settings) -> Iterator[Line]:
-    """Whether CCAI Platform and each CRM answer and agree; what is not set up is said, and not asked."""
+def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterator[Line]:
+    """Whether CCAI Platform and each CRM answer and agree; who is not set up is not asked."""
     try:
         client = ccaip.Client(parts.account(settings))
-    except BadSettings as error:
-        yield f"CCAI Platform: not asked, because it is not set up:\n{error}", None
+    except BadSettings:
+        yield "CCAI Platform is not asked: it is not set up", Mark.NEITHER
     else:
-        found = parts.mappings(settings).values()
-        for number in sorted({number for mapping in found for number in mapping.outbound_numbers}):
+        for number in sorted({number for mapping in mappings.values() for number in mapping.outbound_numbers}):
             yield _probe(client, number)
         client.close()
-    for stem, mapping in parts.mappings(settings).items():
+    for stem, mapping in mappings.items():
         try:
             crm = crms.connect(stem, mapping.file)
-        except BadSettings as error:
-            yield f"{stem}: not asked, because it is not set up:\n{error}", None
+        except BadSettings:
+            yield f"{stem} is not asked: it is not set up", Mark.NEITHER
             continue
         yield from _ask(stem, crm)
         crm.close()
@@ -75,18 +121,19 @@ def _probe(client: ccaip.Client, number: str) -> Line:
     try:
         client.probe(number)
     except Refused as error:
-        return f"CCAI Platform refuses {number}: {error}; check subdomain, domain, token and outbound number", False
+        why = f"{error}; check subdomain, domain, token and outbound number"
+        return f"CCAI Platform refuses {number}: {why}", Mark.WRONG
     except CallFailed as error:
-        return f"CCAI Platform: {error}", False
-    return f"CCAI Platform answers, takes the credentials, and sends from {number}", True
+        return f"CCAI Platform: {error}", Mark.WRONG
+    return f"CCAI Platform answers, takes the credentials, and sends from {number}", Mark.FINE
 
 
 def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:
     try:
         problems = crm.check()
     except CallFailed as error:
-        yield f"{stem}: {error}", False
+        yield f"{stem}: {error}", Mark.WRONG
         return
-    yield from ((f"{stem}: {problem}", False) for problem in problems)
+    yield from ((f"{stem}: {problem}", Mark.WRONG) for problem in problems)
     if not problems:
-        yield f"{stem} answers, and every field of the mapping can be read and written as it says", True
+        yield f"{stem} answers, and every field of the mapping can be read and written as it says", Mark.FINE

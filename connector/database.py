@@ -35,13 +35,32 @@ MIGRATION_LOCK = 7_163_001
 def running(settings: Settings) -> Iterator[str]:
     """A PostgreSQL that answers, as a connection URL; an embedded one stops afterwards if nobody else uses it."""
     if settings.database_url:
-        yield settings.database_url.get_secret_value()
+        yield _address(settings.database_url.get_secret_value())
         return
-    server = _embedded(settings.data_dir / "postgres")
+    server = _embedded(folder(settings))
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def _address(given: str) -> str:
+    try:
+        conninfo_to_dict(given)
+    except psycopg.ProgrammingError:  # its words would show the password
+        raise BadSettings("CONNECTOR_DATABASE_URL: expected postgresql://user:password@host/database") from None
+    return given
+
+
+def folder(settings: Settings) -> Path:
+    """Where an embedded one is."""
+    return settings.data_dir / "postgres"
+
+
+def to_be_made(settings: Settings) -> Path | None:
+    """The folder of an embedded one that does not exist yet; None: there is one, or another is given."""
+    made = settings.database_url or (folder(settings) / "PG_VERSION").exists()
+    return None if made else folder(settings)
 
 
 def _embedded(folder: Path) -> Any:
@@ -77,8 +96,36 @@ def ready(wanted: Settings) -> Iterator[str]:
             migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             if not current(connection):
-                raise BadSettings("the database's schema is not current; bring it up to date with: connector migrate")
+                raise BadSettings(NOT_CURRENT)
         yield url
+
+
+NOT_CURRENT = "the database's schema is not current; bring it up to date with: connector migrate"
+
+
+def require_place(settings: Settings) -> None:
+    """Asks nobody and makes nothing. Raises BadSettings where what is set can be no database."""
+    if settings.database_url:
+        _address(settings.database_url.get_secret_value())
+        return
+    wanted = settings.data_dir.absolute()
+    there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too where nobody lets us look
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise BadSettings(f"CONNECTOR_DATA_DIR: {settings.data_dir} cannot be used")
+
+
+def check(settings: Settings) -> str:
+    """What to say of the database. An embedded one is neither made nor started. Raises BadSettings like `ready`."""
+    require_place(settings)
+    if settings.database_url is None:
+        return f"the database is the embedded one, in {folder(settings)}"
+    try:
+        with psycopg.connect(_impatient(settings.database_url.get_secret_value()), autocommit=True) as given:
+            if not current(given):
+                raise BadSettings(NOT_CURRENT)
+    except psycopg.OperationalError as error:
+        raise BadSettings(f"the database does not answer: {str(error).splitlines()[0]}") from None
+    return "the database answers, and its schema is current"
 
 
 # In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made

@@ -13,6 +13,8 @@
         └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
 """
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 
@@ -30,6 +32,33 @@ class BadMapping(ConnectorError):
     def __init__(self, file: str, problems: list[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{file}: {key}: {expected}" for key, expected in problems))
         self.file, self.problems = file, problems
+
+
+class Problems(list[str]):
+    """Gathers what is wrong with settings and mapping files, so that all of it is said at once, each thing once.
+
+    with problems.noted():
+        ...
+    problems.refuse()
+    """
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """What is refused in here is noted, and does not keep from looking further."""
+        try:
+            yield
+        except (BadSettings, BadMapping) as error:
+            self.extend(line for line in str(error).splitlines() if line not in self)
+
+    def add(self, more: Iterable[str]) -> None:
+        """Those about something that nothing is said of yet: what follows from a problem is none of its own."""
+        named = {line.partition(":")[0] for line in self}
+        self.extend(line for line in more if line.partition(":")[0] not in named)
+
+    def refuse(self) -> None:
+        """Raises BadSettings with all of it, if there is any."""
+        if self:
+            raise BadSettings("\n".join(self))
 
 
 class Unreadable(ConnectorError):

@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector import house, keys, lane, ledger, phone, recipients, texts
+from connector import duty, house, keys, lane, ledger, phone, recipients, texts
 from connector.model import State
 
 
@@ -30,6 +30,11 @@ def _plain(value: object) -> str:
 def print_json(value: object) -> None:
     """For machines."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 text", "2 texts" """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
@@ -46,23 +51,32 @@ def print_table(columns: list[str], rows: list[list[object]]) -> None:
 
 def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     """Whether texts may leave, and how many are where. 1 if texting is stopped."""
-    status, counts = lane.status(connection), texts.counts(connection)
-    held = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
+    status, counts, heard = lane.status(connection), texts.counts(connection), duty.heard(connection)
+    waits = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
+    held = sum(row["held"] for row in counts)
+    leaves_at = min((row["leaves_at"] for row in counts if row["leaves_at"]), default=None)
     if as_json:
         print_json({
-            "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": held,
+            "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": waits,
+            "worker": heard.lately, "worker_heard_at": heard.at,
             "texts": {row["state"]: row["texts"] for row in counts}, "untold": sum(row["untold"] for row in counts),
+            "texts_held": held, "next_leaves_at": leaves_at,
         })
+        return 1 if status.stopped_at else 0
+    if status.stopped_at:
+        click.echo(f"Texting is stopped since {_plain(status.stopped_at)}: {status.stopped_why}")
+        click.echo("It goes on by itself once the setting is right, or with: connector resume")
+    elif waits:
+        click.echo(f"Texts wait until {_plain(waits)}: CCAI Platform asked for a pause, or cannot be reached.")
     else:
-        if status.stopped_at:
-            click.echo(f"Texting is stopped since {_plain(status.stopped_at)}: {status.stopped_why}")
-            click.echo("It goes on by itself once the setting is right, or with: connector resume")
-        elif held:
-            click.echo(f"Texts wait until {_plain(held)}: CCAI Platform asked for a pause, or cannot be reached.")
-        else:
-            click.echo("Texts may leave.")
-        rows = [[row["state"], row["texts"], row["untold"]] for row in counts]
-        print_table(["state", "texts", "not told yet"], rows)
+        click.echo("Texts may leave.")
+    if not heard.lately:
+        since = f" since {_plain(heard.at)} (UTC)" if heard.at else ""
+        click.echo(f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker).")
+    if held:
+        waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
+        click.echo(f"{count(held, 'queued text')} {waiting}; the next leaves at {_plain(leaves_at)} (UTC).")
+    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return 1 if status.stopped_at else 0
 
 
@@ -75,18 +89,23 @@ def resume(connection: psycopg.Connection) -> int:
     return 0
 
 
+# What is shown of texts in a list: the column and what is in it. Those that are held leave later instead.
+LISTED = {
+    "id": "id", "ticket": "ticket_id", "state": "state", "chat": "chat_id", "since (UTC)": "changed_at", "why": "why",
+}  # fmt: skip
+LISTED_HELD = {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"}
+
+
 def show_texts(
-    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, as_json: bool
+    connection: psycopg.Connection, state: State | None, ticket: str | None, held: bool, most: int, as_json: bool
 ) -> int:
     """The newest texts."""
-    rows = texts.listed(connection, state, ticket, most)
+    rows = texts.listed(connection, state, ticket, most, held=held)
     if as_json:
         print_json(rows)
     else:
-        print_table(
-            ["id", "ticket", "state", "chat", "since (UTC)", "why"],
-            [[row[name] for name in ("id", "ticket_id", "state", "chat_id", "changed_at", "why")] for row in rows],
-        )
+        columns = LISTED_HELD if held else LISTED
+        print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
     return 0
 
 
@@ -142,14 +161,25 @@ def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
     return 1
 
 
+# Why a text cannot be taken back.
+TOO_LATE = {
+    State.SENDING: "is being sent at this moment: it cannot be taken back",
+    State.SENT: "was sent already: it cannot be taken back",
+    State.SKIPPED: "was skipped: nothing was sent, and nothing will be",
+    State.FAILED: "has failed: nothing was sent, and nothing will be",
+    State.UNKNOWN: "may have been sent, nobody knows yet: it cannot be taken back. See: connector texts resolve -h",
+    State.CANCELLED: "was cancelled before",
+}
+
+
 def cancel(connection: psycopg.Connection, text: int) -> int:
     """Take back what has not left."""
     if texts.cancel(connection, text, "an operator"):
         click.echo(f"Text {text} is cancelled. The ticket will be told.")
         return 0
     loaded = ledger.load(connection, [text]).get(text)
-    state = f"is {loaded.state}: it is too late" if loaded else "does not exist"
-    click.echo(f"Text {text} {state}.", err=True)
+    why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else "does not exist"
+    click.echo(f"Text {text} {why}.", err=True)
     return 1
 
 
@@ -169,11 +199,13 @@ def suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
 
 
 def allow(connection: psycopg.Connection, typed: str) -> int:
-    """It may be texted again."""
+    """It may be texted again. 1 if it was not on the list."""
     number = _number(typed)
-    there = recipients.allow(connection, number)
-    click.echo(f"{phone.mask(number)} {'is no longer' if there else 'was not'} on the suppression list.")
-    return 0
+    if recipients.allow(connection, number):
+        click.echo(f"{phone.mask(number)} is no longer on the suppression list.")
+        return 0
+    click.echo(f"{phone.mask(number)} is not on the suppression list: nothing was changed.", err=True)
+    return 1
 
 
 def show_suppressed(connection: psycopg.Connection, most: int, as_json: bool) -> int:
@@ -226,5 +258,6 @@ def purge(connection: psycopg.Connection, typed: str) -> int:
     """Erase one person."""
     number = _number(typed)
     erased = house.purge(connection, number)
-    click.echo(f"Erased what is known of {phone.mask(number)}: {erased.texts} texts, {erased.events} events.")
+    what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"
+    click.echo(f"Erased what is known of {phone.mask(number)}: {what}.")
     return 0

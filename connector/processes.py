@@ -1,15 +1,21 @@
 """The web side and the worker as child processes of one command, started and ended together."""
 
 import contextlib
+import http.client
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from connector.errors import BadSettings
+
+Answer = TypeVar("Answer")
 
 STOP_SECONDS = 40
 
@@ -24,11 +30,30 @@ def require_free(host: str, port: int, variable: str) -> None:
             raise BadSettings(f"{variable}: port {port} on {host} cannot be used ({error.strerror})") from None
 
 
+def aside(ask: Callable[..., Answer], *given: object) -> Answer:
+    """What `ask` answers, in a process of its own that takes with it what it had to load."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as there:
+        return there.submit(ask, *given).result()
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether the web side there is ready."""
+    # Who listens everywhere is reached here too.
+    connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=1)  # noqa: S104
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 @contextlib.contextmanager
 def children(
-    commands: Sequence[str], environment: Mapping[str, str], logs: Path | None = None
+    commands: Sequence[str], environment: Mapping[str, str], logs: Path | None = None, options: Sequence[str] = ()
 ) -> Iterator[list[subprocess.Popen]]:
-    """`connector <command>` for each; their output goes to <logs>/<command>.log, or where ours goes.
+    """`connector <command> <options>` for each; their output goes to <logs>/<command>.log, or where ours goes.
 
     Afterwards each is asked to stop, finishes what it has in hand, and is waited for.
     """
@@ -39,7 +64,7 @@ def children(
             output = stack.enter_context((logs / f"{command}.log").open("wb")) if logs else None
             started.append(
                 subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "connector", command],
+                    [sys.executable, "-m", "connector", command, *options],
                     env={**os.environ, **environment},
                     stdout=output,
                     stderr=output,
@@ -61,15 +86,16 @@ def _stop(started: Sequence[subprocess.Popen]) -> None:
             process.wait()
 
 
-def wait(started: Sequence[subprocess.Popen]) -> int:
-    """Until one of them ends, or we are asked to. The exit status for us."""
-    asked = []
+def wait(started: Sequence[subprocess.Popen], announced: Callable[[], bool] = lambda: True) -> int:
+    """Until one of them ends, or we are asked to. The exit status for us. `announced` is called until it is true."""
+    asked, done = [], False
     previous = {number: signal.signal(number, lambda *_: asked.append(1)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while not asked:
             for process in started:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.wait(0.2) or 1
+            done = done or announced()
         return 0
     finally:
         for number, handler in previous.items():

@@ -5,19 +5,24 @@ asterisks wherever a settings object is printed or logged.
 """
 
 import base64
-from collections.abc import Callable
+import difflib
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from connector import phone
-from connector.errors import BadSettings
+from connector.errors import BadSettings, Problems
 
 PREFIX = "CONNECTOR_"
+ENV_FILE = Path(".env")
+# What the tests read is nobody's setting.
+OF_TESTS = f"{PREFIX}TEST_"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 Kind = TypeVar("Kind", bound=BaseSettings)
@@ -79,10 +84,13 @@ Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(mi
 
 
 class FromEnvironment(BaseSettings):
-    """What all settings have in common. A CRM's own settings (connector/crms/) are of this kind too."""
+    """What all settings have in common. A CRM's own settings are of this kind too, with an env_prefix of their own.
+
+    All of them stand in connector/crms/, those of its doors too: every process knows by them which variables there are.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
 
@@ -139,25 +147,74 @@ class Settings(FromEnvironment):
         return self.mappings or Path(__file__).resolve().parent.parent / "mappings"
 
 
-def load(kind: type[Kind] = Settings, env_prefix: str = PREFIX, **given: Any) -> Kind:
+def load(kind: type[Kind] = Settings, **given: Any) -> Kind:
     """Settings of this kind. `given` wins over the environment. Raises BadSettings, which lists every problem."""
     try:
-        return kind(_env_prefix=env_prefix, **given)
+        return kind(**given)
     except ValidationError as error:
-        problems = [_problem(one, env_prefix) for one in error.errors()]
-        raise BadSettings("\n".join(problems)) from None
+        raise BadSettings("\n".join(_problem(one, _prefix(kind)) for one in error.errors())) from None
+
+
+def look(problems: Problems, **given: Any) -> Settings:
+    """The settings, with defaults in place of what is wrong, which is noted: so that the rest can be looked at too."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = {str(one["loc"][0]): _problem(one, PREFIX) for one in error.errors()}
+    problems.extend(wrong.values())
+    fields = Settings.model_fields
+    return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
+
+
+def _prefix(kind: type[BaseSettings]) -> str:
+    return kind.model_config["env_prefix"]
 
 
 def _problem(error: Any, prefix: str) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
-    return f"{prefix}{name.upper()}: {error['msg'].removeprefix('Value error, ')}"
+    words = "expected; see the README" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    return f"{prefix}{name.upper()}: {words}"
+
+
+def unknown() -> list[str]:
+    """Variables that are set and that no settings know, in words: a misspelt one would just have no effect.
+
+    Settings are known once their modules are loaded: see connector/refusals.py.
+    """
+    names = {f"{_prefix(kind)}{name}".upper() for kind in _kinds(FromEnvironment) for name in kind.model_fields}
+    found = {**DotEnvSettingsSource(FromEnvironment).env_vars, **EnvSettingsSource(FromEnvironment).env_vars}
+    strange = {name.upper() for name in found if name.upper().startswith(PREFIX)} - names
+    return [_strange(name, names) for name in sorted(strange) if not name.startswith(OF_TESTS)]
+
+
+def _kinds(kind: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    yield kind
+    for more in kind.__subclasses__():
+        yield from _kinds(more)
+
+
+def _strange(name: str, names: Iterable[str]) -> str:
+    """The likeness is that of what follows the prefix: all have that."""
+    rest = {one.removeprefix(PREFIX): one for one in names}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), rest, 1, cutoff=0.7)
+    return f"{name} is not known and has no effect" + (f"; did you mean {rest[near[0]]}?" if near else "")
+
+
+def exposed() -> str | None:
+    """That the file with the secrets can be read by others, in words; None: it cannot, or there is none."""
+    try:
+        mode = ENV_FILE.stat().st_mode
+    except OSError:
+        return None
+    others = mode & (stat.S_IRWXG | stat.S_IRWXO)
+    return f"{ENV_FILE} is open to others than its owner: chmod 600 {ENV_FILE}" if others else None
 
 
 def require_ccaip(settings: Settings) -> None:
     """Refuses to go on without what a text needs. Raises BadSettings."""
     checks: list[tuple[str, Callable[[], object], str]] = [
         ("CCAIP_SUBDOMAIN", lambda: settings.ccaip_subdomain, "the subdomain of your CCAI Platform address"),
-        ("CCAIP_DOMAIN", lambda: settings.ccaip_domain or settings.ccaip_url, "such as uc1.ccaiplatform.com"),
+        ("CCAIP_DOMAIN", lambda: settings.ccaip_domain or settings.ccaip_url, "its rest, such as uc1.ccaiplatform.com"),
         ("CCAIP_TOKEN", settings.ccaip_token.get_secret_value, "an API credential token of CCAI Platform"),
         ("CCAIP_OUTBOUND_NUMBER", lambda: settings.ccaip_outbound_number, "an SMS number of your tenant, E.164"),
     ]

@@ -48,11 +48,12 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
 
 
 def listed(
-    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, crm: str | None = None
-) -> list[dict[str, Any]]:
-    """Texts for people, newest first."""
+    connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, crm: str | None = None,
+    held: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Texts for people, newest first. `held`: only those that are queued for later."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most}
+        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "held": held}
         return cursor.execute(SQL["listed"], wanted).fetchall()
 
 
@@ -74,7 +75,7 @@ def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
 
 
 def counts(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """For each state: how many `texts`, and how many of them are `untold`."""
+    """For each state: how many `texts`, how many are `untold`, how many are `held`, and when the next `leaves_at`."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["counts"]).fetchall()
 

@@ -13,11 +13,13 @@ from connector.sandbox import Sandbox
 from tests.pipe import free_port
 
 
-def connector(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def connector(*arguments: str, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command, with no settings but these, in this working folder."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTOR_")}
     return subprocess.run(
         [sys.executable, "-m", "connector", *arguments],
         env=clean | variables, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        cwd=folder,
     )  # fmt: skip
 
 
@@ -43,56 +45,71 @@ def test_a_port_in_use_is_told_with_its_option(tmp_path: Path, option: str) -> N
     assert f"{option}: port {port}" in done.stderr
 
 
-def test_run_without_settings_says_which_are_missing(tmp_path: Path) -> None:
+def test_run_without_settings_says_which_are_missing_and_starts_nothing(tmp_path: Path) -> None:
     done = connector("run", "--port", str(free_port()), CONNECTOR_DATA_DIR=str(tmp_path))
     assert done.returncode == 2
     for name in ("SUBDOMAIN", "DOMAIN", "TOKEN", "OUTBOUND_NUMBER"):
         assert f"CONNECTOR_CCAIP_{name}" in done.stderr
+    for name in ("URL", "CLIENT_ID", "CLIENT_SECRET", "ORGANIZATION_ID", "OUTBOUND_MESSAGE_TOKENS"):
+        assert done.stderr.count(f"CONNECTOR_SALESFORCE_{name}: ") == 1
     assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [], "no database, no worker"
 
 
-def test_check_shows_the_mapping_and_asks_nobody_offline() -> None:
-    done = connector("check", "--offline")
-    assert done.returncode == 0
-    assert "rule requested: when sms_status == 'Requested'" in done.stdout
-    assert "once per Id, CCAIP_SMS_Requested_At__c" in done.stdout
-
-
-def test_check_asks_both_sides_and_sends_nothing() -> None:
+def test_run_says_where_it_listens_once_it_does_and_warns_of_what_has_no_effect(url: str, tmp_path: Path) -> None:
+    port = free_port()
     with Sandbox(port=0).running() as box:
-        settings = demo.environment(box, "postgresql:///unused", 1, "t" * 30)
-        done = connector("check", **settings)
-        assert done.returncode == 0, done.stdout
-        assert "ok  CCAI Platform answers, takes the credentials, and sends from +16285550199" in done.stdout
-        assert "ok  salesforce answers, and every field" in done.stdout
-        wrong = connector("check", **settings | {"CONNECTOR_CCAIP_TOKEN": "wrong"})
-        assert wrong.returncode == 1
-        assert "WRONG  CCAI Platform refuses" in wrong.stdout
-        assert "wrong" not in wrong.stderr
-        number = connector("check", **settings | {"CONNECTOR_CCAIP_OUTBOUND_NUMBER": "+16285550198"})
-        assert number.returncode == 1
-        assert "WRONG  CCAI Platform refuses +16285550198: outbound_number is not found" in number.stdout
-        assert box.ccaip.texts == []
+        variables = demo.environment(box, url, port, "t" * 30) | {"CONNECTOR_BATCH_SHAER": "0.5"}
+        command = [sys.executable, "-m", "connector", "run"]
+        running = subprocess.Popen(
+            command, env=os.environ | variables, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+        )
+        try:
+            said = []
+            for line in running.stderr or ():
+                said.append(line)
+                if "listening on" in line:
+                    break
+            assert f"listening on http://127.0.0.1:{port}, 1 worker; see: connector status; stop with" in said[-1]
+            assert demo.ready(f"http://127.0.0.1:{port}")
+            assert "".join(said).count("CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean") == 1
+        finally:
+            running.terminate()
+            rest = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, rest
 
 
-def test_check_finds_fields_that_the_org_does_not_have(tmp_path: Path) -> None:
-    shipped = (Path(__file__).parent.parent / "mappings" / "salesforce.toml").read_text()
-    (tmp_path / "salesforce.toml").write_text(shipped.replace('"Contact.FirstName"', '"Contact.Nick__c"'))
-    with Sandbox(port=0).running() as box:
-        settings = demo.environment(box, "postgresql:///unused", 1, "t" * 30)
-        done = connector("check", **settings, CONNECTOR_MAPPINGS=str(tmp_path))
-    assert done.returncode == 1
-    assert "fields.first_name: Contact has no field Nick__c" in done.stdout
-
-
-def test_a_wrong_mapping_is_refused_with_file_and_key(tmp_path: Path) -> None:
-    (tmp_path / "salesforce.toml").write_text("nonsense = 1")
-    done = connector("check", "--offline", CONNECTOR_MAPPINGS=str(tmp_path))
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_each_side_alone_refuses_everything_at_once_and_warns(command: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CONNECTOR_SALESFORCE_URLS=x\nCONNECTOR_PORT=x\n")
+    done = connector(command, folder=tmp_path, CONNECTOR_DATA_DIR=str(tmp_path / "data"))
     assert done.returncode == 2
-    assert "salesforce.toml: nonsense: this key is not known" in done.stderr
+    named = {"serve": ["SALESFORCE_ORGANIZATION_ID"], "worker": ["CCAIP_TOKEN", "SALESFORCE_URL"]}[command]
+    for name in ("PORT", *named):
+        assert f"CONNECTOR_{name}: " in done.stderr
+    assert "CONNECTOR_SALESFORCE_URLS is not known" in done.stderr
+    assert "did you mean CONNECTOR_SALESFORCE_URL?" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://me:secret@[host/db"])
+def test_an_address_of_a_database_that_is_none_is_refused_and_not_shown(url: str) -> None:
+    done = connector("status", CONNECTOR_DATABASE_URL=url)
+    assert done.returncode == 2
+    assert "CONNECTOR_DATABASE_URL: expected postgresql://" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_new_embedded_database_is_said_once(tmp_path: Path) -> None:
+    said = f"Making an embedded database in {tmp_path}/data/postgres. For another one, set CONNECTOR_DATABASE_URL or"
+    first, again = (connector("keys", "list", CONNECTOR_DATA_DIR=str(tmp_path / "data")) for _ in range(2))
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert first.stderr.startswith(said)
+    assert again.stderr == ""
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     first, again = (connector("migrate", CONNECTOR_DATA_DIR=str(tmp_path)) for _ in range(2))
     assert "migrated: 0001_ledger\nmigrated: 0002_faults\n" in first.stdout
+    assert "Making an embedded database" in first.stderr
     assert again.stdout == "the schema is current\n"

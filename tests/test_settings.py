@@ -1,6 +1,7 @@
 """Bad settings are refused at start, by the variable's name, and no secret is ever shown."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ import pytest
 
 from connector import settings
 from connector.crms.salesforce import settings as salesforce
-from connector.errors import BadSettings
-from webhooks.crms import salesforce as doors
+from connector.errors import BadSettings, Problems
 
 SECRET = "a-secret-of-more-than-24-characters"
 ORG = "00D6x0000008abcEAA"
@@ -102,6 +102,48 @@ def test_every_problem_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         settings.load()
 
 
+def test_what_is_wrong_is_noted_and_the_rest_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PORT", "x"), ("COUNTRIES", "us"), ("HOST", "127.0.0.2"), ("DATA_DIR", "/somewhere")):
+        monkeypatch.setenv(f"CONNECTOR_{name}", value)
+    problems = Problems()
+    found = settings.look(problems)
+    assert [one.split(":")[0] for one in problems] == ["CONNECTOR_PORT", "CONNECTOR_COUNTRIES"]
+    assert (found.host, found.port, found.countries, str(found.data_dir)) == ("127.0.0.2", 8080, ["US"], "/somewhere")
+    with pytest.raises(BadSettings, match=r"CONNECTOR_PORT: [\s\S]*CONNECTOR_COUNTRIES: "):
+        problems.refuse()
+
+
+def test_every_variable_of_the_readme_is_known_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `CONNECTOR_")]
+    names = {name for row in rows for name in re.findall(r"`(CONNECTOR_[A-Z_]+)`", row)}
+    assert len(names) > 30
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    assert settings.unknown() == []
+    monkeypatch.setenv("CONNECTOR_SALESFORCE_API_ISUER", "1")
+    [said] = settings.unknown()
+    assert "did you mean CONNECTOR_SALESFORCE_API_ISSUER?" in said
+
+
+def test_all_settings_stand_where_every_process_loads_them() -> None:
+    import webhooks.app
+    import webhooks.crms.salesforce
+
+    assert webhooks.app
+    kinds = list(settings._kinds(settings.FromEnvironment))
+    assert len(kinds) > 4
+    assert {kind.__module__.partition(".")[0] for kind in kinds} == {"connector"}
+
+
+@pytest.mark.parametrize(("mode", "open_to_others"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_file_that_others_can_read_is_noticed(tmp_path: Path, mode: int, open_to_others: bool) -> None:
+    assert settings.exposed() is None
+    (tmp_path / ".env").touch()
+    (tmp_path / ".env").chmod(mode)
+    assert (settings.exposed() is not None) is open_to_others
+
+
 @pytest.mark.parametrize(
     ("value", "countries"),
     [("US", ["US"]), ("US,CA", ["US", "CA"]), ("US CA", ["US", "CA"]), (" US , CA ,", ["US", "CA"])],
@@ -192,10 +234,10 @@ def test_an_org_that_cannot_be_reached_is_refused(
     assert SECRET not in str(caught.value)
 
 
-def of_doors(monkeypatch: pytest.MonkeyPatch, **variables: str) -> doors.Settings:
+def of_doors(monkeypatch: pytest.MonkeyPatch, **variables: str) -> salesforce.Doors:
     for name, value in variables.items():
         monkeypatch.setenv(f"CONNECTOR_SALESFORCE_{name}", value)
-    return doors.load()
+    return settings.load(salesforce.Doors)
 
 
 @pytest.mark.parametrize("name", ["OUTBOUND_MESSAGE_TOKENS", "WEBHOOK_SECRETS", "WEBHOOK_KEYS"])

@@ -1,7 +1,5 @@
 """Puts the doors together into one WSGI application."""
 
-from collections.abc import Iterable
-
 import psycopg
 import structlog
 from flask import Flask, Response, request
@@ -12,7 +10,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from connector import __version__, database, parts, settings
-from webhooks import agents, callers, document, doorway, health, receive, schemas, texts
+from webhooks import agents, callers, document, doors, health, receive, schemas, texts
 from webhooks.desk import Desk
 from webhooks.doorway import Doorway
 from webhooks.front import Front
@@ -41,30 +39,20 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     )
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = parts.mappings(wanted)
+    found = doors.opened(wanted, mappings)
     app.register_blueprint(health.blueprint(pool))
-    for stem, mapping in mappings.items():
-        app.register_blueprint(receive.blueprint(stem, mapping.file, pool))
+    for stem, entrances in found.entrances.items():
+        app.register_blueprint(receive.blueprint(stem, entrances, pool))
     desk = Desk(pool, mappings)
-    known = callers.Callers(callers.verifiers(list(mappings)))
+    known = callers.Callers(found.verifiers)
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
     app.register_api(texts.blueprint(desk, known, pool, links, guard))
-    app.register_blueprint(agents.blueprint(Doorway(desk, links, guard), Writing(desk), _visitors(wanted, mappings)))
+    app.register_blueprint(agents.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: document.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)
     return app
-
-
-def _visitors(wanted: settings.Settings, mappings: Iterable[str]) -> doorway.Visitors:
-    """The CRMs that show the page in a frame of theirs. Raises BadSettings where it could not be shown there."""
-    known = doorway.visitors(list(mappings))
-    if known and not wanted.frame_ancestors:
-        raise settings.BadSettings(
-            f"{settings.PREFIX}FRAME_ANCESTORS: expected the origins of {', '.join(known)}, whose pages show ours in a "
-            "frame, such as https://example.lightning.force.com"
-        )
-    return known
 
 
 def from_environment() -> Front:

@@ -18,7 +18,8 @@ from webhooks.writing import Shown
 PER_MINUTE = 120
 
 # How each CRM's own way in is read: the signed request, and the time. Raises NotAuthentic.
-Visitors = Mapping[str, Callable[[str, float], Visit]]
+Read = Callable[[str, float], Visit]
+Visitors = Mapping[str, Read]
 
 
 def visitors(stems: Sequence[str]) -> Visitors:

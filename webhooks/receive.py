@@ -1,6 +1,5 @@
 """Takes in what a CRM sends: verified and parsed by the CRM's own module, committed here, acknowledged after that."""
 
-import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from werkzeug.exceptions import HTTPException
 from connector.errors import NotAuthentic, Unreadable
 from connector.intake import Intake
 from connector.ledger import TakenIn
-from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
 
 log = structlog.get_logger()
@@ -49,12 +47,11 @@ class Entrance:
     keep_as: Callable[[bytes], str] | None = None
 
 
-def blueprint(stem: str, file: MappingFile, pool: ConnectionPool) -> Blueprint:
-    """The addresses /webhooks/<stem>/…. Raises BadSettings where the CRM's module lacks a secret."""
-    module = importlib.import_module(f"webhooks.crms.{stem}")
+def blueprint(stem: str, entrances: Sequence[Entrance], pool: ConnectionPool) -> Blueprint:
+    """The addresses /webhooks/<stem>/…."""
     intake = Intake(pool)
     doors = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
-    for entrance in module.entrances(file):
+    for entrance in entrances:
         name = entrance.path.split("/")[1]
         doors.add_url_rule(entrance.path, name, _view(stem, name, entrance, intake), methods=["POST"])
     return doors

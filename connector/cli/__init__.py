@@ -6,13 +6,22 @@ Exit status: 0 done, 1 something is wrong or did not work, 2 the command line or
 """
 
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 import psycopg
+import structlog
 
 from connector import __version__, database, logs, processes, settings
 from connector.cli import backfill, operators
-from connector.errors import BadMapping, BadSettings
+from connector.errors import BadMapping, BadSettings, Problems
+
+if TYPE_CHECKING:
+    from connector.mapping import Mapping as TicketMapping
+    from connector.refusals import Looked, Need
+
+log = structlog.get_logger()
 
 
 class Refusing(click.Group):
@@ -41,68 +50,111 @@ for command in (*operators.COMMANDS, backfill.backfill):
     main.add_command(command)
 
 
+def _web(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
+    """What a web side makes of these settings. Raises BadSettings."""
+    from webhooks import doors
+
+    doors.opened(wanted, mappings)
+
+
+def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
+    """What a worker makes of them. Raises BadSettings."""
+    from connector import refusals
+
+    refusals.worker(wanted, mappings)
+
+
+def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
+    from connector import refusals
+
+    return refusals.look(wanted, *needs)
+
+
+def _accepted(*needs: "Need", **given: object) -> settings.Settings:
+    """The settings, which these can start with. Warns of what has no effect; raises BadSettings with every problem."""
+    problems = Problems()
+    wanted = settings.look(problems, **given)
+    looked = processes.aside(_look, wanted, *needs)
+    for words in looked.unknown:
+        log.warning(words)
+    problems.add(looked.problems)
+    problems.refuse()
+    return wanted
+
+
+# What `run` has looked at already, its children do not look at again.
+CHECKED = click.option("--checked", is_flag=True, hidden=True)
+
+
 @main.command()
 @click.option("--host", help="The address to listen on. [CONNECTOR_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="The port to listen on. [CONNECTOR_PORT, 8080]")
 def run(host: str | None, port: int | None) -> None:
     """The web side and a worker on this machine, until Ctrl-C."""
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
-    wanted = settings.load(**given)
+    wanted = _accepted(_worker, _web, **given)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
-    settings.require_ccaip(wanted)
+
+    def announced() -> bool:
+        if there := processes.answers(wanted.host, wanted.port):
+            where = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
+            log.info(f"listening on http://{where}:{wanted.port}, 1 worker; see: connector status; stop with Ctrl-C")
+        return there
+
     with database.ready(wanted) as url:
         environment = {
             "CONNECTOR_DATABASE_URL": url, "CONNECTOR_HOST": wanted.host, "CONNECTOR_PORT": str(wanted.port),
         }
-        with processes.children(["serve", "worker"], environment) as started:
-            status = processes.wait(started)
+        with processes.children(["serve", "worker"], environment, options=["--checked"]) as started:
+            status = processes.wait(started, announced)
     sys.exit(status)
 
 
 @main.command()
-def serve() -> None:
+@CHECKED
+def serve(checked: bool) -> None:
     """The web side alone: takes in what CRMs send."""
-    from webhooks.serve import serve as serve_web
-
-    wanted = settings.load()
+    wanted = settings.load() if checked else _accepted(_web)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
     with database.ready(wanted) as url:
+        from webhooks.serve import serve as serve_web
+
         serve_web(wanted, url)
 
 
 @main.command(name="worker")
-def work() -> None:
+@CHECKED
+def work(checked: bool) -> None:
     """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
-    from connector import worker
-
-    wanted = settings.load()
+    wanted = settings.load() if checked else _accepted(_worker)
     with database.ready(wanted) as url:
+        from connector import worker
+
         worker.run(wanted, url)
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run again, and while others run it."""
-    with database.running(settings.load()) as url:
+    with database.running(operators.wanted()) as url:
         ran = database.migrate(url)
     click.echo("\n".join(f"migrated: {name}" for name in ran) or "the schema is current")
 
 
 @main.command()
-@click.option("--offline", is_flag=True, help="Show the mappings only; ask nobody.")
+@click.option("--offline", is_flag=True, help="Ask nobody: settings and mapping files only.")
 def check(offline: bool) -> None:
-    """Show the mappings in words, and ask CCAI Platform and the CRMs whether everything fits. Sends nothing."""
-    from connector import checkup, parts
+    """Show the mappings in words, and whether everything fits: settings, database, CCAI Platform, CRMs. Sends nothing.
 
-    wanted = settings.load()
-    wrong = False
-    for stem, mapping in parts.mappings(wanted).items():
-        for line, _ in checkup.in_words(stem, mapping):
-            click.echo(line)
-    for line, fine in () if offline else checkup.remote(wanted):
-        wrong = wrong or fine is False
-        click.echo(f"{ {True: 'ok', False: 'WRONG', None: '--'}[fine] }  {line}")
-    sys.exit(1 if wrong else 0)
+    Status 1 if something is wrong.
+    """
+    from connector import checkup
+
+    marks = set()
+    for line, mark in checkup.run(_web, offline):
+        click.echo(f"{mark}  {line}" if mark else line)
+        marks.add(mark)
+    sys.exit(1 if checkup.Mark.WRONG in marks else 0)
 
 
 @main.command()

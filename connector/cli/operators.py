@@ -15,8 +15,19 @@ from connector.model import State
 @contextlib.contextmanager
 def connected() -> Iterator[psycopg.Connection]:
     """The database of a connector that runs, or would."""
-    with database.ready(settings.load()) as url, psycopg.connect(url, autocommit=True) as connection:
+    with database.ready(wanted()) as url, psycopg.connect(url, autocommit=True) as connection:
         yield connection
+
+
+def wanted() -> settings.Settings:
+    """The settings. Says so when that means a new embedded database: somebody may have meant another one."""
+    found = settings.load()
+    if new := database.to_be_made(found):
+        click.echo(
+            f"Making an embedded database in {new}. For another one, set CONNECTOR_DATABASE_URL or CONNECTOR_DATA_DIR.",
+            err=True,
+        )
+    return found
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -25,7 +36,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.command()
 @JSON
 def status(as_json: bool) -> None:
-    """Whether texts may leave, and how many are where. Status 1 if texting is stopped."""
+    """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
     from connector import operators
 
     with connected() as connection:
@@ -49,14 +60,15 @@ def texts() -> None:
 @texts.command(name="list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
 @click.option("--ticket", metavar="ID", help="Only those about this ticket.")
+@click.option("--held", is_flag=True, help="Only those that wait for their hours or for another try, and until when.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
 @JSON
-def list_texts(state: str | None, ticket: str | None, limit: int, as_json: bool) -> None:
+def list_texts(state: str | None, ticket: str | None, held: bool, limit: int, as_json: bool) -> None:
     """The newest texts. For example: connector texts list --state unknown"""
     from connector import operators
 
     with connected() as connection:
-        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, limit, as_json))
+        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, held, limit, as_json))
 
 
 @texts.command()
@@ -116,7 +128,7 @@ def suppress_number(number: str, why: str) -> None:
 @suppress.command(name="remove")
 @NUMBER
 def allow_number(number: str) -> None:
-    """Let NUMBER be texted again."""
+    """Let NUMBER be texted again. Status 1 if it is not on the list."""
     from connector import operators
 
     with connected() as connection:

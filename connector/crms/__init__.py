@@ -44,6 +44,10 @@ class Crm(Protocol):
         """Those of these tickets (at most MOST) that the query would still find, in one call. Raises like `find`."""
         ...
 
+    def not_an_id(self, given: str) -> str | None:
+        """Why no ticket can have this id, in words; None: one may. Asks nobody."""
+        ...
+
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         """Write to different tickets (at most MOST) in one call. None per change that was taken, else what went wrong:
 
@@ -73,18 +77,32 @@ class Crm(Protocol):
 MOST = 200
 
 
+def known() -> list[str]:
+    """The CRMs that this version can connect."""
+    return sorted(path.stem for path in Path(__file__).parent.iterdir() if path.stem[0] != "_")
+
+
 def stems(mappings: Path) -> list[str]:
-    """The CRMs that have a mapping file. Raises BadSettings when there are none."""
+    """The CRMs that have a mapping file in this folder. Raises BadSettings when there are none, or one is not known."""
+    if not mappings.is_dir():
+        there = mappings.exists()
+        what = f"{mappings} is a file: name the folder that it is in" if there else f"there is no {mappings}"
+        raise BadSettings(f"CONNECTOR_MAPPINGS: expected a folder that holds mapping files, but {what}")
     found = sorted(path.stem for path in mappings.glob("*.toml"))
     if not found:
-        raise BadSettings(f"CONNECTOR_MAPPINGS: {mappings} holds no mapping file (*.toml)")
+        raise BadSettings(f"CONNECTOR_MAPPINGS: {mappings} holds no mapping file; expected {' or '.join(_files())}")
+    if strange := [stem for stem in found if stem not in known()]:
+        raise BadSettings(
+            f"CONNECTOR_MAPPINGS: no CRM is called {' or '.join(strange)}; a mapping file has its CRM's name: "
+            f"{' or '.join(_files())}"
+        )
     return found
+
+
+def _files() -> list[str]:
+    return [f"{stem}.toml" for stem in known()]
 
 
 def connect(stem: str, file: MappingFile) -> Crm:
     """The CRM of this stem, from its own settings. Raises BadSettings. Calls nobody yet."""
-    try:
-        module = importlib.import_module(f"connector.crms.{stem}")
-    except ModuleNotFoundError:
-        raise BadSettings(f"CONNECTOR_MAPPINGS: no CRM is called {stem}; a mapping file has its CRM's name") from None
-    return module.connect(file)
+    return importlib.import_module(f"connector.crms.{stem}").connect(file)

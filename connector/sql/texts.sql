@@ -13,10 +13,12 @@ select (chat ->> 'id')::bigint from text where chat ->> 'id' = any(%(chats)s)
 -- name: listed
 -- Texts for people, newest first; a filter that is null lets everything through.
 select id, crm, ticket_id, door, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
-       write_refused, busy_since, changed_at
+       write_refused, busy_since, changed_at,
+       case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
 from text
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
   and (%(crm)s::text is null or crm = %(crm)s)
+  and (not %(held)s or state = 'queued' and not_before > now())
 order by id desc limit %(most)s
 
 -- part: as_seen
@@ -38,8 +40,11 @@ where text.crm = %(crm)s and text.ticket_id = %(ticket)s
 order by text.id desc limit %(most)s
 
 -- name: counts
--- How many texts are in each state, and how many outcomes their tickets do not have yet.
-select state, count(*) as texts, count(*) filter (where outcome > written) as untold
+-- How many texts are in each state, how many outcomes their tickets do not have yet; how many are queued for later, and
+-- when the next of these leaves.
+select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
+       count(*) filter (where state = 'queued' and not_before > now()) as held,
+       min(not_before) filter (where state = 'queued' and not_before > now()) as leaves_at
 from text group by state order by state
 
 -- name: story

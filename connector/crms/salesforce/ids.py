@@ -8,6 +8,8 @@ import string
 
 PATTERN = r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?"
 ID = re.compile(PATTERN)
+# What people are told about anything else.
+NO_ID = "this is no id of a Salesforce record: expected 15 or 18 letters and digits"
 LETTERS = string.ascii_uppercase + "012345"
 
 

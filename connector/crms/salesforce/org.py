@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from connector.crms import Change, Query
 from connector.crms.salesforce import finding, schema, verdicts
-from connector.crms.salesforce.ids import ID
+from connector.crms.salesforce.ids import ID, NO_ID
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, Unavailable
 from connector.mapping_file import MappingFile
@@ -57,6 +57,9 @@ class Salesforce:
             return set(ids)
         soql = f"SELECT Id FROM {self._file.ticket.object} WHERE ({query.where}) AND Id IN ({listed})"  # noqa: S608 - the operator's own condition, and ids that were checked
         return {record["Id"] for record in self._session.call(f"query?{urlencode({'q': soql})}")["records"]}
+
+    def not_an_id(self, given: str) -> str | None:
+        return None if ID.fullmatch(given) else NO_ID
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         if not all(ID.fullmatch(identifier) for identifier, _ in changes):

@@ -1,37 +1,98 @@
-"""The settings of a connected org."""
+"""The settings of a connected org, and of its doors: each CONNECTOR_SALESFORCE_… variable stands here.
 
-from pydantic import Field, SecretStr
+The pipe reads only the org's; the doors' are read by the web side alone. See settings.FromEnvironment.
+"""
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from connector import settings
-from connector.errors import BadSettings
 
 ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
 
 
 class Settings(settings.FromEnvironment):
-    """CONNECTOR_SALESFORCE_… variables. Either `client_secret`, or `jwt_key` and `username`.
+    """The org. Either `client_secret`, or `jwt_key` and `username`.
 
     `url` is the org's My Domain; `jwt_key` a private key in PEM. Timeouts in seconds.
     """
 
+    model_config = {"env_prefix": ENV_PREFIX}
+
     url: settings.HttpsUrl
     api_version: str = Field(default="67.0", pattern=r"^\d{2,3}\.0$")
     client_id: str = Field(min_length=1)
-    client_secret: SecretStr | None = None
     jwt_key: SecretStr | None = None
     username: str | None = None
+    client_secret: SecretStr | None = Field(default=None, validate_default=True)
     jwt_audience: str = "https://login.salesforce.com"
     client_name: str = Field(default="ccai-sms-connector", pattern=r"^[\w.-]+$")
     connect_timeout: float = Field(default=5, gt=0)
     read_timeout: float = Field(default=30, gt=0)
 
+    @field_validator("client_secret")
+    @classmethod
+    def _or_a_key(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret or (info.data.get("jwt_key") and info.data.get("username")):
+            return secret
+        raise ValueError(
+            f"expected the app's secret, or {ENV_PREFIX}JWT_KEY (PEM) and {ENV_PREFIX}USERNAME for JWT bearer"
+        )
+
+
+class Doors(settings.FromEnvironment):
+    """The ways in for messages. Several tokens, secrets and keys are valid at once; one of them there has to be.
+
+    `organization_id` is the org's id, 15 or 18 characters.
+    """
+
+    model_config = {"env_prefix": ENV_PREFIX}
+
+    organization_id: str = Field(pattern=r"^00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?$")
+    webhook_secrets: settings.SigningSecrets = []
+    webhook_keys: settings.Secrets = []
+    outbound_message_tokens: settings.Secrets = Field(default=[], validate_default=True)
+
+    @field_validator("outbound_message_tokens")
+    @classmethod
+    def _or_another(cls, tokens: list[SecretStr], info: ValidationInfo) -> list[SecretStr]:
+        others = ("webhook_secrets", "webhook_keys")
+        if tokens or any(info.data.get(name, "refused already") for name in others):
+            return tokens
+        raise ValueError(
+            f"expected at least one token, or {ENV_PREFIX}WEBHOOK_SECRETS, or {ENV_PREFIX}WEBHOOK_KEYS"
+        )
+
+
+class Canvas(settings.FromEnvironment):
+    """The page for agents in a frame of the org's: consumer secrets of the canvas app, several for a rotation.
+
+    `canvas_seconds`: how old a signed request may be.
+    """
+
+    model_config = {"env_prefix": ENV_PREFIX}
+
+    organization_id: str = ""
+    canvas_secrets: settings.Secrets = []
+    canvas_seconds: int = Field(default=300, ge=30, le=86_400)
+
+
+class ApiTokens(settings.FromEnvironment):
+    """The org's tokens for the API: its certificates (paths of PEM files), the issuer, the audience."""
+
+    model_config = {"env_prefix": f"{ENV_PREFIX}API_"}
+
+    certificates: settings.Words = []
+    issuer: str = Field(default="", max_length=500, validate_default=True)
+    audience: str = Field(default="", max_length=500, validate_default=True)
+
+    @field_validator("issuer", "audience")
+    @classmethod
+    def _with_certificates(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("certificates") and not value:
+            raise ValueError(f"expected, because {ENV_PREFIX}API_CERTIFICATES is set")
+        return value
+
 
 def load() -> Settings:
-    """From the environment. Raises BadSettings."""
-    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
-    if not wanted.client_secret and not (wanted.jwt_key and wanted.username):
-        raise BadSettings(
-            f"{ENV_PREFIX}CLIENT_SECRET: expected the app's secret, "
-            f"or {ENV_PREFIX}JWT_KEY (PEM) and {ENV_PREFIX}USERNAME for JWT bearer"
-        )
-    return wanted
+    """The org's, from the environment. Raises BadSettings."""
+    return settings.load(Settings)

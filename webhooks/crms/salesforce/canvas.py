@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from connector import settings
 from connector.crms.salesforce import ids
+from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
 from webhooks.links import Visit
 
-ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
 ALGORITHM = "HMACSHA256"
 # Far more than an org sends; what is longer is not even hashed.
 LONGEST = 200_000
@@ -26,17 +26,6 @@ LONGEST = 200_000
 LEEWAY, MILLISECONDS = 60, 1e11
 
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
-class Settings(settings.FromEnvironment):
-    """CONNECTOR_SALESFORCE_… variables: consumer secrets of the canvas app, several for a rotation; and the org's id.
-
-    `canvas_seconds`: how old a signed request may be.
-    """
-
-    organization_id: str = ""
-    canvas_secrets: settings.Secrets = []
-    canvas_seconds: int = Field(default=300, ge=30, le=86_400)
 
 
 class _Loose(BaseModel):
@@ -76,7 +65,7 @@ Read = Callable[[str, float], Visit]
 
 def visitor() -> Read | None:
     """Reads signed requests. None: not set up. Raises BadSettings."""
-    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
+    wanted = settings.load(Canvas)
     if not wanted.canvas_secrets:
         return None
 
@@ -102,7 +91,7 @@ def visitor() -> Read | None:
     return read
 
 
-def _verified(signed: str, wanted: Settings) -> tuple[bytes, _Envelope]:
+def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
     """The signature and what was signed. Nothing is read before the signature is found to be good."""
     given, dot, encoded = signed.partition(".")
     if not dot or len(signed) > LONGEST:

@@ -7,33 +7,20 @@ The algorithm is fixed, so that no token can choose one; audience, issuer and ti
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import Field
-
 from connector import settings
+from connector.crms.salesforce.settings import ENV_PREFIX, ApiTokens
 from connector.errors import BadSettings, NotAuthentic
 
-ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_API_"
 # Seconds that two clocks may differ; and how long a token may be good for at the most.
 LEEWAY, LONGEST = 30, 3600
 LONGEST_NAME = 200
 
 
-class Settings(settings.FromEnvironment):
-    """CONNECTOR_SALESFORCE_API_… variables: the org's certificates (paths of PEM files), the issuer, the audience."""
-
-    certificates: settings.Words = []
-    issuer: str = Field(default="", max_length=500)
-    audience: str = Field(default="", max_length=500)
-
-
 def verifier() -> Callable[[str], str] | None:
     """Reads a token: the user's name. None: not set up. Raises BadSettings."""
-    wanted = settings.load(Settings, env_prefix=ENV_PREFIX)
+    wanted = settings.load(ApiTokens)
     if not wanted.certificates:
         return None
-    for name in ("issuer", "audience"):
-        if not getattr(wanted, name):
-            raise BadSettings(f"{ENV_PREFIX}{name.upper()}: expected, because {ENV_PREFIX}CERTIFICATES is set")
     public_keys = [_public_key(Path(path)) for path in wanted.certificates]
     import jwt  # 10 MB that a web side without such tokens does without
 
@@ -66,4 +53,4 @@ def _public_key(path: Path) -> object:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).public_key()
     except (OSError, ValueError) as error:
-        raise BadSettings(f"{ENV_PREFIX}CERTIFICATES: {path} is no certificate in PEM: {error}") from None
+        raise BadSettings(f"{ENV_PREFIX}API_CERTIFICATES: {path} is no certificate in PEM: {error}") from None

@@ -1,0 +1,52 @@
+"""What keeps a web side or a worker from starting: all of it at once, before anything starts, and for checkup.py.
+
+Nobody is asked: it is about settings and mapping files alone.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from connector import crms, database, parts, settings
+from connector.errors import Problems
+from connector.mapping import Mapping as TicketMapping
+from connector.settings import Settings
+
+# What a process makes of these settings and mappings. Raises BadSettings. The web side's is its own business.
+Need = Callable[[Settings, Mapping[str, TicketMapping]], object]
+
+
+class Looked(NamedTuple):
+    """What would be refused, and what has no effect, both in words."""
+
+    problems: list[str]
+    unknown: list[str]
+
+
+def look(wanted: Settings, *needs: Need) -> Looked:
+    """Everything that these would refuse; and variables that nobody knows."""
+    problems, found = Problems(), dict[str, TicketMapping]()
+    with problems.noted():
+        database.require_place(wanted)
+    with problems.noted():
+        found = parts.mappings(wanted)
+    for need in needs:
+        with problems.noted():
+            need(wanted, found)
+    for stem in crms.known():
+        importlib.import_module(f"connector.crms.{stem}")  # its settings are known then
+    return Looked(list(problems), settings.unknown())
+
+
+def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:
+    """What a worker makes of them. Raises BadSettings with everything that is wrong."""
+    problems = Problems()
+    for make in (partial(parts.account, wanted), *(partial(_connect, stem, found[stem]) for stem in found)):
+        with problems.noted():
+            make()
+    problems.refuse()
+
+
+def _connect(stem: str, mapping: TicketMapping) -> None:
+    crms.connect(stem, mapping.file).close()
