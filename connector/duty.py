@@ -3,13 +3,25 @@
 Kept in the database, so that it happens as often with ten workers as with one, and goes on when one of them dies.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg.rows import class_row
 
 from connector import sql
 
 SQL = sql.load("duty")
+# A sign of life of any worker, once in so many seconds; none for so long, and none is there.
+ALIVE, ALIVE_SECONDS, SILENT_SECONDS = "alive", 10.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a worker was last heard of (UTC), and whether that is as it should be."""
+
+    at: datetime | None = None
+    lately: bool = False
 
 
 def take(connection: psycopg.Connection, name: str, every: float) -> bool:
@@ -31,3 +43,15 @@ def cursor(connection: psycopg.Connection, name: str) -> datetime | None:
 def move_cursor(connection: psycopg.Connection, name: str, to: datetime) -> None:
     """Note how far it has come."""
     connection.execute(SQL["move_cursor"], {"name": name, "cursor": to})
+
+
+def alive(connection: psycopg.Connection) -> None:
+    """A worker is here. To be said again and again, at least once in ALIVE_SECONDS."""
+    take(connection, ALIVE, ALIVE_SECONDS)
+
+
+def heard(connection: psycopg.Connection) -> Heard:
+    """Whether there is a worker, for people."""
+    wanted = {"name": ALIVE, "every": ALIVE_SECONDS, "silent": SILENT_SECONDS}
+    with connection.cursor(row_factory=class_row(Heard)) as cursor:
+        return cursor.execute(SQL["heard"], wanted).fetchone() or Heard()

@@ -63,9 +63,10 @@ class Upkeep:
             await asyncio.sleep(LOOK)
 
     def look(self) -> None:
-        """Tell the gate what the worker may take off the queue now."""
+        """Tell the gate what the worker may take off the queue now, and everybody that there is one."""
         with self._pool.connection() as connection:
             closed = lane.look(connection)
+            duty.alive(connection)
         if closed is None and self._gate.closed is not None:
             log.info("texts may leave again")
         self._gate.closed = closed

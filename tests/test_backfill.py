@@ -27,6 +27,7 @@ from tests.conftest import created
 from tests.pipe import Pipe, running, wait_for
 
 PATIENCE = 120
+NOBODY = "500zzzzzzzzzzzzAAA"
 
 
 class Operator:
@@ -132,11 +133,13 @@ def test_cases_can_be_given_in_any_form(pipe: Pipe, operator: Operator, form: st
         assert (plan["cases"], plan["texts"]) == (4, 4)
         return
     header, row = ("Number,Case ID\n", "x,{}\n") if form == "csv" else ("", "{}\n")
-    ids = (*cases[:4], cases[0][:15], "nonsense", "", cases[4])
+    ids = (*cases[:4], cases[0][:15], "nonsense", "", cases[4], NOBODY)
     given = "\ufeff" + header + "".join(row.format(one) for one in ids)
     plan = operator.plan("--ids", "-", given=given)
-    assert (plan["cases"], plan["texts"], plan["twice"]) == (6, 5, 1)
-    assert plan["skipped"][0]["examples"] == ["nonsense"]
+    assert (plan["cases"], plan["texts"], plan["twice"]) == (7, 5, 1)
+    assert {one["why"].split(",")[0].split(":")[0]: one["examples"] for one in plan["skipped"]} == {
+        "this is no id of a Salesforce record": ["nonsense"], "the ticket does not exist": [NOBODY],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

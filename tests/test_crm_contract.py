@@ -73,6 +73,13 @@ def test_a_ticket_that_does_not_exist_is_missing_and_spoils_nothing(crm: Crm, of
     assert list(crm.read([of.nobody(), ticket, "' OR Id != '", ""])) == [ticket]
 
 
+def test_what_can_be_no_id_is_told_from_a_ticket_that_is_not_there(crm: Crm, of: ModuleType, box: Sandbox) -> None:
+    before = of.calls(box)
+    assert crm.not_an_id(of.nobody()) is None
+    assert all(crm.not_an_id(given) for given in ("", "' OR Id != '", "nonsense"))
+    assert of.calls(box) == before
+
+
 def test_many_tickets_are_written_in_one_call_and_each_has_its_own_answer(
     crm: Crm, of: ModuleType, box: Sandbox
 ) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC
 
 import psycopg
 import pytest
 
-from connector import lane, ledger, steps
-from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from connector import duty, lane, ledger, operators, steps
+from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
 from tests.remote import queued
 from tests.test_cli import connector
 
@@ -56,6 +57,70 @@ def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, ur
     assert run("status")[0] == 0
 
 
+def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url: str) -> None:
+    said = json.loads(run("status", "--json")[1])
+    assert (said["worker"], said["worker_heard_at"]) == (False, None)
+    assert (said["texts_held"], said["next_leaves_at"]) == (0, None)
+    assert "No worker has been heard of: nothing leaves until one runs" in run("status")[1]
+    with psycopg.connect(url, autocommit=True) as connection:
+        ledger.take_in(connection, [TicketEvent("salesforce", f"h{number}", f"case{number}") for number in (1, 2, 3)])
+        for text, hours in ((3, 1), (4, 2)):
+            ledger.move(connection, [steps.held(text, "outside the hours", hours * 3600, [])])
+        duty.alive(connection)
+        [[first]] = connection.execute("select min(not_before) from text").fetchall()
+        leaves_at = first.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        out = run("status")[1]
+        assert f"2 queued texts wait for their hours, or for another try; the next leaves at {leaves_at} (UTC)." in out
+        assert "No worker" not in out
+        said = json.loads(run("status", "--json")[1])
+        assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
+        connection.execute("update duty set next_at = now() - interval '21 seconds' where name = 'alive'")
+        assert "No worker has been heard of since 2" in run("status")[1]
+    code, out, _ = run("texts", "list", "--held")
+    lines = [line.split() for line in out.splitlines() if "case" in line]
+    assert (code, [line[0] for line in lines]) == (0, ["4", "3"])
+    assert lines[1][3:] == [leaves_at, "outside", "the", "hours"]
+    assert [row["leaves_at"] is not None for row in json.loads(run("texts", "list", "--json")[1])] == [
+        False, True, True, False, False
+    ]  # fmt: skip
+
+
+TOO_LATE = {
+    State.SENDING: "is being sent at this moment: it cannot be taken back",
+    State.SENT: "was sent already: it cannot be taken back",
+    State.SKIPPED: "was skipped: nothing was sent",
+    State.FAILED: "has failed: nothing was sent",
+    State.UNKNOWN: "may have been sent, nobody knows yet",
+    State.CANCELLED: "was cancelled before",
+}
+
+
+@pytest.mark.parametrize("state", TOO_LATE)
+def test_a_text_that_is_over_is_not_taken_back_and_its_state_is_said(run: Run, url: str, state: State) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("update text set state = %s where id = 1", [state.value])
+    code, out, error = run("texts", "cancel", "1")
+    assert (code, out) == (1, "")
+    assert error.startswith(f"Text 1 {TOO_LATE[state]}")
+    assert error.count("\n") == 1
+
+
+def test_a_text_that_waits_is_taken_back_once(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        ledger.take_in(connection, [TicketEvent("salesforce", "c", "case3")])
+    assert run("texts", "cancel", "3")[:2] == (0, "Text 3 is cancelled. The ticket will be told.\n")
+    assert run("texts", "cancel", "3")[::2] == (1, "Text 3 was cancelled before.\n")
+    assert run("texts", "cancel", "99")[::2] == (1, "Text 99 does not exist.\n")
+
+
+def test_a_number_is_taken_off_the_list_once(run: Run) -> None:
+    assert run("suppress", "add", NUMBER)[:2] == (0, "••••••••••32 is on the suppression list.\n")
+    assert run("suppress", "remove", NUMBER)[:2] == (0, "••••••••••32 is no longer on the suppression list.\n")
+    code, out, error = run("suppress", "remove", NUMBER)
+    assert (code, out) == (1, "")
+    assert error == "••••••••••32 is not on the suppression list: nothing was changed.\n"
+
+
 def test_texts_are_listed_and_one_is_told_with_its_history(run: Run) -> None:
     code, out, _ = run("texts", "list", "--state", "unknown", "--json")
     assert code == 0
@@ -91,6 +156,15 @@ def test_what_became_of_it_has_to_be_said(run: Run, arguments: list[str]) -> Non
     assert code == 2
     assert "expected either --sent CHAT_ID or --not-sent" in error
     assert run("texts", "resolve", "99", "--not-sent")[0] == 1
+
+
+def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("update text set sms = null where id = 2")
+    assert operators.count(1, "text") == "1 text"
+    assert operators.count(0, "text") == "0 texts"
+    assert operators.count(1234, "event") == "1,234 events"
+    assert run("purge", "--phone", NUMBER)[1] == "Erased what is known of ••••••••••32: 1 text, 1 event.\n"
 
 
 def test_one_person_is_erased(run: Run) -> None:

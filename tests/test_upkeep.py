@@ -52,6 +52,21 @@ def test_a_turn_is_taken_once_however_many_ask(pool: ConnectionPool) -> None:
         assert duty.take(connection, "any", 3600)
 
 
+def test_a_worker_is_heard_of_while_it_looks_at_the_lane(pool: ConnectionPool) -> None:
+    with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
+        assert duty.heard(connection) == duty.Heard(None, False)
+        keeper = Upkeep(pool, threads, Gate(in_hand(10)), [], lambda: False)
+        keeper.look()
+        heard = duty.heard(connection)
+        assert heard.lately
+        keeper.look()
+        assert duty.heard(connection) == heard, "once in a while is enough"
+        connection.execute("update duty set next_at = next_at - interval '31 seconds'")
+        assert not duty.heard(connection).lately
+        keeper.look()
+        assert duty.heard(connection).lately
+
+
 def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
     box: Sandbox, connection: psycopg.Connection
 ) -> None:

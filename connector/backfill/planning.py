@@ -1,6 +1,6 @@
 """Plans a back-fill: reads the cases, maps each and asks the policy, like delivery will, and sends nothing."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -12,7 +12,7 @@ from connector import phone, recipients
 from connector.backfill import plans
 from connector.backfill.plans import Row
 from connector.crms import MOST, Crm, Query
-from connector.mapping import Mapping
+from connector.mapping import Mapping as TicketMapping
 from connector.model import Ask, Decision, Door, Skip, Ticket
 from connector.policy import Ruling, Said
 
@@ -27,8 +27,8 @@ ALIKE = {
 # What a run costs the CRM, for each text: cases are looked at again, read and written in groups.
 CALLS_EACH, CALLS_AT_LEAST = 0.025, 3
 
-# A page of a back-fill: tickets, and ids that the CRM has no ticket for.
-Page = tuple[Sequence[Ticket], Sequence[str]]
+# A page of a back-fill: tickets, and why there is none for the other ids.
+Page = tuple[Sequence[Ticket], Mapping[str, str]]
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Seen:
 class Planner:
     """Plans for one CRM. `rate`: texts a second that batches have; 0: without limit."""
 
-    def __init__(self, stem: str, crm: Crm, mapping: Mapping, rate: float, now: datetime) -> None:
+    def __init__(self, stem: str, crm: Crm, mapping: TicketMapping, rate: float, now: datetime) -> None:
         self._stem, self._crm, self._mapping, self._rate, self._now = stem, crm, mapping, rate, now
 
     def plan(
@@ -74,20 +74,21 @@ class Planner:
     ) -> _Seen:  # fmt: skip
         seen = _Seen()
         for tickets, missing in pages:
-            rows = self._rows(connection, tickets, ask, seen) + [Row(one, MISSING) for one in missing]
+            rows = self._rows(connection, tickets, ask, seen) + [Row(*one) for one in missing.items()]
             seen.twice += len(rows) - plans.add(connection, plan, seen.cases, rows)
             seen.cases += len(rows)
             on_page(seen.cases)
         return seen
 
     def _found(self, query: Query) -> Iterator[Page]:
-        yield from ((tickets, ()) for tickets in self._crm.find(query))
+        yield from ((tickets, {}) for tickets in self._crm.find(query))
 
     def _read(self, ids: Iterable[str]) -> Iterator[Page]:
         left = iter(ids)
         while page := list(islice(left, MOST)):
             tickets = self._crm.read(page)
-            yield list(tickets.values()), [one for one in page if one not in tickets]
+            missing = [one for one in page if one not in tickets]
+            yield list(tickets.values()), {one: self._crm.not_an_id(one) or MISSING for one in missing}
 
     def _rows(
         self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: Ask, seen: _Seen

@@ -39,14 +39,15 @@ def ids_of(file: Iterable[str]) -> Iterator[str]:
 def in_words(plan: Plan) -> Iterator[str]:
     """What a plan found."""
     report = plan.report or {}
-    yield f"Plan {plan.id}: {_count(report['cases'], 'case')}, {_count(report['texts'], 'text')}."
+    yield f"Plan {plan.id}: {operators.count(report['cases'], 'case')}, {operators.count(report['texts'], 'text')}."
     if report["texts"]:
-        yield f"  {_count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        yield f"  {operators.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
         yield f"  about {report['calls']:,} calls of the CRM"
     if report["held"]:
         yield f"  {report['held']:,} would be held now, until their hours open"
     if report["twice"]:
-        yield f"  {report['twice']:,} ids came more than once and count once"
+        once = "came more than once and counts" if report["twice"] == 1 else "came more than once and count"
+        yield f"  {operators.count(report['twice'], 'id')} {once} once"
     if report["skipped"]:
         yield "Not texted:"
         for one in report["skipped"]:
@@ -64,10 +65,6 @@ def _hanging(start: str, words: str) -> str:
         return start + words
     width = shutil.get_terminal_size().columns
     return textwrap.fill(words, width, initial_indent=start, subsequent_indent=" " * len(start))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: int | None) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from connector import operators
 from connector.backfill import plans, reports
 from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.model import OUTCOMES, State
@@ -69,7 +70,8 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
         elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
             held = plans.held(connection, name)
             show.say(
-                f"{held} texts are held until their customers' hours open: connector texts show ID says when" if held
+                f"{operators.count(held, 'text')} held until the hours open; until when: connector texts list --held"
+                if held
                 else "Nothing happens. Is a worker running (connector run, or worker)? See also: connector status"
             )
             warned = True

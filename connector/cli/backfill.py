@@ -2,15 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO
 
 import click
 
-from connector.cli.operators import JSON, connected
+from connector.cli.operators import JSON, connected, wanted
 from connector.errors import CallFailed, NotThere
-
-CRMS = Path(__file__).parent.parent / "crms"
 
 
 class Backfill(click.Group):
@@ -33,7 +30,9 @@ class Backfill(click.Group):
 
 
 def _crms() -> list[str]:
-    return sorted(path.stem for path in CRMS.iterdir() if path.stem[0] != "_")
+    from connector import crms
+
+    return crms.known()
 
 
 @click.group(cls=Backfill)
@@ -83,7 +82,7 @@ def _plan(crm: str) -> click.Command:
         from connector.model import Ask
 
         source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
-        with library.opened() as fill:
+        with library.opened(wanted()) as fill:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
@@ -96,10 +95,11 @@ def _plan(crm: str) -> click.Command:
 
 def _count() -> Callable[[int], None]:
     """Tells of progress on standard error, if somebody looks at it."""
+    from connector import operators
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"{cases:,} cases read …\r", nl=False, err=True)
+            click.echo(f"{operators.count(cases, 'case')} read …\r", nl=False, err=True)
 
     return show
 
@@ -179,7 +179,8 @@ def _halt(plan: str, to: str, then: str) -> None:
         taken_back = plans.halt(connection, plan, plans.PlanState(to), "by an operator")
     if taken_back is None:
         raise click.UsageError(f"plan {plan} is {found.state} already")
-    click.echo(f"Plan {plan} is {to}. {taken_back} texts that had not left were taken back.")
+    were = "text that had not left was" if taken_back == 1 else "texts that had not left were"
+    click.echo(f"Plan {plan} is {to}. {taken_back:,} {were} taken back.")
     if then:
         click.echo(f"To go on: connector backfill {then} {plan}")
 

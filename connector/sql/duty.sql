@@ -16,3 +16,9 @@ select cursor from duty where name = %(name)s
 -- name: move_cursor
 -- It has come so far.
 update duty set cursor = %(cursor)s where name = %(name)s
+
+-- name: heard
+-- When the last turn was taken that is taken every so often; and whether that is not too long ago.
+select next_at - %(every)s * interval '1 second' as at,
+       next_at > now() + (%(every)s - %(silent)s) * interval '1 second' as lately
+from duty where name = %(name)s
