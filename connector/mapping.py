@@ -50,14 +50,14 @@ class Mapping:
                 if rule.when.search(ticket.values):
                     return self._applied(rule, ticket, Ask())
             except CannotApply as error:
-                return Skip(f"rule {rule.name} cannot be applied: {error}")
+                return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
         return Skip("no rule asks for a text", told=False)
 
     def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
         try:
             return self._apply(rule, ticket, ask)
         except CannotApply as error:
-            return Skip(f"rule {rule.name} cannot be applied: {error}")
+            return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
 
     def _apply(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
         for why, condition in rule.skip_when.items():
@@ -65,10 +65,10 @@ class Mapping:
                 return Skip(why)
         number = self._number(ticket)
         if isinstance(number, phone.Unusable):
-            return Skip(f"no usable phone: {number.why}")
+            return Skip(f"no usable phone: {number.why}", check="phone")
         message = self._message(rule, ticket, ask)
         if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in message):
-            return Skip("the message holds a character that no text can carry")
+            return Skip("the message holds a character that no text can carry", check="content")
         agent_id, agent_email = self._agent(rule, ticket, ask)
         sms = OutboundSms(
             end_user_number=number.e164,

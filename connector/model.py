@@ -96,10 +96,14 @@ class OutboundSms:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """No text, and why, in words for the ticket. `told` False: the ticket asked for nothing and is left alone."""
+    """No text, and why, in words for the ticket. `told` False: the ticket asked for nothing and is left alone.
+
+    `check`: what said no, for people who look: the ticket itself, its phone, the mapping, or the message's content.
+    """
 
     why: str
     told: bool = True
+    check: str = "ticket"
 
 
 @dataclass(frozen=True, slots=True)

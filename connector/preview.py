@@ -64,7 +64,7 @@ class Previews:
         if ticket is None:
             raise NotThere("the ticket does not exist, or the connector's user cannot see it")
         decided = mapping.decide(ticket, ask)
-        sms, findings = None, [Finding("ticket", Said.STOP, decided.why)] if isinstance(decided, Skip) else []
+        sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
             known = recipients.known(connection, [(0, stem, decided, None)])[0]
             ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, self._clock())

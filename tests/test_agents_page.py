@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.agent import Agent, texts_to
+from connector import database, demo, settings
+from tests.agent import Agent, link, texts_to
 from tests.pipe import Pipe
+from webhooks.app import create_app
 
 # What is shown
 
@@ -136,10 +139,50 @@ def test_who_cannot_be_texted_is_not_offered_to_be(pipe: Pipe, agent: Agent) -> 
     [case] = pipe.box.salesforce.make_cases(1, contact={"MobilePhone": "12"})
     page = agent.open(case)
     assert page.status == 200
-    assert "This cannot be sent. No usable phone" in page.words
-    assert not page.root.xpath("//button[@value='send']")
-    assert agent.submit(page).status == 422
+    assert "This cannot be sent. No usable phone: Contact.MobilePhone is not a" in page.words
+    assert "Put a number that can get texts into Contact.MobilePhone, Contact.Phone or SuppliedPhone" in page.words
+    assert not page.root.xpath("//main//form | //textarea | //button"), "there is nothing to fill in"
+    pipe.box.salesforce.edit(case, {"SuppliedPhone": "(415) 555-2671"})
+    [again] = page.root.xpath("//a[text()='Look again']/@href")
+    assert agent.get(pipe.web + again).root.xpath("//button[@value='send']")
+
+
+def test_who_opts_out_meanwhile_is_not_texted_and_the_words_are_kept(pipe: Pipe, case: str, agent: Agent) -> None:
+    page, number = agent.open(case), pipe.box.salesforce.case(case)["ContactMobile"]
+    pipe.api("POST", "/suppressions", json={"number": number})
+    look = agent.client.post(f"{page.answer.url}/preview", data=page.form()).json()
+    assert look["stopped"]
+    assert "suppression list" in look["verdict"]
+    stopped = agent.submit(page, message="Carefully chosen words")
+    assert stopped.status == 422
+    assert "This cannot be sent. The customer's number is on the suppression list. Nobody can override" in stopped.words
+    assert "Nothing was sent. Your words are kept here. Carefully chosen words" in stopped.words
+    assert stopped.root.xpath("//*[@autofocus]/@id") == ["stopped"]
+    assert not stopped.root.xpath("//textarea | //button[@value='send']")
+    pipe.api("POST", "/suppressions", json={"number": number, "suppressed": False})
+    again = agent.submit(stopped, "preview")
+    assert (again.status, again.value("message")) == (200, "Carefully chosen words")
+    assert again.root.xpath("//button[@value='send']")
     assert pipe.texts(case) == []
+
+
+def test_where_no_template_suits_the_agent_writes(
+    pipe: Pipe, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapping whose only words need a first name, and a customer who has none."""
+    [case] = pipe.box.salesforce.make_cases(1, contact={"FirstName": None})
+    shipped = Path("mappings/salesforce.toml").read_text(encoding="utf-8")
+    (tmp_path / "salesforce.toml").write_text(shipped.replace("{{ first_name or 'there' }}", "{{ first_name }}"))
+    for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
+        monkeypatch.setenv(name, value)
+    wanted = settings.load(_env_file=None, mappings=tmp_path)
+    url = link(pipe, case).removeprefix(pipe.web)
+    with database.pool(pipe.url, 2) as pool:
+        browser = create_app(wanted, pool).test_client()
+        page = browser.get(url, follow_redirects=True).text
+        assert "does not suit this case" in page
+        assert "The message is empty." in page
+        assert 'value="send"' in page
 
 
 def test_while_the_crm_is_away_the_words_are_kept(pipe: Pipe, case: str, agent: Agent) -> None:

@@ -26,7 +26,7 @@ def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, ag
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
-    for name in ("agents.css", "agents.js", "segments.js"):
+    for name in ("agents.css", "agents.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js"):
         answer = plain(f"{pipe.web}/agents/static/{name}")
         assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (200, "nosniff")
     for attribute in ("style", "onclick", "onsubmit", "onload"):
@@ -98,6 +98,7 @@ def test_an_agent_who_asks_without_end_is_asked_to_wait(pipe: Pipe, case: str, a
         if answer.status_code == 429:
             break
     assert answer.status_code == 429
+    assert f"{PER_MINUTE} requests a minute are allowed; try again in" in Page(answer).words
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
 
 

@@ -65,6 +65,10 @@ def test_a_ticket_that_asks_for_it_becomes_a_text() -> None:
     assert (found.sms.agent_id, found.sms.agent_email) == (None, None)
 
 
+def no_phone(why: str) -> Skip:
+    return Skip(f"no usable phone: {why}", check="phone")
+
+
 @pytest.mark.parametrize(
     ("values", "skip"),
     [
@@ -75,15 +79,15 @@ def test_a_ticket_that_asks_for_it_becomes_a_text() -> None:
         pytest.param({"kind": "Test"}, Skip("the case is a test"), id="the second skip_when"),
         pytest.param({"closed": True, "mobile": None, "web": None}, Skip("the case is closed"), id="skip before phone"),
         pytest.param(
-            {"mobile": None, "web": ""}, Skip("no usable phone: there is no phone number on the ticket"), id="no phone"
+            {"mobile": None, "web": ""}, no_phone("there is no phone number on the ticket"), id="no phone"
         ),
         pytest.param(
             {"mobile": "call", "web": "1-800-356-9377"},
-            Skip("no usable phone: Contact.MobilePhone is not a phone number; SuppliedPhone is a toll-free number"),
+            no_phone("Contact.MobilePhone is not a phone number; SuppliedPhone is a toll-free number"),
             id="unusable phones by the CRM's names",
         ),
-        pytest.param({"mobile": "+49 151 23456789", "web": None}, Skip(
-            "no usable phone: Contact.MobilePhone is a number of DE; allowed: US, GB"), id="country not allowed"),
+        pytest.param({"mobile": "+49 151 23456789", "web": None},
+                     no_phone("Contact.MobilePhone is a number of DE; allowed: US, GB"), id="country not allowed"),
     ],
 )  # fmt: skip
 def test_a_ticket_that_must_not_be_texted_is_skipped_with_the_reason(values: dict[str, Any], skip: Skip) -> None:
@@ -111,7 +115,7 @@ def test_a_rule_that_does_not_suit_the_ticket_is_skipped_with_its_name(
 ) -> None:
     found = decide(rule, **values)
     assert isinstance(found, Skip)
-    assert found.told
+    assert (found.told, found.check) == (True, "mapping")
     assert found.why.startswith("rule requested cannot be applied: ")
     assert words in found.why
 
@@ -246,7 +250,10 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
     assert message(Ask(message="  As it is: {{ first_name }}\n")) == "As it is: {{ first_name }}"
     assert file.decide(ticket, Ask(rule="none")) == Skip("there is no rule none")
     assert file.decide(ticket, Ask(template="none")) == Skip(
-        "rule requested cannot be applied: there is no template none"
+        "rule requested cannot be applied: there is no template none", check="mapping"
+    )
+    assert file.decide(ticket, Ask(message="\0")) == Skip(
+        "the message holds a character that no text can carry", check="content"
     )
     closed = Ticket("salesforce", TICKET_ID, VALUES | {"closed": True})
     assert file.decide(closed, Ask()) == Skip("the case is closed")

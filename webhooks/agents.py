@@ -14,8 +14,8 @@ from werkzeug.exceptions import HTTPException
 from connector import __version__
 from connector.errors import NotAuthentic
 from connector.model import OUTCOMES
-from webhooks import drafts, views, writing
-from webhooks.doorway import Doorway, Visitors
+from webhooks import drafts, stops, views, writing
+from webhooks.doorway import PER_MINUTE, Doorway, Visitors
 from webhooks.drafts import Draft
 from webhooks.links import AGAIN
 from webhooks.problems import Problem
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 # The longest that a look for news is held, in seconds.
 LONGEST_WAIT = 15.0
+# Between two looks of the page's script: it leaves half of what an agent may ask to everything else.
+LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
     403: "This page is not open",
     404: "There is nothing here",
@@ -51,7 +53,7 @@ def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
 
     @pages.context_processor
     def shared() -> dict[str, Any]:
-        return {"version": __version__, "form_token": doorway.links.form_token}
+        return {"version": __version__, "form_token": doorway.links.form_token, "look_every_ms": LOOK_EVERY_MS}
 
     @pages.after_request
     def protect(response: Response) -> Response:
@@ -128,7 +130,8 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
             raise Problem(422, found.message or found.override)
         seen = page_of.look(visit, draft)
         return jsonify(
-            preview=writing.part("preview", seen), texts=page_of.texts(visit, doorway.links.form_token(visit)),
+            preview=writing.part("preview", seen), verdict=writing.part("verdict", seen),
+            texts=page_of.texts(visit, doorway.links.form_token(visit)), stopped=bool(stops.final(seen)),
             wants_reason=drafts.wants_reason(seen, draft), after=seen.after, key=Draft().key,
         )  # fmt: skip
 

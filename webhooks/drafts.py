@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from connector import segments
 from connector.model import Ask
 from connector.policy import Said
-from webhooks import schemas
+from webhooks import schemas, stops
 from webhooks.links import Visit
 
 # As long as the API takes them.
 MOST_CHARACTERS, LONGEST_REASON = schemas.MOST_CHARACTERS, 200
-# What an agent can put right in the message box; any other stop is for good, or wants a reason.
-IN_THE_BOX = ("content",)
 
 
 def _key() -> str:
@@ -74,14 +72,13 @@ class Problems:
 
 
 def problems(seen: schemas.Preview, draft: Draft) -> Problems:
-    stops = [one for one in seen.findings if one.verdict is Said.STOP]
-    final = [one.why for one in stops if not one.overridable and one.check not in IN_THE_BOX]
-    in_box = [one.why for one in stops if one.check in IN_THE_BOX]
-    reasons = [one.why for one in stops if one.overridable]
+    against = [one for one in seen.findings if one.verdict is Said.STOP]
+    in_box = [one.why for one in against if one.check in stops.IN_THE_BOX]
+    reasons = [one.why for one in against if one.overridable]
     return Problems(
         message=_message(draft) or sentence("; ".join(in_box)),
         override=_override(draft) or (f"{sentence('; '.join(reasons))} Say why it is sent anyway." if reasons else ""),
-        hopeless=sentence("; ".join(final)),
+        hopeless=sentence("; ".join(one.why for one in stops.final(seen))),
     )
 
 

@@ -9,7 +9,7 @@ from flask import get_template_attribute, redirect, render_template, url_for
 from connector import segments
 from connector.asks import Asked
 from connector.model import OUTCOMES, Door
-from webhooks import drafts, schemas, views
+from webhooks import drafts, schemas, stops, views
 from webhooks.desk import Desk
 from webhooks.drafts import Draft, Problems
 from webhooks.links import Visit
@@ -41,15 +41,23 @@ class Writing:
 
     def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
         """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
+        typed = draft
         try:
             draft, seen = self._begun(visit) if draft.message is None else (draft, self.look(visit, draft))
         except Problem as problem:
             return self._away(visit, draft, problem)
+        status = 422 if found else 409 if notice else 200
+        if against := stops.final(seen):
+            file = self._desk.mapping(visit.crm).file
+            return self._shown(
+                "stopped", status, visit, draft=replace(typed, after=seen.after), seen=seen,
+                against=[(one.why, stops.advice(one, file)) for one in against], notice=notice, asked=bool(found),
+            )  # fmt: skip
         # What the agent sees now is what the next click means.
         draft = Draft(draft.message, draft.template, draft.override, after=seen.after)
         return self._shown(
-            "write", 422 if found else 409 if notice else 200, visit, draft=draft, seen=seen, notice=notice,
-            found=found, hopeless=drafts.problems(seen, draft).hopeless, wants_reason=drafts.wants_reason(seen, draft),
+            "write", status, visit, draft=draft, seen=seen, notice=notice, found=found,
+            wants_reason=drafts.wants_reason(seen, draft),
             most_characters=drafts.MOST_CHARACTERS, longest_reason=drafts.LONGEST_REASON,
             around=drafts.around(seen, draft), plain=self._plain(visit),
         )  # fmt: skip
@@ -115,12 +123,13 @@ class Writing:
         return part("texts", visit, [views.text(row) for row in self.rows(visit)], form_token)
 
     def _begun(self, visit: Visit) -> tuple[Draft, schemas.Preview]:
-        """A new draft: the first template that suits the ticket."""
+        """A new draft: the first template that suits the ticket. Without any, the agent's own words are wanted."""
         draft = Draft(template=next(iter(self._desk.mapping(visit.crm).templates()), ""))
         seen = self.look(visit, draft)
         first = next((one for one in seen.templates if one.message), None)
         if first is None:
-            return replace(draft, message=""), seen
+            empty = Draft(message="")
+            return empty, self.look(visit, empty)
         begun = Draft(message=first.message, template=first.name)
         return begun, seen if first.name == draft.template else self.look(visit, begun)
 

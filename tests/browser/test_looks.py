@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.agent import link
-from tests.browser.seen import DESKTOP, PATIENCE_MS, PHONE, sent
+from tests.browser.seen import DESKTOP, NARROW, PATIENCE_MS, PHONE, sent
 from tests.pipe import Pipe
 
 AXE = Path(os.environ.get("AXE_HOME", "/nowhere")) / "node_modules" / "axe-core" / "axe.min.js"
@@ -39,6 +39,10 @@ def states(pipe: Pipe, page: Page) -> Iterator[str]:
     page.get_by_role("button", name="Try again").wait_for()
     pipe.box.faults.clear()
     yield "away"
+    [nobody] = pipe.box.salesforce.make_cases(1, contact={"MobilePhone": "12"})
+    page.goto(link(pipe, nobody))
+    page.locator("#stopped").wait_for()
+    yield "stopped"
     page.goto(f"{pipe.web}/agents/text")
     yield "closed"
 
@@ -56,7 +60,9 @@ def test_nothing_serious_for_axe_in_any_state(pipe: Pipe, open_context: Any, sch
         assert bad == [], state
 
 
-@pytest.mark.parametrize("viewport", [PHONE, {"width": 768, "height": 1024}, DESKTOP], ids=["360", "768", "1280"])
+@pytest.mark.parametrize(
+    "viewport", [NARROW, PHONE, {"width": 768, "height": 1024}, DESKTOP], ids=["320", "360", "768", "1280"]
+)
 def test_nothing_has_to_be_scrolled_sideways(pipe: Pipe, open_context: Any, viewport: dict[str, int]) -> None:
     page = open_context(viewport=viewport, has_touch=viewport is PHONE).new_page()
     for state in states(pipe, page):

@@ -17,7 +17,6 @@ def test_from_the_case_to_the_phone_and_back(pipe: Pipe, case: str, window: Page
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Text {pipe.box.salesforce.tickets()[-1]['person']}")
     assert "link=" not in page.url
     page.get_by_label("What the customer is told").fill("Your part is here. Call us? – Ana")
-    page.get_by_label("What the customer is told").blur()
     expect(page.locator("#preview .bubble")).to_have_text("Your part is here. Call us? - Ana")
     page.get_by_role("button", name="Send").click()
     chat = sent(page)
@@ -47,8 +46,13 @@ def test_a_customer_in_another_session(pipe: Pipe, case: str, window: Page) -> N
 def test_a_customer_without_a_usable_phone(pipe: Pipe, window: Page) -> None:
     [case] = pipe.box.salesforce.make_cases(1, contact={"MobilePhone": "12"})
     window.goto(link(pipe, case))
-    expect(window.get_by_role("alert")).to_contain_text("This cannot be sent. No usable phone")
-    expect(window.get_by_role("button", name="Send")).to_have_count(0)
+    expect(window.get_by_role("alert")).to_contain_text("This cannot be sent.")
+    expect(window.get_by_role("alert")).to_contain_text("No usable phone")
+    expect(window.get_by_role("textbox")).to_have_count(0)
+    expect(window.get_by_role("button")).to_have_count(0)
+    pipe.box.salesforce.edit(case, {"SuppliedPhone": "(415) 555-2671"})
+    window.get_by_role("link", name="Look again").click()
+    expect(window.get_by_role("button", name="Send")).to_be_visible()
 
 
 def test_a_crm_that_is_away_and_comes_back(pipe: Pipe, case: str, window: Page) -> None:

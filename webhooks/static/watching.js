@@ -1,0 +1,37 @@
+// Shows by itself what becomes of a text.
+import { byId, replace } from "./parts.js";
+
+const RETRY_MS = 3000;
+const WAITING_MS = 10000;
+const TELLING_MS = 1000;
+
+export function startWatching(watch) {
+  const trouble = byId("trouble");
+  const wait = 15;
+
+  async function look() {
+    let pause = RETRY_MS;
+    try {
+      const answer = await fetch(`${watch.dataset.news}?wait=${wait}`);
+      if (answer.status === 403 || answer.status === 410) {
+        trouble.textContent = "This page is open no longer. Open it again from the ticket to see more.";
+        return;
+      }
+      if (!answer.ok) throw new Error(answer.statusText);
+      const news = await answer.json();
+      trouble.textContent = "";
+      replace("progress", news.progress);
+      document.title = `${news.said} · Text customer`;
+      replace("texts", news.texts);
+      if (news.final) byId("cancel")?.remove();
+      if (news.done) return;
+      pause = news.final ? TELLING_MS : news.waits ? WAITING_MS : 0;
+    } catch {
+      trouble.textContent = "The connector does not answer; trying again.";
+    }
+    setTimeout(look, pause);
+  }
+
+  byId("top").focus({ preventScroll: true });
+  if (watch.dataset.done !== "yes") look();
+}

@@ -1,0 +1,126 @@
+// Counts while somebody writes, and shows what would leave. What is sent is what stands in the fields: nothing here
+// writes into them but a template that was chosen, and words that are brought back.
+import { startLooking } from "./looks.js";
+import { byId, replace } from "./parts.js";
+import { leaving, measure } from "./segments.js";
+
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+const NOTHING = "<p class='hint'>The preview cannot be had right now.</p>";
+// By the answer's status: why there is no preview.
+const TROUBLE = {
+  403: "This page is open no longer. Copy your words, and open it again from the ticket.",
+  410: "This page is open no longer. Copy your words, and open it again from the ticket.",
+  413: "This cannot be looked at: it is too long.",
+  422: "This cannot be looked at: it is too long, or holds a character that cannot be kept.",
+  429: "There were too many requests in this minute; trying again.",
+};
+const AWAY = "The connector or the CRM does not answer; trying again.";
+
+export function startWriting(form) {
+  const { message, template, override } = form.elements;
+  const send = byId("send");
+  const looks = startLooking({
+    typed: () => words(message.value, override.value),
+    seen: words(message.defaultValue, override.defaultValue),
+    everyMs: Number(form.dataset.lookEveryMs),
+    ask: (signal) => fetch(form.dataset.preview, { method: "POST", body: new FormData(form), signal }),
+    answered: (news) => show(form, news),
+    failed: (status) => {
+      replace("preview", NOTHING);
+      replace("verdict", TROUBLE[status] ?? AWAY);
+      mark(form, false);
+    },
+    stale: (yes) => mark(form, yes),
+  });
+  const count = startCounting(message);
+
+  for (const field of [message, override]) {
+    field.addEventListener("input", () => {
+      forgive(field);
+      count();
+      looks.soon();
+    });
+    field.addEventListener("change", looks.now);
+  }
+  startTemplates(message, template, () => {
+    count();
+    looks.now();
+  });
+  form.addEventListener("submit", (event) => {
+    if (event.submitter !== send) return;
+    if (send.getAttribute("aria-disabled") === "true") {
+      event.preventDefault();
+      return;
+    }
+    looks.end();
+    for (const field of [message, override]) field.readOnly = true; // what stands here is what is under way
+    send.setAttribute("aria-disabled", "true");
+    send.textContent = "Sending …";
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload(); // gone back: as it is now, not as it was
+  });
+  count();
+  looks.now(); // a browser may have brought back other words than the page came with
+}
+
+const words = (message, override) => JSON.stringify([message.trim(), override.trim()]);
+
+// What was wrong when it was to be sent need not be wrong any more: the verdict says how it is.
+function forgive(field) {
+  field.removeAttribute("aria-invalid");
+  byId(`${field.id}-problem`)?.remove();
+}
+
+function mark(form, stale) {
+  form.classList.toggle("stale", stale);
+  byId("updating").hidden = !stale;
+}
+
+function show(form, news) {
+  const { override, after, key } = form.elements;
+  replace("preview", news.preview);
+  replace("verdict", news.verdict);
+  replace("texts", news.texts);
+  byId("reason").hidden = !news.wants_reason && !override.value.trim() && document.activeElement !== override;
+  byId("send").hidden = news.stopped;
+  after.value = news.after;
+  key.value = news.key;
+}
+
+function startCounting(message) {
+  const counter = byId("counter");
+  const { before, after, most } = counter.dataset;
+  const plain = JSON.parse(counter.dataset.plain);
+  return () => {
+    const leaves = leaving(message.value.trim(), { before, after, plain });
+    const { segments, encoding } = measure(leaves);
+    const tooMany = segments > Number(most) ? ` – at most ${most} can be sent` : "";
+    counter.textContent = `${plural(Array.from(leaves).length, "character")}, ` +
+      `${plural(segments, "segment")} as it leaves (${encoding})${tooMany}`;
+    counter.classList.toggle("problem", Boolean(tooMany));
+    counter.dataset.segments = segments;
+  };
+}
+
+// Other words to start from, and the way back to one's own.
+function startTemplates(message, template, changed) {
+  const undo = byId("undo");
+  let own = "";
+
+  template?.addEventListener("change", () => {
+    if (message.readOnly) return;
+    const known = Array.from(template.options).some((one) => one.dataset.message.trim() === message.value.trim());
+    own = known ? "" : message.value;
+    undo.hidden = !own;
+    message.value = template.selectedOptions[0].dataset.message;
+    changed();
+  });
+  undo?.addEventListener("click", () => {
+    if (message.readOnly) return;
+    message.value = own;
+    undo.hidden = true;
+    message.focus();
+    changed();
+  });
+}
