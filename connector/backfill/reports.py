@@ -44,7 +44,7 @@ def in_words(plan: Plan) -> Iterator[str]:
         yield f"  {operators.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
         yield f"  about {report['calls']:,} calls of the CRM"
     if report["held"]:
-        yield f"  {report['held']:,} would be held now, until their hours open"
+        yield f"  {report['held']:,} would be held now, until the hours open"
     if report["twice"]:
         once = "came more than once and counts" if report["twice"] == 1 else "came more than once and count"
         yield f"  {operators.count(report['twice'], 'id')} {once} once"

@@ -70,11 +70,14 @@ def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
     return refusals.look(wanted, *needs)
 
 
-def _accepted(*needs: "Need", **given: object) -> settings.Settings:
-    """The settings, which these can start with. Warns of what has no effect; raises BadSettings with every problem."""
+def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.Settings:
+    """The settings, which these can start with. Warns of what has no effect; raises BadSettings with every problem.
+
+    `here`: this process will need all that is loaded for looking at them; others do without.
+    """
     problems = Problems()
     wanted = settings.look(problems, **given)
-    looked = processes.aside(_look, wanted, *needs)
+    looked = _look(wanted, *needs) if here else processes.aside(_look, wanted, *needs)
     for words in looked.unknown:
         log.warning(words)
     problems.add(looked.problems)
@@ -126,7 +129,7 @@ def serve(checked: bool) -> None:
 @CHECKED
 def work(checked: bool) -> None:
     """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
-    wanted = settings.load() if checked else _accepted(_worker)
+    wanted = settings.load() if checked else _accepted(_worker, here=True)
     with database.ready(wanted) as url:
         from connector import worker
 
