@@ -15,6 +15,8 @@ from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticke
 from connector.policy import Finding, Said
 from connector.templates import CannotApply, Template
 
+# While somebody types, their words change and the ticket hardly: it is not read anew at each look. In seconds.
+WHILE_TYPING = 10.0
 # Seconds for which a customer who was in another session is taken to be in it still.
 BUSY_FOR = 900
 
@@ -56,13 +58,17 @@ class Previews:
 
     def __init__(self, connected: Mapping[str, tuple[Crm, TicketMapping]], clock: Clock = now) -> None:
         self._connected, self._clock = connected, clock
+        self._read: dict[tuple[str, str], tuple[datetime, Ticket]] = {}
 
-    def preview(self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask) -> Preview:
-        """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should."""
-        crm, mapping = self._connected[stem]
-        ticket = crm.read([ticket_id]).get(ticket_id)
-        if ticket is None:
-            raise NotThere("the ticket does not exist, or the connector's user cannot see it")
+    def preview(
+        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, typing: bool = False
+    ) -> Preview:
+        """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should.
+
+        `typing`: the ticket may be as it was WHILE_TYPING seconds ago.
+        """
+        mapping = self._connected[stem][1]
+        ticket = self._ticket(stem, ticket_id, typing)
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
@@ -82,6 +88,20 @@ class Previews:
             templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
             after=asks.newest(connection, stem, ticket_id),
         )
+
+    def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
+        at = self._clock()
+        for key, (read_at, _) in list(self._read.items()):
+            if (at - read_at).total_seconds() > WHILE_TYPING:
+                self._read.pop(key, None)
+        kept = self._read.get((stem, ticket_id)) if typing else None
+        if kept:
+            return kept[1]
+        ticket = self._connected[stem][0].read([ticket_id]).get(ticket_id)
+        if ticket is None:
+            raise NotThere("the ticket does not exist, or the connector's user cannot see it")
+        self._read[stem, ticket_id] = at, ticket
+        return ticket
 
     def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
         """What else would keep it: the lane, and what the ticket's newest text met."""

@@ -128,7 +128,7 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         visit, draft = doorway.admit_form(page), drafts.read(request.form)
         if found := drafts.too_long(draft):
             raise Problem(422, found.message or found.override)
-        seen = page_of.look(visit, draft)
+        seen = page_of.look(visit, draft, typing=True)
         return jsonify(
             preview=writing.part("preview", seen), verdict=writing.part("verdict", seen),
             texts=page_of.texts(visit, doorway.links.form_token(visit)), stopped=bool(stops.final(seen)),

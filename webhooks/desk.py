@@ -48,12 +48,12 @@ class Desk:
     def mapping(self, stem: str) -> TicketMapping:
         return self._mappings[stem]
 
-    def preview(self, stem: str, ticket_id: str, ask: Ask) -> Preview:
-        """What would happen. Raises Problem 404, 422 or 503."""
+    def preview(self, stem: str, ticket_id: str, ask: Ask, typing: bool = False) -> Preview:
+        """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422 or 503."""
         self._require_known(stem, ask)
         try:
             with self._pool.connection() as connection:
-                return self._connected().preview(connection, stem, ticket_id, ask)
+                return self._connected().preview(connection, stem, ticket_id, ask, typing)
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:

@@ -35,9 +35,9 @@ class Writing:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def look(self, visit: Visit, draft: Draft) -> schemas.Preview:
-        """What would leave. Raises Problem."""
-        return views.preview(visit.crm, self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit)))
+    def look(self, visit: Visit, draft: Draft, typing: bool = False) -> schemas.Preview:
+        """What would leave. `typing`: it is looked at again and again. Raises Problem."""
+        return views.preview(visit.crm, self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), typing))
 
     def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
         """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
