@@ -54,6 +54,7 @@ def test_nothing_serious_for_axe_in_any_state(pipe: Pipe, open_context: Any, sch
     # The page's own policy lets no strange script in; the tool is one.
     page = open_context(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce").new_page()
     for state in states(pipe, page):
+        page.wait_for_load_state()  # with its looks
         page.add_script_tag(path=AXE)
         found = page.evaluate("async () => (await axe.run()).violations")
         bad = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
@@ -66,5 +67,6 @@ def test_nothing_serious_for_axe_in_any_state(pipe: Pipe, open_context: Any, sch
 def test_nothing_has_to_be_scrolled_sideways(pipe: Pipe, open_context: Any, viewport: dict[str, int]) -> None:
     page = open_context(viewport=viewport, has_touch=viewport is PHONE).new_page()
     for state in states(pipe, page):
+        page.wait_for_load_state()  # with its looks
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= viewport["width"], state
