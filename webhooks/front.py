@@ -50,8 +50,16 @@ class Front:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer_in_thread, environ)
         response = self._dispatch(environ)
         if isinstance(response, Acknowledgement):
-            response = await response.committed()
+            response = await self._committed(response)
         return _flat(response, environ)
+
+    async def _committed(self, acknowledgement: Acknowledgement) -> Response:
+        try:
+            return await acknowledgement.committed()
+        except Exception:
+            # As of Flask's own: nothing else would say that a commit failed for a reason of ours.
+            self._app.logger.exception("a message could not be acknowledged")
+            return Response("internal error\n", 500)
 
     def _answer_in_thread(self, environ: Environ) -> Answer:
         return _flat(self._dispatch(environ), environ)
