@@ -10,6 +10,7 @@ from connector.sandbox import Sandbox
 from tests.test_cli import connector
 
 SHIPPED = Path(__file__).parent.parent / "mappings" / "salesforce.toml"
+DOCS = Path(__file__).parent.parent / "docs"
 FOLDER = "expected a folder that holds mapping files"
 # Enough for a connector to start.
 COMPLETE = {
@@ -38,6 +39,19 @@ def test_it_shows_the_mapping_and_asks_nobody_offline() -> None:
     assert "rule requested: when sms_status == 'Requested'" in done.stdout
     assert "once per Id, CCAIP_SMS_Requested_At__c" in done.stdout
     assert done.stdout.endswith("\nok  settings and mapping files are complete\n")
+
+
+def test_the_docs_settings_for_the_sandbox_are_those_of_the_demo(tmp_path: Path) -> None:
+    shown = (DOCS / "sandbox.md").read_text().partition("<<END\n")[2].partition("END\n")[0]
+    told = dict(line.split("=", 1) for line in shown.splitlines())
+    assert told.pop("CONNECTOR_DATA_DIR") == "data"
+    assert told == {
+        name: value for name, value in demo.environment(Sandbox(port=8787), "", 8080, "$token").items()
+        if name not in ("CONNECTOR_DATABASE_URL", "CONNECTOR_HOST", "CONNECTOR_PORT")
+    }  # fmt: skip
+    (tmp_path / ".env").write_text(shown.replace("$token", "t" * 24))
+    (tmp_path / ".env").chmod(0o600)
+    assert offline(tmp_path) == (0, ["ok  settings and mapping files are complete"])
 
 
 def test_where_nothing_is_set_up_everything_is_named_at_once(tmp_path: Path) -> None:
