@@ -143,6 +143,11 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
     return {text: Held(holder, text in claimed) for text, holder in found}
 
 
+def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these texts that still wait to be sent."""
+    return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
+
+
 def claim(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[set[int], lane.Closed | None]:
     """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
 

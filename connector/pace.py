@@ -11,7 +11,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -114,10 +114,10 @@ Reserve = Callable[[int, bool, float | None], Awaitable[list[Slot]]]
 class _Queue:
     """Texts that wait for a slot, the highest priority first, and the task that hands slots to them."""
 
-    waiting: list[tuple[int, int, asyncio.Future[Slot]]] = field(default_factory=list)
+    waiting: list[tuple[int, int, asyncio.Future[Slot | None]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
-    def pop(self) -> asyncio.Future[Slot] | None:
+    def pop(self) -> asyncio.Future[Slot | None] | None:
         """The next that still waits."""
         while self.waiting:
             _, _, turn = heapq.heappop(self.waiting)
@@ -135,16 +135,34 @@ class Pace:
         self._reserve = reserve
         self._queues = {False: _Queue(), True: _Queue()}
         self._order = itertools.count()
+        self._turns: dict[int, asyncio.Future[Slot | None]] = {}
         self.unlimited = not per_second
 
-    async def slot(self, priority: int, batch: bool = False) -> Slot:
-        """Returns shortly before a request may leave. Raises what `reserve` raises. Not for where there is no limit."""
+    async def slot(self, text: int, priority: int, batch: bool = False) -> Slot | None:
+        """Returns shortly before a request may leave; None: the text was dropped. Raises what `reserve` raises.
+
+        Not for where there is no limit.
+        """
         queue = self._queues[batch]
-        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        turn = self._turns[text] = asyncio.get_running_loop().create_future()
         heapq.heappush(queue.waiting, (-priority, next(self._order), turn))
         if queue.task is None or queue.task.done():
             queue.task = asyncio.create_task(self._hand_out(queue, batch))
-        return await turn
+        try:
+            return await turn
+        finally:
+            self._turns.pop(text, None)
+
+    def waiting(self) -> list[int]:
+        """The texts that wait for a slot."""
+        return list(self._turns)
+
+    def drop(self, texts: Iterable[int]) -> None:
+        """These wait no longer: what is not sent needs no slot."""
+        for text in texts:
+            turn = self._turns.get(text)
+            if turn and not turn.done():
+                turn.set_result(None)
 
     async def another(self, slot: Slot, batch: bool = False) -> Slot:
         """One more slot in place of this one, which was missed. Raises what `reserve` raises."""

@@ -4,6 +4,7 @@ Calls are made by threads. What they bring back is committed together, as soon a
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,6 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
 from connector import lane, ledger, queue
@@ -35,6 +37,8 @@ Settle = Callable[[Sequence[tuple[Text, OutboundSms, Outcome]]], Coroutine[None,
 # A worker that was held up longer than this between `sending` and the call may have been given up for dead, and the
 # text with it: it does not call any more. Seconds, well below queue.HEARTBEAT.
 LATEST = 15.0
+# Seconds between two looks whether texts that wait for their slots have been taken back.
+DROP = 1.0
 
 
 @dataclass(slots=True)
@@ -91,7 +95,8 @@ class Sender:
         at_once: int,
     ) -> None:
         """`send_threads` are as many as `at_once`; `threads` are for the database."""
-        self._pool, self._client, self._pace, self._send_threads = pool, client, pace, send_threads
+        self._pool, self._client, self._pace = pool, client, pace
+        self._threads, self._send_threads = threads, send_threads
         self._claim: Group[int, bool | lane.Closed] = Group(self._claim_many, threads, 500)
         self._permits = _Permits(at_once)
         self._came_back: deque[_CameBack] = deque()
@@ -110,6 +115,15 @@ class Sender:
             if isinstance(error, BaseException):
                 raise error
         return None
+
+    async def drop_cancelled(self) -> None:
+        """Texts that were taken back while they waited give way: slots are for those that leave. Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(DROP)
+            if waiting := self._pace.waiting():
+                with contextlib.suppress(psycopg.OperationalError):  # they are found later, at the latest in their slot
+                    self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
 
     def drain(self) -> None:
         """Nothing more is sent; what is under way is finished."""
@@ -132,7 +146,9 @@ class Sender:
     async def _send_in_a_slot(self, one: Ready, settle: Settle) -> None:
         text, _ = one
         priority = queue.PRIORITY[queue.DELIVER[text.door], text.door]
-        slot = await self._pace.slot(priority, text.door is Door.BATCH)
+        slot = await self._pace.slot(text.id, priority, text.door is Door.BATCH)
+        if slot is None:
+            return
         await self._permits.take(1)
         await (await self._begin([one], slot, settle)).done
 
@@ -205,6 +221,10 @@ class Sender:
             task = asyncio.create_task(_settle(settle, came_back))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
+
+    def _cancelled(self, ids: Sequence[int]) -> set[int]:
+        with self._pool.connection() as connection:
+            return set(ids) - ledger.to_be_sent(connection, ids)
 
     def _claim_many(self, ids: Sequence[int]) -> list[bool | lane.Closed]:
         with self._pool.connection() as connection:

@@ -78,12 +78,13 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
             pool, threads, gate, _duties(settings, client, [one for _, one in connected.values()], feeder),
             lambda: _calls_are_short(settings, [crm for crm, _ in connected.values()], gate),
         )
-        keeping = asyncio.create_task(keeper.run())
+        keeping = [asyncio.create_task(keeper.run()), asyncio.create_task(sender.drop_cancelled())]
         try:
             await _consume(url, gate, handlers, [sender.drain, write_back.drain], stop)
         finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
+            for task in keeping:
+                task.cancel()
+            await asyncio.wait(keeping)
     log.info("worker stopped")
 
 

@@ -153,7 +153,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/links.py",
         "connector/backfill/*.py",
         "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
-        "connector/worker.py", "connector/delivery.py", "connector/upkeep.py", "connector/intake.py",
+        "connector/worker.py", "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
+        "connector/intake.py",
         "connector/cli/*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
     ),
     "psycopg_pool": (

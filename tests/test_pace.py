@@ -132,7 +132,7 @@ def test_a_slot_goes_to_the_highest_priority_and_then_to_whoever_waits_longest()
         pacing = Pace(10, slots)
 
         async def text(name: str, priority: int) -> None:
-            await pacing.slot(priority)
+            await pacing.slot(1, priority)
             order.append(name)
 
         asked = [("trigger 1", 1), ("agent", 2), ("trigger 2", 1)]
@@ -159,9 +159,9 @@ def test_a_person_does_not_wait_behind_a_batch_that_waits_for_its_slot() -> None
             return await people(count, batch, instead_of)
 
         pacing = Pace(10, reserve)
-        batch = asyncio.create_task(pacing.slot(0, batch=True))
+        batch = asyncio.create_task(pacing.slot(1, 0, batch=True))
         await asyncio.sleep(0)
-        await asyncio.wait_for(pacing.slot(2), 2)
+        await asyncio.wait_for(pacing.slot(1, 2), 2)
         waits = "the batch waits" if not batch.done() else "the batch went first"
         pacing.give_up(RuntimeError("the end"))
         await asyncio.gather(batch, return_exceptions=True)
@@ -175,7 +175,7 @@ def test_slots_are_reserved_only_a_moment_ahead_and_never_more_than_wait(per_sec
     async def run() -> list[int]:
         slots = Slots()
         pacing = Pace(per_second, slots)
-        tasks = [asyncio.create_task(pacing.slot(0)) for _ in range(60)]
+        tasks = [asyncio.create_task(pacing.slot(1, 0)) for _ in range(60)]
         while not slots.asked:
             await asyncio.sleep(0)
         for task in tasks:
@@ -191,7 +191,7 @@ def test_one_who_has_left_takes_no_slot_from_the_others() -> None:
     async def run() -> int:
         slots = Slots()
         pacing = Pace(20, slots)  # one slot a reservation
-        gone, stays = asyncio.create_task(pacing.slot(1)), asyncio.create_task(pacing.slot(0))
+        gone, stays = asyncio.create_task(pacing.slot(1, 1)), asyncio.create_task(pacing.slot(2, 0))
         while not slots.asked:
             await asyncio.sleep(0)
         gone.cancel()
@@ -200,6 +200,23 @@ def test_one_who_has_left_takes_no_slot_from_the_others() -> None:
         return len(slots.asked)
 
     assert asyncio.run(run()) == 1
+
+
+def test_texts_that_are_dropped_take_no_slots_from_the_others() -> None:
+    async def run() -> tuple[list[object], list[int], int]:
+        slots = Slots()
+        pacing = Pace(20, slots)  # one slot a reservation
+        tasks = [asyncio.create_task(pacing.slot(text, 0)) for text in (1, 2, 3)]
+        while not slots.asked:
+            await asyncio.sleep(0)
+        waiting = pacing.waiting()
+        pacing.drop([1, 2, 4])
+        slots.allowed.set()
+        found = await asyncio.wait_for(asyncio.gather(*tasks), 2)
+        pacing.drop([3])  # it has its slot
+        return [slot and slot.stamp for slot in found], waiting, len(slots.asked)
+
+    assert asyncio.run(run()) == ([None, None, 0.0], [1, 2, 3], 1)
 
 
 @pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), lane.Closed("stopped", True, 5)])
@@ -213,8 +230,9 @@ def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) 
             return [Slot(time.monotonic(), 0.0)] * count
 
         pacing = Pace(10, slots)
-        found = await asyncio.wait_for(asyncio.gather(*(pacing.slot(0) for _ in range(3)), return_exceptions=True), 2)
+        asked = asyncio.gather(*(pacing.slot(text, 0) for text in range(3)), return_exceptions=True)
+        found = await asyncio.wait_for(asked, 2)
         failing = False
-        return [*found, (await asyncio.wait_for(pacing.slot(0), 2)).stamp]
+        return [*found, (await asyncio.wait_for(pacing.slot(1, 0), 2)).stamp]
 
     assert asyncio.run(run()) == [error, error, error, 0.0]

@@ -66,6 +66,10 @@ with d as (
 )
 select id, holder from d
 
+-- name: to_be_sent
+-- Those of these texts that nobody has taken back, or sent. An unknown one may wait for its one more try.
+select id from text where id = any(%(ids)s) and state in ('queued', 'unknown')
+
 -- name: claim
 -- Before the call: `sending`, committed, while the lane is open. An unknown text may be claimed where one more try was
 -- planned (it has a time), and only once.
