@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import psycopg
 from psycopg.rows import dict_row
 from rich.console import Console
@@ -56,7 +55,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
         connected = environment(box, url, port, token)
         with processes.children(["serve", "worker"], connected, logs=folder) as started:
             try:
-                _wait("the web side answers", lambda: ready(web), started)
+                _wait("the web side answers", lambda: processes.answers("127.0.0.1", port), started)
                 fine = _show(console, box, url)
             except DidNotHappen as error:
                 console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
@@ -93,14 +92,6 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
         "CONNECTOR_SALESFORCE_ORGANIZATION_ID": salesforce.organization_id,
         "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS": token,
     }
-
-
-def ready(web: str) -> bool:
-    """Whether the web side there answers and can do its work."""
-    try:
-        return httpx.get(f"{web}/readyz", trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _show(console: Console, box: Sandbox, url: str) -> bool:

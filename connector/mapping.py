@@ -91,6 +91,17 @@ class Mapping:
             raise CannotApply(f"there is no template {ask.template}")
         return found[1].render(ticket.values).strip()
 
+    def unknown(self, ask: Ask) -> tuple[str, str, list[str]] | None:
+        """What is asked for by a name that the file does not have: "rule" or "template", the name, and those it has."""
+        named = {
+            "rule": (ask.rule, [rule.name for rule in self.file.rules]),
+            "template": (ask.template, list(self.templates())),
+        }
+        for what, (name, known) in named.items():
+            if name is not None and name not in known:
+                return what, name, known
+        return None
+
     def templates(self) -> dict[str, tuple[str, Template]]:
         """What an agent can start from, by name: (label, template). Without any of its own, the rules' messages."""
         if self.file.templates:

@@ -121,7 +121,7 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
     }
     box.salesforce.settings.outbound_message_url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{token}"
     with processes.children(["serve", "worker"], environment, logs) as started:
-        wait_for(lambda: demo.ready(pipe.web), "the web side is ready")
+        wait_for(lambda: processes.answers("127.0.0.1", port), "the web side is ready")
         wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
         yield pipe
         assert all(process.poll() is None for process in started), "a process has ended"

@@ -135,7 +135,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "flask_openapi3": ("webhooks/*.py",),
     "granian": ("webhooks/serve.py", "webhooks/front.py"),
     # Which certificates are trusted; the list of chats.
-    "httpx": ("connector/connections.py", "connector/chats.py", "connector/demo.py", "connector/sandbox/*"),
+    "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connector import demo
+from connector import demo, processes
 from connector.sandbox import Sandbox
 from tests.pipe import free_port
 
@@ -71,7 +71,7 @@ def test_run_says_where_it_listens_once_it_does_and_warns_of_what_has_no_effect(
                 if "listening on" in line:
                     break
             assert f"listening on http://127.0.0.1:{port}, 1 worker; see: connector status; stop with" in said[-1]
-            assert demo.ready(f"http://127.0.0.1:{port}")
+            assert processes.answers("127.0.0.1", port)
             assert "".join(said).count("CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean") == 1
         finally:
             running.terminate()

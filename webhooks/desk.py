@@ -73,14 +73,9 @@ class Desk:
 
     def _require_known(self, stem: str, ask: Ask) -> None:
         """Raises Problem 422 for a rule or template that the mapping does not have."""
-        mapping = self._mappings[stem]
-        named = {
-            "rule": (ask.rule, [rule.name for rule in mapping.file.rules]),
-            "template": (ask.template, list(mapping.templates())),
-        }
-        for what, (name, known) in named.items():
-            if name is not None and name not in known:
-                raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
+        if found := self._mappings[stem].unknown(ask):
+            what, _, known = found
+            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
 
     def seen(self, text: int, wait: float = 0) -> dict[str, Any]:
         """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404."""

@@ -24,7 +24,6 @@ from connector import admission, crms, database, ledger, parts, settings, sql
 from connector.backfill.planning import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
-from connector.mapping import Mapping
 from connector.model import OUTCOMES, Ask, Door, State, TicketEvent
 
 SQL = sql.load("backfill")
@@ -62,7 +61,9 @@ class BackFill:
         mappings = parts.mappings(self._wanted)
         if crm not in mappings:
             raise BadSettings(f"there is no mapping for {crm}; there is one for: {', '.join(mappings)}")
-        _require_known(ask, mappings[crm])
+        if found := mappings[crm].unknown(ask):  # it would skip every case
+            what, name, known = found
+            raise BadSettings(f"there is no {what} {name}; there is: {', '.join(known)}")
         connected = crms.connect(crm, mappings[crm].file)
         try:
             planner = Planner(crm, connected, mappings[crm], self._wanted.batch_rate, admission.now())
@@ -101,15 +102,6 @@ class BackFill:
         states = [state.value for state in OUTCOMES]
         rows = self.connection.execute(SQL["over"], {"texts": list(texts), "states": states}).fetchall()
         return [TextOutcome(row[0], row[1], State(row[2]), *row[3:]) for row in rows]
-
-
-def _require_known(ask: Ask, mapping: Mapping) -> None:
-    """A name that the mapping does not have would skip every case."""
-    rules, templates = [rule.name for rule in mapping.file.rules], list(mapping.templates())
-    if ask.rule is not None and ask.rule not in rules:
-        raise BadSettings(f"there is no rule {ask.rule}; there is: {', '.join(rules)}")
-    if ask.template is not None and ask.template not in templates:
-        raise BadSettings(f"there is no template {ask.template}; there is: {', '.join(templates)}")
 
 
 @contextlib.contextmanager
