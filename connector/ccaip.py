@@ -5,10 +5,10 @@ certainly did not happen from what may have happened. Credentials appear in no e
 platform's words or the kind of failure, never the request.
 """
 
+import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from connector.connections import Answer, Connections, NeverLeft, NoAnswer
+from connector.connections import Answer, Connections, MayLeave, NeverLeft, NoAnswer, at_once
 from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, OutboundSms
 
@@ -67,7 +67,7 @@ class Account:
 
 
 class Client:
-    """Sends. For any number of threads."""
+    """Sends. For any number of calls at once in one event loop."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -75,15 +75,15 @@ class Client:
         credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode()).decode()
         self._headers = {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}
 
-    def send(self, sms: OutboundSms, may_leave: Callable[[], None] = lambda: None) -> Chat:
+    async def send(self, sms: OutboundSms, may_leave: MayLeave = at_once) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown.
 
         The first byte leaves when `may_leave` returns, over a connection that stands by then. What it raises is raised,
         and nothing has left.
         """
-        return _chat(self._post(self._body(sms), may_leave))
+        return _chat(await self._post(self._body(sms), may_leave))
 
-    def probe(self, outbound_number: str) -> None:
+    async def probe(self, outbound_number: str) -> None:
         """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
 
         It asks for a text from the tenant's number to itself. Returns if it is refused for its own faults; raises
@@ -93,7 +93,7 @@ class Client:
         chat_type = self._account.chat_type
         body = {"chat_type": chat_type, "end_user_number": outbound_number, "outbound_number": outbound_number}
         try:
-            _chat(self._post(body))
+            _chat(await self._post(body))
         except Refused as refused:
             # The only number in it is the tenant's own.
             if refused.blame is Blame.SETTINGS or str(refused) == NON_US:
@@ -116,17 +116,30 @@ class Client:
         }
         return {key: value for key, value in body.items() if value is not None}
 
-    def _post(self, body: dict[str, Any], may_leave: Callable[[], None] = lambda: None) -> Answer:
+    async def _post(self, body: dict[str, Any], may_leave: MayLeave = at_once) -> Answer:
         try:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
         try:
-            return self._connections.post(PATH, self._headers, content, may_leave)
+            return await self._connections.post(PATH, self._headers, content, may_leave)
         except NeverLeft as error:
             raise Unavailable(f"CCAI Platform could not be reached ({error})") from None
         except NoAnswer as error:
             raise OutcomeUnknown(f"no answer from CCAI Platform ({error})") from None
+
+
+def probe(account: Account, outbound_number: str) -> None:
+    """Client.probe for who has no event loop, over a connection of its own."""
+
+    async def ask() -> None:
+        client = Client(account)
+        try:
+            await client.probe(outbound_number)
+        finally:
+            client.close()
+
+    asyncio.run(ask())
 
 
 def _chat(answer: Answer) -> Chat:
@@ -139,7 +152,7 @@ def _chat(answer: Answer) -> Chat:
             raise OutcomeUnknown("CCAI Platform answered 200 without a chat id") from None
     words = _words(answer)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        asked = retry_after(answer.headers.get("Retry-After"))
+        asked = retry_after(answer.headers.get("retry-after"))
         raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
     if status in SETTINGS_STATUSES:
         raise Refused(words, Blame.SETTINGS)

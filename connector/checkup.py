@@ -100,13 +100,12 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
 def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterator[Line]:
     """Whether CCAI Platform and each CRM answer and agree; who is not set up is not asked."""
     try:
-        client = ccaip.Client(parts.account(settings))
+        account = parts.account(settings)
     except BadSettings:
         yield "CCAI Platform is not asked: it is not set up", Mark.NEITHER
     else:
         for number in sorted({number for mapping in mappings.values() for number in mapping.outbound_numbers}):
-            yield _probe(client, number)
-        client.close()
+            yield _probe(account, number)
     for stem, mapping in mappings.items():
         try:
             crm = crms.connect(stem, mapping.file)
@@ -117,9 +116,9 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
         crm.close()
 
 
-def _probe(client: ccaip.Client, number: str) -> Line:
+def _probe(account: ccaip.Account, number: str) -> Line:
     try:
-        client.probe(number)
+        ccaip.probe(account, number)
     except Refused as error:
         why = f"{error}; check subdomain, domain, token and outbound number"
         return f"CCAI Platform refuses {number}: {why}", Mark.WRONG

@@ -108,16 +108,15 @@ class Delivery:
                 await self._settle([steps.failed_waiting(text.id, str(closed)) for text in people])
             raise queue.Later(closed.seconds) from None
 
-    async def _sent(self, outcomes: Sequence[tuple[Text, OutboundSms, Outcome]]) -> None:
-        await self._settle([await self._verdicts.on_sending(*outcome) for outcome in outcomes])
+    async def _sent(self, text: Text, sms: OutboundSms, outcome: Outcome) -> None:
+        await self._settle([await self._verdicts.on_sending(text, sms, outcome)])
 
     async def _settle(self, moves: Sequence[Move]) -> None:
         """Commit where texts are. What is known now must not be lost to a database that is away for a while."""
         while moves:
             try:
                 await self._move(moves)
-            except psycopg.OperationalError as error:
-                log.error("the database does not answer", texts=len(moves), why=type(error).__name__)
+            except psycopg.OperationalError:
                 await asyncio.sleep(SETTLE_PAUSE)
             else:
                 return
@@ -128,8 +127,12 @@ class Delivery:
         return [texts.get(text) for text in ids]
 
     def _move_many(self, moves: Sequence[Move]) -> list[bool]:
-        with self._pool.connection() as connection:
-            moved = ledger.move(connection, moves)
+        try:
+            with self._pool.connection() as connection:
+                moved = ledger.move(connection, moves)
+        except psycopg.OperationalError as error:
+            log.error("the database does not answer", texts=len(moves), why=type(error).__name__)
+            raise
         return [move.id in moved for move in moves]
 
 

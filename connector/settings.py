@@ -117,11 +117,11 @@ class Settings(FromEnvironment):
     ccaip_chat_type: str = "Messaging (SMS)"
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
+    ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
     ccaip_connect_timeout: float = Field(default=5, gt=0)
     ccaip_read_timeout: float = Field(default=30, gt=0)
 
     countries: Countries = ["US"]
-    send_threads: int = Field(default=64, ge=1, le=256)
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
     busy_seconds: float = Field(default=14_400, ge=0)
     unknown_try_again: bool = False

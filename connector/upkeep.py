@@ -91,7 +91,7 @@ def stop(connection: psycopg.Connection, why: str) -> None:
         duty.put_off(connection, PROBE, backoff.doubling(probes, FIRST_PROBE, LONGEST_PROBE))
 
 
-def prober(client: ccaip.Client, numbers: Sequence[str]) -> Duty:
+def prober(account: ccaip.Account, numbers: Sequence[str]) -> Duty:
     """Opens a stopped lane again once the platform finds nothing wrong with the settings for these numbers."""
 
     def probe(connection: psycopg.Connection) -> None:
@@ -99,7 +99,7 @@ def prober(client: ccaip.Client, numbers: Sequence[str]) -> Duty:
             return
         try:
             for number in numbers:
-                client.probe(number)
+                ccaip.probe(account, number)
         except Refused as error:
             pause = backoff.doubling(lane.probed(connection), FIRST_PROBE, LONGEST_PROBE)
             duty.put_off(connection, PROBE, pause)

@@ -46,14 +46,14 @@ Handle = Callable[[Sequence[int]], Awaitable[None]]
 async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
     """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back."""
     with contextlib.ExitStack() as stack:
-        client = ccaip.Client(parts.account(settings))
+        account = parts.account(settings)
+        client = ccaip.Client(account)
         stack.callback(client.close)
         connected = {stem: (crms.connect(stem, one.file), one) for stem, one in parts.mappings(settings).items()}
         for crm, _ in connected.values():
             stack.callback(crm.close)
         pool = stack.enter_context(database.pool(url, STEP_THREADS + 2))
         threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
-        send_threads = stack.enter_context(ThreadPoolExecutor(settings.send_threads, "send"))
         loop = asyncio.get_running_loop()
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
@@ -61,7 +61,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         ask = database.Asking(pool, threads)
         gate = Gate(in_hand(settings.ccaip_requests_per_second))
         pacing = pace.Pace(settings.ccaip_requests_per_second, partial(ask, pace.reserve, _rates(settings)))
-        sender = Sender(pool, client, pacing, threads, send_threads, settings.send_threads)
+        sender = Sender(pool, client, pacing, threads, settings.ccaip_requests_at_once)
         verdicts = Verdicts(
             partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
             settings.busy_seconds, settings.unknown_try_again,
@@ -75,7 +75,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         handlers |= dict.fromkeys(queue.WRITE_BACKS, write_back.write_back)
         feeder = Feeder({stem: crm for stem, (crm, _) in connected.items()}, settings.batch_rate)
         keeper = Upkeep(
-            pool, threads, gate, _duties(settings, client, [one for _, one in connected.values()], feeder),
+            pool, threads, gate, _duties(settings, account, [one for _, one in connected.values()], feeder),
             lambda: _calls_are_short(settings, [crm for crm, _ in connected.values()], gate),
         )
         keeping = [asyncio.create_task(keeper.run()), asyncio.create_task(sender.drop_cancelled())]
@@ -142,16 +142,16 @@ async def _close(
 
 
 def _duties(
-    settings: Settings, client: ccaip.Client, found: Sequence[TicketMapping], feeder: Feeder
+    settings: Settings, account: ccaip.Account, found: Sequence[TicketMapping], feeder: Feeder
 ) -> list[Duty]:
     numbers = sorted({number for mapping in found for number in mapping.outbound_numbers})
     duties = [
-        upkeep.prober(client, numbers),
+        upkeep.prober(account, numbers),
         Duty("feed back-fills", feeding.SECONDS, feeder.feed),
         Duty("requeue", REQUEUE_SECONDS, house.requeue),
         Duty("keep house", HOUSE_SECONDS, partial(house.keep, retention_days=settings.retention_days)),
     ]
-    return [*duties, chats.finder(parts.account(settings))] if settings.unknown_from_chats else duties
+    return [*duties, chats.finder(account)] if settings.unknown_from_chats else duties
 
 
 def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Gate) -> bool:

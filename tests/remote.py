@@ -9,6 +9,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import admission, database, lane, ledger, pace, queue, upkeep
 from connector.admission import Admission
+from connector.connections import MayLeave
 from connector.delivery import Delivery
 from connector.ledger import Wanted
 from connector.mapping import Mapping as TicketMapping
@@ -49,10 +50,10 @@ class Remote:
         self.pool, self.sent = pool, list[OutboundSms]()
         self.answer = answer or (lambda _: Chat(id=114, status="selecting"))
 
-    def send(self, sms: OutboundSms, may_leave: Callable[[], None]) -> Chat:
-        may_leave()
+    async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat:
+        await may_leave()
         self.sent.append(sms)
-        return self.answer(sms)
+        return await asyncio.to_thread(self.answer, sms)
 
     def deliver(
         self, *texts: int, decide: Callable[[Ticket], object] | None = None, per_second: float = 0,
@@ -70,14 +71,14 @@ class Remote:
                 return decide(ticket)
 
         async def run() -> float | None:
-            with ThreadPoolExecutor(4) as threads, ThreadPoolExecutor(4) as send_threads:
+            with ThreadPoolExecutor(4) as threads:
                 ask = database.Asking(self.pool, threads)
                 rates = pace.Rates.of(per_second or 1, 1)
 
                 async def reserve(count: int, batch: bool, instead_of: float | None) -> list[pace.Slot]:
                     return await ask(pace.reserve, rates, count, batch, instead_of)
 
-                sender = Sender(self.pool, self, Pace(per_second, reserve), threads, send_threads, 4)
+                sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4)
                 verdicts = Verdicts(
                     lambda why: ask(upkeep.stop, why), lambda seconds: ask(lane.hold, seconds),
                     busy_seconds, try_unknown_again,

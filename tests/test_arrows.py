@@ -136,6 +136,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "granian": ("webhooks/serve.py", "webhooks/front.py"),
     # Which certificates are trusted; the list of chats.
     "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
+    "httptools": ("connector/connections.py",),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
     "jmespath": ("connector/templates.py",),

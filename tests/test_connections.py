@@ -1,13 +1,15 @@
 """Connections over TLS: who is not the one that was meant gets nothing, and a connection that stands is used again."""
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from connector import connections
-from connector.connections import Connections, NeverLeft, NoAnswer
+from connector.connections import Answer, Connections, NeverLeft, NoAnswer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
 
@@ -45,7 +47,10 @@ def listen(connection: socket.socket) -> None:
     """Until a whole request was heard."""
     heard = b""
     while not heard.endswith(b"\r\n\r\n{}"):
-        heard += connection.recv(65536)
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionAbortedError
+        heard += received
 
 
 class Server:
@@ -85,15 +90,16 @@ class Server:
         self._thread.join()
 
 
+Post = Callable[..., Answer]
+
+
 @contextlib.contextmanager
-def reaching(server: Server) -> Iterator[Connections]:
-    """Connections to it, and its end."""
-    to = Connections(server.address, connect_timeout=5, read_timeout=5)
-    try:
-        yield to
-    finally:
-        to.close()
-        server.close()
+def reaching(server: Server, **timeouts: float) -> Iterator[Post]:
+    """Calls over connections to it, one after the other, and its end. Between two calls the event loop stands still."""
+    with contextlib.closing(server), asyncio.Runner() as runner:
+        to = Connections(server.address, **{"connect_timeout": 5, "read_timeout": 5, **timeouts})
+        with contextlib.closing(to):
+            yield lambda *call: runner.run(to.post(*call))
 
 
 @pytest.fixture
@@ -107,9 +113,9 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_connection_that_stands_is_used_again(tls: bool, ours: Path) -> None:
     server = Server(ours if tls else None)
-    with reaching(server) as to:
+    with reaching(server) as post:
         for _ in range(3):
-            answer = to.post("/sms", {"A": "b"}, b"{}")
+            answer = post("/sms", {"A": "b"}, b"{}")
             assert (answer.status, answer.headers["x"], answer.content) == (200, "y", b"{}")
     assert len(server.heard) == 1
     assert server.heard[0].count(b"POST /sms HTTP/1.1\r\n") == 3
@@ -118,16 +124,16 @@ def test_a_connection_that_stands_is_used_again(tls: bool, ours: Path) -> None:
 def test_one_that_was_idle_for_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "KEEP_ALIVE", 0.0)
     server = Server(None)
-    with reaching(server) as to:
+    with reaching(server) as post:
         for _ in range(3):
-            to.post("/", {}, b"{}")
+            post("/", {}, b"{}")
     assert len(server.heard) == 3
 
 
 def test_who_has_a_certificate_that_nobody_trusts_gets_nothing(tmp_path: Path) -> None:
     server = Server(certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))))
-    with reaching(server) as to, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
-        to.post("/", {"Authorization": "secret"}, b"{}")
+    with reaching(server) as post, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+        post("/", {"Authorization": "secret"}, b"{}")
     assert server.heard == [b""]
 
 
@@ -135,18 +141,16 @@ def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path, monkeypatch: 
     path = certificate(tmp_path, x509.DNSName("another.example"))
     monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: ssl.create_default_context(cafile=path))
     server = Server(path)
-    with reaching(server) as to, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
-        to.post("/", {"Authorization": "secret"}, b"{}")
+    with reaching(server) as post, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+        post("/", {"Authorization": "secret"}, b"{}")
     assert server.heard == [b""]
 
 
 def test_who_speaks_no_tls_gets_nothing(ours: Path) -> None:
     server = Server(None)
     server.address = server.address.replace("http:", "https:")
-    with reaching(server) as to:
-        to._connect_timeout = 0.3
-        with pytest.raises(NeverLeft):
-            to.post("/", {"Authorization": "secret"}, b"{}")
+    with reaching(server, connect_timeout=0.3) as post, pytest.raises(NeverLeft):
+        post("/", {"Authorization": "secret"}, b"{}")
     assert b"secret" not in b"".join(server.heard)
 
 
@@ -163,9 +167,9 @@ def test_what_nobody_asked_for_is_nobodys_answer(at_once: bool) -> None:
                 time.sleep(0.05)
                 connection.sendall(b"" if at_once else more)
 
-    with reaching(Talkative(None)) as to:
+    with reaching(Talkative(None)) as post:
         for _ in range(3):
-            assert to.post("/", {}, b"{}").status == 200
+            assert post("/", {}, b"{}").status == 200
             time.sleep(0.1)
 
 
@@ -173,7 +177,7 @@ def test_a_name_that_is_none_certainly_did_nothing() -> None:
     for address in ("http://nowhere.invalid", f"http://{'a' * 64}.example"):
         to = Connections(address, connect_timeout=2, read_timeout=2)
         with pytest.raises(NeverLeft):
-            to.post("/", {}, b"{}")
+            asyncio.run(to.post("/", {}, b"{}"))
 
 
 def test_a_server_that_ends_an_idle_connection_meets_a_new_one() -> None:
@@ -183,9 +187,9 @@ def test_a_server_that_ends_an_idle_connection_meets_a_new_one() -> None:
             connection.sendall(OK)
 
     server = Impatient(None)
-    with reaching(server) as to:
+    with reaching(server) as post:
         for _ in range(3):
-            assert to.post("/", {}, b"{}").status == 200
+            assert post("/", {}, b"{}").status == 200
             time.sleep(0.05)  # until the end of the connection has arrived
     assert len(server.heard) == 3
 
@@ -193,16 +197,44 @@ def test_a_server_that_ends_an_idle_connection_meets_a_new_one() -> None:
 def test_what_may_not_leave_has_not_and_its_error_is_passed_on() -> None:
     server = Server(None)
 
-    def may_not() -> None:
+    async def may_not() -> None:
         raise KeyError("not now")
 
-    with reaching(server) as to:
+    with reaching(server) as post:
         with pytest.raises(KeyError):
-            to.post("/", {}, b"{}", may_not)
-        assert to.post("/", {}, b"{}").status == 200
+            post("/", {}, b"{}", may_not)
+        assert post("/", {}, b"{}").status == 200
     assert [bool(one) for one in server.heard] == [False, True]
-    with pytest.raises(NeverLeft):
-        to.post("/", {}, b"{}")  # it listens no more
+    with pytest.raises(NeverLeft):  # it listens no more
+        asyncio.run(Connections(server.address, 5, 5).post("/", {}, b"{}"))
+
+
+UNTIL_THE_END = b"HTTP/1.0 200 OK\r\n\r\nhello"
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+NOT_AT_ONCE = b"HTTP/1.1 103 Wait\r\nX: z\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.mark.parametrize("said", [UNTIL_THE_END, IN_CHUNKS, NOT_AT_ONCE])
+def test_an_answer_is_read_whole_however_it_is_said(said: bytes) -> None:
+    class Slow(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            listen(connection)
+            for at in range(len(said)):
+                connection.sendall(said[at : at + 1])
+                time.sleep(0.001)
+
+    with reaching(Slow(None)) as post:
+        answer = post("/", {}, b"{}")
+    assert (answer.status, answer.headers.get("x", "y"), answer.content) == (200, "y", b"hello")
+
+
+def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing() -> None:
+    class Short(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            """It has nothing to say."""
+
+    with reaching(Short(None)) as post, pytest.raises(NeverLeft, match="ConnectionClosed"):
+        post("/", {}, b"{}", partial(asyncio.sleep, 0.2))
 
 
 def test_no_answer_names_the_kind_of_error_only() -> None:
@@ -210,5 +242,5 @@ def test_no_answer_names_the_kind_of_error_only() -> None:
         def _speak(self, connection: socket.socket) -> None:
             listen(connection)
 
-    with reaching(Mute(None)) as to, pytest.raises(NoAnswer, match=r"^(RemoteDisconnected|ConnectionResetError)$"):
-        to.post("/", {"Authorization": "secret"}, b"{}")
+    with reaching(Mute(None)) as post, pytest.raises(NoAnswer, match=r"^(ConnectionClosed|ConnectionResetError)$"):
+        post("/", {"Authorization": "secret"}, b"{}")

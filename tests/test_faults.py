@@ -301,7 +301,7 @@ def test_one_who_was_cut_off_in_the_middle_of_a_send_corrects_what_another_has_g
     assert [step["to_state"] for step in after["history"]] == ["queued", "sending", "unknown", "sent"]
 
 
-def test_texts_wait_for_threads_and_all_of_them_are_sent_once(pool: ConnectionPool) -> None:
+def test_texts_wait_for_their_turn_and_all_of_them_are_sent_once(pool: ConnectionPool) -> None:
     many = taken(pool, 120)
     remote = Remote(pool)
     remote.deliver(*many, *many, decide=decide)

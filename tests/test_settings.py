@@ -56,7 +56,7 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("PORT", "65536", "less than"),
         ("PORT", "http", "integer"),
         ("WEB_THREADS", "0", "greater than"),
-        ("SEND_THREADS", "257", "less than"),
+        ("CCAIP_REQUESTS_AT_ONCE", "401", "less than"),
         ("MAX_BODY_BYTES", "10", "greater than"),
         ("WRITE_BACK_HOLD_SECONDS", "61", "less than"),
         ("BUSY_SECONDS", "-1", "greater than"),

@@ -1,5 +1,6 @@
 """What is done beside the texts, by one worker at a time: the probe of a stopped lane, and the search for chats."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from connector import ccaip, chats, duty, lane, ledger, steps, texts, upkeep
 from connector.chats import ListedChat
 from connector.gate import Gate, in_hand
 from connector.lane import Closed
-from connector.model import Decision, OutboundSms, TicketEvent
+from connector.model import Chat, Decision, OutboundSms, TicketEvent
 from connector.queue import WRITE_BACKS, Kind
 from connector.sandbox import Sandbox
 from connector.texts import Unknown
@@ -70,8 +71,7 @@ def test_a_worker_is_heard_of_while_it_looks_at_the_lane(pool: ConnectionPool) -
 def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
     box: Sandbox, connection: psycopg.Connection
 ) -> None:
-    client = ccaip.Client(account(box))
-    probe = upkeep.prober(client, [NUMBER])
+    probe = upkeep.prober(account(box), [NUMBER])
     box.ccaip.settings.outbound_sms_enabled = False
     upkeep.stop(connection, "Outbound SMS is not enabled")
     assert not duty.take(connection, probe.name, probe.every), "not at once"
@@ -80,7 +80,6 @@ def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_righ
     box.ccaip.settings.outbound_sms_enabled = True
     probe.do(connection)
     assert lane.look(connection) is None
-    client.close()
     assert box.ccaip.texts == []
     assert len(box.ccaip.requests) == 2
 
@@ -90,11 +89,9 @@ def test_a_probe_without_an_answer_changes_nothing(
     box: Sandbox, connection: psycopg.Connection, fault: dict[str, object]
 ) -> None:
     box.faults.add(side="ccaip", **fault)
-    client = ccaip.Client(account(box))
     upkeep.stop(connection, "SMS is not enabled")
-    upkeep.prober(client, [NUMBER]).do(connection)
+    upkeep.prober(account(box), [NUMBER]).do(connection)
     assert lane.look(connection)
-    client.close()
 
 
 def test_upkeep_tells_the_gate_whatever_a_duty_does(pool: ConnectionPool) -> None:
@@ -172,9 +169,14 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     }
     queued(connection, decisions)
     ledger.claim(connection, ids)
-    client = ccaip.Client(account(box))
-    sent, lost = client.send(decisions[ids[0]].sms), client.send(decisions[ids[1]].sms)
-    client.close()
+
+    async def send() -> list[Chat]:
+        client = ccaip.Client(account(box))
+        made = [await client.send(decisions[text].sms) for text in ids[:2]]
+        client.close()
+        return made
+
+    sent, lost = asyncio.run(send())
     ledger.move(connection, [steps.sent(ids[0], sent), *(steps.unknown(text, "no answer") for text in ids[1:])])
     finder = chats.finder(account(box))
     for _ in range(2):
