@@ -74,7 +74,7 @@ def take_in(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> li
         ])
         if known := [event for event_id, event in once.items() if event_id not in taken]:
             again = _jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
-            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again})
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is kept
             taken |= {row.event_id: row for row in cursor}
     return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
 

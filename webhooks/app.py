@@ -23,11 +23,13 @@ log = structlog.get_logger()
 
 # Threads beyond those that work: who asks to hear of an outcome holds one until there is one, or 20 seconds.
 WAITING = 240
+# Connections for taking events in: each CRM has one commit under way at a time, and it is short.
+INTAKE = 2
 TITLE = "Text customers through CCAI Platform"
 
 
-def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
-    """The WSGI application. Raises BadSettings or BadMapping."""
+def create_app(wanted: settings.Settings, pool: ConnectionPool, intake: ConnectionPool | None = None) -> Flask:
+    """The WSGI application. `intake`: connections for taking events in. Raises BadSettings or BadMapping."""
     app = OpenAPI(
         __name__,
         static_folder=None,
@@ -42,7 +44,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool) -> Flask:
     found = doors.opened(wanted, mappings)
     app.register_blueprint(health.blueprint(pool))
     for stem, entrances in found.entrances.items():
-        app.register_blueprint(receive.blueprint(stem, entrances, pool))
+        app.register_blueprint(receive.blueprint(stem, entrances, intake or pool))
     desk = Desk(pool, mappings)
     known = callers.Callers(found.verifiers)
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
@@ -60,8 +62,9 @@ def from_environment() -> Front:
     wanted = settings.load()
     if wanted.database_url is None:
         raise settings.BadSettings("CONNECTOR_DATABASE_URL: expected; `connector serve` sets it")
-    pool = database.pool(wanted.database_url.get_secret_value(), wanted.web_threads)
-    return Front(create_app(wanted, pool), wanted.web_threads + WAITING, wanted.receive_seconds)
+    url = wanted.database_url.get_secret_value()
+    pool, intake = database.pool(url, wanted.web_threads), database.pool(url, INTAKE, keeps_plans=True)
+    return Front(create_app(wanted, pool, intake), wanted.web_threads + WAITING, wanted.receive_seconds)
 
 
 def _not_valid(error: ValidationError) -> Response:

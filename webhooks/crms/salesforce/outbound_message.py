@@ -60,10 +60,11 @@ def _notifications(body: bytes) -> etree._Element:
 
 
 def _event(notification: etree._Element, kind: str) -> TicketEvent:
-    event_id = (notification.findtext(f"{OUTBOUND}Id") or "").strip()
+    parts = {part.tag: part for part in notification}
+    event_id = _text(parts.get(f"{OUTBOUND}Id"))
     if not event_id or len(event_id) > LONGEST_EVENT_ID:
         raise Unreadable("a notification has no id")
-    record = notification.find(f"{OUTBOUND}sObject")
+    record = parts.get(f"{OUTBOUND}sObject")
     fields = {} if record is None else _fields(record)
     ticket_id = fields.get("Id", "")
     problem = _problem(record, ticket_id, kind)
@@ -88,10 +89,14 @@ def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | 
 def _fields(record: etree._Element) -> dict[str, str]:
     """The fields that have a value, by their names without namespace."""
     return {
-        etree.QName(field).localname: field.text.strip()
+        field.tag.rpartition("}")[2]: text
         for field in record
-        if field.text and field.text.strip() and field.get(f"{XSI}nil") not in ("true", "1")
+        if (text := _text(field)) and field.get(f"{XSI}nil") not in ("true", "1")
     }
+
+
+def _text(element: etree._Element | None) -> str:
+    return "" if element is None else (element.text or "").strip()
 
 
 def _kind(record: etree._Element | None) -> str:
