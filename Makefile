@@ -15,7 +15,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(ARGS)
 
-# How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole a quarter hour.
+# How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole twenty.
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 

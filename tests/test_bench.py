@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import scenarios
-from tests.bench.figures import most_within
+from tests.bench.figures import Drained, middle, most_within
 from tests.bench.place import Place, Sizes
 
 
@@ -33,3 +33,13 @@ def test_no_text_is_doubled_and_the_connector_makes_fewer_crm_calls_than_the_nai
 )
 def test_the_most_within_any_second(times: list[float], most: int) -> None:
     assert most_within(times) == most
+
+
+def test_of_several_rounds_each_figure_is_the_median_by_itself() -> None:
+    rounds = [
+        Drained(accepted_per_s=a, p50_ms=1, p99_ms=b, texts_per_s=1, calls_per_1000=1, doubled=0, cpu_ms={"web": a})
+        for a, b in ((1, 9), (2, 7), (6, 8))
+    ]
+    found = middle(rounds)
+    assert (found.accepted_per_s, found.p99_ms, found.cpu_ms) == (2, 8, {"web": 2})
+    assert middle(rounds[:1]) is rounds[0]

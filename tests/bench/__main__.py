@@ -25,17 +25,21 @@ from tests.bench.report import Report
 from tests.bench.running import Failed
 
 OURS = ("connector",)
-# Each scenario, and whether rivals take part.
-SCENARIOS = {
+# Each scenario, and whether rivals take part. The first ones are measured in rounds, all of them in each: how fast a
+# shared machine is changes from minute to minute.
+IN_ROUNDS = {
     "accept": (scenarios.accept, True),
     "outbound": (scenarios.outbound, False),
     "delay": (scenarios.delay, True),
+}
+ONCE = {
     "idle": (scenarios.idle, True),
     "click": (scenarios.click, False),
     "pace": (scenarios.pace, False),
     "memory": (growth.memory, False),
     "old": (growth.old, False),
 }
+SCENARIOS = IN_ROUNDS | ONCE
 # What a stack that does not work may end in. The others are measured all the same.
 WRONG = (Failed, httpx.HTTPError, psycopg.Error, psutil.Error, subprocess.SubprocessError)
 
@@ -58,21 +62,23 @@ def _rivals(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.option("--rival", "rivals", multiple=True, metavar="NAME=COMMAND", callback=_rivals,
               help="Something else to measure: a command that listens on {port}, takes POST /hook and texts through "
                    "$UPSTREAM; may be repeated.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1),
+              help=f"Rounds of {', '.join(IN_ROUNDS)}; the medians are shown.  [default: 3, quick: 1]")  # fmt: skip
 @click.option("--old", type=click.IntRange(1), help="Old texts in the ledger.  [default: 1000000, quick: 20000]")
 @click.option("--database", "given", metavar="URL", help="A PostgreSQL to create databases on.  [default: our own]")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default="bench.json",
               show_default=True, help="Where the figures go.")  # fmt: skip
 @click.option("--charts", type=click.Path(file_okay=False, path_type=Path), help="A folder for charts as SVG.")
 def main(
-    quick: bool, only: tuple[str, ...], rivals: dict[str, str], old: int | None, given: str | None,
-    json_path: Path, charts: Path | None,
+    quick: bool, only: tuple[str, ...], rivals: dict[str, str], rounds: int | None, old: int | None,
+    given: str | None, json_path: Path, charts: Path | None,
 ) -> None:  # fmt: skip
     """How fast the connector is and what it costs, beside rivals, all on this machine.
 
     Exit status 1 if something did not work or a text left twice.
     """
     signal.signal(signal.SIGTERM, _end)
-    sizes = Sizes.of(quick, old)
+    sizes = Sizes.of(quick, rounds, old)
     report = Report(sizes, ["connector", "naive", *rivals])
     try:
         with _server(given) as (server, folder):
@@ -103,16 +109,26 @@ def _server(given: str | None) -> Iterator[tuple[str, Path]]:
 
 
 def _measure(place: Place, wanted: tuple[str, ...], report: Report) -> None:
-    for name, (scenario, rivals_too) in SCENARIOS.items():
-        for stack in (place.everybody if rivals_too else OURS) if name in wanted else ():
-            place.say(f"{name}: {stack}")
-            start = time.monotonic()
-            try:
-                report.results.setdefault(name, {})[stack] = scenario(place, stack)
-            except WRONG as error:
-                report.failures.append(f"{name}, {stack}: {error}")
-                place.say(f"  failed: {error}")
-            place.say(f"  {time.monotonic() - start:.0f} s")
+    for number in range(place.sizes.rounds):
+        for name in IN_ROUNDS:
+            if name in wanted:
+                _one(place, name, report, f", round {number + 1}")
+    for name in ONCE:
+        if name in wanted:
+            _one(place, name, report)
+
+
+def _one(place: Place, name: str, report: Report, which: str = "") -> None:
+    scenario, rivals_too = SCENARIOS[name]
+    for stack in place.everybody if rivals_too else OURS:
+        place.say(f"{name}: {stack}{which}")
+        start = time.monotonic()
+        try:
+            report.add(name, stack, scenario(place, stack))
+        except WRONG as error:
+            report.failures.append(f"{name}, {stack}: {error}")
+            place.say(f"  failed: {error}")
+        place.say(f"  {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What each scenario finds out, as figures with a name for people."""
 
 import bisect
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
@@ -106,6 +107,21 @@ def rows(figures: Any) -> Iterator[Row]:
         yield Row(label, better, sum(value.values()), digits)
         if len(value) > 1:
             yield from (Row(f"{label}, {part}", better, share, digits) for part, share in value.items())
+
+
+def middle(rounds: Sequence[Any]) -> Any:
+    """The median of each figure over several rounds of the same; of one round, that round."""
+    if len(rounds) == 1:
+        return rounds[0]
+    return type(rounds[0])(**{
+        one.name: _middle([getattr(figures, one.name) for figures in rounds]) for one in fields(rounds[0])
+    })  # fmt: skip
+
+
+def _middle(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return {part: _middle([value[part] for value in values]) for part in values[0]}
+    return statistics.median(values)
 
 
 def ratios(figures: Any, base: Any) -> dict[str, float]:

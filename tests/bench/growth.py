@@ -98,12 +98,12 @@ def old(place: Place, _: str = "connector") -> Old:
 def _aged(place: Place, one: Stack, there: Upstream, count: int, step: int) -> Aged:
     sizes = place.sizes
     # Each part has numbers of its own, twice as many as it posts.
-    first = step * 10 * (sizes.accept + sizes.idle)
+    first = step * 2 * (sizes.accept + sizes.outbound + sizes.idle)
     return Aged(
         old=count,
         accept=drain(one, there, sizes.accept, first),
-        outbound=drain(one, there, sizes.accept, first + 2 * sizes.accept, BATCH),
-        idle=one_by_one(one, there, sizes.idle, first + 4 * sizes.accept),
+        outbound=drain(one, there, sizes.outbound, first + 2 * sizes.accept, BATCH),
+        idle=one_by_one(one, there, sizes.idle, first + 2 * (sizes.accept + sizes.outbound)),
     )
 
 

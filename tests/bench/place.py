@@ -21,7 +21,9 @@ NUMBER = itertools.count()
 class Sizes:
     """How much is measured."""
 
+    rounds: int = 3
     accept: int = 3000
+    outbound: int = 12_000
     delayed: int = 2000
     idle: int = 40
     pace_settle: float = 10
@@ -30,11 +32,11 @@ class Sizes:
     old: tuple[int, ...] = (500_000, 1_000_000)
 
     @classmethod
-    def of(cls, quick: bool, old: int | None) -> "Sizes":
-        """`old` None: the usual number of old texts."""
+    def of(cls, quick: bool, rounds: int | None, old: int | None) -> "Sizes":
+        """None: the usual number of rounds, and of old texts."""
         if quick:
-            return cls(300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,))
-        return cls() if old is None else cls(old=(old // 2, old))
+            return cls(rounds or 1, 300, 300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,))
+        return cls(rounds or cls.rounds, old=cls.old if old is None else (old // 2, old))
 
 
 @dataclass(frozen=True)

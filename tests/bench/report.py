@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.chart import line_chart
-from tests.bench.figures import Memory, Old, Row, rows
+from tests.bench.figures import Memory, Old, Row, middle, rows
 from tests.bench.place import Sizes
 
 OURS = "connector"
@@ -21,12 +21,24 @@ OURS = "connector"
 
 @dataclass
 class Report:
-    """Figures by scenario and stack, as far as it got; `failures` says what went wrong."""
+    """Figures by scenario and stack, of each round, as far as it got; `failures` says what went wrong."""
 
     sizes: Sizes
     stacks: Sequence[str]
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rounds: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+
+    def add(self, scenario: str, stack: str, figures: Any) -> None:
+        """One round."""
+        self.rounds.setdefault(scenario, {}).setdefault(stack, []).append(figures)
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The medians over the rounds."""
+        return {
+            scenario: {stack: middle(figures) for stack, figures in found.items()}
+            for scenario, found in self.rounds.items()
+        }
 
     def write(self, path: Path) -> None:
         """All of it, as JSON."""
@@ -38,6 +50,10 @@ class Report:
             "results": {
                 scenario: {name: asdict(figures) for name, figures in found.items()}
                 for scenario, found in self.results.items()
+            },
+            "rounds": {
+                scenario: {name: [asdict(figures) for figures in each] for name, each in found.items()}
+                for scenario, found in self.rounds.items()
             },
             "failures": self.failures,
         }

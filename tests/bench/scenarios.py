@@ -38,7 +38,7 @@ def accept(place: Place, name: str) -> Drained:
 def outbound(place: Place, name: str) -> Drained:
     """The same in outbound messages."""
     with place.running(name) as (one, there):
-        return drain(one, there, place.sizes.accept, batch=BATCH)
+        return drain(one, there, place.sizes.outbound, batch=BATCH)
 
 
 def delay(place: Place, name: str) -> Drained:
