@@ -133,7 +133,7 @@ class _Connection(asyncio.Protocol):
 
     def usable(self) -> bool:
         """Whether it stands, and nothing came that was not asked for."""
-        return not self._transport.is_closing() and (self._answer is None or self._answer.last_of_all)
+        return not self._transport.is_closing() and (self._answer is None or self._answer.kept)
 
     def readable(self) -> bool:
         """Whether something came that the event loop has not told of yet: the end, or what nobody asked for."""
@@ -163,8 +163,8 @@ class _Incoming:
 
     def __init__(self) -> None:
         self.whole: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        # Whether the connection may be used for another request after it.
-        self.last_of_all = False
+        # Whether the connection may be used again after it.
+        self.kept = False
         self._parser = HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._content = bytearray()
@@ -180,7 +180,7 @@ class _Incoming:
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
-            self.last_of_all = False
+            self.kept = False
             self._fail(NoAnswer(type(error).__name__))
 
     def end(self, error: Exception | None) -> None:
@@ -190,7 +190,7 @@ class _Incoming:
         self._fail(error or NoAnswer("ConnectionClosed"))
 
     def on_message_begin(self) -> None:
-        self.last_of_all = False
+        self.kept = False
         if not self.whole.done():
             self._headers, self._content = {}, bytearray()
 
@@ -206,7 +206,7 @@ class _Incoming:
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status >= 200 and not self.whole.done():  # below: the answer itself is still to come
-            self.last_of_all = self._parser.should_keep_alive()
+            self.kept = self._parser.should_keep_alive()
             self.whole.set_result(Answer(status, self._headers, bytes(self._content)))
 
     def _fail(self, error: Exception) -> None:

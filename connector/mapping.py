@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from connector.mapping_file import MappingFile, Rule
 from connector.model import Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
 from connector.policy import Policy, Without
 from connector.templates import CannotApply, Template
+
+# NUL, and half characters.
+NO_TEXT_CARRIES = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Mapping:
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}", check="phone")
         message = self._message(rule, ticket, ask)
-        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in message):
+        if NO_TEXT_CARRIES.search(message):
             return Skip("the message holds a character that no text can carry", check="content")
         agent_id, agent_email = self._agent(rule, ticket, ask)
         sms = OutboundSms(
