@@ -1,9 +1,13 @@
 """Real parts for every test: PostgreSQL with a database of its own, and the sandbox for the two remote sides."""
 
+import atexit
 import contextlib
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,12 +26,16 @@ NUMBER = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server that all tests share: CONNECTOR_TEST_DATABASE_URL where it is set, else an embedded one."""
+def server() -> Iterator[str]:
+    """The server that all tests share: CONNECTOR_TEST_DATABASE_URL where it is set, else an embedded one.
+
+    Not in one of pytest's folders: for root it belongs to another user, and pytest locks all others out of all of them
+    when it is started once more.
+    """
     given = os.environ.get("CONNECTOR_TEST_DATABASE_URL")
-    wanted = settings.load(
-        data_dir=tmp_path_factory.mktemp("data"), database_url=SecretStr(given) if given else None, _env_file=None
-    )
+    folder = Path(tempfile.mkdtemp(prefix="connector-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the library looks into it once more at the very end
+    wanted = settings.load(data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None)
     with database.running(wanted) as url:
         yield url
 
