@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from tests.bench import stack
-from tests.bench.figures import Aged, Memory, Old, ratios
+from tests.bench.figures import Aged, Memory, Old, middle, ratios
 from tests.bench.place import Place
 from tests.bench.running import Failed, wait_for
 from tests.bench.scenarios import BATCH, LOOK, PATIENCE, drain, once_each, one_by_one
@@ -97,13 +97,19 @@ def old(place: Place, _: str = "connector") -> Old:
 
 def _aged(place: Place, one: Stack, there: Upstream, count: int, step: int) -> Aged:
     sizes = place.sizes
-    # Each part has numbers of its own, twice as many as it posts.
-    first = step * 2 * (sizes.accept + sizes.outbound + sizes.idle)
+    # Each round has numbers of its own, twice as many as it posts. The idle day comes first: the database tidies up
+    # after a busy one.
+    single, many = 2 * sizes.accept, 2 * sizes.outbound
+    first = step * (2 * sizes.idle + sizes.rounds * (single + many))
+    singles = first + 2 * sizes.idle
+    batches = singles + sizes.rounds * single
+    idle = one_by_one(one, there, sizes.idle, first)
+    turns = range(sizes.rounds)
     return Aged(
         old=count,
-        accept=drain(one, there, sizes.accept, first),
-        outbound=drain(one, there, sizes.outbound, first + 2 * sizes.accept, BATCH),
-        idle=one_by_one(one, there, sizes.idle, first + 2 * (sizes.accept + sizes.outbound)),
+        accept=middle([drain(one, there, sizes.accept, singles + turn * single) for turn in turns]),
+        outbound=middle([drain(one, there, sizes.outbound, batches + turn * many, BATCH) for turn in turns]),
+        idle=idle,
     )
 
 
