@@ -190,12 +190,12 @@ class _Incoming:
         self._fail(error or NoAnswer("ConnectionClosed"))
 
     def on_message_begin(self) -> None:
-        self.kept = False
+        self.kept = self._until_end = False
         if not self.whole.done():
             self._headers, self._content = {}, bytearray()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         self._until_end = not self._headers.keys() & {"content-length", "transfer-encoding"}

@@ -260,6 +260,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
         pytest.param(reset, id="reset"), pytest.param(says(b"\x00\x01garbage\r\n\r\n"), id="garbage"),
         pytest.param(says(OK % 500 + b'{"id": 1, "status": "a"}'), id="closed within the body"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Le"), id="closed within the head"),
+        pytest.param(says(b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 400 X\r\nContent-Le"), id="closed within the second head"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}"), id="a wrong length"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), id="wrong chunks"),
         pytest.param(says(b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 and no more"),

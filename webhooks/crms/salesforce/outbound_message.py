@@ -60,7 +60,7 @@ def _notifications(body: bytes) -> etree._Element:
 
 
 def _event(notification: etree._Element, kind: str) -> TicketEvent:
-    parts = {part.tag: part for part in notification}
+    parts = {part.tag: part for part in reversed(notification)}  # the first of each counts
     event_id = _text(parts.get(f"{OUTBOUND}Id"))
     if not event_id or len(event_id) > LONGEST_EVENT_ID:
         raise Unreadable("a notification has no id")
