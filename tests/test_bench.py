@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import scenarios
-from tests.bench.figures import Drained, middle, most_within
+from tests.bench.figures import Aged, Drained, Idle, Pace, compared, middle, most_within
 from tests.bench.place import Place, Sizes
 
 
@@ -41,5 +41,18 @@ def test_of_several_rounds_each_figure_is_the_median_by_itself() -> None:
         for a, b in ((1, 9), (2, 7), (6, 8))
     ]
     found = middle(rounds)
+    idle = Idle(answer_p50_ms=1, answer_max_ms=1, event_p50_ms=1, event_max_ms=1)
+    turns = [Aged(old=5, accept=each, outbound=each, idle=idle) for each in rounds]
+    assert middle(turns) == Aged(old=5, accept=found, outbound=found, idle=idle)
     assert (found.accepted_per_s, found.p99_ms, found.cpu_ms) == (2, 8, {"web": 2})
     assert middle(rounds[:1]) is rounds[0]
+
+
+def test_what_is_measured_in_turns_is_compared_turn_by_turn() -> None:
+    def turn(per_s: float) -> Pace:
+        return Pace(promised=10, seconds=60, texts=0, per_s=per_s, most_in_a_second=10)
+
+    # The machine slows down meanwhile: each turn's own ratio says what the medians of both hide.
+    found = compared([turn(100), turn(50), turn(25)], [turn(100), turn(100), turn(20)])
+    assert found["texts/s"] == (0.75, 1.0, 1.125)
+    assert "texts in this time" not in found  # of nothing there is no share

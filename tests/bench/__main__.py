@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from connector import database, settings
-from tests.bench import growth, scenarios
+from tests.bench import aging, growth, scenarios
 from tests.bench.place import Place, Sizes
 from tests.bench.report import Report
 from tests.bench.running import Failed
@@ -37,7 +37,7 @@ ONCE = {
     "click": (scenarios.click, False),
     "pace": (scenarios.pace, False),
     "memory": (growth.memory, False),
-    "old": (growth.old, False),
+    "old": (aging.old, False),
 }
 SCENARIOS = IN_ROUNDS | ONCE
 # What a stack that does not work may end in. The others are measured all the same.
@@ -63,7 +63,7 @@ def _rivals(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
               help="Something else to measure: a command that listens on {port}, takes POST /hook and texts through "
                    "$UPSTREAM; may be repeated.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1),
-              help=f"Rounds of {', '.join(IN_ROUNDS)}; the medians are shown.  [default: 3, quick: 1]")  # fmt: skip
+              help=f"Rounds of {', '.join(IN_ROUNDS)} and old; medians are shown.  [default: 3, quick: 1]")  # fmt: skip
 @click.option("--old", type=click.IntRange(1), help="Old texts in the ledger.  [default: 1000000, quick: 20000]")
 @click.option("--database", "given", metavar="URL", help="A PostgreSQL to create databases on.  [default: our own]")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default="bench.json",

@@ -3,7 +3,7 @@
 import bisect
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
 
@@ -14,6 +14,14 @@ class Row(NamedTuple):
     better: Literal["more", "less", ""]
     value: float
     digits: int
+
+
+class Spread(NamedTuple):
+    """The median of many values, and between which values half of them are."""
+
+    low: float
+    middle: float
+    high: float
 
 
 def _named(label: str, better: Literal["more", "less", ""] = "", digits: int = 0) -> dict[str, Any]:
@@ -88,10 +96,10 @@ class Aged:
 
 @dataclass(frozen=True, kw_only=True)
 class Old:
-    """From an empty ledger to a full one; `ratios` are the full one's figures through the empty one's."""
+    """From an empty ledger to a full one, the medians of all turns; `ratios`: the full one through the empty one."""
 
     steps: list[Aged]
-    ratios: dict[str, dict[str, float]]
+    ratios: dict[str, dict[str, Spread]]
 
 
 def rows(figures: Any) -> Iterator[Row]:
@@ -119,8 +127,11 @@ def middle(rounds: Sequence[Any]) -> Any:
 
 
 def _middle(values: Sequence[Any]) -> Any:
+    if is_dataclass(values[0]):
+        return middle(values)
     if isinstance(values[0], dict):
-        return {part: _middle([value[part] for value in values]) for part in values[0]}
+        seen = dict.fromkeys(part for value in values for part in value)
+        return {part: _middle([value[part] for value in values if part in value]) for part in seen}
     return statistics.median(values)
 
 
@@ -128,6 +139,20 @@ def ratios(figures: Any, base: Any) -> dict[str, float]:
     """Each figure through the same one of `base`, where that is more than zero."""
     below = {row.label: row.value for row in rows(base)}
     return {row.label: row.value / below[row.label] for row in rows(figures) if below.get(row.label, 0) > 0}
+
+
+def compared(figures: Sequence[Any], bases: Sequence[Any]) -> dict[str, Spread]:
+    """What was measured in turns, each turn through its own base: by label, over all of them."""
+    found: dict[str, list[float]] = {}
+    for pair in zip(figures, bases, strict=True):
+        for label, ratio in ratios(*pair).items():
+            found.setdefault(label, []).append(ratio)
+    return {label: _spread(values) for label, values in found.items()}
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    return Spread(low, middle, high)
 
 
 def most_within(times: Sequence[float], seconds: float = 1.0) -> int:

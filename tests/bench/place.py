@@ -30,12 +30,13 @@ class Sizes:
     pace_look: float = 60
     memory: int = 100_000
     old: tuple[int, ...] = (500_000, 1_000_000)
+    turns: int = 8
 
     @classmethod
     def of(cls, quick: bool, rounds: int | None, old: int | None) -> "Sizes":
         """None: the usual number of rounds, and of old texts."""
         if quick:
-            return cls(rounds or 1, 300, 300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,))
+            return cls(rounds or 1, 300, 300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,), 1)
         return cls(rounds or cls.rounds, old=cls.old if old is None else (old // 2, old))
 
 
@@ -70,13 +71,18 @@ class Place:
         self, delay: float = 0, workers: int = 1, per_second: float = 0
     ) -> Iterator[tuple[Stack, Upstream, str]]:
         """The connector, its upstream and its database's URL."""
+        with self.ledger(delay) as (there, url), stack.connector(there, url, self.logs(), workers, per_second) as one:
+            yield one, there, url
+
+    @contextlib.contextmanager
+    def ledger(self, delay: float = 0) -> Iterator[tuple[Upstream, str]]:
+        """An upstream, and the URL of a database that a connector can use with it."""
         with (
             stack.upstream(delay) as there,
             created(self.server, f"connector_bench_{os.getpid()}_{next(NUMBER)}") as url,
         ):
             database.migrate(url)
-            with stack.connector(there, url, self.logs(), workers, per_second) as one:
-                yield one, there, url
+            yield there, url
 
     def logs(self) -> Path:
         """A folder of its own for what the processes of one stack say."""

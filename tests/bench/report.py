@@ -115,14 +115,15 @@ def _number(row: Row) -> str:
 
 
 def _old(old: Old) -> Table:
-    table = Table("Old texts", "Figure", *(f"{step.old:,}" for step in old.steps), "full / empty")
+    table = Table("Old texts", "Figure", *(f"{step.old:,.0f}" for step in old.steps), "full / empty", "half of the turns")
     _align(table)
     for scenario, of_label in old.ratios.items():
         columns = [list(rows(getattr(step, scenario))) for step in old.steps]
         for number, same in enumerate(zip(*columns, strict=True)):
             ratio = of_label.get(same[0].label)
             cells = [_number(row) for row in same]
-            table.add_row("" if number else scenario, same[0].label, *cells, "" if ratio is None else f"{ratio:.2f}")
+            shares = ["", ""] if ratio is None else [f"{ratio.middle:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}"]
+            table.add_row("" if number else scenario, same[0].label, *cells, *shares)
         table.add_section()
     return table
 

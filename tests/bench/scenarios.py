@@ -121,7 +121,7 @@ def drain(one: Stack, there: Upstream, events: int, first: int = 0, batch: int =
         accepted_per_s=posted["events_per_s"], p50_ms=posted["p50_ms"], p99_ms=posted["p99_ms"],
         texts_per_s=events / seconds, calls_per_1000=(stats["reads"] + stats["writes"]) * 1000 / events,
         doubled=stats["doubled"],
-        cpu_ms={part: (used - before.get(part, 0)) * 1000 / events for part, used in after.items()},
+        cpu_ms={part: (after[part] - used) * 1000 / events for part, used in before.items() if part in after},
     )  # fmt: skip
 
 
