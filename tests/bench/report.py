@@ -115,7 +115,9 @@ def _number(row: Row) -> str:
 
 
 def _old(old: Old) -> Table:
-    table = Table("Old texts", "Figure", *(f"{step.old:,.0f}" for step in old.steps), "full / empty", "half of the turns")
+    table = Table(
+        "Old texts", "Figure", *(f"{step.old:,.0f}" for step in old.steps), "full / empty", "half of the turns"
+    )
     _align(table)
     for scenario, of_label in old.ratios.items():
         columns = [list(rows(getattr(step, scenario))) for step in old.steps]
