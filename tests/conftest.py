@@ -32,12 +32,19 @@ def server() -> Iterator[str]:
     Not in one of pytest's folders: for root it belongs to another user, and pytest locks all others out of all of them
     when it is started once more.
     """
-    given = os.environ.get("CONNECTOR_TEST_DATABASE_URL")
-    folder = Path(tempfile.mkdtemp(prefix="connector-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the library looks into it once more at the very end
+    with own_server(os.environ.get("CONNECTOR_TEST_DATABASE_URL"), "connector-test-") as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def own_server(given: str | None, prefix: str) -> Iterator[tuple[str, Path]]:
+    """The server that is given, else an embedded one; and a folder that is gone when this program has ended."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    # At the very end: the embedded server's library looks into its folder once more when the program ends.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     wanted = settings.load(data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None)
     with database.running(wanted) as url:
-        yield url
+        yield url, folder
 
 
 @contextlib.contextmanager

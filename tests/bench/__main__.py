@@ -1,28 +1,22 @@
 """The benchmark's command line: `make bench`, or python -m tests.bench --help."""
 
-import atexit
-import contextlib
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import httpx
 import psutil
 import psycopg
-from pydantic import SecretStr
 from rich.console import Console
 
-from connector import database, settings
 from tests.bench import aging, growth, scenarios
 from tests.bench.place import Place, Sizes
 from tests.bench.report import Report
 from tests.bench.running import Failed
+from tests.conftest import own_server
 
 OURS = ("connector",)
 # Each scenario, and whether rivals take part. The first ones are measured in rounds, all of them in each: how fast a
@@ -81,7 +75,7 @@ def main(
     sizes = Sizes.of(quick, rounds, old)
     report = Report(sizes, ["connector", "naive", *rivals])
     try:
-        with _server(given) as (server, folder):
+        with own_server(given, "bench-") as (server, folder):
             _measure(Place(server, folder, sizes, rivals), only or tuple(SCENARIOS), report)
     finally:
         report.write(json_path)
@@ -93,19 +87,6 @@ def main(
 
 def _end(number: int, _: object) -> None:
     sys.exit(128 + number)
-
-
-@contextlib.contextmanager
-def _server(given: str | None) -> Iterator[tuple[str, Path]]:
-    """The database server to measure on, and a folder that is gone when this program has ended."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    # At the very end: the embedded server's library looks into its folder once more when the program ends.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    wanted = settings.load(
-        data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None
-    )  # fmt: skip
-    with database.running(wanted) as server:
-        yield server, folder
 
 
 def _measure(place: Place, wanted: tuple[str, ...], report: Report) -> None:

@@ -83,11 +83,11 @@ def _round(place: Place, ledgers: Sequence[Ledger]) -> None:
         stacks = [
             running.enter_context(stack.connector(ledger.there, ledger.url, place.logs())) for ledger in ledgers
         ]  # fmt: skip
-        both = list(zip(ledgers, stacks, strict=True))
-        for ledger, one in both:
+        pairs = list(zip(ledgers, stacks, strict=True))
+        for ledger, one in pairs:
             _turn(place.sizes, ledger, one)  # connections and caches are there then
         for number in range(place.sizes.turns):
-            for ledger, one in both if number % 2 else reversed(both):
+            for ledger, one in pairs if number % 2 else reversed(pairs):
                 ledger.turns.append(_turn(place.sizes, ledger, one))
 
 
