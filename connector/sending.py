@@ -15,7 +15,8 @@ from connector.connections import MayLeave
 from connector.errors import OutcomeUnknown, Refused, Unavailable
 from connector.grouping import Group
 from connector.model import Chat, Door, OutboundSms, Text
-from connector.pace import LATE, Pace, Slot
+from connector.pace import Pace
+from connector.slots import LATE, Slot
 
 Outcome = Chat | OutcomeUnknown | Refused | Unavailable
 Ready = tuple[Text, OutboundSms]

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, upkeep
+from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, slots, upkeep
 from connector.admission import Admission
 from connector.backfill import feeding
 from connector.backfill.feeding import Feeder
@@ -60,7 +60,8 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
 
         ask = database.Asking(pool, threads)
         gate = Gate(in_hand(settings.ccaip_requests_per_second))
-        pacing = pace.Pace(settings.ccaip_requests_per_second, partial(ask, pace.reserve, _rates(settings)))
+        reserve = partial(ask, slots.reserve, slots.DatabaseClock(), _rates(settings))
+        pacing = pace.Pace(settings.ccaip_requests_per_second, reserve)
         sender = Sender(pool, client, pacing, threads, settings.ccaip_requests_at_once)
         verdicts = Verdicts(
             partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
@@ -125,8 +126,8 @@ async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer, drains: Sequen
         drain()
 
 
-def _rates(settings: Settings) -> pace.Rates:
-    return pace.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
+def _rates(settings: Settings) -> slots.Rates:
+    return slots.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
 
 
 async def _close(

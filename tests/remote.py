@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector import admission, database, lane, ledger, pace, queue, upkeep
+from connector import admission, database, lane, ledger, queue, slots, upkeep
 from connector.admission import Admission
 from connector.connections import MayLeave
 from connector.delivery import Delivery
@@ -73,10 +73,10 @@ class Remote:
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
                 ask = database.Asking(self.pool, threads)
-                rates = pace.Rates.of(per_second or 1, 1)
+                clock, rates = slots.DatabaseClock(), slots.Rates.of(per_second or 1, 1)
 
-                async def reserve(count: int, batch: bool, instead_of: float | None) -> list[pace.Slot]:
-                    return await ask(pace.reserve, rates, count, batch, instead_of)
+                async def reserve(count: int, batch: bool, instead_of: float | None) -> list[slots.Slot]:
+                    return await ask(slots.reserve, clock, rates, count, batch, instead_of)
 
                 sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4)
                 verdicts = Verdicts(

@@ -149,7 +149,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "psutil": ("connector/database.py",),
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
-        "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/pace.py", "connector/duty.py",
+        "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/slots.py", "connector/duty.py",
         "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
         "connector/links.py",
         "connector/backfill/*.py",

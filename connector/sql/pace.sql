@@ -6,5 +6,6 @@ returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as
           extract(epoch from held_until)::float8 as held_until
 
 -- name: keep
--- The slots that were given out.
+-- The slots that were given out, and once more what time it is.
 update pace set recent = %(recent)s, recent_batch = %(recent_batch)s where lane = %(lane)s
+returning extract(epoch from clock_timestamp())::float8
