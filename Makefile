@@ -15,7 +15,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(ARGS)
 
-# How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole twenty.
+# How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole half an hour.
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 

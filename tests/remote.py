@@ -73,10 +73,10 @@ class Remote:
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
                 ask = database.Asking(self.pool, threads)
-                clock, rates = slots.DatabaseClock(), slots.Rates.of(per_second or 1, 1)
+                their_clock, rates = slots.DatabaseClock(), slots.Rates.of(per_second or 1, 1)
 
                 async def reserve(count: int, batch: bool, instead_of: float | None) -> list[slots.Slot]:
-                    return await ask(slots.reserve, clock, rates, count, batch, instead_of)
+                    return await ask(slots.reserve, their_clock, rates, count, batch, instead_of)
 
                 sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4)
                 verdicts = Verdicts(
