@@ -75,7 +75,7 @@ class Pace:
                 turn.set_result(None)
 
     async def another(self, slot: Slot, batch: bool = False) -> Slot:
-        """One more slot in place of this one, which was missed. Raises what `reserve` raises."""
+        """The slot that takes the place of this one, which was missed. Raises what `reserve` raises."""
         [later] = await self._reserve(1, batch, slot.stamp)
         return later
 

@@ -98,7 +98,7 @@ class Sender:
         latest = time.monotonic() + LATEST
 
         async def may_leave() -> None:
-            """Wait for the slot to the millisecond; where it was missed, give it back and take another one."""
+            """Wait for the slot to the millisecond; where it was missed, have it moved."""
             nonlocal slot
             while slot:
                 await asyncio.sleep(max(slot.at - time.monotonic(), 0))

@@ -1,7 +1,7 @@
 """The requests-a-second promise. It is the customer's, not ours: one row in the database keeps it for all workers.
 
 The row holds when the last requests left. A slot is given out so that no window of a second ever holds more than the
-limit, and as early as that allows. A request that could not leave in its slot takes another one instead.
+limit, and as early as that allows. The slot of a request that could not leave in it is moved.
 """
 
 import math
@@ -77,7 +77,7 @@ class DatabaseClock:
 
     @property
     def ahead(self) -> float:
-        """In seconds; nothing has to be known but what was heard once."""
+        """In seconds. Something has to have been heard."""
         return self._heard[0][1]
 
     def heard(self, theirs: float, ours: float) -> None:
@@ -121,8 +121,9 @@ class Given:
         """
         if missed in self.everybody and (not batch or missed in self.batches):
             later = max(soon, missed)
-            self.everybody = sorted(later if at == missed else at for at in self.everybody)
-            self.batches = sorted(later if at == missed else at for at in self.batches)
+            self.everybody, self.batches = (
+                sorted(later if at == missed else at for at in listed) for listed in (self.everybody, self.batches)
+            )
             return later
         self.everybody, self.batches = (
             [at for at in listed if at != missed] for listed in (self.everybody, self.batches)
@@ -137,8 +138,8 @@ def reserve(
     """The next `count` slots, committed; or one `instead_of` the one with this stamp. Raises lane.Closed."""
     with connection.transaction():
         row = connection.execute(SQL["open"], lane.LANE).fetchone()
-        heard = time.monotonic()
         recent, recent_batch, now, stopped_why, held_until = row or ([], [], 0.0, None, None)
+        clock.heard(now, time.monotonic())
         if closed := lane.closed(stopped_why, held_until and held_until - now):
             raise closed
         given = Given(*([at for at in listed if at < now + FURTHEST] for listed in (recent, recent_batch)))
@@ -148,6 +149,5 @@ def reserve(
             stamps = [given.instead_of(instead_of, rates, batch, now + SOON)]
         kept = {"recent": given.everybody, "recent_batch": given.batches}
         then = connection.execute(SQL["keep"], lane.LANE | kept).fetchone()
-        clock.heard(now, heard)
         clock.heard(then[0] if then else now, time.monotonic())
     return [Slot(stamp + clock.ahead, stamp) for stamp in stamps]
