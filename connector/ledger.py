@@ -148,13 +148,14 @@ def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
     return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
 
 
-def claim(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[set[int], lane.Closed | None]:
+def claim(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, lane.Closed | None]:
     """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
 
-    The texts that may be sent now; and where some may not because the lane is closed, why.
+    None for a text that may be sent now; why not for one that has to wait because the lane is closed. One that is
+    missing from the answer has been sent by somebody else, or taken back.
     """
-    claimed = {text for (text,) in connection.execute(SQL["claim"], lane.LANE | {"ids": list(ids)})}
-    return claimed, lane.look(connection) if len(claimed) < len(ids) else None
+    rows = connection.execute(SQL["claim"], lane.LANE | {"ids": list(ids)})
+    return {text: lane.closed(stopped_why, held_for) for text, stopped_why, held_for in rows}
 
 
 def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:

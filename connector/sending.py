@@ -123,5 +123,5 @@ class Sender:
 
     def _claim_many(self, ids: Sequence[int]) -> list[bool | lane.Closed]:
         with self._pool.connection() as connection:
-            claimed, closed = ledger.claim(connection, ids)
-        return [True if text in claimed else closed or False for text in ids]
+            answers = ledger.claim(connection, ids)
+        return [answers[text] or True if text in answers else False for text in ids]

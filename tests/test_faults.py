@@ -126,7 +126,7 @@ def test_a_worker_that_dies_in_the_second_try_leaves_it_unknown_for_good(pool: C
     Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)
     early(pool)
     with pool.connection() as connection:
-        assert ledger.claim(connection, [text]) == ({text}, None)
+        assert ledger.claim(connection, [text]) == {text: None}
     remote = Remote(pool)
     for _ in range(2):
         remote.deliver(text, try_unknown_again=True)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import database, ledger, queue, steps, texts
+from connector import database, lane, ledger, queue, steps, texts
 from connector.delivery import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
 from tests.remote import Remote, queued
@@ -88,16 +88,55 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
 def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
-        assert ledger.claim(connection, [text]) == (set(), None)
+        assert ledger.claim(connection, [text]) == {}
         queued(connection, {text: decision("r")})
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> set[int]:
+        def claim(_: int) -> dict[int, lane.Closed | None]:
             with pool.connection() as connection:
-                return ledger.claim(connection, [text])[0]
+                return ledger.claim(connection, [text])
 
         claimed = list(threads.map(claim, range(4)))
     assert sorted(map(len, claimed)) == [0, 0, 0, 1]
+
+
+def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(pool: ConnectionPool) -> None:
+    """Not even once in a hundred turns may it look like somebody else's: nobody would come back to it."""
+    ids = taken(pool, *map(str, range(100)))
+    over = threading.Event()
+
+    def open_and_close() -> None:
+        with pool.connection() as connection:
+            while not over.is_set():
+                lane.stop(connection, "a setting")
+                lane.resume(connection)
+                lane.hold(connection, 0.0001)
+
+    answers = list[dict[int, lane.Closed | None]]()
+    with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
+        queued(connection, {text: decision(str(text)) for text in ids})
+        closing = threads.submit(open_and_close)
+        try:
+            for text in ids:
+                while not answers or answers[-1] != {text: None}:
+                    answers.append(ledger.claim(connection, [text]))
+                    assert text in answers[-1]
+        finally:
+            over.set()
+        closing.result()
+    assert len(answers) > len(ids), "the lane was closed now and then"
+
+
+def test_a_text_that_was_taken_back_does_not_wait_for_a_closed_lane(pool: ConnectionPool) -> None:
+    back, waits = taken(pool, "a", "b")
+    with pool.connection() as connection:
+        queued(connection, {text: decision(str(text)) for text in (back, waits)})
+        ledger.move(connection, [steps.failed(back, "taken back")])
+        lane.hold(connection, 500)
+        answers = ledger.claim(connection, [back, waits])
+    assert answers.keys() == {waits}
+    assert (closed := answers[waits])
+    assert (closed.stopped, closed.seconds) == (False, pytest.approx(500, abs=5))
 
 
 def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_does(pool: ConnectionPool) -> None:

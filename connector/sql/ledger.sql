@@ -72,21 +72,23 @@ select id from text where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
 -- Before the call: `sending`, committed, while the lane is open. An unknown text may be claimed where one more try was
--- planned (it has a time), and only once.
-with open as (
-    select not exists (
-        select from pace where lane = %(lane)s and (stopped_at is not null or held_until > now())) as lane
+-- planned (it has a time), and only once. Where the lane is closed: those that wait for it, why, and for how many
+-- seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
+with closed as (
+    select stopped_why, extract(epoch from held_until - now())::float8 as held_for
+    from pace where lane = %(lane)s and (stopped_why is not null or held_until > now())
 ), c as (
     select id, state as from_state from text
     where id = any(%(ids)s) and (state = 'queued' or state = 'unknown' and not_before <= now() and not tried_again)
 ), claimed as (
     update text set state = 'sending', tried_again = (c.from_state = 'unknown'), changed_at = now()
-    from c, open where text.id = c.id and text.state = c.from_state and open.lane
+    from c where text.id = c.id and text.state = c.from_state and not exists (select from closed)
     returning text.id, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select id from claimed
+select id, null as stopped_why, null as held_for from claimed
+union all select c.id, closed.stopped_why, closed.held_for from c, closed
 
 -- name: move
 -- Texts go from one state to another, each only if it is still in a state that allows it; every step leaves a row.
