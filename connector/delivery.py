@@ -28,7 +28,7 @@ from connector.verdicts import Verdicts
 log = structlog.get_logger()
 
 # Seconds that a reading of tickets waits for more of them, while so many texts are under way that it is worth it.
-READ_HOLD, MANY = 0.3, 30
+READ_HOLD, MANY = 0.2, 30
 # Seconds between tries to commit an outcome that is known, when the database is away.
 SETTLE_PAUSE = 1.0
 

@@ -6,7 +6,7 @@ from connector.lane import Closed
 from connector.queue import WRITE_BACKS, Kind
 
 # Texts of one kind in hand: enough for full groups of CRM calls, few enough that what was read is still true when sent.
-FEWEST, MOST = 50, 400
+FEWEST, MOST = 50, 800
 SECONDS = 10
 
 

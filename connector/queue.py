@@ -60,7 +60,7 @@ LOOK = timedelta(seconds=10)
 # Texts of one job, and jobs that are taken at once: together not many more than a worker wants in hand.
 JOB_SIZE = 50
 BATCH = 10
-JOBS_IN_HAND = 400
+JOBS_IN_HAND = 800
 # Seconds between two looks into the queue: what arrives in between is taken together. Nobody waits for the first look.
 REST = 0.01
 # Seconds before a job that failed for a reason of ours is tried again, at the most.

@@ -123,7 +123,7 @@ def test_what_a_worker_takes_now() -> None:
     assert [kind for kind in Kind if gate.wants(kind, 0)] == list(WRITE_BACKS)
     gate.closed = Closed("stopped", True, 5)
     assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, *WRITE_BACKS]
-    assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [400, 50, 100, 400]
+    assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [800, 50, 100, 800]
 
 
 def unknown(text: int, ticket: str = "a", called: float = 0) -> Unknown:
