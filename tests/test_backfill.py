@@ -266,7 +266,7 @@ def test_too_many_failures_stop_it(pipe: Pipe, operator: Operator) -> None:
         said = operator.run(plan, "--canary", "10", "--most-failed", "20", status=2)
     finally:
         pipe.box.ccaip.settings.blocklist = []
-    assert "texts failed or are unknown; allowed: 20%" in said
+    assert "texts so far failed or are unknown; allowed: 20%" in said
 
 
 def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(pipe: Pipe, server: str, template: str,

@@ -132,5 +132,5 @@ def _too_many_failed(plan: Plan, progress: Mapping[str | None, int]) -> str | No
     over = sum(progress.get(state, 0) for state in OUTCOMES)
     failed = sum(progress.get(state, 0) for state in plans.FAILURES)
     if failed and over >= min(ENOUGH, plan.canary or ENOUGH) and failed > over * plan.most_failed:
-        return f"{failed} of the first {over} texts failed or are unknown; allowed: {plan.most_failed:.0%}"
+        return f"{failed} of {over} texts so far failed or are unknown; allowed: {plan.most_failed:.0%}"
     return None
