@@ -53,8 +53,8 @@ def _address(given: str) -> str:
 
 
 def folder(settings: Settings) -> Path:
-    """Where an embedded one is."""
-    return settings.data_dir / "postgres"
+    """Where an embedded one is. Not relative: a runtime folder that is would count as none."""
+    return settings.data_dir.absolute() / "postgres"
 
 
 def to_be_made(settings: Settings) -> Path | None:

@@ -32,7 +32,6 @@ READ_HOLD, MANY = 0.2, 30
 # Seconds between tries to commit an outcome that is known, when the database is away.
 SETTLE_PAUSE = 1.0
 
-DIED = "the connector stopped while the text was being sent"
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
 
@@ -70,7 +69,7 @@ class Delivery:
         texts = [text for text in await self._load(ids) if text is not None and not text.early]
         fresh = [text for text in texts if text.state in UNDECIDED]
         unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
-        await self._settle([steps.unknown(text.id, DIED) for text in texts if text.state is State.SENDING])
+        await self._settle([self._verdicts.on_death(text) for text in texts if text.state is State.SENDING])
         self.under_way += len(fresh)
         try:
             ready = [(text, text.sms) for text in unknown if text.sms] + await self._decided(fresh)

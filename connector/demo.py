@@ -3,7 +3,7 @@
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,7 +55,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
         connected = environment(box, url, port, token)
         with processes.children(["serve", "worker"], connected, logs=folder) as started:
             try:
-                _wait("the web side answers", lambda: processes.answers("127.0.0.1", port), started)
+                _wait("the web side answers", lambda: processes.answers("127.0.0.1", port), started.values())
                 fine = _show(console, box, url)
             except DidNotHappen as error:
                 console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
@@ -137,7 +137,7 @@ def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str)
     return story if story and any(story[key] for key in keys) else None
 
 
-def _wait(what: str, look: Callable[[], Found | None], started: Sequence[subprocess.Popen] = ()) -> Found:
+def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen] = ()) -> Found:
     """What `look` finds, as soon as it does. Raises DidNotHappen after a while, or when a process has ended."""
     end = time.monotonic() + STEP_SECONDS
     while time.monotonic() < end and all(process.poll() is None for process in started):

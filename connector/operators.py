@@ -54,7 +54,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     status, counts, heard = lane.status(connection), texts.counts(connection), duty.heard(connection)
     waits = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
     held = sum(row["held"] for row in counts)
-    leaves_at = min((row["leaves_at"] for row in counts if row["leaves_at"]), default=None)
+    leaves_at = _leaves_at(status, waits, [row["leaves_at"] for row in counts if row["leaves_at"]])
     if as_json:
         print_json({
             "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": waits,
@@ -75,9 +75,17 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         click.echo(f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker).")
     if held:
         waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
-        click.echo(f"{count(held, 'queued text')} {waiting}; the next leaves at {_plain(leaves_at)} (UTC).")
+        then = f"; the next leaves at {_plain(leaves_at)} (UTC)" if leaves_at else ""
+        click.echo(f"{count(held, 'queued text')} {waiting}{then}.")
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return 1 if status.stopped_at else 0
+
+
+def _leaves_at(status: lane.Status, waits: datetime | None, due: Sequence[datetime]) -> datetime | None:
+    """When the first of those that are held leaves; None: there is none, or nobody knows."""
+    if status.stopped_at or not due:
+        return None
+    return max(min(due), waits) if waits else min(due)
 
 
 def resume(connection: psycopg.Connection) -> int:

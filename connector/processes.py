@@ -10,14 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from connector.errors import BadSettings
+
+log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
 STOP_SECONDS = 40
+# What prctl(2) of Linux is asked: a signal for us when who started us is gone.
+SET_PARENT_DEATH_SIGNAL = 1
 
 
 def require_free(host: str, port: int, variable: str) -> None:
@@ -52,33 +59,42 @@ def answers(host: str, port: int) -> bool:
 @contextlib.contextmanager
 def children(
     commands: Sequence[str], environment: Mapping[str, str], logs: Path | None = None, options: Sequence[str] = ()
-) -> Iterator[list[subprocess.Popen]]:
+) -> Iterator[dict[str, subprocess.Popen]]:
     """`connector <command> <options>` for each; their output goes to <logs>/<command>.log, or where ours goes.
 
-    Afterwards each is asked to stop, finishes what it has in hand, and is waited for.
+    Afterwards each is asked to stop, finishes what it has in hand, and is waited for. On Linux they are asked to stop
+    too when this process is killed.
     """
     with contextlib.ExitStack() as stack:
-        started: list[subprocess.Popen] = []
+        started: dict[str, subprocess.Popen] = {}
         stack.callback(_stop, started)
         for command in commands:
             output = stack.enter_context((logs / f"{command}.log").open("wb")) if logs else None
-            started.append(
-                subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "connector", command, *options],
-                    env={**os.environ, **environment},
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,  # Ctrl-C reaches us; we tell them
-                )
+            started[command] = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "connector", command, *options],
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches us; we tell them
+                preexec_fn=_ends_with_us(),
             )
         yield started
 
 
-def _stop(started: Sequence[subprocess.Popen]) -> None:
-    for process in started:
+def _ends_with_us() -> Callable[[], object] | None:
+    """What a child does first, so that none is left behind with nobody to look after it."""
+    if sys.platform != "linux":
+        return None
+    import ctypes  # here: only who starts children needs it
+
+    return partial(ctypes.CDLL(None).prctl, SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def _stop(started: Mapping[str, subprocess.Popen]) -> None:
+    for process in started.values():
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-    for process in started:
+    for process in started.values():
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -86,15 +102,18 @@ def _stop(started: Sequence[subprocess.Popen]) -> None:
             process.wait()
 
 
-def wait(started: Sequence[subprocess.Popen], announced: Callable[[], bool] = lambda: True) -> int:
+def wait(started: Mapping[str, subprocess.Popen], announced: Callable[[], bool] = lambda: True) -> int:
     """Until one of them ends, or we are asked to. The exit status for us. `announced` is called until it is true."""
     asked, done = [], False
     previous = {number: signal.signal(number, lambda *_: asked.append(1)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while not asked:
-            for process in started:
+            for command, process in started.items():
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    return process.wait(0.2) or 1
+                    status = process.wait(0.2)
+                    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+                    log.error("a process has ended, so all stop: start them again", process=command, why=how)
+                    return max(status, 0) or 1
             done = done or announced()
         return 0
     finally:

@@ -14,6 +14,8 @@ from connector.steps import Move
 
 log = structlog.get_logger()
 
+DIED = "the connector stopped while the text was being sent"
+
 # A call that certainly did nothing is tried so many times, with pauses that double from the first to the longest.
 MOST_ATTEMPTS = 12
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
@@ -47,6 +49,11 @@ class Verdicts:
         if isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS:
             return _again(text, error)
         return _failed(text, error)
+
+    def on_death(self, text: Text) -> Move:
+        """Its worker died in the middle of the call."""
+        log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, why=DIED)
+        return steps.unknown(text.id, DIED)
 
     async def on_sending(self, text: Text, sms: OutboundSms, outcome: Outcome) -> Move:
         """The next step of a text after its call."""

@@ -124,7 +124,7 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
         wait_for(lambda: processes.answers("127.0.0.1", port), "the web side is ready")
         wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
         yield pipe
-        assert all(process.poll() is None for process in started), "a process has ended"
+        assert all(process.poll() is None for process in started.values()), "a process has ended"
 
 
 def outbound_message(box: Sandbox, case: str, notification: str) -> bytes:

@@ -1,11 +1,15 @@
 """The command line as a user meets it: in a process of its own."""
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from connector import demo, processes
@@ -58,25 +62,60 @@ def test_run_without_settings_says_which_are_missing_and_starts_nothing(tmp_path
 
 def test_run_says_where_it_listens_once_it_does_and_warns_of_what_has_no_effect(url: str, tmp_path: Path) -> None:
     port = free_port()
-    with Sandbox(port=0).running() as box:
-        variables = demo.environment(box, url, port, "t" * 30) | {"CONNECTOR_BATCH_SHAER": "0.5"}
-        command = [sys.executable, "-m", "connector", "run"]
-        running = subprocess.Popen(
-            command, env=os.environ | variables, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
-        )
+    with run(url, tmp_path, port, CONNECTOR_BATCH_SHAER="0.5") as (running, said):
+        assert f"listening on http://127.0.0.1:{port}, 1 worker; see: connector status; stop with" in said[-1]
+        assert processes.answers("127.0.0.1", port)
+        assert "".join(said).count("CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean") == 1
+        running.terminate()
+        rest = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, rest
+
+
+def test_run_says_which_process_was_killed_and_ends_with_the_others(url: str, tmp_path: Path) -> None:
+    with run(url, tmp_path, free_port()) as (running, _):
+        serve, worker = children(running)
+        worker.kill()
+        rest = running.communicate(timeout=60)[1]
+        assert running.returncode == 1
+        [said] = [line for line in map(json.loads, rest.splitlines()) if line["level"] == "error"]
+        assert (said["process"], said["why"]) == ("worker", "killed by SIGKILL")
+        assert not serve.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells them")
+def test_no_process_is_left_behind_by_a_run_that_was_killed(url: str, tmp_path: Path) -> None:
+    with run(url, tmp_path, port := free_port()) as (running, _):
+        left = children(running)
+        running.kill()
+        assert psutil.wait_procs(left, timeout=30)[1] == []
+        processes.require_free("127.0.0.1", port, "CONNECTOR_PORT")
+
+
+@contextlib.contextmanager
+def run(
+    url: str, folder: Path, port: int, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """`connector run` with a sandbox, once it listens, and what it has said until then."""
+    with Sandbox(port=0).running() as box, subprocess.Popen(
+        [sys.executable, "-m", "connector", "run"],
+        env=os.environ | demo.environment(box, url, port, "t" * 30) | variables,
+        stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True,
+    ) as running:  # fmt: skip
         try:
             said = []
             for line in running.stderr or ():
                 said.append(line)
                 if "listening on" in line:
                     break
-            assert f"listening on http://127.0.0.1:{port}, 1 worker; see: connector status; stop with" in said[-1]
-            assert processes.answers("127.0.0.1", port)
-            assert "".join(said).count("CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean") == 1
+            yield running, said
         finally:
             running.terminate()
-            rest = running.communicate(timeout=60)[1]
-    assert running.returncode == 0, rest
+
+
+def children(running: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The web side and the worker."""
+    found = {one.cmdline()[3]: one for one in psutil.Process(running.pid).children() if len(one.cmdline()) > 3}
+    return [found["serve"], found["worker"]]
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
@@ -106,6 +145,14 @@ def test_a_new_embedded_database_is_said_once(tmp_path: Path) -> None:
     assert (first.returncode, again.returncode) == (0, 0)
     assert first.stderr.startswith(said)
     assert again.stderr == ""
+
+
+def test_a_relative_folder_keeps_the_embedded_database_to_itself(tmp_path: Path) -> None:
+    """Its lock would be one for all users of the machine."""
+    done = connector("migrate", folder=tmp_path, CONNECTOR_DATA_DIR="data")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "Making an embedded database" in done.stderr
+    assert list((tmp_path / "data" / "run").rglob("*lock*"))
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:

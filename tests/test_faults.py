@@ -10,9 +10,9 @@ from psycopg_pool import ConnectionPool
 
 from connector import lane, ledger, steps, texts
 from connector.ccaip import NON_US
-from connector.delivery import DIED
 from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, Decision, Door, OutboundSms, State, Ticket, TicketEvent
+from connector.verdicts import DIED
 from tests.remote import Remote
 
 BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", Blame.BUSY)

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+import structlog.testing
 from psycopg_pool import ConnectionPool
 
 from connector import database, lane, ledger, queue, steps, texts
-from connector.delivery import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
+from connector.verdicts import DIED
 from tests.remote import Remote, queued
 
 CASE = "500000000000001AAA"
@@ -178,9 +179,13 @@ def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: 
     with pool.connection() as connection:
         queued(connection, {text: decision("r")})
         ledger.claim(connection, [text])
-    remote.deliver(text)
+    with structlog.testing.capture_logs() as logs:
+        remote.deliver(text)
     assert state(pool, text) is State.UNKNOWN
     assert remote.sent == []
+    assert [(line["log_level"], line["event"], line["text"]) for line in logs] == [
+        ("error", "the outcome is unknown", text)
+    ]
 
 
 def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: str) -> None:

@@ -74,6 +74,11 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
+        lane.hold(connection, 9_000)
+        assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
+        lane.stop(connection, "SMS is not enabled")
+        assert "2 queued texts wait for their hours, or for another try.\n" in run("status")[1]
+        assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update duty set next_at = now() - interval '21 seconds' where name = 'alive'")
         assert "No worker has been heard of since 2" in run("status")[1]
     code, out, _ = run("texts", "list", "--held")
