@@ -111,6 +111,8 @@ def wait(started: Mapping[str, subprocess.Popen], announced: Callable[[], bool] 
             for command, process in started.items():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     status = process.wait(0.2)
+                    if asked:  # so were they, by a service manager
+                        return 0
                     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
                     log.error("a process has ended, so all stop: start them again", process=command, why=how)
                     return max(status, 0) or 1

@@ -82,6 +82,14 @@ def test_run_says_which_process_was_killed_and_ends_with_the_others(url: str, tm
         assert not serve.is_running()
 
 
+def test_a_service_manager_may_ask_all_of_them_to_stop(url: str, tmp_path: Path) -> None:
+    with run(url, tmp_path, free_port()) as (running, _):
+        for one in (*children(running), running):
+            one.terminate()
+        rest = running.communicate(timeout=60)[1]
+    assert (running.returncode, [line for line in rest.splitlines() if '"error"' in line]) == (0, [])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells them")
 def test_no_process_is_left_behind_by_a_run_that_was_killed(url: str, tmp_path: Path) -> None:
     with run(url, tmp_path, port := free_port()) as (running, _):
