@@ -53,8 +53,8 @@ def _address(given: str) -> str:
 
 
 def folder(settings: Settings) -> Path:
-    """Where an embedded one is. Not relative: a runtime folder that is would count as none."""
-    return settings.data_dir.absolute() / "postgres"
+    """Where an embedded one is."""
+    return settings.data_dir / "postgres"
 
 
 def to_be_made(settings: Settings) -> Path | None:
@@ -108,10 +108,10 @@ def require_place(settings: Settings) -> None:
     if settings.database_url:
         _address(settings.database_url.get_secret_value())
         return
-    wanted = settings.data_dir.absolute()
+    wanted = settings.data_dir
     there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too where nobody lets us look
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise BadSettings(f"CONNECTOR_DATA_DIR: {settings.data_dir} cannot be used")
+        raise BadSettings(f"CONNECTOR_DATA_DIR: {wanted} cannot be used")
 
 
 def check(settings: Settings) -> str:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from connector.lane import Closed
-from connector.queue import WRITE_BACKS, Kind
+from connector.queue import JOBS_IN_HAND, WRITE_BACKS, Kind
 
 # Texts of one kind in hand: enough for full groups of CRM calls, few enough that what was read is still true when sent.
-FEWEST, MOST = 50, 800
+FEWEST, MOST = 50, JOBS_IN_HAND
 SECONDS = 10
 
 

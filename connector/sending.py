@@ -124,4 +124,4 @@ class Sender:
     def _claim_many(self, ids: Sequence[int]) -> list[bool | lane.Closed]:
         with self._pool.connection() as connection:
             answers = ledger.claim(connection, ids)
-        return [answers[text] or True if text in answers else False for text in ids]
+        return [(answers[text] or True) if text in answers else False for text in ids]

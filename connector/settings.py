@@ -69,6 +69,8 @@ def _base64(secret: SecretStr) -> SecretStr:
 
 
 Country = Annotated[str, AfterValidator(_country)]
+# Not relative: a library that is told such a runtime folder falls back to one that all users share.
+Folder = Annotated[Path, AfterValidator(Path.absolute)]
 HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
@@ -97,7 +99,7 @@ class FromEnvironment(BaseSettings):
 class Settings(FromEnvironment):
     """Everything but the CRMs' own settings. Each field is the variable CONNECTOR_<FIELD>."""
 
-    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
+    data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
     database_url: SecretStr | None = None
     mappings: Path | None = None
 

@@ -52,8 +52,7 @@ class Verdicts:
 
     def on_death(self, text: Text) -> Move:
         """Its worker died in the middle of the call."""
-        log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, why=DIED)
-        return steps.unknown(text.id, DIED)
+        return _unknown(text, DIED)
 
     async def on_sending(self, text: Text, sms: OutboundSms, outcome: Outcome) -> Move:
         """The next step of a text after its call."""
@@ -66,9 +65,8 @@ class Verdicts:
             )
             return steps.sent(text.id, outcome)
         if isinstance(outcome, OutcomeUnknown):
-            log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, to=masked, why=str(outcome))
             first = self._try_unknown_again and text.state is not State.UNKNOWN
-            return steps.unknown(text.id, str(outcome), backoff.jittered(TRY_AGAIN_PAUSE) if first else None)
+            return _unknown(text, str(outcome), backoff.jittered(TRY_AGAIN_PAUSE) if first else None, to=masked)
         stopped = await self._close_lane(text, outcome)
         if text.state is State.UNKNOWN:
             return _still_unknown(text, outcome)
@@ -117,6 +115,11 @@ def _failed(text: Text, error: Refused | Unavailable) -> Move:
     level = log.error if isinstance(error, Refused) and error.blame is Blame.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
     return steps.failed(text.id, str(error))
+
+
+def _unknown(text: Text, why: str, after: float | None = None, **known: str) -> Move:
+    log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, why=why, **known)
+    return steps.unknown(text.id, why, after)
 
 
 def _still_unknown(text: Text, error: Refused | Unavailable) -> Move:
