@@ -42,7 +42,9 @@ REFUSALS = {
 }
 
 # Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
-SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404}
+SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
+# A server, or a proxy before it, says by these that it has not acted on the request: later (RFC 9110, RFC 8470).
+LATER_STATUSES = {408, 421, 425}
 
 LONGEST_WORDS = 300
 LONGEST_RETRY_AFTER = 86_400.0
@@ -154,6 +156,8 @@ def _chat(answer: Answer) -> Chat:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         asked = retry_after(answer.headers.get("retry-after"))
         raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
+    if status in LATER_STATUSES:
+        raise Unavailable(words, retry_after(answer.headers.get("retry-after")))
     if status in SETTINGS_STATUSES:
         raise Refused(words, Blame.SETTINGS)
     if 400 <= status < 500:

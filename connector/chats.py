@@ -7,7 +7,7 @@ to no other text, and is the only one like that. Everything else is left to a pe
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,9 +15,9 @@ import psycopg
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from connector import ccaip, duty, ledger, steps, texts
+from connector import ccaip, database, ledger, steps, texts
 from connector.errors import Unavailable
-from connector.model import Chat
+from connector.model import Chat, ChatId, ChatStatus
 from connector.texts import Unknown
 from connector.upkeep import Duty
 
@@ -42,8 +42,8 @@ class ListedChat(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: int
-    status: str = ""
+    id: ChatId
+    status: ChatStatus = ""
     created_at: AwareDatetime
     updated_at: AwareDatetime
     out_ticket_id: str | None = None
@@ -70,33 +70,54 @@ def _fits(text: Unknown, chat: ListedChat) -> bool:
 
 def finder(account: ccaip.Account) -> Duty:
     """Settles what can be settled, every half minute while there is something unknown."""
+    return Duty(NAME, EVERY, Finder(account).find)
 
-    looked_for: set[int] = set()
 
-    def find(connection: psycopg.Connection) -> None:
-        unknown = texts.unknown_since(connection, datetime.now(UTC) - LONGEST)
+class Finder:
+    """What one worker knows of the list: a chat is the only one of its kind among all of them, not on one page."""
+
+    def __init__(self, account: ccaip.Account) -> None:
+        self._account = account
+        self._listed: dict[int, ListedChat] = {}
+        self._looked_for: set[int] = set()
+        self._cursor: datetime | None = None
+
+    def find(self, connection: psycopg.Connection) -> None:
+        """One turn. Raises Unavailable. Nothing is settled before the list was read to its end."""
+        now = database.now(connection)
+        unknown = texts.unknown_since(connection, now - LONGEST)
         if not unknown:
+            self._listed.clear()
             return
-        since = _begin(duty.cursor(connection, NAME), [text for text in unknown if text.id not in looked_for])
-        looked_for.update(text.id for text in unknown)
-        listed = [chat for page in _pages(account, since - SKEW) for chat in page]
-        known = texts.known_chats(connection, [chat.id for chat in listed])
-        found = match(unknown, [chat for chat in listed if chat.id not in known])
+        since = _begin(self._cursor, [text for text in unknown if text.id not in self._looked_for], now)
+        self._looked_for.update(text.id for text in unknown)
+        complete = self._read(since)
+        if not complete:
+            return
+        known = texts.known_chats(connection, list(self._listed))
+        found = match(unknown, [chat for chat in self._listed.values() if chat.id not in known])
         for text, chat in found.items():
             log.info("the chat of an unknown text was found", text=text, chat=chat.id)
         why = "its chat was found in CCAI Platform's list"
         ledger.move(connection, [
             steps.found(text, Chat(id=chat.id, status=chat.status), why) for text, chat in found.items()
         ])
-        duty.move_cursor(connection, NAME, max([since, *(chat.updated_at for chat in listed)]))
 
-    return Duty(NAME, EVERY, find)
+    def _read(self, since: datetime) -> bool:
+        """Whether it was read to its end."""
+        self._cursor = since
+        for chats in _pages(self._account, since - SKEW):
+            self._listed |= {chat.id: chat for chat in chats}
+            self._cursor = max([self._cursor, *(chat.updated_at for chat in chats)])
+            if len(chats) < PER_PAGE:
+                return True
+        return False
 
 
-def _begin(cursor: datetime | None, fresh: Sequence[Unknown]) -> datetime:
+def _begin(cursor: datetime | None, fresh: Sequence[Unknown], now: datetime) -> datetime:
     """Where this turn begins: where the last one ended, but before the call of any text that is new to us."""
     calls = [text.called_at or text.given_up_at for text in fresh]
-    return min([*calls, cursor] if cursor else calls, default=datetime.now(UTC))
+    return min([*calls, cursor] if cursor else calls, default=now)
 
 
 def _pages(account: ccaip.Account, since: datetime) -> Iterator[list[ListedChat]]:

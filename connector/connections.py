@@ -113,8 +113,13 @@ class Connections:
         if not connection.usable():  # it was closed while the request had to wait
             raise NeverLeft("ConnectionClosed")
         try:
-            async with asyncio.timeout(self._read_timeout):
-                return await connection.ask(request)
+            answer = connection.ask(request)
+            # No timeout that throws away what is there: a process that was stopped for a while finds both at once.
+            await asyncio.wait([answer], timeout=self._read_timeout)
+            if answer.done():
+                return answer.result()
+            answer.cancel()
+            raise NoAnswer("TimeoutError")
         except OSError as error:
             raise NoAnswer(type(error).__name__) from None
 

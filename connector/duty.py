@@ -16,11 +16,16 @@ SQL = sql.load("duty")
 ALIVE, ALIVE_SECONDS, SILENT_SECONDS = "alive", 10.0, 30.0
 
 
+# The row by which a web side knows that the database can be written.
+WRITTEN = "written"
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """When a worker was last heard of (UTC), and whether that is as it should be."""
+    """When a worker was last heard of (UTC; `ago` in seconds), and whether that is as it should be."""
 
     at: datetime | None = None
+    ago: float | None = None
     lately: bool = False
 
 
@@ -34,20 +39,14 @@ def put_off(connection: psycopg.Connection, name: str, seconds: float) -> None:
     connection.execute(SQL["put_off"], {"name": name, "seconds": seconds})
 
 
-def cursor(connection: psycopg.Connection, name: str) -> datetime | None:
-    """How far this duty has come; None at its first turn."""
-    row = connection.execute(SQL["cursor"], {"name": name}).fetchone()
-    return row[0] if row else None
-
-
-def move_cursor(connection: psycopg.Connection, name: str, to: datetime) -> None:
-    """Note how far it has come."""
-    connection.execute(SQL["move_cursor"], {"name": name, "cursor": to})
-
-
 def alive(connection: psycopg.Connection) -> None:
     """A worker is here. To be said again and again, at least once in ALIVE_SECONDS."""
     take(connection, ALIVE, ALIVE_SECONDS)
+
+
+def written(connection: psycopg.Connection) -> None:
+    """Write something, and commit it: a database that is full or read-only still answers. Raises psycopg.Error."""
+    put_off(connection, WRITTEN, 0)
 
 
 def heard(connection: psycopg.Connection) -> Heard:

@@ -10,6 +10,7 @@
     └── CallFailed         a call to a remote side
         ├── Refused        it said no: certainly not done
         ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
+        ├── NotSent        we did not ask it, for a reason of our own: certainly not done, soon
         └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
 """
 
@@ -90,6 +91,7 @@ class Blame(StrEnum):
 
     TICKET = "ticket"  # this one text: fail it
     BUSY = "busy"  # the customer is in a session: later, for a bounded time
+    GONE = "gone"  # the ticket does not exist any more: nobody can be told
     SETTINGS = "settings"  # every text would meet it: tell the operator
 
 
@@ -107,6 +109,10 @@ class Unavailable(CallFailed):
     def __init__(self, words: str, retry_after: float | None = None) -> None:
         super().__init__(words)
         self.retry_after = retry_after
+
+
+class NotSent(CallFailed):
+    """Nothing of the request has left, for a reason of our own: it says nothing about the remote side."""
 
 
 class OutcomeUnknown(CallFailed):

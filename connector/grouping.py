@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -19,8 +20,16 @@ class _Waiting(Generic[Item, Answer]):
     """Items that came together and stay together; never more than one call takes."""
 
     items: Sequence[Item]
-    answers: asyncio.Future[Sequence[Answer]]
+    answers: asyncio.Future["Sequence[Answer] | _Failed"]
     urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What a call has raised, and where: it is raised for all that waited, and each raising adds to its trace."""
+
+    error: BaseException
+    where: TracebackType | None
 
 
 class Group(Generic[Item, Answer]):
@@ -53,7 +62,7 @@ class Group(Generic[Item, Answer]):
         self._waiting.extend(parts)
         if parts and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._work())
-        return [answer for part in parts for answer in await part.answers]
+        return [answer for part in parts for answer in await _answers(part)]
 
     def hurry(self) -> None:
         """Nothing is held any more, from now on."""
@@ -73,7 +82,7 @@ class Group(Generic[Item, Answer]):
             except BaseException as error:  # every waiting task has to hear of it, whatever it is
                 for part in parts:
                     if not part.answers.done():
-                        part.answers.set_exception(error)
+                        part.answers.set_result(_Failed(error, error.__traceback__))
                 if not isinstance(error, Exception):
                     raise
 
@@ -98,6 +107,13 @@ class Group(Generic[Item, Answer]):
 
     def _is_urgent(self) -> bool:
         return any(part.urgent for part in self._waiting)
+
+
+async def _answers(part: _Waiting[Item, Answer]) -> Sequence[Answer]:
+    answers = await part.answers
+    if isinstance(answers, _Failed):
+        raise answers.error.with_traceback(answers.where)
+    return answers
 
 
 def _hand_out(parts: Sequence[_Waiting[Item, Answer]], answers: Sequence[Answer]) -> None:

@@ -3,13 +3,14 @@
 The keys stay: an event that comes again years later is still a duplicate, and a reason that was texted stays texted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 import structlog
 from psycopg.rows import dict_row
 
-from connector import phone, queue, recipients, sql
+from connector import ledger, phone, queue, recipients, sql, steps
 from connector.model import Door, State
 
 log = structlog.get_logger()
@@ -23,6 +24,20 @@ QUEUE_LOG_DAYS = 7
 IDEMPOTENCY_DAYS = 7
 # A link is worth nothing within minutes; a day more, should clocks differ.
 USED_LINK_DAYS = 1
+
+
+# What is put right, and what is said of it.
+JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
+CLAIMS = ("reasons_of_none", "numbers_of_none")
+REPAIRED = {
+    "requeue": "jobs that the queue had given up are done again",
+    "jobs_of_later": "the database's clock was set back: jobs that it had put off are due as they were meant",
+    "beats_of_later": "the database's clock was set back: workers that it had heard of in the future are given up",
+    "texts_of_later": "the database's clock was set back: texts that wait are due as they were meant",
+    "reasons_of_none": "reasons that were held by texts that are over are free again",
+    "numbers_of_none": "numbers that were held by texts that are over are free again",
+    "without_job": "texts that had no job have one again",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +74,32 @@ def _all_of(connection: psycopg.Connection, query: str, days: float) -> int:
 
 
 def requeue(connection: psycopg.Connection) -> None:
-    """Have jobs that the queue gave up done after all."""
-    if rows := connection.execute(SQL["requeue"]).rowcount:
-        log.warning("jobs that the queue had given up are done again", jobs=rows)
+    """See that all that is still to be done has a job, now and not in an hour.
+
+    None of it should ever be necessary; a promise must not hang on that.
+    """
+    with connection.transaction():
+        _repaired(connection, JOBS)
+        lost = connection.execute(SQL["without_job"], {"kinds": [kind.value for kind in queue.WRITE_BACKS]}).fetchall()
+        queue.add(connection, [
+            queue.NewJob(queue.Kind.WRITE_BACK if untold else queue.DELIVER[Door(door)], text, Door(door))
+            for text, door, untold in lost
+        ])
+    if lost:
+        log.warning(REPAIRED["without_job"], rows=len(lost))
+    free(connection, all_texts=False)
+
+
+def free(connection: psycopg.Connection, all_texts: bool = True) -> None:
+    """Give back reasons and numbers that are held by texts that are over: of the last hours, or of all texts."""
+    with connection.transaction():
+        _repaired(connection, CLAIMS, all=all_texts)
+
+
+def _repaired(connection: psycopg.Connection, names: Sequence[str], **asked: bool) -> None:
+    for name in names:
+        if rows := connection.execute(SQL[name], asked or None).rowcount:
+            log.warning(REPAIRED[name], rows=rows)
 
 
 def purge(connection: psycopg.Connection, number: str) -> Erased:
@@ -72,10 +110,7 @@ def purge(connection: psycopg.Connection, number: str) -> Erased:
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(SQL["of_phone"], {"number": number}).fetchall()
         ids = [row["id"] for row in found if row["state"] != State.SENDING]
-        cancelled = cursor.execute(SQL["cancel"], {"ids": ids}).fetchall()
-        queue.add(connection, [
-            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in cancelled
-        ])
+        ledger.move(connection, [steps.cancelled(text, "erased") for text in ids])
         cursor.execute(SQL["forget_texts"], {"ids": ids})
         recipients.forget(connection, number)
         tickets = list({row["ticket_id"] for row in found})

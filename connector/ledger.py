@@ -7,20 +7,24 @@ backlog needs. They raise psycopg.Error when the database does not answer; nothi
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, queue, recipients, sql
+from connector import lane, queue, recipients, sql, steps
 from connector.model import Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
-from connector.steps import Move, Trace
+from connector.steps import Move, Standing, Trace
 
+log = structlog.get_logger()
 SQL = sql.load("ledger")
+# States in which a text may end without a result that another ticket could be told of.
+NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
 NUL = re.compile(r"(\\\\)|\\u0000")
 
@@ -30,7 +34,7 @@ def _jsonb(rows: object) -> Jsonb:
     return Jsonb(rows, dumps=_storable)
 
 
-def _fields(one: TicketEvent | Ask | OutboundSms | Move) -> dict[str, Any]:
+def _fields(one: Any) -> dict[str, Any]:
     """Its fields by their names. Not by `asdict`, which copies what they hold, however deep it is."""
     return {name: getattr(one, name) for name in one.__slots__}
 
@@ -105,9 +109,13 @@ def _text(row: dict[str, Any]) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One text to queue: what was decided, as it is to leave; its `trace`; and how long its number is to be its own."""
+    """One text to queue: what was decided, as it is to leave; its `trace`; and how long its number is to be its own.
+
+    `revision`: the one that it was decided for.
+    """
 
     text: int
+    revision: int
     rule: str
     reason: str
     sms: OutboundSms
@@ -117,18 +125,25 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """By which text a reason is held, mostly the one that asked; and whether the number is that one's."""
+    """By which text a reason is held, mostly the one that asked; and whether the number is that one's.
+
+    `revision`: the text's, now.
+    """
 
     holder: int
     number: bool
+    revision: int
 
 
 def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: datetime) -> dict[int, Held]:
     """Queue these texts with what was decided: those that hold both their reason and, for its window, their number.
 
-    A text that is missing from the answer is past this step already.
+    A text that is missing from the answer is past this step already, or was taken back: it claims nothing.
     """
     with connection.transaction():
+        asked = {"ids": [one.text for one in wanted], "revisions": [one.revision for one in wanted]}
+        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked)}
+        wanted = [one for one in wanted if one.text in live]
         claims = [recipients.Claim(one.text, one.sms.end_user_number, one.window) for one in wanted]
         claimed = recipients.claim(connection, claims, now)
         rows = _jsonb([
@@ -140,7 +155,7 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
         ])
         connection.execute(SQL["claim_reasons"], {"decisions": rows})
         found = connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall()
-    return {text: Held(holder, text in claimed) for text, holder in found}
+    return {text: Held(holder, text in claimed, revision) for text, holder, revision in found}
 
 
 def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
@@ -148,38 +163,122 @@ def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
     return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
 
 
-def claim(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, lane.Closed | None]:
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try to claim a text in the revision that was read. `token`: which try it is, of all that there are."""
+
+    text: int
+    revision: int
+    token: int
+
+
+def claim(connection: psycopg.Connection, tries: Sequence[Try], good_for: float) -> dict[int, int | lane.Closed]:
     """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
 
-    None for a text that may be sent now; why not for one that has to wait because the lane is closed. One that is
-    missing from the answer has been sent by somebody else, or taken back.
+    The claim's number for a text that may be sent now; why not for one that has to wait because the lane is closed. One
+    that is missing from the answer has been sent by somebody else, or taken back, or decided anew. After `good_for`
+    seconds, by the database's clock, its worker is given up.
     """
-    rows = connection.execute(SQL["claim"], lane.LANE | {"ids": list(ids)})
-    return {text: lane.closed(stopped_why, held_for) for text, stopped_why, held_for in rows}
+    asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
+    rows = connection.execute(SQL["claim"], {"lane": lane.PLATFORM, "good_for": good_for} | asked)
+    return {
+        text: closed if (closed := lane.closed(lane.PLATFORM, stopped_why, held_for, held_why)) else claim
+        for text, claim, stopped_why, held_for, held_why in rows
+    }
+
+
+def unclaim(connection: psycopg.Connection, tries: Sequence[Try]) -> None:
+    """Undo these claims, if they were made: the database was lost in the middle of it, and nobody was called."""
+    connection.execute(SQL["unclaim"], _columns(tries))
+
+
+def _columns(tries: Sequence[Try]) -> dict[str, list[int]]:
+    return {"ids": [one.text for one in tries], "tokens": [one.token for one in tries]}
 
 
 def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
-    """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try."""
-    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["move"], {"moves": _jsonb([_fields(move) for move in moves])}).fetchall()
+    """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try.
+
+    What became of a call is never dropped: see steps.on_late_answer. Tickets that were told of a text because theirs
+    has the same reason are told of it anew.
+    """
+    with connection.transaction():
+        if holders := sorted({move.same_as for move in moves if move.same_as is not None}):
+            connection.execute(SQL["lock_holders"], {"ids": holders})
+        moved = _move(connection, moves, late=False)
+        for answer in moves:
+            if answer.answers and answer.id not in moved:
+                moved |= _late(connection, answer)
+    return moved
+
+
+def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> set[int]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        asked = {"moves": _jsonb([_fields(move) for move in moves]), "late": late}
+        rows = cursor.execute(SQL["move"], asked).fetchall()
+        told = [row for row in rows if row["tell"]]
+        none = [
+            row["id"] for row in rows
+            if row["to_state"] in NOTHING_SAID and (not row["tell"] or row["same_as"] is not None)
+        ]
+        revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
+        ended = [row["id"] for row in told if row["id"] not in none]
+        told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
         queue.add(connection, [
-            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in rows if row["tell"]
+            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told
         ] + [
             queue.NewJob(queue.DELIVER[door := Door(row["door"])], row["id"], door, row["after"])
-            for row in rows if row["after"] is not None
+            for row in [*rows, *revived] if row["after"] is not None
         ])
     return {row["id"] for row in rows}
 
 
+def _late(connection: psycopg.Connection, answer: Move) -> set[int]:
+    """An answer whose text is not simply waiting for it."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()
+    if row is None:
+        return set()
+    standing = Standing(**row | {"state": State(row["state"])})
+    late = steps.on_late_answer(standing, answer)
+    note = {"id": answer.id, "unclear": list(late.unclear), "note": late.note, "state": standing.state}
+    connection.execute(SQL["note_late"], note | {"chat": Jsonb(late.chat) if late.chat else None})
+    if late.note:
+        log.warning("an earlier call of a text was answered", text=answer.id, why=late.note)
+    if late.move is None:
+        return set()
+    if late.move.contradicted:
+        log.error("an answer contradicts what a text was settled as", text=answer.id, why=late.move.contradicted)
+    moved = _move(connection, [late.move], late=True)
+    if moved and late.move.to_state is State.SENT:
+        _claim_back(connection, answer.id)
+    return moved
+
+
+def _claim_back(connection: psycopg.Connection, text: int) -> None:
+    """A text that was sent after all has its reason and its number again, unless another has them by now."""
+    connection.execute(SQL["claim_reason_back"], {"id": text})
+    row = connection.execute(SQL["number_of"], {"id": text}).fetchone()
+    if row and row[0]:
+        recipients.texted(connection, row[0], text)
+
+
+def give_up_overdue(connection: psycopg.Connection, why: str) -> set[int]:
+    """Texts whose workers have had the longest call's time and not said what became of it are unknown now."""
+    with connection.transaction():
+        rows = connection.execute(SQL["overdue"]).fetchall()
+        return move(connection, [steps.unknown(text, claim, why) for text, claim in rows])
+
+
 def outcomes(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[list[Outcome], dict[int, int]]:
-    """What the tickets of these texts have to learn; and (text: version) of what newer texts have overtaken."""
+    """What the tickets of these texts have to learn, committed as begun; and (text: version) of what was overtaken.
+
+    Of several texts of one ticket, the newest comes first. A text is overtaken once its ticket was really told of a
+    newer one.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL["outcomes"], {"ids": list(ids)}).fetchall()
-    newest = {(row["crm"], row["ticket_id"]): row["id"] for row in rows}
-    overtaken = {
-        row["id"]: row["outcome"] for row in rows
-        if row["overtaken"] or newest[row["crm"], row["ticket_id"]] != row["id"]
-    }
+    overtaken = {row["id"]: row["outcome"] for row in rows if row["overtaken"]}
     return [_outcome(row) for row in rows if row["id"] not in overtaken], overtaken
 
 
@@ -187,20 +286,44 @@ def _outcome(row: dict[str, Any]) -> Outcome:
     return Outcome(
         text=row["id"], version=row["outcome"], crm=row["crm"], ticket_id=row["ticket_id"], state=State(row["state"]),
         why=row["why"], rule=row["rule"], chat=row["chat"], at=row["changed_at"].astimezone(UTC),
-        attempts=row["write_attempts"],
+        attempts=row["write_attempts"], contradicted=row["contradicted"],
     )
 
 
-def written(connection: psycopg.Connection, results: Iterable[tuple[int, int, str | None]]) -> None:
-    """(text, version, refused): the ticket has this outcome, or the CRM will never take it and `refused` says why."""
-    rows = [{"id": text, "version": version, "refused": refused} for text, version, refused in results]
-    connection.execute(SQL["written"], {"results": _jsonb(rows)})
+def write_begins(connection: psycopg.Connection, outcomes: Iterable[Outcome]) -> None:
+    """Committed before the CRM is called: if this worker dies, or is late, the ticket is told anew."""
+    rows = [{"id": outcome.text, "version": outcome.version} for outcome in outcomes]
+    connection.execute(SQL["write_begins"], {"writes": _jsonb(rows)})
 
 
-def write_later(connection: psycopg.Connection, texts: dict[int, float]) -> None:
-    """The CRM did not take these outcomes: (text: seconds from now) for the next try."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The ticket has this outcome of a text; or never will: `overtaken` by a newer one, or `refused` for good."""
+
+    text: int
+    version: int
+    overtaken: bool = False
+    refused: str | None = None
+
+
+def told(connection: psycopg.Connection, results: Sequence[Told]) -> None:
+    """Where a newer outcome was told while an older one was on its way, the ticket is told of the newer one anew."""
+    rows = [_fields(one) for one in results]
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        anew = cursor.execute(SQL["told"], {"results": _jsonb(rows)}).fetchall()
+        queue.add(connection, [queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in anew])
+
+
+def write_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float, str | None]]) -> None:
+    """The CRM did not take these outcomes: (text: (seconds from now for the next try, why it was refused or None))."""
+    rows = [{"id": text, "refused": refused} for text, (_, refused) in texts.items()]
     with connection.transaction():
-        rows = connection.execute(SQL["write_later"], {"ids": list(texts)}).fetchall()
+        found = connection.execute(SQL["write_later"], {"results": _jsonb(rows)}).fetchall()
         queue.add(connection, [
-            queue.NewJob(queue.Kind.WRITE_BACK, text, Door(door), texts[text]) for text, door in rows
+            queue.NewJob(queue.Kind.WRITE_BACK, text, Door(door), texts[text][0]) for text, door in found
         ])
+
+
+def give_up_telling(connection: psycopg.Connection, text: int, why: str) -> bool:
+    """A person has decided that the ticket need not be told. False: there is nothing to tell."""
+    return connection.execute(SQL["give_up_telling"], {"id": text, "why": why}).fetchone() is not None

@@ -25,6 +25,7 @@ SAMPLE = {
     "rule": "a_rule",
     "chat": {"id": 114, "status": "selecting"},
     "at": "2026-01-01T00:00:00Z",
+    "contradicted": "",
 }
 
 

@@ -48,14 +48,14 @@ class Mapping:
         if ask:
             name = ask.rule or self.file.agents.rule or self.file.rules[0].name
             rule = next((rule for rule in self.file.rules if rule.name == name), None)
-            return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {name}")
+            return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {name}", check="rule")
         for rule in self.file.rules:
             try:
                 if rule.when.search(ticket.values):
                     return self._applied(rule, ticket, Ask())
             except CannotApply as error:
                 return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
-        return Skip("no rule asks for a text", told=False)
+        return Skip("no rule asks for a text", told=False, check="rule")
 
     def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
         try:
@@ -145,6 +145,7 @@ class Mapping:
             "text": outcome.text,
             "rule": outcome.rule,
             "chat": outcome.chat,
+            "contradicted": outcome.contradicted or "",
             "at": outcome.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         wanted = self.file.write_back.of(outcome.state)

@@ -14,7 +14,7 @@ from connector.model import OUTCOMES
 from connector.templates import CannotApply
 
 # What a written-back value may speak of; `chat` has .id and .status once there is one.
-OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at"}
+OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 
 
 def load(path: Path) -> MappingFile:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Door(StrEnum):
@@ -129,6 +129,18 @@ class Decision:
     window_hours: float | None = None
 
 
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")  # noqa: TRY004 - what pydantic reports as a problem of the value
+    return value
+
+
+# What may be a chat's id: nothing that the database could not keep. A status that is no text is none.
+MOST_CHAT_ID = 2**63 - 1
+ChatId = Annotated[int, BeforeValidator(_no_flag), Field(ge=1, le=MOST_CHAT_ID)]
+ChatStatus = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
+
+
 class Chat(BaseModel):
     """CCAI Platform's answer to an outbound SMS, as far as it matters here.
 
@@ -137,17 +149,18 @@ class Chat(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: int
-    status: str = ""
+    id: ChatId
+    status: ChatStatus = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text as the ledger has it.
 
-    `attempts` counts the tries that certainly sent nothing; `busy_since` (UTC) since when the customer has been in
-    another session; `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what
-    was sent.
+    `revision` counts its steps: the next one names it, and is not taken by whoever read an older one. `attempts` counts
+    the tries that certainly sent nothing; `suspected` how often it alone was refused while others passed; `refused_at`
+    (UTC) when it last met what all would meet. `busy_for`: for how many seconds the customer has been in another
+    session. `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what was sent.
     """
 
     id: int
@@ -155,9 +168,12 @@ class Text:
     ticket_id: str
     door: Door
     state: State
+    revision: int
     changed_by: str | None
     attempts: int
-    busy_since: datetime | None
+    suspected: int
+    refused_at: datetime | None
+    busy_for: float | None
     early: bool | None
     sms: OutboundSms | None = None
     ask: Ask | None = None
@@ -167,7 +183,8 @@ class Text:
 class Outcome:
     """What a ticket has to learn. `version` counts a text's outcomes, `attempts` the writes that the CRM did not take.
 
-    `chat` is {"id": int, "status": str} or None; `at` is in UTC.
+    `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted`: an answer that came after somebody had
+    settled the text otherwise, in words.
     """
 
     text: int
@@ -180,3 +197,4 @@ class Outcome:
     chat: Mapping[str, Any] | None
     at: datetime
     attempts: int = 0
+    contradicted: str | None = None

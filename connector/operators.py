@@ -50,48 +50,74 @@ def print_table(columns: list[str], rows: list[list[object]]) -> None:
 
 
 def show_status(connection: psycopg.Connection, as_json: bool) -> int:
-    """Whether texts may leave, and how many are where. 1 if texting is stopped."""
-    status, counts, heard = lane.status(connection), texts.counts(connection), duty.heard(connection)
-    waits = status.held_until if status.held_until and status.held_until > datetime.now(UTC) else None
-    held = sum(row["held"] for row in counts)
-    leaves_at = _leaves_at(status, waits, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    """Whether texts may leave, and how many are where. 1 if an account is stopped, or a CRM refuses outcomes."""
+    accounts, counts, heard = lane.status(connection), texts.counts(connection), duty.heard(connection)
+    platform = next((one for one in accounts if one.lane == lane.PLATFORM), lane.Status(lane.PLATFORM))
+    total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
+    leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    bad = bool(total["refused"] or any(one.stopped_at for one in accounts))
     if as_json:
         print_json({
-            "stopped_at": status.stopped_at, "stopped_why": status.stopped_why, "held_until": waits,
+            "stopped_at": platform.stopped_at, "stopped_why": platform.stopped_why, "held_until": platform.held_until,
+            "accounts": [asdict(one) for one in accounts],
             "worker": heard.lately, "worker_heard_at": heard.at,
-            "texts": {row["state"]: row["texts"] for row in counts}, "untold": sum(row["untold"] for row in counts),
-            "texts_held": held, "next_leaves_at": leaves_at,
+            "texts": {row["state"]: row["texts"] for row in counts}, "untold": total["untold"],
+            "refused": total["refused"], "contradicted": total["contradicted"],
+            "texts_held": total["held"], "next_leaves_at": leaves_at,
         })
-        return 1 if status.stopped_at else 0
-    if status.stopped_at:
-        click.echo(f"Texting is stopped since {_plain(status.stopped_at)}: {status.stopped_why}")
-        click.echo("It goes on by itself once the setting is right, or with: connector resume")
-    elif waits:
-        click.echo(f"Texts wait until {_plain(waits)}: CCAI Platform asked for a pause, or cannot be reached.")
-    else:
-        click.echo("Texts may leave.")
+        return int(bad)
+    for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
+        click.echo(line)
+    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
+    return int(bad)
+
+
+def _said_of(accounts: Sequence[lane.Status]) -> Iterator[str]:
+    """What keeps texts from leaving."""
+    for one in accounts:
+        mine = one.lane == lane.PLATFORM
+        if one.stopped_at:
+            what = "Texting is stopped" if mine else f"{one.lane} cannot be used"
+            yield f"{what} since {_plain(one.stopped_at)}: {one.stopped_why}"
+            by_itself = "" if one.for_people else " by itself once the setting is right, or"
+            yield f"It goes on{by_itself} with: connector resume"
+        elif mine:
+            yield f"Texts wait until {_plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
+        else:
+            yield f"{one.lane} is left alone until {_plain(one.held_until)}: {one.held_why}"
+    if not accounts:
+        yield "Texts may leave."
+
+
+def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: duty.Heard) -> Iterator[str]:
     if not heard.lately:
         since = f" since {_plain(heard.at)} (UTC)" if heard.at else ""
-        click.echo(f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker).")
-    if held:
+        yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
+    if held := total["held"]:
         waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
         then = f"; the next leaves at {_plain(leaves_at)} (UTC)" if leaves_at else ""
-        click.echo(f"{count(held, 'queued text')} {waiting}{then}.")
-    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
-    return 1 if status.stopped_at else 0
+        yield f"{count(held, 'queued text')} {waiting}{then}."
+    if refused := total["refused"]:
+        yield f"{count(refused, 'outcome')} the CRM refuses to take, again and again: connector texts list --refused"
+    if contradicted := total["contradicted"]:
+        yield (
+            f"{count(contradicted, 'text')} had an answer after somebody had settled it otherwise: "
+            "connector texts show ID says what it was"
+        )
 
 
-def _leaves_at(status: lane.Status, waits: datetime | None, due: Sequence[datetime]) -> datetime | None:
+def _leaves_at(accounts: Sequence[lane.Status], due: Sequence[datetime]) -> datetime | None:
     """When the first of those that are held leaves; None: there is none, or nobody knows."""
-    if status.stopped_at or not due:
+    if not due or any(one.stopped_at for one in accounts):
         return None
-    return max(min(due), waits) if waits else min(due)
+    return max([min(due), *(one.held_until for one in accounts if one.held_until)])
 
 
 def resume(connection: psycopg.Connection) -> int:
     """Let texts leave again."""
-    if lane.resume(connection):
-        click.echo("Texts may leave again.")
+    if names := lane.resume(connection):
+        others = [name for name in names if name != lane.PLATFORM]
+        click.echo("Texts may leave again." + (f" {', '.join(others)} may be used again." if others else ""))
     else:
         click.echo("Texting was not stopped.")
     return 0
@@ -101,18 +127,20 @@ def resume(connection: psycopg.Connection) -> int:
 LISTED = {
     "id": "id", "ticket": "ticket_id", "state": "state", "chat": "chat_id", "since (UTC)": "changed_at", "why": "why",
 }  # fmt: skip
+LISTED_REFUSED = {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"}
 LISTED_HELD = {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"}
 
 
 def show_texts(
-    connection: psycopg.Connection, state: State | None, ticket: str | None, held: bool, most: int, as_json: bool
-) -> int:
+    connection: psycopg.Connection, state: State | None, ticket: str | None, held: bool, refused: bool, most: int,
+    as_json: bool,
+) -> int:  # fmt: skip
     """The newest texts."""
-    rows = texts.listed(connection, state, ticket, most, held=held)
+    rows = texts.listed(connection, state, ticket, most, held=held, refused=refused)
     if as_json:
         print_json(rows)
     else:
-        columns = LISTED_HELD if held else LISTED
+        columns = LISTED_REFUSED if refused else LISTED_HELD if held else LISTED
         print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
     return 0
 
@@ -151,10 +179,13 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name.replace("_", " "), _plain(story[name])) for name in names if story[name] not in (None, ""))
     if story["chat"]:
         yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
+    if story["contradicted"]:
+        yield "odd", story["contradicted"]
+    waits = story["outcome"] > story["written"]
     if story["write_refused"]:
-        yield "ticket", f"never told: {story['write_refused']}"
+        yield "ticket", f"{'not told yet' if waits else 'never told'}: {story['write_refused']}"
     elif story["outcome"]:
-        yield "ticket", "has the outcome" if story["outcome"] <= story["written"] else "does not have the outcome yet"
+        yield "ticket", "does not have the outcome yet" if waits else "has the outcome"
 
 
 def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
@@ -188,6 +219,15 @@ def cancel(connection: psycopg.Connection, text: int) -> int:
     loaded = ledger.load(connection, [text]).get(text)
     why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else "does not exist"
     click.echo(f"Text {text} {why}.", err=True)
+    return 1
+
+
+def give_up(connection: psycopg.Connection, text: int, why: str) -> int:
+    """A person has decided that the ticket need not be told."""
+    if ledger.give_up_telling(connection, text, f"given up: {why}"):
+        click.echo(f"Text {text}: its ticket is not told any more.")
+        return 0
+    click.echo(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)
     return 1
 
 

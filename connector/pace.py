@@ -16,6 +16,8 @@ from connector.slots import Slot
 AHEAD = 0.05
 # A waiting text is told of its slot so long before, because `sending` has to be committed first.
 LEAD = 0.04
+# Seconds before slots for batches are asked for again, where there are none because somebody who comes first waits.
+STAND_BACK = 0.1
 
 Reserve = Callable[[int, bool, float | None], Awaitable[list[Slot]]]
 
@@ -89,7 +91,10 @@ class Pace:
         try:
             while queue.waiting:
                 count = min(len(queue.waiting), max(int(self._per_second * AHEAD), 1))
-                for slot in await self._reserve(count, batch, None):
+                slots = await self._reserve(count, batch, None)
+                if not slots:  # those who come before batches wait, here or elsewhere
+                    await asyncio.sleep(STAND_BACK)
+                for slot in slots:
                     await asyncio.sleep(max(slot.at - LEAD - time.monotonic(), 0))
                     if turn := queue.pop():
                         turn.set_result(slot)

@@ -1,13 +1,14 @@
 """Shows what would happen to a text before anybody sends it: the very functions that decide it, and nothing kept."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psycopg
 
-from connector import asks, lane, recipients, segments, texts
-from connector.admission import Clock, now
+from connector import asks, database, lane, recipients, segments, texts
+from connector.admission import Clock
 from connector.crms import Crm
 from connector.errors import NotThere
 from connector.mapping import Mapping as TicketMapping
@@ -56,9 +57,13 @@ class Preview:
 class Previews:
     """Previews for all CRMs. Safe for many threads."""
 
-    def __init__(self, connected: Mapping[str, tuple[Crm, TicketMapping]], clock: Clock = now) -> None:
-        self._connected, self._clock = connected, clock
-        self._read: dict[tuple[str, str], tuple[datetime, Ticket]] = {}
+    def __init__(
+        self, connected: Mapping[str, tuple[Crm, TicketMapping]], clock: Clock = database.now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._connected, self._clock, self._monotonic = connected, clock, monotonic
+        # Tickets that were read lately, and when, by a clock of this process.
+        self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
     def preview(
         self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, typing: bool = False
@@ -73,7 +78,7 @@ class Previews:
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
             known = recipients.known(connection, [(0, stem, decided, None)])[0]
-            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, self._clock())
+            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, self._clock(connection))
             sms, findings = ruling.sms, list(ruling.findings)
         findings += self._around(connection, stem, ticket_id)
         shown = mapping.file.ticket
@@ -90,9 +95,9 @@ class Previews:
         )
 
     def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
-        at = self._clock()
+        at = self._monotonic()
         for key, (read_at, _) in list(self._read.items()):
-            if (at - read_at).total_seconds() > WHILE_TYPING:
+            if at - read_at > WHILE_TYPING:
                 self._read.pop(key, None)
         kept = self._read.get((stem, ticket_id)) if typing else None
         if kept:
@@ -104,13 +109,16 @@ class Previews:
         return ticket
 
     def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
-        """What else would keep it: the lane, and what the ticket's newest text met."""
-        closed = lane.look(connection)
-        found = [Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed))] if closed else []
+        """What else would keep it: a closed account, and what the ticket's newest text met."""
+        all_closed = lane.look_all(connection)
+        in_the_way = [closed for name in (lane.PLATFORM, stem) if (closed := all_closed.get(name))]
+        found = [
+            Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way
+        ]
         newest = texts.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
-            if newest[0]["state"] != State.SENT and (self._clock() - at).total_seconds() < BUSY_FOR:
+            if newest[0]["state"] != State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:
                 why = f"the customer was in another session at {at.astimezone(UTC):%H:%M} UTC"
                 found.append(Finding("session", Said.WARN, why))
         return found

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import psycopg
+import structlog
 from pgqueuer.db import PsycopgDriver, SyncPsycopgDriver
 from pgqueuer.errors import FailingListenerError, RetryRequested
 from pgqueuer.models import Job
@@ -20,7 +21,11 @@ from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries, SyncQueries
 from psycopg import sql
 
+from connector import sql as queries
 from connector.model import Door
+
+log = structlog.get_logger()
+SQL = queries.load("queue")
 
 
 class Kind(StrEnum):
@@ -42,6 +47,9 @@ WRITE_BACKS = (Kind.WRITE_BACK, Kind.OLD_WRITE_BACK)
 
 
 DELIVER = {Door.AGENT: Kind.DELIVER_AGENT, Door.TRIGGER: Kind.DELIVER_TRIGGER, Door.BATCH: Kind.DELIVER_BATCH}
+
+# While one of these waits, no batch text leaves.
+BEFORE_BATCHES = (Kind.DELIVER_AGENT, Kind.DELIVER_TRIGGER, Kind.OLD_DELIVER)
 
 # A person comes first; a ticket learns before the next text of its kind leaves.
 PRIORITY = {
@@ -65,6 +73,8 @@ JOBS_IN_HAND = 800
 REST = 0.01
 # Seconds before a job that failed for a reason of ours is tried again, at the most.
 LONGEST_PAUSE = 300.0
+# Seconds before a job that lost the database comes again: nothing is wrong with it.
+DATABASE_PAUSE = 2.0
 # The database is away, or its notifications no longer arrive.
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, FailingListenerError)
 
@@ -138,12 +148,16 @@ class _Driver(PsycopgDriver):
 
 
 class _Queries(Queries):
-    """Looks into the queue with rests in between: a look costs the same for one job as for ten.
+    """PgQueuer 1.6's, where it does not know what we need to.
 
-    Takes no more jobs than there is room for: what one worker has in hand, another cannot send.
+    Looks into the queue with rests in between: a look costs the same for one job as for ten.
+
+    Takes no more jobs than there is room for: what one worker has in hand, another cannot send. Ends, puts back and
+    keeps alive only jobs that are still its manager's: one that was taken for dead has no say in them any more.
     """
 
     room: Callable[[], int]
+    owner: Any
     _rested = 0.0
 
     async def dequeue(self, batch_size: int, *args: Any, **more: Any) -> list[Job]:
@@ -152,6 +166,22 @@ class _Queries(Queries):
         jobs = await super().dequeue(min(batch_size, max(self.room() // JOB_SIZE, 1)), *args, **more)
         self._rested = clock() + REST
         return jobs
+
+    async def log_jobs(self, job_status: Any) -> None:
+        await self.driver.execute(
+            SQL["end_own"],
+            [job.id for job, _, _ in job_status],
+            [status for _, status, _ in job_status],
+            [traceback.model_dump_json() if traceback else None for _, _, traceback in job_status],
+            self.owner,
+        )
+
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: Any) -> None:
+        traceback = traceback_record.model_dump_json() if traceback_record else None
+        await self.driver.execute(SQL["retry_own"], job.id, delay, traceback, self.owner)
+
+    async def update_heartbeat(self, job_ids: Any) -> None:
+        await self.driver.execute(SQL["keep_own_alive"], list(set(job_ids)), self.owner)
 
 
 class _Manager(QueueManager):
@@ -181,6 +211,7 @@ class Consumer:
         queries = _Queries(_Driver(listening, asking))
         self._manager = _Manager(queries)
         self._in_hand: Counter[Kind] = Counter()
+        queries.owner = self._manager.queue_manager_id
         queries.room = lambda: most - min(self._in_hand[kind] for kind in (Kind.DELIVER_TRIGGER, Kind.DELIVER_BATCH))
         self._manager.wants = lambda kind: wants(kind, self._in_hand[kind])
 
@@ -194,9 +225,13 @@ class Consumer:
                 await handle(texts)
             except Later as later:
                 raise RetryRequested(timedelta(seconds=later.seconds), "later") from None
+            except psycopg.Error as error:
+                log.error("the database does not answer", job=job.id, kind=kind, why=type(error).__name__)
+                raise RetryRequested(timedelta(seconds=DATABASE_PAUSE), type(error).__name__) from None
             except Exception as error:
                 # Whatever it is, dropping the job would lose a text. PgQueuer keeps the traceback in its log.
-                pause = min(2.0**job.attempts, LONGEST_PAUSE)
+                log.error("a job has failed; it comes again", job=job.id, kind=kind, why=type(error).__name__)
+                pause = min(2.0 ** min(job.attempts, 10), LONGEST_PAUSE)
                 raise RetryRequested(timedelta(seconds=pause), type(error).__name__) from error
             finally:
                 self._in_hand[kind] -= len(texts)

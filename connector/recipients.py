@@ -80,6 +80,11 @@ def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime
     return {text for (text,) in claimed} | {one.text for one in claims if not one.window}
 
 
+def texted(connection: psycopg.Connection, number: str, text: int) -> None:
+    """This text turned out to have gone to this number (E.164), whose window begins now."""
+    connection.execute(SQL["texted"], {"hash": hashed(number), "text": text})
+
+
 @dataclass(frozen=True, slots=True)
 class Suppressed:
     """A number that nobody texts, and who has said so."""

@@ -2,23 +2,28 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
 import psycopg
+import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import lane, ledger, queue
 from connector.connections import MayLeave
-from connector.errors import OutcomeUnknown, Refused, Unavailable
+from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from connector.grouping import Group
+from connector.ledger import Try
 from connector.model import Chat, Door, OutboundSms, Text
 from connector.pace import Pace
 from connector.slots import LATE, Slot
 
-Outcome = Chat | OutcomeUnknown | Refused | Unavailable
+log = structlog.get_logger()
+
+Outcome = Chat | OutcomeUnknown | Refused | Unavailable | NotSent
 Ready = tuple[Text, OutboundSms]
 
 
@@ -28,23 +33,42 @@ class Client(Protocol):
     async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat: ...
 
 
-# Commits what became of a text.
-Settle = Callable[[Text, OutboundSms, Outcome], Awaitable[None]]
+# Commits what became of a text whose claim had this number.
+Settle = Callable[[Text, int, OutboundSms, Outcome], Awaitable[None]]
 
-# A worker that was held up longer than this between `sending` and the call may have been given up for dead, and the
-# text with it: it does not call any more. Seconds, well below queue.HEARTBEAT.
-LATEST = 15.0
+# The first byte of a call leaves within so many seconds after its claim was asked for, or not at all.
+CLAIM_SECONDS = 15.0
+# Seconds that an answer may take beyond its timeout, before its text is given up.
+GRACE = 5.0
 # Seconds between two looks whether texts that wait for their slots have been taken back.
 DROP = 1.0
+# Seconds between tries to undo a claim that may have been made, when the database is away.
+UNDO_PAUSE = 1.0
+# A clock that goes on while the process is stopped, and while the machine sleeps, where there is one.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def awake() -> float:
+    """Seconds, by that clock."""
+    return time.clock_gettime(CLOCK)
 
 
 class Sender:
     """Sends texts, each in a slot of its own, so many at once."""
 
-    def __init__(self, pool: ConnectionPool, client: Client, pace: Pace, threads: Executor, at_once: int) -> None:
-        """`threads` are for the database."""
+    def __init__(
+        self, pool: ConnectionPool, client: Client, pace: Pace, threads: Executor, at_once: int,
+        answer_seconds: float, left: Callable[[Sequence[int]], None] = lambda _: None,
+        clock: Callable[[], float] = awake,
+    ) -> None:  # fmt: skip
+        """`threads` are for the database; within `answer_seconds` after the first byte a call has ended.
+
+        `left` is told of each text that waits no longer.
+        """
+        self._left = left
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
-        self._claim: Group[int, bool | lane.Closed] = Group(self._claim_many, threads, 500)
+        self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
+        self._claim: Group[Try, int | lane.Closed | None] = Group(self._claim_many, threads, 500)
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
@@ -80,48 +104,78 @@ class Sender:
             if slot is None:
                 return
         async with self._permits:
-            if not await self._claimed(text):
+            # From before the claim is asked for: whatever holds us up in between counts.
+            latest = self._clock() + CLAIM_SECONDS
+            claim = await self._claimed(text)
+            self._left([text.id])
+            if claim is None:
                 return
-            outcome = await self._call(text, sms, slot)
-        await settle(text, sms, outcome)
+            outcome = await self._call(text, sms, slot, latest)
+        await settle(text, claim, sms, outcome)
 
-    async def _claimed(self, text: Text) -> bool:
-        """Commit `sending`. False: somebody else has sent it, or taken it back."""
+    async def _claimed(self, text: Text) -> int | None:
+        """Commit `sending`; the claim's number. None: somebody else has sent it, or taken it back."""
         if self._draining:
             raise queue.Later(0)
-        [claim] = await self._claim([text.id])
+        one = Try(text.id, text.revision, secrets.randbits(63))
+        try:
+            [claim] = await self._claim([one])
+        except psycopg.Error:
+            await self._undo(one)
+            raise
         if isinstance(claim, lane.Closed):
             raise claim
         return claim
 
-    async def _call(self, text: Text, sms: OutboundSms, slot: Slot | None) -> Outcome:
-        latest = time.monotonic() + LATEST
+    async def _undo(self, one: Try) -> None:
+        """The claim may have been made, and nothing will leave: nobody needs to find out what became of it."""
+        end = self._clock() + self._good_for
+        while self._clock() < end and not self._draining:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._unclaim, one)
+            except psycopg.Error:
+                await asyncio.sleep(UNDO_PAUSE)
+            else:
+                return
+
+    async def _call(self, text: Text, sms: OutboundSms, slot: Slot | None, latest: float) -> Outcome:
+        left = False
 
         async def may_leave() -> None:
-            """Wait for the slot to the millisecond; where it was missed, have it moved."""
-            nonlocal slot
+            """Wait for the slot to the millisecond; where it was missed, have it moved. The last look is at the claim:
+            the first byte leaves as soon as this returns.
+            """
+            nonlocal slot, left
             while slot:
                 await asyncio.sleep(max(slot.at - time.monotonic(), 0))
                 if time.monotonic() <= slot.at + LATE:
                     break
                 slot = await self._pace.another(slot, text.door is Door.BATCH)
-            if time.monotonic() > latest:
-                raise Unavailable("the connector was held up before it could send")
+            if self._clock() > latest:
+                raise NotSent("the connector was held up before it could send")
+            left = True
 
         try:
             return await self._client.send(sms, may_leave)
-        except lane.Closed as closed:
-            return Unavailable(str(closed), closed.seconds)
-        except (OutcomeUnknown, Refused, Unavailable) as error:
+        except (OutcomeUnknown, Refused, Unavailable, NotSent) as error:
             return error
+        except lane.Closed as closed:
+            return NotSent(str(closed))
         except Exception as error:  # noqa: BLE001 - whatever it is, the text must not be left in `sending`
+            log.error("an error of the connector's own in a call", text=text.id, why=type(error).__name__)
+            if not left:
+                return NotSent(f"nothing was sent: an error of the connector's own ({type(error).__name__})")
             return OutcomeUnknown(f"an error of the connector's own ({type(error).__name__})")
 
     def _cancelled(self, ids: Sequence[int]) -> set[int]:
         with self._pool.connection() as connection:
             return set(ids) - ledger.to_be_sent(connection, ids)
 
-    def _claim_many(self, ids: Sequence[int]) -> list[bool | lane.Closed]:
+    def _claim_many(self, tries: Sequence[Try]) -> list[int | lane.Closed | None]:
         with self._pool.connection() as connection:
-            answers = ledger.claim(connection, ids)
-        return [(answers[text] or True) if text in answers else False for text in ids]
+            answers = ledger.claim(connection, tries, self._good_for)
+        return [answers.get(one.text) for one in tries]
+
+    def _unclaim(self, one: Try) -> None:
+        with self._pool.connection() as connection:
+            ledger.unclaim(connection, [one])

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import psycopg
 
-from connector import lane, sql
+from connector import lane, people, queue, sql
 
 SQL = sql.load("pace")
+LANE = {"lane": lane.PLATFORM}
 
 # No slot is nearer than this: until then `sending` can be committed.
 SOON = 0.015
@@ -135,12 +136,17 @@ def reserve(
     connection: psycopg.Connection, clock: DatabaseClock, rates: Rates, count: int, batch: bool = False,
     instead_of: float | None = None,
 ) -> list[Slot]:
-    """The next `count` slots, committed; or one `instead_of` the one with this stamp. Raises lane.Closed."""
+    """The next `count` slots, committed; or one `instead_of` the one with this stamp. Raises lane.Closed.
+
+    None at all for a batch while somebody who comes first waits, at whichever worker.
+    """
+    if batch and instead_of is None and people.wait(connection, queue.BEFORE_BATCHES):
+        return []
     with connection.transaction():
-        row = connection.execute(SQL["open"], lane.LANE).fetchone()
-        recent, recent_batch, now, stopped_why, held_until = row or ([], [], 0.0, None, None)
+        row = connection.execute(SQL["open"], LANE).fetchone()
+        recent, recent_batch, now, stopped_why, held_until, held_why = row or ([], [], 0.0, None, None, None)
         clock.heard(now, time.monotonic())
-        if closed := lane.closed(stopped_why, held_until and held_until - now):
+        if closed := lane.closed(lane.PLATFORM, stopped_why, held_until and held_until - now, held_why):
             raise closed
         given = Given(*([at for at in listed if at < now + FURTHEST] for listed in (recent, recent_batch)))
         if instead_of is None:
@@ -148,6 +154,6 @@ def reserve(
         else:
             stamps = [given.instead_of(instead_of, rates, batch, now + SOON)]
         kept = {"recent": given.everybody, "recent_batch": given.batches}
-        then = connection.execute(SQL["keep"], lane.LANE | kept).fetchone()
+        then = connection.execute(SQL["keep"], LANE | kept).fetchone()
         clock.heard(then[0] if then else now, time.monotonic())
     return [Slot(stamp + clock.ahead, stamp) for stamp in stamps]

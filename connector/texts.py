@@ -49,11 +49,13 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
 
 def listed(
     connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, crm: str | None = None,
-    held: bool = False,
+    held: bool = False, refused: bool = False,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Texts for people, newest first. `held`: only those that are queued for later."""
+    """Texts for people, newest first. `held`: only those that are queued for later; `refused`: whose outcome the CRM
+    does not take.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
-        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "held": held}
+        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "held": held, "refused": refused}
         return cursor.execute(SQL["listed"], wanted).fetchall()
 
 
@@ -75,7 +77,9 @@ def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
 
 
 def counts(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """For each state: how many `texts`, how many are `untold`, how many are `held`, and when the next `leaves_at`."""
+    """For each state: how many `texts`, how many are `untold`, `refused` by the CRM or `contradicted`, how many are
+    `held`, and when the next `leaves_at`.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["counts"]).fetchall()
 

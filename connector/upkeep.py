@@ -1,28 +1,34 @@
-"""What has to be done beside the texts: look at the lane, probe it, keep house, find the chats of unknown texts.
+"""What has to be done beside the texts: look at the accounts, probe them, keep house, find the chats of unknown texts.
 
 Each duty is done by one worker at a time, whichever takes its turn first.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import backoff, ccaip, duty, lane
-from connector.errors import CallFailed, Refused, Unavailable
+from connector import ccaip, database, duty, lane, ledger, mapping_version
+from connector.breaker import Breaker
+from connector.errors import CallFailed, Unavailable
 from connector.gate import Gate
+from connector.verdicts import DIED
 
 log = structlog.get_logger()
 
-# Seconds between two looks at the lane and at what is due.
+# Seconds between two looks at the accounts and at what is due.
 LOOK = 1.0
-# Seconds before a stopped lane is probed; twice as long each time that it is found wrong, up to the longest.
-FIRST_PROBE, LONGEST_PROBE = 15.0, 600.0
-PROBE = "probe"
+# Seconds that this machine's clock may differ from the database's before it is said, and between two times of saying.
+CLOCK_DIFFERS, SAY_AGAIN = 2.0, 600.0
+
+Probe = Callable[[], None]
 
 
 class Duty(NamedTuple):
@@ -39,77 +45,108 @@ class Upkeep:
     def __init__(
         self,
         pool: ConnectionPool,
-        threads: Executor,
         gate: Gate,
+        breaker: Breaker,
         duties: Sequence[Duty],
+        probes: Mapping[str, Probe],
+        mappings: Mapping[str, str],
         batches_wait: Callable[[], bool],
     ) -> None:
-        """`batches_wait()`: whether the CRM's calls of the day are nearly used up; it may ask the CRM."""
-        self._pool, self._threads, self._gate, self._duties = pool, threads, gate, duties
-        self._batches_wait = batches_wait
+        """`probes` by account; `mappings` are the fingerprints of this worker's. `batches_wait()`: whether the CRM's
+        calls are nearly used up; it may ask the CRM.
+        """
+        self._pool, self._gate, self._breaker, self._duties = pool, gate, breaker, duties
+        self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
+        self._clock_said: float | None = None
 
     async def run(self) -> None:
-        """Until cancelled. The lane is looked at while a duty takes its time."""
-        await asyncio.gather(self._repeat(self.look), self._repeat(self.do_duties))
+        """Until cancelled. None of it waits for another, and an error of one ends none."""
+        steps = [
+            ("look", self.look), ("give up", self.give_up), ("calls", self.look_at_calls),
+            *((f"probe {name}", partial(self.probe, name)) for name in self._probes),
+            *((one.name, partial(self.do, one)) for one in self._duties),
+        ]
+        with ThreadPoolExecutor(len(steps), "upkeep") as threads:
+            await asyncio.gather(*(self._repeat(threads, name, step) for name, step in steps))
 
-    async def _repeat(self, step: Callable[[], None]) -> None:
+    async def _repeat(self, threads: ThreadPoolExecutor, name: str, step: Callable[[], None]) -> None:
         """A database or CRM that is away is waited for."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                await loop.run_in_executor(self._threads, step)
+                await loop.run_in_executor(threads, step)
             except (psycopg.Error, CallFailed) as error:
-                log.warning("upkeep has to wait", why=str(error) or type(error).__name__)
+                log.warning("upkeep has to wait", duty=name, why=str(error).partition("\n")[0] or type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, this and all the other duties go on
+                log.error("upkeep met an error of the connector's own", duty=name, why=type(error).__name__)
             await asyncio.sleep(LOOK)
 
     def look(self) -> None:
         """Tell the gate what the worker may take off the queue now, and everybody that there is one."""
         with self._pool.connection() as connection:
-            closed = lane.look(connection)
+            if passed := self._breaker.take_passed():
+                lane.passed(connection, passed)
+            closed = lane.look_all(connection)
             duty.alive(connection)
-        if closed is None and self._gate.closed is not None:
-            log.info("texts may leave again")
-        self._gate.closed = closed
+            outdated = mapping_version.outdated(connection, self._mappings)
+            self._compare_clocks(connection)
+        for name in self._gate.closed.keys() - closed.keys():
+            log.info("an account may be used again", account=name)
+        if outdated and not self._gate.outdated:
+            log.warning("others have a newer mapping: start this worker anew", crms=sorted(outdated))
+        self._gate.closed, self._gate.outdated = closed, outdated
+
+    def _compare_clocks(self, connection: psycopg.Connection) -> None:
+        """Nothing goes by this machine's clock, but people who read its logs do."""
+        theirs = database.now(connection)
+        ahead = (datetime.now(UTC) - theirs).total_seconds()
+        differs = abs(ahead) > CLOCK_DIFFERS
+        if differs and (self._clock_said is None or time.monotonic() - self._clock_said > SAY_AGAIN):
+            log.warning("this machine's clock differs from the database's, which counts", seconds=round(ahead, 1))
+            self._clock_said = time.monotonic()
+
+    def look_at_calls(self) -> None:
+        """Whether batches wait, because the CRM's calls of the day are nearly used up."""
         waits = self._batches_wait()
         if waits and not self._gate.batches_wait:
             log.warning("batches wait: the CRM's calls of the day are nearly used up")
         self._gate.batches_wait = waits
 
-    def do_duties(self) -> None:
-        """Those whose turn it is, and that nobody else has taken."""
+    def give_up(self) -> None:
+        """Texts whose workers have died in the middle of a call."""
         with self._pool.connection() as connection:
-            for one in self._duties:
-                if duty.take(connection, one.name, one.every):
-                    one.do(connection)
+            for text in ledger.give_up_overdue(connection, DIED):
+                log.error("the outcome is unknown", text=text, why=DIED)
 
-
-def stop(connection: psycopg.Connection, why: str) -> None:
-    """Close the lane because of a setting, and have it probed before long."""
-    probes = lane.stop(connection, why)
-    if probes is not None:
-        log.error("texting is stopped: put the setting right; it goes on by itself, or with: connector resume", why=why)
-        duty.put_off(connection, PROBE, backoff.doubling(probes, FIRST_PROBE, LONGEST_PROBE))
-
-
-def prober(account: ccaip.Account, numbers: Sequence[str]) -> Duty:
-    """Opens a stopped lane again once the platform finds nothing wrong with the settings for these numbers."""
-
-    def probe(connection: psycopg.Connection) -> None:
-        if lane.status(connection).stopped_at is None:
-            return
+    def probe(self, name: str) -> None:
+        """Use a stopped account again once a probe finds nothing wrong."""
+        with self._pool.connection() as connection:
+            if not lane.probe_due(connection, name):
+                return
         try:
-            for number in numbers:
-                ccaip.probe(account, number)
-        except Refused as error:
-            pause = backoff.doubling(lane.probed(connection), FIRST_PROBE, LONGEST_PROBE)
-            duty.put_off(connection, PROBE, pause)
-            log.error("texting stays stopped", why=str(error), seconds=round(pause))
+            self._probes[name]()
         except CallFailed as error:
-            pause = (error.retry_after if isinstance(error, Unavailable) else None) or FIRST_PROBE
-            duty.put_off(connection, PROBE, pause)
-            log.warning("the lane could not be probed", why=str(error))
+            asked = error.retry_after if isinstance(error, Unavailable) else None
+            with self._pool.connection() as connection:
+                seconds = lane.probed(connection, name, asked)
+            log.error("an account stays stopped", account=name, why=str(error), seconds=round(seconds))
         else:
-            lane.resume(connection)
-            log.info("a probe went through: texts may leave again")
+            with self._pool.connection() as connection:
+                lane.resume(connection, name)
+            log.info("a probe went through: an account may be used again", account=name)
 
-    return Duty(PROBE, FIRST_PROBE, probe)
+    def do(self, one: Duty) -> None:
+        """A duty, if it is due and nobody else has taken it."""
+        with self._pool.connection() as connection:
+            if duty.take(connection, one.name, one.every):
+                one.do(connection)
+
+
+def platform_probe(account: ccaip.Account, numbers: Sequence[str]) -> Probe:
+    """Asks the platform about the settings for these numbers, by requests that can send nothing."""
+
+    def probe() -> None:
+        for number in numbers:
+            ccaip.probe(account, number)
+
+    return probe

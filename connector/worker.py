@@ -8,20 +8,36 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import structlog
+from psycopg_pool import ConnectionPool
 
-from connector import backoff, ccaip, chats, crms, database, house, lane, pace, parts, queue, slots, upkeep
+from connector import (
+    backoff,
+    ccaip,
+    chats,
+    crms,
+    database,
+    house,
+    installation,
+    lane,
+    mapping_version,
+    pace,
+    parts,
+    queue,
+    slots,
+    upkeep,
+)  # fmt: skip
 from connector.admission import Admission
 from connector.backfill import feeding
 from connector.backfill.feeding import Feeder
+from connector.breaker import Breaker
 from connector.crms import Crm
 from connector.delivery import Delivery
 from connector.errors import CallFailed
 from connector.gate import Gate, in_hand
 from connector.mapping import Mapping as TicketMapping
+from connector.people import People
 from connector.sending import Sender
 from connector.settings import Settings
 from connector.upkeep import Duty, Upkeep
@@ -30,21 +46,26 @@ from connector.write_back import WriteBack
 
 log = structlog.get_logger()
 
-# Threads for the database and the CRM: one for each kind of grouped call, and some to spare.
-STEP_THREADS = 8
+# Threads for the database and the CRM: one for each kind of grouped call, and some to spare. Connections besides.
+STEP_THREADS, MORE_CONNECTIONS = 8, 6
 # Seconds between tries to reach a database that is away.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 # Seconds between the turns of what is done beside the texts.
-REQUEUE_SECONDS, HOUSE_SECONDS = 60.0, 3600.0
+REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
 # While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
 USAGE_SECONDS = 300.0
+# Seconds that the worker waits for its jobs at its end, when the database does not let them go.
+END_SECONDS = 30.0
 NICE = 10
 
 Handle = Callable[[Sequence[int]], Awaitable[None]]
 
 
-async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
-    """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back."""
+async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
+    """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back.
+
+    The exit status: 1 where something that was known could not be kept.
+    """
     with contextlib.ExitStack() as stack:
         account = parts.account(settings)
         client = ccaip.Client(account)
@@ -52,41 +73,38 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> None:
         connected = {stem: (crms.connect(stem, one.file), one) for stem, one in parts.mappings(settings).items()}
         for crm, _ in connected.values():
             stack.callback(crm.close)
-        pool = stack.enter_context(database.pool(url, STEP_THREADS + 2))
+        pool = stack.enter_context(database.pool(url, STEP_THREADS + MORE_CONNECTIONS))
         threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
         loop = asyncio.get_running_loop()
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
         ask = database.Asking(pool, threads)
-        gate = Gate(in_hand(settings.ccaip_requests_per_second))
+        gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
+        breaker, people = Breaker(ask, gate), People(ask)
         reserve = partial(ask, slots.reserve, slots.DatabaseClock(), _rates(settings))
         pacing = pace.Pace(settings.ccaip_requests_per_second, reserve)
-        sender = Sender(pool, client, pacing, threads, settings.ccaip_requests_at_once)
-        verdicts = Verdicts(
-            partial(_close, ask, gate, upkeep.stop), partial(_close, ask, gate, lane.hold),
-            settings.busy_seconds, settings.unknown_try_again,
+        sender = Sender(
+            pool, client, pacing, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )
+        verdicts = Verdicts(breaker, settings.busy_seconds, settings.unknown_try_again)
         admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
-        delivery = Delivery(pool, connected, admission, sender, verdicts, threads)
+        delivery = Delivery(pool, connected, admission, sender, verdicts, breaker, people, threads)
         write_back = WriteBack(
-            pool, connected, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
+            pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
         handlers: dict[queue.Kind, Handle] = dict.fromkeys(queue.Kind, delivery.deliver)
         handlers |= dict.fromkeys(queue.WRITE_BACKS, write_back.write_back)
-        feeder = Feeder({stem: crm for stem, (crm, _) in connected.items()}, settings.batch_rate)
-        keeper = Upkeep(
-            pool, threads, gate, _duties(settings, account, [one for _, one in connected.values()], feeder),
-            lambda: _calls_are_short(settings, [crm for crm, _ in connected.values()], gate),
-        )
-        keeping = [asyncio.create_task(keeper.run()), asyncio.create_task(sender.drop_cancelled())]
+        keeper = _keeper(settings, account, connected, pool, gate, breaker)
+        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
         try:
-            await _consume(url, gate, handlers, [sender.drain, write_back.drain], stop)
+            await _consume(url, gate, handlers, [sender.drain, write_back.drain, delivery.drain], stop)
         finally:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
     log.info("worker stopped")
+    return 1 if delivery.lost else 0
 
 
 async def _consume(
@@ -101,6 +119,7 @@ async def _consume(
     while not stop.is_set():
         try:
             async with await database.connect(url) as listening, await database.connect(url) as asking:
+                await asyncio.to_thread(installation.check, url)
                 consumer = queue.Consumer(listening, asking, gate.wants, gate.most)
                 for kind, handle in handlers.items():
                     consumer.register(kind, handle)
@@ -108,7 +127,7 @@ async def _consume(
                 failures = 0
                 stopping = asyncio.create_task(_stop_on(stop, consumer, drains))
                 try:
-                    await consumer.run()
+                    await _until_its_end(consumer, stop)
                 finally:
                     stopping.cancel()
         except queue.LOST as error:
@@ -117,6 +136,23 @@ async def _consume(
             log.error("the database does not answer", why=type(error).__name__, seconds=round(pause, 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _until_its_end(consumer: queue.Consumer, stop: asyncio.Event) -> None:
+    """Once asked to stop, it has so long for what is in hand: a database that is away must not keep it for ever."""
+    running = asyncio.create_task(consumer.run())
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([running], timeout=END_SECONDS)
+        if not running.done():
+            log.error("the worker ends although jobs could not be let go; they are done elsewhere, or later")
+            running.cancel()
+            await asyncio.wait([running], timeout=1)
+        elif not running.cancelled():
+            running.result()
+    finally:
+        asked.cancel()
 
 
 async def _stop_on(stop: asyncio.Event, consumer: queue.Consumer, drains: Sequence[Callable[[], None]]) -> None:
@@ -130,29 +166,29 @@ def _rates(settings: Settings) -> slots.Rates:
     return slots.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
 
 
-async def _close(
-    ask: database.Asking, gate: Gate, how: Callable[[psycopg.Connection, Any], None], what: Any
-) -> None:
-    """Close the lane: committed for all workers, and known to this one's gate at once."""
-    try:
-        await ask(how, what)
-        gate.closed = await ask(lane.look)
-    except psycopg.OperationalError as error:
-        # The text's outcome matters more; the next text will meet the same, and say so again.
-        log.error("the lane could not be closed", why=type(error).__name__)
-
-
-def _duties(
-    settings: Settings, account: ccaip.Account, found: Sequence[TicketMapping], feeder: Feeder
-) -> list[Duty]:
-    numbers = sorted({number for mapping in found for number in mapping.outbound_numbers})
+def _keeper(
+    settings: Settings, account: ccaip.Account, connected: Mapping[str, tuple[Crm, TicketMapping]],
+    pool: ConnectionPool, gate: Gate, breaker: Breaker,
+) -> Upkeep:  # fmt: skip
+    numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
+    alone = {stem: crm for stem, (crm, _) in connected.items()}
     duties = [
-        upkeep.prober(account, numbers),
-        Duty("feed back-fills", feeding.SECONDS, feeder.feed),
+        Duty("feed back-fills", feeding.SECONDS, Feeder(alone, settings.batch_rate).feed),
         Duty("requeue", REQUEUE_SECONDS, house.requeue),
+        Duty("free", FREE_SECONDS, house.free),
         Duty("keep house", HOUSE_SECONDS, partial(house.keep, retention_days=settings.retention_days)),
     ]
-    return [*duties, chats.finder(account)] if settings.unknown_from_chats else duties
+    if settings.unknown_from_chats:
+        duties.append(chats.finder(account))
+    probes = {lane.PLATFORM: upkeep.platform_probe(account, numbers)} | {
+        stem: crm.probe for stem, crm in alone.items()
+    }
+    mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
+    with pool.connection() as connection:
+        mapping_version.register(connection, mappings)
+    return Upkeep(
+        pool, gate, breaker, duties, probes, mappings, lambda: _calls_are_short(settings, list(alone.values()), gate)
+    )
 
 
 def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Gate) -> bool:
@@ -177,15 +213,15 @@ def _stand_back() -> None:
             Path("/proc/self/autogroup").write_text(f"{NICE}", encoding="ascii")
 
 
-def run(settings: Settings, url: str) -> None:
-    """Work until SIGTERM or SIGINT."""
+def run(settings: Settings, url: str) -> int:
+    """Work until SIGTERM or SIGINT; the exit status."""
 
     _stand_back()
 
-    async def until_signalled() -> None:
+    async def until_signalled() -> int:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await work(settings, url, stop)
+        return await work(settings, url, stop)
 
-    asyncio.run(until_signalled())
+    return asyncio.run(until_signalled())

@@ -1,22 +1,31 @@
 """Tells the tickets. Repeated on its own, for as long as it takes; it never causes another text."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import backoff, ledger
+from connector import backoff, isolation, lane, ledger, queue
+from connector.breaker import Breaker
 from connector.crms import MOST, Change, Crm
 from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.grouping import Group
+from connector.ledger import Told
 from connector.mapping import Mapping as TicketMapping
 from connector.model import Outcome
 from connector.templates import CannotApply
 
 log = structlog.get_logger()
 
+# Seconds between tries that did not reach the record; and after a refusal, which a person may have to put right.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 1800.0
+FIRST_REFUSED, LONGEST_REFUSED = 30.0, 3600.0
+# An older outcome waits so long for a newer one of its ticket that was refused: then it is told itself.
+OLDER_PAUSE = 2.0
+
+Answers = dict[int, CallFailed | None]
 
 
 class WriteBack:
@@ -26,68 +35,113 @@ class WriteBack:
         self,
         pool: ConnectionPool,
         crms: Mapping[str, tuple[Crm, TicketMapping]],
+        breaker: Breaker,
         threads: Executor,
         hold: float,
         more_coming: Callable[[], bool],
     ) -> None:
         """While `more_coming()`, an outcome is held up to `hold` seconds, so that others go with it."""
-        self._pool, self._crms = pool, crms
+        self._pool, self._crms, self._breaker = pool, crms, breaker
         self._write = Group(self._write_many, threads, MOST, hold, more_coming)
 
     async def write_back(self, texts: Sequence[int]) -> None:
-        """Tell these texts' tickets. When it returns, each has it or another try is queued, committed."""
-        await self._write(texts)
+        """Tell these texts' tickets. When it returns, each has it or another try is queued, committed.
+
+        Raises queue.Later when some have to wait because their CRM is closed: no try is counted then.
+        """
+        if closed := dict(filter(None, await self._write(texts))):
+            await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
+            raise queue.Later(lane.LOOK_AGAIN)
 
     def drain(self) -> None:
         """Hold nothing back any more: the worker stops."""
         self._write.hurry()
 
-    def _write_many(self, texts: Sequence[int]) -> list[None]:
+    async def _close(self, crm: str, error: Refused | Unavailable) -> None:
+        if isinstance(error, Unavailable):
+            await self._breaker.hold(crm, str(error), error.retry_after)
+        else:
+            await self._breaker.stop(crm, str(error))
+
+    def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
+        """None for each text that was dealt with; the CRM and why for one that has to wait for it."""
         with self._pool.connection() as connection:
             outcomes, overtaken = ledger.outcomes(connection, texts)
-            done = [(text, version, "a newer text has told the ticket") for text, version in overtaken.items()]
-            later: dict[int, float] = {}
-            for stem in {outcome.crm for outcome in outcomes}:
-                crm, mapping = self._crms[stem]
-                for outcome, answer in _write(crm, mapping, [one for one in outcomes if one.crm == stem]):
-                    pause = _pause(outcome, answer)
-                    if pause is None:
-                        done.append((outcome.text, outcome.version, str(answer) if answer else None))
-                    else:
-                        later[outcome.text] = pause
-            if done:
-                ledger.written(connection, done)
-                log.info("tickets told", texts=[text for text, _, refused in done if refused is None])
+            newest = _newest_of_each_ticket(outcomes)
+            if newest:
+                ledger.write_begins(connection, newest)
+        closed: dict[int, tuple[str, Refused | Unavailable]] = {}
+        answers: Answers = {}
+        for stem in {outcome.crm for outcome in newest}:
+            part = [outcome for outcome in newest if outcome.crm == stem]
+            try:
+                answers |= _write(*self._crms[stem], part)
+            except (Refused, Unavailable) as error:
+                closed |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+            else:
+                self._breaker.passed(stem)
+        told, later = _sorted([one for one in outcomes if one.text not in closed], answers)
+        with self._pool.connection() as connection:
+            ledger.told(connection, [*told, *(Told(text, version, True) for text, version in overtaken.items())])
             if later:
                 ledger.write_later(connection, later)
-        return [None] * len(texts)
+        if done := [one.text for one in told if not one.overtaken and one.refused is None]:
+            log.info("tickets told", texts=done)
+        return [closed.get(text) for text in texts]
 
 
-def _write(
-    crm: Crm, mapping: TicketMapping, outcomes: Sequence[Outcome]
-) -> list[tuple[Outcome, CallFailed | None]]:
-    answers: list[tuple[Outcome, CallFailed | None]] = []
-    changes: list[Change] = []
+def _newest_of_each_ticket(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """They come newest first."""
+    newest: dict[tuple[str, str], Outcome] = {}
+    for outcome in outcomes:
+        newest.setdefault((outcome.crm, outcome.ticket_id), outcome)
+    return list(newest.values())
+
+
+def _sorted(
+    outcomes: Sequence[Outcome], answers: Answers
+) -> tuple[list[Told], dict[int, tuple[float, str | None]]]:
+    """What the tickets were told, and what is told later. An older outcome is overtaken once a newer one was told."""
+    told, later = list[Told](), dict[int, tuple[float, str | None]]()
+    told_of = {
+        (one.crm, one.ticket_id) for one in outcomes if one.text in answers and answers[one.text] is None
+    }
+    for outcome in outcomes:
+        if outcome.text in answers:
+            error = answers[outcome.text]
+            if error is None:
+                told.append(Told(outcome.text, outcome.version))
+            elif isinstance(error, Refused) and error.blame is Blame.GONE:
+                log.warning("the ticket is gone", text=outcome.text, ticket=outcome.ticket_id, why=str(error))
+                told.append(Told(outcome.text, outcome.version, refused=str(error)))
+            else:
+                later[outcome.text] = _pause(outcome, error)
+        elif (outcome.crm, outcome.ticket_id) in told_of:
+            told.append(Told(outcome.text, outcome.version, overtaken=True))
+        else:
+            later[outcome.text] = OLDER_PAUSE, None
+    return told, later
+
+
+def _write(crm: Crm, mapping: TicketMapping, outcomes: Sequence[Outcome]) -> Answers:
+    """What became of each; raises what all would meet."""
+    answers: Answers = {}
+    changes: dict[int, Change] = {}
     for outcome in outcomes:
         try:
-            changes.append((outcome.ticket_id, mapping.write_back(outcome)))
+            changes[outcome.text] = outcome.ticket_id, mapping.write_back(outcome)
         except CannotApply as error:
-            answers.append((outcome, Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)))
-    refused = {outcome.text for outcome, _ in answers}
-    written = [outcome for outcome in outcomes if outcome.text not in refused]
-    return answers + list(zip(written, crm.write(changes) if changes else [], strict=True))
+            answers[outcome.text] = Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)
+    return answers | dict(zip(changes, isolation.write(crm, list(changes.values())), strict=True))
 
 
-def _pause(outcome: Outcome, answer: CallFailed | None) -> float | None:
-    """Seconds until the next try; None: there is none, it was taken or refused for good."""
-    if answer is None:
-        return None
-    if isinstance(answer, Refused) and answer.blame is not Blame.SETTINGS:
-        log.error("the CRM refuses an outcome", text=outcome.text, ticket=outcome.ticket_id, why=str(answer))
-        return None
-    # A wrong setting is put right by a person some time: the longest pause, but never given up.
-    first = LONGEST_PAUSE if isinstance(answer, Refused) else FIRST_PAUSE
-    asked = answer.retry_after if isinstance(answer, Unavailable) else None
-    pause = max(backoff.doubling(outcome.attempts, first, LONGEST_PAUSE), asked or 0)
-    log.warning("ticket told later", text=outcome.text, ticket=outcome.ticket_id, seconds=round(pause), why=str(answer))
-    return pause
+def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
+    """Seconds until the next try, and why the CRM refuses it, if it does. Only a person gives it up."""
+    where = {"text": outcome.text, "ticket": outcome.ticket_id}
+    if isinstance(error, Refused):
+        pause = backoff.doubling(outcome.attempts, FIRST_REFUSED, LONGEST_REFUSED)
+        log.error("the CRM refuses an outcome", **where, seconds=round(pause), why=str(error))
+        return pause, str(error)
+    pause = backoff.doubling(outcome.attempts, FIRST_PAUSE, LONGEST_PAUSE)
+    log.warning("ticket told later", **where, seconds=round(pause), why=str(error))
+    return pause, None

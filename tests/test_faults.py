@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import lane, ledger, steps, texts
+from connector import database, lane, ledger, steps, texts
 from connector.ccaip import NON_US
 from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, Decision, Door, OutboundSms, State, Ticket, TicketEvent
 from connector.verdicts import DIED
-from tests.remote import Remote
+from tests.remote import Remote, died, started
 
 BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", Blame.BUSY)
 NOT_FOUND = Refused("outbound_number is not found", Blame.SETTINGS)
@@ -126,7 +126,8 @@ def test_a_worker_that_dies_in_the_second_try_leaves_it_unknown_for_good(pool: C
     Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide, try_unknown_again=True)
     early(pool)
     with pool.connection() as connection:
-        assert ledger.claim(connection, [text]) == {text: None}
+        assert started(connection, text).keys() == {text}
+    died(pool)
     remote = Remote(pool)
     for _ in range(2):
         remote.deliver(text, try_unknown_again=True)
@@ -190,7 +191,7 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
 @pytest.mark.parametrize("per_second", [0, 1000])
 def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, per_second: float) -> None:
     with pool.connection() as connection:
-        lane.stop(connection, "SMS is not enabled")
+        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
     [text] = taken(pool, door=Door.AGENT)
     remote = Remote(pool)
     remote.deliver(text, decide=decide, per_second=per_second)
@@ -214,41 +215,146 @@ def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool
     Remote(pool, raises(Unavailable("slow down", 120))).deliver(first, decide=decide)
     other = Remote(pool)
     for per_second in (0, 1000):
-        waits = other.deliver(second, decide=decide, per_second=per_second)
-        assert waits is not None
-        assert 110 < waits <= 120
+        assert other.deliver(second, decide=decide, per_second=per_second) == lane.LOOK_AGAIN
     assert other.sent == []
     assert story(pool, first)["state"] == "queued"
-    assert 115 < jobs(pool)[-1][1] <= 160, "not before it asked, and with jitter"
+    with pool.connection() as connection:
+        [status] = lane.status(connection)
+        assert status.held_until
+        assert 110 < (status.held_until - database.now(connection)).total_seconds() <= 120
 
 
-def test_a_platform_that_cannot_be_reached_is_left_in_peace_and_a_text_is_given_up_in_the_end(
-    pool: ConnectionPool,
-) -> None:
+def test_a_pause_that_is_lifted_is_over_for_all_texts(pool: ConnectionPool) -> None:
+    """Nothing of it is written into texts or jobs."""
+    first, second = taken(pool, 2)
+    Remote(pool, raises(Unavailable("slow down", 3600))).deliver(first, decide=decide)
+    with pool.connection() as connection:
+        assert lane.resume(connection) == [lane.PLATFORM]
+    remote = Remote(pool)
+    remote.deliver(first, second, decide=decide)
+    assert {story(pool, text)["state"] for text in (first, second)} == {"sent"}
+    assert max(due for _, due in jobs(pool)) <= 0
+
+
+def test_an_outage_of_the_platform_is_no_texts_fault_however_long_it_is(pool: ConnectionPool) -> None:
     [text] = taken(pool)
     remote = Remote(pool, raises(Unavailable("not reached")))
-    remote.deliver(text, decide=decide)
-    assert (found := closed(pool))
-    assert not found.stopped
-    for _ in range(20):
-        early(pool)
+    for _ in range(30):
         remote.deliver(text, decide=decide)
-    assert (story(pool, text)["state"], len(remote.sent)) == ("failed", 13)
+        assert (found := closed(pool))
+        assert not found.stopped
+        early(pool)
+    after = story(pool, text)
+    assert (after["state"], len(remote.sent)) == ("queued", 30)
+    with pool.connection() as connection:
+        assert ledger.load(connection, [text])[text].attempts == 0
+
+
+def test_a_text_that_alone_cannot_be_sent_while_others_are_is_given_up_in_the_end(pool: ConnectionPool) -> None:
+    odd, *others = taken(pool, 40)
+    remote = Remote(pool)
+
+    def answer(sms: OutboundSms) -> Chat:
+        if sms.ticket_id == f"{0:018d}":
+            raise Unavailable("not reached")
+        return Chat(id=len(remote.sent))
+
+    remote.answer = answer
+    tries = 0
+    while story(pool, odd)["state"] in ("received", "queued"):
+        early(pool)
+        remote.deliver(odd, decide=decide)
+        tries += 1
+        early(pool)
+        remote.deliver(others.pop(), decide=decide)
+    assert (story(pool, odd)["state"], tries) == ("failed", 14), "the first one told nothing about it"
+
+
+def test_a_text_that_alone_is_refused_as_by_a_wrong_setting_fails_alone_and_stops_the_others_once(
+    pool: ConnectionPool,
+) -> None:
+    """A firewall that does not like its words, say: the probe passes, and so does everybody else."""
+    odd, *others = taken(pool, 10)
+    remote, stops = Remote(pool), 0
+
+    def answer(sms: OutboundSms) -> Chat:
+        if sms.ticket_id == f"{0:018d}":
+            raise Refused("Forbidden", Blame.SETTINGS)
+        return Chat(id=len(remote.sent))
+
+    remote.answer = answer
+    while story(pool, odd)["state"] in ("received", "queued"):
+        early(pool)
+        remote.deliver(odd, decide=decide)
+        if closed(pool):
+            stops += 1
+            with pool.connection() as connection:
+                lane.resume(connection)
+        remote.deliver(others.pop(), decide=decide)
+    after = story(pool, odd)
+    assert (after["state"], after["why"], stops) == ("failed", "Forbidden", 1)
+    assert len([sms for sms in remote.sent if sms.ticket_id == f"{0:018d}"]) == 3
+
+
+def test_a_setting_that_no_probe_finds_is_still_no_texts_fault(pool: ConnectionPool) -> None:
+    """Every text is refused, the probe passes each time: all of them wait, however often it comes round."""
+    many = taken(pool, 3)
+    remote = Remote(pool, raises(NOT_FOUND))
+    for turn in range(12):
+        early(pool)
+        remote.deliver(many[turn % 3], decide=decide)
+        with pool.connection() as connection:
+            lane.resume(connection)
+    assert {story(pool, text)["state"] for text in many} == {"queued"}
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one_and_a_pause_does_not_resume(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        lane.hold(connection, 500)
-        lane.hold(connection, 5)
-        assert (found := lane.look(connection))
-        assert found.seconds == pytest.approx(500, abs=5)
-        assert lane.stop(connection, "first") == 0
-        assert lane.stop(connection, "second") is None
-        assert lane.status(connection).stopped_why == "first"
-        assert lane.resume(connection)
-        assert not lane.resume(connection)
+        lane.hold(connection, lane.PLATFORM, "slow down", 500)
+        lane.hold(connection, lane.PLATFORM, "slow down", 5)
+        [status] = lane.status(connection)
+        assert status.held_until
+        assert (status.held_until - database.now(connection)).total_seconds() == pytest.approx(500, abs=5)
+        assert lane.stop(connection, lane.PLATFORM, "first")
+        assert not lane.stop(connection, lane.PLATFORM, "second")
+        assert lane.status(connection)[0].stopped_why == "first"
+        assert lane.resume(connection) == [lane.PLATFORM]
+        assert lane.resume(connection) == []
         assert lane.look(connection) is None
-        assert lane.stop(connection, "again") == 1, "found wrong twice in a row: the next probe waits longer"
+
+
+def test_pauses_that_nobody_asked_for_grow_while_nothing_passes(pool: ConnectionPool) -> None:
+    lengths = []
+    with pool.connection() as connection:
+        for _ in range(9):
+            lane.hold(connection, "salesforce", "away")
+            lane.hold(connection, "salesforce", "away")  # those that meet it at once are one
+            [status] = lane.status(connection)
+            assert status.held_until
+            lengths.append((status.held_until - database.now(connection)).total_seconds())
+            connection.execute("update pace set held_until = now()")
+        assert [0.7 < length < 1.3 for length in lengths] == [True] + [False] * 8
+        assert 40 < lengths[-1] < 80
+        lane.passed(connection, ["salesforce"])
+        lane.hold(connection, "salesforce", "away")
+        [status] = lane.status(connection)
+        assert status.held_until
+        assert (status.held_until - database.now(connection)).total_seconds() < 1.3
+
+
+def test_what_is_stopped_again_and_again_is_probed_less_soon_until_something_passes(pool: ConnectionPool) -> None:
+    def next_probe(connection: psycopg.Connection) -> float:
+        lane.resume(connection)
+        lane.stop(connection, lane.PLATFORM, "wrong")
+        [status] = lane.status(connection)
+        assert status.probe_at
+        return (status.probe_at - database.now(connection)).total_seconds()
+
+    with pool.connection() as connection:
+        first, second, third = (next_probe(connection) for _ in range(3))
+        assert 3 < first < 7 < second < 13 < third < 26
+        lane.passed(connection, [lane.PLATFORM])
+        assert next_probe(connection) < 7
 
 
 def test_an_error_of_our_own_leaves_no_text_in_sending(pool: ConnectionPool) -> None:
@@ -291,6 +397,8 @@ def test_one_who_was_cut_off_in_the_middle_of_a_send_corrects_what_another_has_g
 
     def answer(_: OutboundSms) -> Chat:
         Remote(pool).deliver(text)  # another worker finds it in `sending`
+        assert story(pool, text)["state"] == "sending", "and leaves it to its owner, who may be alive"
+        died(pool)
         assert story(pool, text)["state"] == "unknown"
         return Chat(id=114, status="selecting")
 
@@ -312,4 +420,5 @@ def test_texts_wait_for_their_turn_and_all_of_them_are_sent_once(pool: Connectio
 def test_steps_say_where_they_may_come_from() -> None:
     assert steps.found(1, Chat(id=2), "").from_states == (State.UNKNOWN,)
     assert steps.not_sent(1, "").from_states == (State.UNKNOWN,)
-    assert steps.failed_waiting(1, "").from_states == (State.RECEIVED, State.QUEUED)
+    assert steps.failed(1, "").from_states == (State.RECEIVED, State.QUEUED)
+    assert steps.refused(1, 1, "").from_states == (State.SENDING,)

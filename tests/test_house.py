@@ -6,7 +6,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import house, ledger, queue, steps
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
-from tests.remote import queued
+from tests.remote import queued, started
 
 NUMBER = "+14155550132"
 
@@ -34,9 +34,9 @@ def sent(connection: psycopg.Connection, number: int, to: str = NUMBER) -> int:
     [one] = ledger.take_in(connection, [event(number)])
     assert one.text
     queued(connection, {one.text: decision(number, to)})
-    ledger.claim(connection, [one.text])
-    ledger.move(connection, [steps.sent(one.text, Chat(id=number))])
-    ledger.written(connection, [(one.text, 1, None)])
+    claim = started(connection, one.text)[one.text]
+    ledger.move(connection, [steps.sent(one.text, claim, Chat(id=number))])
+    ledger.told(connection, [ledger.Told(one.text, 1)])
     return one.text
 
 
@@ -78,9 +78,11 @@ def test_what_is_not_over_or_not_told_or_unknown_is_kept(connection: psycopg.Con
     taken = ledger.take_in(connection, [event(number) for number in (1, 2, 3)])
     waiting, unknown, untold = (one.text or 0 for one in taken)
     queued(connection, {text: decision(text) for text in (waiting, unknown, untold)})
-    ledger.claim(connection, [unknown, untold])
-    ledger.move(connection, [steps.unknown(unknown, "no answer"), steps.sent(untold, Chat(id=1))])
-    ledger.written(connection, [(unknown, 1, None)])
+    claims = started(connection, unknown, untold)
+    ledger.move(connection, [
+        steps.unknown(unknown, claims[unknown], "no answer"), steps.sent(untold, claims[untold], Chat(id=1)),
+    ])
+    ledger.told(connection, [ledger.Told(unknown, 1)])
     age(connection, 400)
     house.keep(connection, 30)
     assert messages(connection) == 3

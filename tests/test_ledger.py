@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-import structlog.testing
 from psycopg_pool import ConnectionPool
 
 from connector import database, lane, ledger, queue, steps, texts
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
 from connector.verdicts import DIED
-from tests.remote import Remote, queued
+from tests.remote import Remote, died, queued, started
 
 CASE = "500000000000001AAA"
 CHAT = Chat(id=114, status="selecting")
@@ -80,8 +79,8 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
         assert queued(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
         ledger.move(connection, [steps.skipped_as(second, first), steps.failed(first, "no")])
         assert queued(connection, {third: decision("r")}) == {third: third}
-        ledger.claim(connection, [third])
-        ledger.move(connection, [steps.unknown(third, "gone")])
+        claims = started(connection, third)
+        ledger.move(connection, [steps.unknown(third, claims[third], "gone")])
         [fourth] = [one.text for one in ledger.take_in(connection, [event("d")])]
         assert queued(connection, {fourth: decision("r")}) == {fourth: third}
 
@@ -89,13 +88,14 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
 def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
-        assert ledger.claim(connection, [text]) == {}
+        assert started(connection, text) == {}
         queued(connection, {text: decision("r")})
+        tries = [ledger.Try(text, ledger.load(connection, [text])[text].revision, 1)]
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> dict[int, lane.Closed | None]:
+        def claim(_: int) -> dict[int, int | lane.Closed]:
             with pool.connection() as connection:
-                return ledger.claim(connection, [text])
+                return ledger.claim(connection, tries, 60)
 
         claimed = list(threads.map(claim, range(4)))
     assert sorted(map(len, claimed)) == [0, 0, 0, 1]
@@ -109,18 +109,18 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
     def open_and_close() -> None:
         with pool.connection() as connection:
             while not over.is_set():
-                lane.stop(connection, "a setting")
+                lane.stop(connection, lane.PLATFORM, "a setting")
                 lane.resume(connection)
-                lane.hold(connection, 0.0001)
+                lane.hold(connection, lane.PLATFORM, "busy", 0.0001)
 
-    answers = list[dict[int, lane.Closed | None]]()
+    answers = list[dict[int, int | lane.Closed]]()
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in ids})
         closing = threads.submit(open_and_close)
         try:
             for text in ids:
-                while not answers or answers[-1] != {text: None}:
-                    answers.append(ledger.claim(connection, [text]))
+                while not answers or not isinstance(answers[-1].get(text), int):
+                    answers.append(started(connection, text))
                     assert text in answers[-1]
         finally:
             over.set()
@@ -133,22 +133,22 @@ def test_a_text_that_was_taken_back_does_not_wait_for_a_closed_lane(pool: Connec
     with pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in (back, waits)})
         ledger.move(connection, [steps.failed(back, "taken back")])
-        lane.hold(connection, 500)
-        answers = ledger.claim(connection, [back, waits])
+        lane.hold(connection, lane.PLATFORM, "slow down", 500)
+        answers = started(connection, back, waits)
     assert answers.keys() == {waits}
-    assert (closed := answers[waits])
-    assert (closed.stopped, closed.seconds) == (False, pytest.approx(500, abs=5))
+    assert isinstance(closed := answers[waits], lane.Closed)
+    assert (closed.stopped, closed.seconds) == (False, lane.LOOK_AGAIN), "the pause is not the text's: it can be lifted"
 
 
 def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_does(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
         queued(connection, {text: decision("r")})
-        ledger.claim(connection, [text])
-        assert ledger.move(connection, [steps.unknown(text, DIED)]) == {text}
+        claim = started(connection, text)[text]
+        assert ledger.move(connection, [steps.unknown(text, claim, DIED)]) == {text}
         assert ledger.move(connection, [steps.failed(text, "late")]) == set()
-        assert ledger.move(connection, [steps.sent(text, CHAT)]) == {text}
-        assert ledger.move(connection, [steps.unknown(text, DIED)]) == set()
+        assert ledger.move(connection, [steps.sent(text, claim, CHAT)]) == {text}
+        assert ledger.move(connection, [steps.unknown(text, claim, DIED)]) == set()
         story = texts.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
@@ -167,8 +167,8 @@ def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: Con
     with pool.connection() as connection:
         ledger.move(connection, [steps.skipped(old, Skip("old")), steps.skipped(new, Skip("new"))])
         outcomes, overtaken = ledger.outcomes(connection, [old, new])
-        assert ([one.text for one in outcomes], overtaken) == ([new], {old: 1})
-        ledger.written(connection, [(new, 1, None)])
+        assert ([one.text for one in outcomes], overtaken) == ([new, old], {}), "the newest first"
+        ledger.told(connection, [ledger.Told(new, 1)])
         assert ledger.outcomes(connection, [old, new]) == ([], {old: 1})
 
 
@@ -178,14 +178,12 @@ def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: 
 
     with pool.connection() as connection:
         queued(connection, {text: decision("r")})
-        ledger.claim(connection, [text])
-    with structlog.testing.capture_logs() as logs:
-        remote.deliver(text)
+        started(connection, text)
+    remote.deliver(text)
+    assert state(pool, text) is State.SENDING, "its worker may be alive"
+    assert died(pool) == {text}
     assert state(pool, text) is State.UNKNOWN
     assert remote.sent == []
-    assert [(line["log_level"], line["event"], line["text"]) for line in logs] == [
-        ("error", "the outcome is unknown", text)
-    ]
 
 
 def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: str) -> None:

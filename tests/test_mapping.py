@@ -72,8 +72,8 @@ def no_phone(why: str) -> Skip:
 @pytest.mark.parametrize(
     ("values", "skip"),
     [
-        pytest.param({"status": "Sent"}, Skip("no rule asks for a text", told=False), id="no rule"),
-        pytest.param({"status": None}, Skip("no rule asks for a text", told=False), id="no rule, empty"),
+        pytest.param({"status": "Sent"}, Skip("no rule asks for a text", told=False, check="rule"), id="no rule"),
+        pytest.param({"status": None}, Skip("no rule asks for a text", told=False, check="rule"), id="no rule, empty"),
         pytest.param({"closed": True}, Skip("the case is closed"), id="skip_when"),
         pytest.param({"closed": True, "kind": "Test"}, Skip("the case is closed"), id="the first skip_when"),
         pytest.param({"kind": "Test"}, Skip("the case is a test"), id="the second skip_when"),
@@ -243,12 +243,12 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
     def message(ask: Ask) -> str:
         return text(file.decide(ticket, ask)).message
 
-    assert file.decide(ticket) == Skip("no rule asks for a text", told=False)
+    assert file.decide(ticket) == Skip("no rule asks for a text", told=False, check="rule")
     assert message(Ask()) == "Hi Ada"
     assert message(Ask(rule="other")) == "Other words"
     assert message(Ask(template="call")) == "Please call, Ada"
     assert message(Ask(message="  As it is: {{ first_name }}\n")) == "As it is: {{ first_name }}"
-    assert file.decide(ticket, Ask(rule="none")) == Skip("there is no rule none")
+    assert file.decide(ticket, Ask(rule="none")) == Skip("there is no rule none", check="rule")
     assert file.decide(ticket, Ask(template="none")) == Skip(
         "rule requested cannot be applied: there is no template none", check="mapping"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from connector import duty, lane, ledger, operators, steps
 from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
-from tests.remote import queued
+from tests.remote import queued, started
 from tests.test_cli import connector
 
 NUMBER = "+14155550132"
@@ -24,8 +24,10 @@ def run(url: str) -> Run:
         for text in (1, 2):
             sms = OutboundSms(NUMBER, "+16285550199", "Hi Ada", f"case{text}")
             queued(connection, {text: Decision("requested", str(text), sms)})
-        ledger.claim(connection, [1, 2])
-        ledger.move(connection, [steps.sent(1, Chat(id=114, status="selecting")), steps.unknown(2, "no answer")])
+        claims = started(connection, 1, 2)
+        ledger.move(connection, [
+            steps.sent(1, claims[1], Chat(id=114, status="selecting")), steps.unknown(2, claims[2], "no answer"),
+        ])
 
     def run(*arguments: str) -> tuple[int, str, str]:
         done = connector(*arguments, CONNECTOR_DATABASE_URL=url, COLUMNS="80")
@@ -42,9 +44,9 @@ def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, ur
     assert (code, out.splitlines()[0]) == (0, "Texts may leave.")
     assert [line.split() for line in out.splitlines() if "sent" in line] == [["sent", "1", "1"]]
     with psycopg.connect(url, autocommit=True) as connection:
-        lane.hold(connection, 600)
+        lane.hold(connection, lane.PLATFORM, "slow down", 600)
         assert run("status")[1].startswith("Texts wait until 2")
-        lane.stop(connection, "SMS is not enabled")
+        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
     code, out, _ = run("status", "--json")
     said = json.loads(out)
     assert (code, said["stopped_why"], said["texts"]) == (1, "SMS is not enabled", {"sent": 1, "unknown": 1})
@@ -74,9 +76,9 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
-        lane.hold(connection, 9_000)
+        lane.hold(connection, lane.PLATFORM, "slow down", 9_000)
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
-        lane.stop(connection, "SMS is not enabled")
+        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
         assert "2 queued texts wait for their hours, or for another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update duty set next_at = now() - interval '21 seconds' where name = 'alive'")

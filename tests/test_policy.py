@@ -92,11 +92,11 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
         before = taken(pool, "before", Door.TRIGGER, Ask(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
         wide = mapping_of(Case("", None, policy={"hours": {"open": "00:00-24:00"}}))
-        Remote(pool).deliver(before, mapping=wide, tickets=tickets, clock=lambda: case.at - case.texted)
+        Remote(pool).deliver(before, mapping=wide, tickets=tickets, clock=lambda _: case.at - case.texted)
         assert state(pool, before) is State.SENT
     if case.same_reason:
         before = taken(pool, "before", Door.TRIGGER, Ask())
-        Remote(pool).deliver(before, mapping=mapping_of(case), tickets=Tickets(values), clock=lambda: case.at)
+        Remote(pool).deliver(before, mapping=mapping_of(case), tickets=Tickets(values), clock=lambda _: case.at)
         assert state(pool, before) is State.SENT
     return Tickets(values)
 
@@ -128,7 +128,7 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, doo
     tickets = lay_out(pool, case)
     text = taken(pool, "this", door, Ask(message=case.message))
     remote = Remote(pool)
-    remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda: case.at)
+    remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
     after = story(pool, text)
     assert decided(after["trace"]) == (case.check, case.check and case.said)
     expected = {None: State.SENT, "hours": State.QUEUED}.get(case.check, State.SKIPPED)
@@ -143,7 +143,7 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
 ) -> None:
     tickets, file = lay_out(pool, case), mapping_of(case)
     plain, insisting = Ask(message=case.message), Ask(message=case.message, override="the customer asked for it")
-    previews = Previews({"salesforce": (tickets, file)}, lambda: case.at)
+    previews = Previews({"salesforce": (tickets, file)}, lambda _: case.at)
     with pool.connection() as connection:
         seen = previews.preview(connection, "salesforce", TICKET_ID, plain)
         insisted = previews.preview(connection, "salesforce", TICKET_ID, insisting)
@@ -154,13 +154,13 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
 
     remote = Remote(pool)
     first = taken(pool, "first", Door.AGENT, plain)
-    remote.deliver(first, mapping=file, tickets=tickets, clock=lambda: case.at)
+    remote.deliver(first, mapping=file, tickets=tickets, clock=lambda _: case.at)
     trace = story(pool, first)["trace"]
     assert [(one["check"], one["said"]) for one in trace] == [(one.check, one.said) for one in seen.findings]
     assert state(pool, first) is (State.SKIPPED if case.check else State.SENT)
     if case.check:
         second = taken(pool, "second", Door.AGENT, insisting)
-        remote.deliver(second, mapping=file, tickets=tickets, clock=lambda: case.at)
+        remote.deliver(second, mapping=file, tickets=tickets, clock=lambda _: case.at)
         assert state(pool, second) is (State.SENT if may else State.SKIPPED)
         assert len(remote.sent) == int(may)
 
@@ -168,7 +168,7 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
 def test_what_agents_may_override_is_the_mappings_to_say(pool: ConnectionPool) -> None:
     case = Case("at night", "hours", policy={"agents_may_override": ["window"]}, at=NIGHT)
     text = taken(pool, "this", Door.AGENT, Ask(override="in a hurry"))
-    Remote(pool).deliver(text, mapping=mapping_of(case), tickets=lay_out(pool, case), clock=lambda: NIGHT)
+    Remote(pool).deliver(text, mapping=mapping_of(case), tickets=lay_out(pool, case), clock=lambda _: NIGHT)
     assert decided(story(pool, text)["trace"]) == ("hours", "stop")
 
 
@@ -178,7 +178,7 @@ def test_what_is_held_for_hours_leaves_once_when_they_open(pool: ConnectionPool)
     text = taken(pool, "this", Door.TRIGGER, None)
     opens = datetime(2026, 6, 2, 15, 0, tzinfo=UTC)  # 8:00 in Los Angeles
     for _ in range(3):  # workers that start again find it held
-        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda: NIGHT)
+        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NIGHT)
     after = story(pool, text)
     assert (after["state"], len(remote.sent)) == ("queued", 0)
     assert abs((after["leaves_at"] - datetime.now(UTC)) - (opens - NIGHT)) < timedelta(minutes=1)
@@ -187,7 +187,7 @@ def test_what_is_held_for_hours_leaves_once_when_they_open(pool: ConnectionPool)
         assert sum(wait > timedelta(hours=1) for (wait,) in jobs) == 1, "held once"
         connection.execute("update text set not_before = now() - interval '1 second'")
     for _ in range(3):
-        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda: opens)
+        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: opens)
     assert (state(pool, text), len(remote.sent)) == (State.SENT, 1)
 
 
@@ -195,12 +195,12 @@ def test_what_is_held_can_be_cancelled(pool: ConnectionPool) -> None:
     case = Case("at night", "hours", at=NIGHT)
     tickets, file, remote = lay_out(pool, case), mapping_of(case), Remote(pool)
     text = taken(pool, "this", Door.TRIGGER, None)
-    remote.deliver(text, mapping=file, tickets=tickets, clock=lambda: NIGHT)
+    remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NIGHT)
     with pool.connection() as connection:
         assert texts.cancel(connection, text, "a test")
         assert not texts.cancel(connection, text, "a test")
         connection.execute("update text set not_before = now() - interval '1 second'")
-    remote.deliver(text, mapping=file, tickets=tickets, clock=lambda: NOON)
+    remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert (state(pool, text), remote.sent) == (State.CANCELLED, [])
 
 
@@ -212,7 +212,7 @@ def test_of_two_texts_to_one_number_at_the_same_moment_one_leaves(pool: Connecti
         def read(self, ids: Any) -> Any:
             return {i: Tickets(VALUES | {"id": i}).read([i])[i] for i in ids}
 
-    remote.deliver(one, two, mapping=file, tickets=Each(), clock=lambda: NOON)
+    remote.deliver(one, two, mapping=file, tickets=Each(), clock=lambda _: NOON)
     assert sorted(state(pool, text) for text in (one, two)) == [State.SENT, State.SKIPPED]
     assert len(remote.sent) == 1
 
@@ -225,9 +225,9 @@ def test_a_number_is_free_again_when_certainly_nothing_was_sent(pool: Connection
 
     file, tickets = mapping(), Tickets(VALUES)
     first, second = taken(pool, "1", Door.TRIGGER, None), taken(pool, "2", Door.TRIGGER, None)
-    Remote(pool, refuse).deliver(first, mapping=file, tickets=tickets, clock=lambda: NOON)
+    Remote(pool, refuse).deliver(first, mapping=file, tickets=tickets, clock=lambda _: NOON)
     remote = Remote(pool)
-    remote.deliver(second, mapping=file, tickets=tickets, clock=lambda: NOON)
+    remote.deliver(second, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert (state(pool, first), state(pool, second)) == (State.FAILED, State.SENT)
 
 
@@ -237,7 +237,7 @@ def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: Con
     for name in ("1", "2"):
         ask = Ask(message=f"Hello {name}", override="once more")
         text = taken(pool, name, Door.AGENT, ask)
-        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda: NOON)
+        remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert [sms.message for sms in remote.sent] == ["Acme: Hello 1 Reply STOP to opt out.", "Hello 2"]
 
 

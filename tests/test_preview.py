@@ -1,7 +1,7 @@
 """Previews by themselves: when the ticket is read anew."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from psycopg_pool import ConnectionPool
@@ -28,8 +28,8 @@ class Counted(Tickets):
 
 
 def test_while_somebody_types_the_ticket_is_read_now_and_then(pool: ConnectionPool) -> None:
-    tickets, at = Counted(), [NOON]
-    previews = Previews({"salesforce": (tickets, mapping())}, lambda: at[0])
+    tickets, at = Counted(), [0.0]
+    previews = Previews({"salesforce": (tickets, mapping())}, monotonic=lambda: at[0])
 
     def look(message: str, typing: bool = True, ticket: str = TICKET_ID) -> str:
         with pool.connection() as connection:
@@ -43,10 +43,10 @@ def test_while_somebody_types_the_ticket_is_read_now_and_then(pool: ConnectionPo
     assert tickets.asked == [TICKET_ID, "other"]
     look("abc", typing=False)
     assert tickets.asked[2:] == [TICKET_ID], "who sends, or asks the API, sees it as it is"
-    at[0] += timedelta(seconds=WHILE_TYPING)
+    at[0] += WHILE_TYPING
     look("abcd")
     assert len(tickets.asked) == 3
-    at[0] += timedelta(seconds=1)
+    at[0] += 1
     tickets.values = {}
     with pytest.raises(NotThere):
         look("abcde")

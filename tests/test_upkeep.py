@@ -1,7 +1,8 @@
 """What is done beside the texts, by one worker at a time: the probe of a stopped lane, and the search for chats."""
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,10 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import ccaip, chats, duty, lane, ledger, steps, texts, upkeep
+from connector.breaker import Breaker
 from connector.chats import ListedChat
+from connector.database import Asking
+from connector.errors import Unavailable
 from connector.gate import Gate, in_hand
 from connector.lane import Closed
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
@@ -19,7 +23,7 @@ from connector.queue import WRITE_BACKS, Kind
 from connector.sandbox import Sandbox
 from connector.texts import Unknown
 from connector.upkeep import Duty, Upkeep
-from tests.remote import queued
+from tests.remote import queued, started
 
 NUMBER = "+16285550199"
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -53,32 +57,47 @@ def test_a_turn_is_taken_once_however_many_ask(pool: ConnectionPool) -> None:
         assert duty.take(connection, "any", 3600)
 
 
-def test_a_worker_is_heard_of_while_it_looks_at_the_lane(pool: ConnectionPool) -> None:
-    with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
-        assert duty.heard(connection) == duty.Heard(None, False)
-        keeper = Upkeep(pool, threads, Gate(in_hand(10)), [], lambda: False)
+def test_a_worker_is_heard_of_while_it_looks_at_the_accounts(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        assert duty.heard(connection) == duty.Heard()
+        keeper = keeper_of(pool)
         keeper.look()
         heard = duty.heard(connection)
         assert heard.lately
         keeper.look()
-        assert duty.heard(connection) == heard, "once in a while is enough"
+        assert duty.heard(connection).at == heard.at, "once in a while is enough"
         connection.execute("update duty set next_at = next_at - interval '31 seconds'")
         assert not duty.heard(connection).lately
         keeper.look()
         assert duty.heard(connection).lately
 
 
-def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
-    box: Sandbox, connection: psycopg.Connection
+def keeper_of(
+    pool: ConnectionPool, duties: Sequence[Duty] = (), probe: upkeep.Probe = lambda: None, gate: Gate | None = None
+) -> Upkeep:
+    ask, gate = Asking(pool, ThreadPoolExecutor(1)), gate or Gate(400)
+    return Upkeep(pool, gate, Breaker(ask, gate), duties, {lane.PLATFORM: probe}, {}, lambda: True)
+
+
+def due(connection: psycopg.Connection) -> None:
+    """The next probe is due."""
+    connection.execute("update pace set probe_at = now()")
+
+
+def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
+    box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool
 ) -> None:
-    probe = upkeep.prober(account(box), [NUMBER])
+    keeper = keeper_of(pool, probe=upkeep.platform_probe(account(box), [NUMBER]))
     box.ccaip.settings.outbound_sms_enabled = False
-    upkeep.stop(connection, "Outbound SMS is not enabled")
-    assert not duty.take(connection, probe.name, probe.every), "not at once"
-    probe.do(connection)
+    lane.stop(connection, lane.PLATFORM, "Outbound SMS is not enabled")
+    keeper.probe(lane.PLATFORM)
+    assert box.ccaip.requests == [], "not at once"
+    due(connection)
+    keeper.probe(lane.PLATFORM)
     assert lane.look(connection)
     box.ccaip.settings.outbound_sms_enabled = True
-    probe.do(connection)
+    due(connection)
+    keeper.probe(lane.PLATFORM)
     assert lane.look(connection) is None
     assert box.ccaip.texts == []
     assert len(box.ccaip.requests) == 2
@@ -86,30 +105,50 @@ def test_a_stopped_lane_is_probed_and_goes_on_by_itself_when_the_setting_is_righ
 
 @pytest.mark.parametrize("fault", [{"kind": "drop_before"}, {"kind": "status", "status": 429}])
 def test_a_probe_without_an_answer_changes_nothing(
-    box: Sandbox, connection: psycopg.Connection, fault: dict[str, object]
+    box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool, fault: dict[str, object]
 ) -> None:
     box.faults.add(side="ccaip", **fault)
-    upkeep.stop(connection, "SMS is not enabled")
-    upkeep.prober(account(box), [NUMBER]).do(connection)
+    lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+    due(connection)
+    keeper_of(pool, probe=upkeep.platform_probe(account(box), [NUMBER])).probe(lane.PLATFORM)
     assert lane.look(connection)
 
 
-def test_upkeep_tells_the_gate_whatever_a_duty_does(pool: ConnectionPool) -> None:
+def test_what_a_person_has_to_confirm_is_not_probed(connection: psycopg.Connection, pool: ConnectionPool) -> None:
+    lane.stop_for_people(connection, lane.PLATFORM, "this database was restored")
+    keeper_of(pool).probe(lane.PLATFORM)
+    assert lane.look(connection)
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), ZeroDivisionError(), Unavailable("away")])
+def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Exception) -> None:
+    """An error of one duty, of whatever kind, ends neither that duty nor the others."""
+    done = Counter[str]()
+
     def fail(_: psycopg.Connection) -> None:
-        raise psycopg.OperationalError("gone")
+        done["fails"] += 1
+        raise error
+
+    def work(_: psycopg.Connection) -> None:
+        done["works"] += 1
 
     gate = Gate(400)
-    with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
-        keeper = Upkeep(pool, threads, gate, [Duty("fails", 0, fail)], lambda: True)
-        with pytest.raises(psycopg.OperationalError):
-            keeper.do_duties()
-        lane.stop(connection, "SMS is not enabled")
-        keeper.look()
-        assert gate.closed is not None
-        assert gate.closed.stopped
+    keeper = keeper_of(pool, [Duty("fails", 0, fail), Duty("works", 0, work)], gate=gate)
+    with pool.connection() as connection:
+        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+
+    async def run() -> None:
+        running = asyncio.create_task(keeper.run())
+        while done["fails"] < 2 or done["works"] < 2 or not gate.closed or not gate.batches_wait:
+            await asyncio.sleep(0.02)
+        running.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert gate.closed[lane.PLATFORM].stopped
+    with pool.connection() as connection:
         lane.resume(connection)
-        keeper.look()
-    assert (gate.closed, gate.batches_wait) == (None, True)
+    keeper.look()
+    assert gate.closed == {}
 
 
 def test_what_a_worker_takes_now() -> None:
@@ -119,10 +158,14 @@ def test_what_a_worker_takes_now() -> None:
     assert gate.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
     gate.batches_wait = True
     assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
-    gate.closed = Closed("pause", False, 5)
+    gate.closed = {lane.PLATFORM: Closed("pause", False, 5)}
     assert [kind for kind in Kind if gate.wants(kind, 0)] == list(WRITE_BACKS)
-    gate.closed = Closed("stopped", True, 5)
+    gate.closed = {lane.PLATFORM: Closed("stopped", True, 5)}
     assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, *WRITE_BACKS]
+    gate.crms, gate.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
+    assert gate.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
+    gate.closed = {crm: Closed("stopped", True, 5) for crm in gate.crms}
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT], "no ticket can be told either"
     assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [800, 50, 100, 800]
 
 
@@ -168,7 +211,7 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
         for text, ticket in zip(ids, tickets, strict=True)
     }
     queued(connection, decisions)
-    ledger.claim(connection, ids)
+    claims = started(connection, *ids)
 
     async def send() -> list[Chat]:
         client = ccaip.Client(account(box))
@@ -177,7 +220,10 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
         return made
 
     sent, lost = asyncio.run(send())
-    ledger.move(connection, [steps.sent(ids[0], sent), *(steps.unknown(text, "no answer") for text in ids[1:])])
+    ledger.move(connection, [
+        steps.sent(ids[0], claims[ids[0]], sent),
+        *(steps.unknown(text, claims[text], "no answer") for text in ids[1:]),
+    ])
     finder = chats.finder(account(box))
     for _ in range(2):
         finder.do(connection)
@@ -191,8 +237,8 @@ def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connec
     [one] = ledger.take_in(connection, [TicketEvent("salesforce", "e", "t")])
     assert one.text
     queued(connection, {one.text: Decision("r", "r", OutboundSms("+14152000001", NUMBER, "Hi", "t"))})
-    ledger.claim(connection, [one.text])
-    ledger.move(connection, [steps.unknown(one.text, "no answer")])
+    claim = started(connection, one.text)[one.text]
+    ledger.move(connection, [steps.unknown(one.text, claim, "no answer")])
     finder = chats.finder(account(box))
     for fault in ({"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}):
         box.faults.add(side="ccaip", route="list_chats", **fault)

@@ -4,11 +4,11 @@ import psycopg
 from flask import Blueprint
 from psycopg_pool import ConnectionPool
 
-from connector import database
+from connector import database, duty
 
 
 def blueprint(pool: ConnectionPool) -> Blueprint:
-    """GET /healthz: the process answers. GET /readyz: so does the database, and its schema is current; else 503."""
+    """GET /healthz: the process answers. GET /readyz: what comes in can be kept, with a current schema; else 503."""
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
@@ -19,10 +19,13 @@ def blueprint(pool: ConnectionPool) -> Blueprint:
     def readyz() -> tuple[dict[str, str], int]:
         try:
             with pool.connection(timeout=2) as connection:
-                if database.current(connection):
-                    return {"status": "ok"}, 200
-                return {"status": "the schema is not current: run `connector migrate`"}, 503
-        except psycopg.Error:
+                if not database.current(connection):
+                    return {"status": "the schema is not current: run `connector migrate`"}, 503
+                duty.written(connection)
+        except psycopg.OperationalError:
             return {"status": "the database does not answer"}, 503
+        except psycopg.Error as error:
+            return {"status": f"the database cannot be written: {type(error).__name__}"}, 503
+        return {"status": "ok"}, 200
 
     return health

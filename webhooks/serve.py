@@ -2,15 +2,19 @@
 
 import os
 
+import psycopg
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
-from connector import settings
+from connector import crms, mapping_version, settings
 
 
 def serve(wanted: settings.Settings, url: str) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished. What is refused was refused before this."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        folder = wanted.mappings_dir
+        mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
     os.environ[f"{settings.PREFIX}DATABASE_URL"] = url
     Granian(
         "webhooks.app:from_environment",

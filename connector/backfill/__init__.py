@@ -20,7 +20,7 @@ from itertools import islice
 
 import psycopg
 
-from connector import admission, crms, database, ledger, parts, settings, sql
+from connector import crms, database, ledger, parts, settings, sql
 from connector.backfill.planning import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
@@ -66,7 +66,7 @@ class BackFill:
             raise BadSettings(f"there is no {what} {name}; there is: {', '.join(known)}")
         connected = crms.connect(crm, mappings[crm].file)
         try:
-            planner = Planner(crm, connected, mappings[crm], self._wanted.batch_rate, admission.now())
+            planner = Planner(crm, connected, mappings[crm], self._wanted.batch_rate, database.now(self.connection))
             return planner.plan(self.connection, source, ask, one_each, on_page)
         finally:
             connected.close()

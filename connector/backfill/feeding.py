@@ -4,7 +4,6 @@ Done by one worker at a time, for all plans that go on. What a plan's text becom
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -12,7 +11,7 @@ import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, ledger
+from connector import database, lane, ledger
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.crms import MOST, Crm, Query
@@ -45,17 +44,18 @@ class Feeder:
                     self._step(connection, plan)
 
     def _step(self, connection: psycopg.Connection, plan: Plan) -> None:
-        if plan.watched_until and plan.watched_until < datetime.now(UTC):
+        now = database.now(connection)
+        if plan.watched_until and plan.watched_until < now:
             _halt(connection, plan, PlanState.PAUSED, UNWATCHED)
             return
         progress = plans.progress(connection, plan.id)
         if why := _too_many_failed(plan, progress):
             _halt(connection, plan, PlanState.STOPPED, why)
             return
-        closed = lane.look(connection)
-        if closed and closed.stopped:
+        all_closed = lane.look_all(connection)
+        if closed := all_closed.get(lane.PLATFORM) or all_closed.get(plan.crm):
             # The first texts show whether it works at all; later, it goes on when the setting is put right.
-            if plan.state is PlanState.CANARY:
+            if closed.stopped and plan.state is PlanState.CANARY:
                 _halt(connection, plan, PlanState.STOPPED, str(closed))
             return
         {PlanState.CANARY: self._canary, PlanState.COOLING: self._cool, PlanState.RUNNING: self._run}[plan.state](
@@ -73,7 +73,7 @@ class Feeder:
             log.info("the canary of a back-fill is through", plan=plan.id, seconds=plan.cooling)
 
     def _cool(self, connection: psycopg.Connection, plan: Plan, _: Mapping[str | None, int]) -> None:
-        if plan.cooling_until is None or plan.cooling_until <= datetime.now(UTC):
+        if plan.cooling_until is None or plan.cooling_until <= database.now(connection):
             plans.move(connection, plan.id, PlanState.RUNNING)
 
     def _run(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> None:

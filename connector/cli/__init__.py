@@ -133,7 +133,8 @@ def work(checked: bool) -> None:
     with database.ready(wanted) as url:
         from connector import worker
 
-        worker.run(wanted, url)
+        status = worker.run(wanted, url)
+    sys.exit(status)
 
 
 @main.command()

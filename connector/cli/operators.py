@@ -9,7 +9,7 @@ import psycopg
 
 from connector import database, settings
 from connector.keys import Right
-from connector.model import State
+from connector.model import MOST_CHAT_ID, State
 
 
 @contextlib.contextmanager
@@ -61,14 +61,18 @@ def texts() -> None:
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
 @click.option("--ticket", metavar="ID", help="Only those about this ticket.")
 @click.option("--held", is_flag=True, help="Only those that wait for their hours or for another try, and until when.")
+@click.option("--refused", is_flag=True, help="Only those whose outcome the CRM refuses to take, and why.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
 @JSON
-def list_texts(state: str | None, ticket: str | None, held: bool, limit: int, as_json: bool) -> None:
+def list_texts(
+    state: str | None, ticket: str | None, held: bool, refused: bool, limit: int, as_json: bool
+) -> None:
     """The newest texts. For example: connector texts list --state unknown"""
     from connector import operators
 
     with connected() as connection:
-        sys.exit(operators.show_texts(connection, State(state) if state else None, ticket, held, limit, as_json))
+        chosen = State(state) if state else None
+        sys.exit(operators.show_texts(connection, chosen, ticket, held, refused, limit, as_json))
 
 
 @texts.command()
@@ -84,7 +88,10 @@ def show(id: int, as_json: bool) -> None:
 
 @texts.command()
 @click.argument("id", type=int)
-@click.option("--sent", "chat", type=int, metavar="CHAT_ID", help="It was sent; this is its chat in CCAI Platform.")
+@click.option(
+    "--sent", "chat", type=click.IntRange(1, MOST_CHAT_ID), metavar="CHAT_ID",
+    help="It was sent; this is its chat in CCAI Platform.",
+)
 @click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
 def resolve(id: int, chat: int | None, not_sent: bool) -> None:
     """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
@@ -104,6 +111,17 @@ def cancel(id: int) -> None:
 
     with connected() as connection:
         sys.exit(operators.cancel(connection, id))
+
+
+@texts.command(name="give-up")
+@click.argument("id", type=int)
+@click.option("--why", required=True, help="For whoever looks at the text later.")
+def give_up(id: int, why: str) -> None:
+    """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""
+    from connector import operators
+
+    with connected() as connection:
+        sys.exit(operators.give_up(connection, id, why))
 
 
 @click.group()

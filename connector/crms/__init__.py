@@ -30,9 +30,8 @@ class Crm(Protocol):
         ...
 
     def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
-        """The tickets of these ids (at most MOST) in one call, by the ids asked for; a deleted one is missing.
-
-        Raises Refused (Blame.SETTINGS) or Unavailable.
+        """The tickets of these ids (at most MOST), by the ids asked for. One that is missing is not there: an answer
+        that is not complete raises Unavailable, as does a CRM that cannot be asked. Raises Refused too.
         """
         ...
 
@@ -51,8 +50,12 @@ class Crm(Protocol):
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         """Write to different tickets (at most MOST) in one call. None per change that was taken, else what went wrong:
 
-        Unavailable: again later; Refused: never. Nothing is raised for them.
+        Unavailable: again later; Refused: not as it is. Raises them where the whole call had no answer of its own.
         """
+        ...
+
+    def probe(self) -> None:
+        """Ask what every call asks, about no ticket in particular. Raises Refused or Unavailable: all would meet it."""
         ...
 
     def is_own(self, user: str | None) -> bool:

@@ -44,20 +44,55 @@ delete from plan where id in (
 -- Jobs that the queue gave up. None may be: a text hangs on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'
 
+-- name: jobs_of_later
+-- Jobs that were added before the clock was set back: as much later than now as they were to be then.
+update pgqueuer set execute_after = now() + greatest(execute_after - created, interval '0'), created = now()
+where status = 'queued' and created > now() + interval '10 seconds'
+
+-- name: beats_of_later
+-- Jobs whose workers were heard of before the clock was set back: those that live say so again.
+update pgqueuer set heartbeat = now() where heartbeat > now() + interval '10 seconds'
+
+-- name: texts_of_later
+-- The same for texts that wait.
+update text set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
+where state in ('received', 'queued') and not_before > now() and changed_at > now() + interval '10 seconds'
+
+-- part: over
+-- Texts that are over and were certainly not sent: of the last hours, or all.
+select id from text where state in ('skipped', 'failed', 'cancelled') and changed_at < now() - interval '1 minute'
+    and (%(all)s or sms is not null and changed_at > now() - interval '6 hours')
+
+-- name: reasons_of_none
+-- Reasons that such texts hold.
+with over as ({over}) delete from reason using over where reason.text = over.id
+
+-- name: numbers_of_none
+-- And numbers: they are the text's again that had them before.
+with over as ({over}), freed as (
+    update recipient set text = before_text, at = before_at, before_text = null
+    from over where recipient.text = over.id and before_text is not null
+)
+delete from recipient using over where recipient.text = over.id and before_text is null
+
+-- name: without_job
+-- Texts that are not over, or whose tickets are to be told, and that no job is for; not those of this moment.
+with listed as materialized (
+    select regexp_split_to_table(convert_from(payload, 'utf8'), ',')::bigint as text,
+           entrypoint = any(%(kinds)s::text[]) as tells
+    from pgqueuer where encode(payload, 'escape') ~ '^[0-9,]+$'
+)
+select text.id, text.door, text.outcome > text.written as untold
+from text
+where (text.state in ('received', 'queued') or text.outcome > text.written)
+  and text.changed_at < now() - interval '1 minute'
+  and not exists (select from listed where listed.text = text.id
+                  and listed.tells = (text.outcome > text.written))
+order by text.id limit 1000
+
 -- name: of_phone
 -- The texts to one number, the tickets that they were about, and what came in for those tickets.
 select id, ticket_id, state from text where sms ->> 'end_user_number' = %(number)s
-
--- name: cancel
--- What was not sent yet will not be.
-with c as (
-    select id, state as from_state from text where id = any(%(ids)s) and state in ('received', 'queued') for update
-), noted as (
-    insert into history (text, from_state, to_state, why) select id, from_state, 'cancelled', 'erased' from c
-)
-update text set state = 'cancelled', why = 'erased', outcome = outcome + 1, changed_at = now() from c
-where text.id = c.id
-returning text.id, text.door
 
 -- name: forget_texts
 -- Number, message and the words of the remote side.

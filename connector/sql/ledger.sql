@@ -31,11 +31,19 @@ left join text on text.event = event.id
 
 -- name: load
 -- What delivery needs to know of its texts.
-select text.id, text.crm, text.ticket_id, text.door, text.state, event.changed_by, text.attempts, text.busy_since,
+select text.id, text.crm, text.ticket_id, text.door, text.state, text.revision, event.changed_by, text.attempts,
+       text.suspected, text.refused_at, extract(epoch from now() - text.busy_since)::float8 as busy_for,
        text.not_before > now() as early,
        case when text.state = 'unknown' then text.sms end as sms, text.ask
 from text join event on event.id = text.event
 where text.id = any(%(ids)s)
+
+-- name: lock_undecided
+-- Those of these texts that nobody has decided, taken back or sent since they were read; nobody does until the caller's
+-- transaction ends. In the order of their ids: no deadlocks.
+select text.id from unnest(%(ids)s::bigint[], %(revisions)s::int[]) as d (id, revision)
+join text on text.id = d.id and text.revision = d.revision and text.state in ('received', 'queued')
+order by text.id for update of text
 
 -- name: claim_reasons
 -- First come, first served. A conflict is not an error: the next query finds who has it.
@@ -49,104 +57,230 @@ on conflict (crm, rule, reason) do nothing
 -- The texts that hold their reason and their number are queued with what was decided; the others learn which text
 -- holds the reason.
 with d as (
-    select text.id, text.state as from_state, d.rule, d.sms, d.trace, d.number, reason.text as holder
+    select text.id, text.state as from_state, text.revision, d.rule, d.reason, d.sms, d.trace, d.number,
+           reason.text as holder
     from jsonb_to_recordset(%(decisions)s) as d (
         id bigint, rule text, reason text, sms jsonb, trace jsonb, number boolean)
-    join text on text.id = d.id and text.state in ('received', 'queued')
+    join text on text.id = d.id
     cross join lateral (  -- one look into the index for each, whatever the statistics say
         select text from reason where reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason limit 1
     ) reason
 ), queued as (
-    update text set state = 'queued', rule = d.rule, sms = d.sms, trace = d.trace, changed_at = now()
-    from d where text.id = d.id and d.holder = d.id and d.number and text.state = d.from_state
+    update text set state = 'queued', revision = text.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
+                    trace = d.trace, changed_at = now()
+    from d where text.id = d.id and d.holder = d.id and d.number
     returning text.id, d.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why)
     select id, from_state, 'queued', '' from queued where from_state <> 'queued'
 )
-select id, holder from d
+select id, holder, case when holder = id and number then revision + 1 else revision end from d
 
 -- name: to_be_sent
 -- Those of these texts that nobody has taken back, or sent. An unknown one may wait for its one more try.
 select id from text where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
--- Before the call: `sending`, committed, while the lane is open. An unknown text may be claimed where one more try was
--- planned (it has a time), and only once. Where the lane is closed: those that wait for it, why, and for how many
--- seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
+-- Before the call: `sending`, committed, while the lane is open, for whoever knows the text's revision. It holds its
+-- reason and its number then: whatever gives them back makes a new revision. An unknown text may be claimed where one
+-- more try was planned (it has a time), and only once. Where the lane is closed: those that wait for it, why, and for
+-- how many seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
 with closed as (
-    select stopped_why, extract(epoch from held_until - now())::float8 as held_for
+    select stopped_why, extract(epoch from held_until - now())::float8 as held_for, held_why
     from pace where lane = %(lane)s and (stopped_why is not null or held_until > now())
 ), c as (
-    select id, state as from_state from text
-    where id = any(%(ids)s) and (state = 'queued' or state = 'unknown' and not_before <= now() and not tried_again)
+    select text.id, text.revision, w.token, text.state as from_state
+    from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[]) as w (id, revision, token)
+    join text on text.id = w.id and text.revision = w.revision
+        and (text.state = 'queued' or text.state = 'unknown' and text.not_before <= now() and not text.tried_again)
 ), claimed as (
-    update text set state = 'sending', tried_again = (c.from_state = 'unknown'), changed_at = now()
-    from c where text.id = c.id and text.state = c.from_state and not exists (select from closed)
-    returning text.id, c.from_state
+    update text set
+        state = 'sending',
+        revision = text.revision + 1,
+        tried_again = (c.from_state = 'unknown'),
+        unclear = case when c.from_state = 'unknown' and cardinality(text.unclear) = 0 then array[text.revision]
+                  else text.unclear end,
+        claim_token = c.token,
+        claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
+        changed_at = now()
+    from c where text.id = c.id and text.revision = c.revision and not exists (select from closed)
+    returning text.id, text.revision, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select id, null as stopped_why, null as held_for from claimed
-union all select c.id, closed.stopped_why, closed.held_for from c, closed
+select id, revision, null as stopped_why, null as held_for, null as held_why from claimed
+union all select c.id, null, closed.stopped_why, closed.held_for, closed.held_why from c, closed
+
+-- name: unclaim
+-- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made.
+with back as (
+    update text set state = case when text.tried_again then 'unknown' else 'queued' end, revision = text.revision + 1,
+                    tried_again = false, changed_at = now()
+    from unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) as w (id, token)
+    where text.id = w.id and text.claim_token = w.token and text.state = 'sending'
+    returning text.id, text.state
+)
+insert into history (text, from_state, to_state, why)
+select id, 'sending', state, 'the database was lost before the call' from back
+
+-- name: lock_holders
+-- Until the caller's transaction ends, none of these gets an outcome that those who are skipped for it would miss.
+select id from text where id = any(%(ids)s) order by id for share
 
 -- name: move
--- Texts go from one state to another, each only if it is still in a state that allows it; every step leaves a row.
--- `tell` counts an outcome for the ticket, but not while the text of the same reason has none itself: that one will
--- tell. `release` gives the reason back, because certainly nothing was sent.
+-- Texts go from one state to another, each only if it is still in a state that allows it, and in the revision that the
+-- step names; every step leaves a row. Nobody takes a text out of `sending` but the one whose claim it is; where
+-- something else is known of it, only with `late`. `tell` counts an outcome for the ticket, but not while the text of
+-- the same reason has none itself: that one will tell. `release` gives the reason back, because certainly nothing was
+-- sent.
 with m as (
-    select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.after, m.trace,
-           text.state as from_state,
+    select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
+           m.contradicted, m.unclear,
+           text.state as from_state, text.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0) as tell
     from jsonb_to_recordset(%(moves)s) as m (
-        id bigint, from_states text[], to_state text, why text, chat jsonb, same_as bigint, tell boolean,
-        release boolean, tried boolean, busy boolean, after double precision, trace jsonb)
+        id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
+        release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
+        contradicted text, unclear boolean)
     join text on text.id = m.id and text.state = any(m.from_states)
+        and text.revision = coalesce(m.revision, text.revision)
+        and (text.state <> 'sending'
+             or m.revision is not null and (%(late)s or cardinality(text.unclear) = 0 and text.chat is null))
     left join text same on same.id = m.same_as
 ), moved as (
     update text set
         state = m.to_state,
+        revision = text.revision + 1,
         why = m.why,
-        chat = coalesce(m.chat, text.chat),
+        chat = coalesce(nullif(m.chat, 'null'), text.chat),
         same_as = m.same_as,
         trace = coalesce(nullif(m.trace, 'null'), text.trace),
         attempts = text.attempts + m.tried::int,
         busy_since = case when m.busy then coalesce(text.busy_since, now()) else text.busy_since end,
+        suspected = text.suspected + m.suspected::int,
+        refused_at = case when m.as_all then now() else text.refused_at end,
+        unclear = case when m.unclear then text.unclear || text.revision else text.unclear end,
+        contradicted = coalesce(m.contradicted, text.contradicted),
         not_before = now() + m.after * interval '1 second',
         outcome = text.outcome + m.tell::int,
         changed_at = now()
-    from m where text.id = m.id and text.state = m.from_state
-    returning text.id, text.door, m.from_state, m.to_state, m.why, m.tell, m.release, m.after
+    from m where text.id = m.id and text.revision = m.from_revision
+    returning text.id, text.door, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.release, m.after
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
-), released as (
-    delete from reason using moved where reason.text = moved.id and moved.release
 ), freed as (
     update recipient set text = before_text, at = before_at, before_text = null from moved
     where recipient.text = moved.id and moved.release and recipient.before_text is not null
 ), forgotten as (
     delete from recipient using moved
     where recipient.text = moved.id and moved.release and recipient.before_text is null
+), released as (
+    delete from reason using moved where reason.text = moved.id and moved.release
 )
-select id, door, tell, after from moved
+select id, door, to_state, same_as, tell, after from moved
+
+-- name: tell_followers
+-- The tickets of texts that were skipped for these are told what became of them.
+update text set outcome = outcome + 1 where same_as = any(%(ids)s) and state = 'skipped' returning id, door
+
+-- name: revive_followers
+-- These ended without a result of their own: texts that were skipped for them are decided anew.
+with follower as (
+    update text set state = 'received', revision = revision + 1, same_as = null, not_before = null, why = '',
+                    changed_at = now()
+    where same_as = any(%(ids)s) and state = 'skipped'
+    returning id, door
+), noted as (
+    insert into history (text, from_state, to_state, why)
+    select id, 'skipped', 'received', 'the text for the same reason has ended without a result' from follower
+)
+select id, door, 0 as after from follower
+
+-- name: standing
+-- Where a text is; it stays there until the caller's transaction ends.
+select id, state, revision, unclear, chat from text where id = %(id)s for update
+
+-- name: note_late
+-- What is known of a text's earlier calls.
+with noted as (
+    insert into history (text, from_state, to_state, why)
+    select %(id)s, %(state)s, %(state)s, %(note)s where %(note)s <> ''
+)
+update text set unclear = %(unclear)s, chat = coalesce(%(chat)s, chat) where id = %(id)s
+
+-- name: claim_reason_back
+insert into reason (crm, rule, reason, text) select crm, rule, reason, id from text
+where id = %(id)s and rule is not null and reason is not null
+on conflict (crm, rule, reason) do nothing
+
+-- name: number_of
+select sms ->> 'end_user_number' from text where id = %(id)s
+
+-- name: overdue
+-- Texts in `sending` whose workers have had their time, by the database's clock. A clock that was set back is no time.
+select id, revision from text
+where state = 'sending' and (coalesce(claim_until, changed_at + interval '5 minutes') < clock_timestamp() or changed_at > clock_timestamp() + interval '1 minute')
+order by id limit 500 for update skip locked
 
 -- name: outcomes
--- What the tickets have to learn: of these texts those with an outcome that was not written yet. A text that was
--- skipped because of another one's reason tells that one's outcome. `overtaken`: a newer text has told the ticket.
+-- What the tickets have to learn: of these texts those with an outcome that was not written yet, or whose write has no
+-- clear end. A text that was skipped because of another one's reason tells that one's outcome. `overtaken`: the ticket
+-- was told of a newer text, or of this outcome already.
 select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       text.write_attempts,
-       exists (select from text newer where newer.crm = text.crm and newer.ticket_id = text.ticket_id
-               and newer.id > text.id and newer.written > 0) as overtaken
+       told.contradicted, text.write_attempts,
+       text.outcome <= text.written
+           or exists (select from text newer where newer.crm = text.crm and newer.ticket_id = text.ticket_id
+                      and newer.id > text.id and newer.told > 0) as overtaken
 from text join text told on told.id = coalesce(text.same_as, text.id)
-where text.id = any(%(ids)s) and text.outcome > text.written
-order by text.id
+where text.id = any(%(ids)s) and (text.outcome > text.written or text.write_begun > 0)
+order by text.id desc
 
--- name: written
--- The ticket has it, or never will (`refused` says why).
-update text set written = greatest(written, w.version), write_refused = w.refused, write_attempts = 0
-from jsonb_to_recordset(%(results)s) as w (id bigint, version int, refused text)
-where text.id = w.id
+-- name: write_begins
+-- The CRM is about to be asked to take these. The oldest write without a clear end is remembered.
+update text set write_begun = w.version
+from jsonb_to_recordset(%(writes)s) as w (id bigint, version int) where text.id = w.id and text.write_begun = 0
+
+-- name: told
+-- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, whoever told the
+-- newer one tells it anew: the newest text that did, or the text itself.
+with w as (
+    select w.text as id, w.version, w.overtaken, w.refused, text.crm, text.ticket_id, newest.id as newest,
+           not w.overtaken and text.told > w.version or w.overtaken and text.write_begun > 0 as late
+    from jsonb_to_recordset(%(results)s) as w (text bigint, version int, overtaken boolean, refused text)
+    join text on text.id = w.text
+    left join lateral (
+        select max(newer.id) as id from text newer
+        where newer.crm = text.crm and newer.ticket_id = text.ticket_id and newer.id > text.id and newer.told > 0
+    ) newest on true
+), settled as (
+    update text set
+        written = greatest(text.written, w.version),
+        told = case when w.overtaken or w.refused is not null then text.told else greatest(text.told, w.version) end,
+        write_begun = case when w.overtaken or text.write_begun = w.version then 0 else text.write_begun end,
+        write_refused = case when w.overtaken and text.told < w.version then 'a newer text has told the ticket'
+                        else w.refused end,
+        write_attempts = 0,
+        outcome = text.outcome + (w.late and w.newest is null)::int
+    from w where text.id = w.id
+    returning text.id, text.door, w.late and w.newest is null as anew
+), anew as (
+    update text set outcome = text.outcome + 1
+    where text.id in (select newest from w where late or not overtaken and refused is null) and text.id not in (select id from w)
+      and text.outcome <= text.written
+    returning text.id, text.door
+)
+select id, door from anew union all select id, door from settled where anew
 
 -- name: write_later
--- The CRM did not take it this time.
-update text set write_attempts = write_attempts + 1 where id = any(%(ids)s) returning id, door
+-- The CRM did not take it this time; `refused` says why, if it is not expected to.
+update text set
+    write_attempts = text.write_attempts + 1,
+    write_refused = w.refused,
+    write_begun = case when w.refused is null or text.write_begun < text.outcome then text.write_begun else 0 end
+from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)
+where text.id = w.id returning text.id, text.door
+
+-- name: give_up_telling
+-- The ticket is not told of it.
+update text set written = outcome, write_begun = 0, write_refused = coalesce(write_refused || '; ', '') || %(why)s
+where id = %(id)s and outcome > written returning id

@@ -3,7 +3,7 @@
 insert into pace as p (lane, next_at) values (%(lane)s, now())
 on conflict (lane) do update set lane = excluded.lane
 returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as now, stopped_why,
-          extract(epoch from held_until)::float8 as held_until
+          extract(epoch from held_until)::float8 as held_until, held_why
 
 -- name: keep
 -- The slots that were given out, and once more what time it is.

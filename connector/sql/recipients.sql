@@ -26,6 +26,13 @@ on conflict (number) do update set
 where recipient.text = excluded.text or recipient.at <= excluded.before_at
 returning text
 
+-- name: texted
+-- A number was texted after all.
+insert into recipient (number, text, at) values (%(hash)s, %(text)s, now())
+on conflict (number) do update set text = excluded.text, at = excluded.at, before_text = recipient.text,
+    before_at = recipient.at
+where recipient.text <> excluded.text
+
 -- name: suppress
 -- Nobody texts this number any more.
 insert into suppression (number, why, added_by) values (%(number)s, %(why)s, %(by)s)

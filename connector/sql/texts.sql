@@ -19,6 +19,7 @@ from text
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
   and (%(crm)s::text is null or crm = %(crm)s)
   and (not %(held)s or state = 'queued' and not_before > now())
+  and (not %(refused)s or outcome > written and write_refused is not null)
 order by id desc limit %(most)s
 
 -- part: as_seen
@@ -43,6 +44,8 @@ order by text.id desc limit %(most)s
 -- How many texts are in each state, how many outcomes their tickets do not have yet; how many are queued for later, and
 -- when the next of these leaves.
 select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
+       count(*) filter (where outcome > written and write_refused is not null) as refused,
+       count(*) filter (where contradicted is not null) as contradicted,
        count(*) filter (where state = 'queued' and not_before > now()) as held,
        min(not_before) filter (where state = 'queued' and not_before > now()) as leaves_at
 from text group by state order by state
@@ -50,7 +53,7 @@ from text group by state order by state
 -- name: story
 -- One text and how it came there, for people.
 select text.id, text.crm, text.ticket_id, text.door, text.state, text.rule, text.sms, text.chat, text.why,
-       text.outcome, text.written, text.write_refused, event.event_id, event.received_at, text.changed_at, text.trace,
+       text.outcome, text.written, text.write_refused, text.contradicted, event.event_id, event.received_at, text.changed_at, text.trace,
        coalesce(text.ask ->> 'agent_name', text.ask ->> 'agent_email') as agent, text.ask ->> 'override' as override,
        case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
 from text join event on event.id = text.event where text.id = %(id)s

@@ -39,20 +39,13 @@ def pages(
     session: Session, paths: Sequence[str], kind: str, rest: str, kinds: Mapping[str, str]
 ) -> Iterator[list[dict[str, Any]]]:
     """Records of this kind, each as its values by path. `kinds`: each path's field type."""
-    count = session.call(_query(f"SELECT COUNT() FROM {kind} {_without_order(rest)}"))["totalSize"]  # noqa: S608 - the operator's own query
+    count = session.count(f"SELECT COUNT() FROM {kind} {_without_order(rest)}")  # noqa: S608 - the operator's own query
     select = f"SELECT {', '.join(paths)} FROM {kind} {rest}"  # noqa: S608 - paths were checked when the mapping was read
     if count <= MOST_BY_QUERY:
-        answer = session.call(_query(select))
-        yield [_flat(record, paths) for record in answer["records"]]
-        while not answer["done"]:
-            answer = session.call(f"query/{answer['nextRecordsUrl'].rpartition('/')[2]}")
-            yield [_flat(record, paths) for record in answer["records"]]
+        for records in session.query(select):
+            yield [_flat(record, paths) for record in records]
     else:
         yield from _of_job(session, select, kinds)
-
-
-def _query(soql: str) -> str:
-    return f"query?{urlencode({'q': soql})}"
 
 
 def _without_order(rest: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from connector.crms import Change, Query
 from connector.crms.salesforce import finding, schema, verdicts
@@ -31,12 +30,21 @@ class Salesforce:
         if not good:
             return {}
         listed = ",".join(f"'{identifier}'" for identifier in good)
-        answer = self._session.call(f"query?{urlencode({'q': f'{self._select} WHERE Id IN ({listed})'})}")
-        records = {record["Id"][:15]: record for record in answer["records"]}
+        records = {record["Id"][:15]: record for record in self._records(f"{self._select} WHERE Id IN ({listed})")}
         return {
             identifier: Ticket("salesforce", record["Id"], self._values(record))
             for identifier in good if (record := records.get(identifier[:15]))
         }
+
+    def probe(self) -> None:
+        self._session.own_user()
+        self._records(f"{self._select} LIMIT 1")
+
+    def _records(self, soql: str) -> list[dict[str, Any]]:
+        records = [record for page in self._session.query(soql) for record in page]
+        if not all(isinstance(record.get("Id"), str) for record in records):
+            raise Unavailable("Salesforce's answer to a query has a record without an id")
+        return records
 
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {name: finding.follow(record, path) for name, path in self._file.fields.items()}
@@ -56,7 +64,7 @@ class Salesforce:
         if query.where is None or not listed:
             return set(ids)
         soql = f"SELECT Id FROM {self._file.ticket.object} WHERE ({query.where}) AND Id IN ({listed})"  # noqa: S608 - the operator's own condition, and ids that were checked
-        return {record["Id"] for record in self._session.call(f"query?{urlencode({'q': soql})}")["records"]}
+        return {record["Id"] for record in self._records(soql)}
 
     def not_an_id(self, given: str) -> str | None:
         return None if ID.fullmatch(given) else NO_ID
@@ -66,13 +74,10 @@ class Salesforce:
             raise ValueError("not a Salesforce id")
         attributes = {"type": self._file.ticket.object}
         records = [{"attributes": attributes, "id": identifier, **self._cut(fields)} for identifier, fields in changes]
-        try:
-            answers = self._session.call("composite/sobjects", "PATCH", {"allOrNone": False, "records": records})
-        except CallFailed as error:
-            return [error] * len(changes)
+        answers = self._session.call("composite/sobjects", "PATCH", {"allOrNone": False, "records": records})
         if not isinstance(answers, list) or len(answers) != len(changes):
-            return [Unavailable("Salesforce's answer was not understood")] * len(changes)
-        return [None if answer.get("success") else verdicts.of_record(answer) for answer in answers]
+            raise Unavailable("Salesforce's answer was not understood")
+        return [_verdict(answer) for answer in answers]
 
     def _cut(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
         lengths = self._lengths or {}
@@ -90,3 +95,8 @@ class Salesforce:
     def close(self) -> None:
         self._session.close()
 
+
+def _verdict(answer: Any) -> CallFailed | None:
+    if not isinstance(answer, Mapping):
+        return Unavailable("Salesforce's answer was not understood")
+    return None if answer.get("success") is True else verdicts.of_record(answer)

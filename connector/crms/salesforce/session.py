@@ -8,9 +8,9 @@ the token is ours. One refresh for all threads, one replay for each call.
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import jwt
 import requests
@@ -38,6 +38,26 @@ class Granted(BaseModel):
 
     access_token: str = Field(min_length=1)
     id: str = Field(pattern=r"/[a-zA-Z0-9]{15,18}$")
+
+
+class _Page(BaseModel):
+    """One page of a query's records. Where it is not the last, the next one has an address."""
+
+    total_size: int = Field(alias="totalSize", ge=0)
+    done: bool
+    records: list[dict[str, Any]]
+    next_records_url: str = Field(default="", alias="nextRecordsUrl")
+
+    @classmethod
+    def of(cls, answer: Any) -> "_Page":
+        """Raises Unavailable where it is none."""
+        try:
+            page = cls.model_validate(answer, strict=True)
+        except ValidationError:
+            raise Unavailable("Salesforce's answer to a query was not understood") from None
+        if not page.done and not page.next_records_url.strip("/"):
+            raise Unavailable("Salesforce's answer to a query breaks off")
+        return page
 
 
 class _Pinned(HTTPAdapter):
@@ -96,6 +116,29 @@ class Session:
         except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
 
+    def query(self, soql: str) -> Iterator[list[dict[str, Any]]]:
+        """All records of a query, page by page: Salesforce may cut an answer at any size. Raises like `call`.
+
+        An answer that is not complete in the end is none: a record that it lacks would be taken for deleted.
+        """
+        path, count, followed = f"query?{urlencode({'q': soql})}", 0, set[str]()
+        while True:
+            page = _Page.of(self.call(path))
+            count += len(page.records)
+            yield page.records
+            if page.done:
+                break
+            path = f"query/{page.next_records_url.rpartition('/')[2]}"
+            if path in followed:
+                raise Unavailable("Salesforce gave the same page of a query again")
+            followed.add(path)
+        if count != page.total_size:
+            raise Unavailable(f"Salesforce gave {count} of the {page.total_size} records of a query")
+
+    def count(self, soql: str) -> int:
+        """What a query of COUNT() counts. Raises like `call`."""
+        return _Page.of(self.call(f"query?{urlencode({'q': soql})}")).total_size
+
     def text(self, path: str) -> tuple[str, Mapping[str, str]]:
         """What a GET that does not answer JSON answers, and its headers. Raises like `call`."""
         client = self._logged_in()
@@ -104,7 +147,7 @@ class Session:
             if answer.status_code == requests.codes.unauthorized:
                 answer = self._get(self._logged_in(instead_of=client), path)
             if answer.status_code != requests.codes.ok:
-                raise verdicts.of_login(answer.status_code, answer.json())
+                raise verdicts.of_status(answer.status_code, answer.json())
         except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
         return answer.content.decode(), answer.headers

@@ -16,7 +16,12 @@ PASSING = (
     "SERVER_UNAVAILABLE",
     "UNKNOWN_EXCEPTION",
     "QUERY_TIMEOUT",
+    # A token that was revoked while it was refreshed: another one is on its way.
+    "INVALID_SESSION_ID",
 )
+# Codes of a record that does not exist any more.
+GONE = ("ENTITY_IS_DELETED", "NOT_FOUND")
+NO_RECORD = "INVALID_CROSS_REFERENCE_KEY"
 # The org's calls of the day are used up. Salesforce does not say until when, so: a quarter of an hour.
 LIMIT = "REQUEST_LIMIT_EXCEEDED"
 LIMIT_PAUSE = 900.0
@@ -30,8 +35,8 @@ SETTINGS = (
     "invalid_client",
     "invalid_grant",
 )
-PASSING_STATUSES = (429, 500, 502, 503, 504)
-SETTINGS_STATUSES = (401, 403, 404)
+PASSING_STATUSES = (401, 408, 425, 429, 500, 502, 503, 504)
+SETTINGS_STATUSES = (403, 404, 407)
 LONGEST_WORDS = 300
 
 
@@ -39,6 +44,9 @@ def of_record(answer: Mapping[str, Any]) -> CallFailed:
     """The verdict on one record of a composite answer that was no success."""
     errors = answer.get("errors") or [{}]
     code, message = str(errors[0].get("statusCode", "")), str(errors[0].get("message", ""))
+    # By this code Salesforce also means a field's value; without a field it is the record itself.
+    if code in GONE or (code == NO_RECORD and not errors[0].get("fields")):
+        return Refused(f"Salesforce: {code}: {message}"[:LONGEST_WORDS], Blame.GONE)
     # A trigger of the org that meets a locked row reports it inside an error of its own.
     passing = code.startswith(PASSING) or "UNABLE_TO_LOCK_ROW" in message
     return _verdict(code, message, passing, code.startswith(SETTINGS))
@@ -46,16 +54,18 @@ def of_record(answer: Mapping[str, Any]) -> CallFailed:
 
 def of_answer(error: SalesforceError) -> CallFailed:
     """The verdict on a whole answer, by its code where it has one, else by its status."""
-    return _of(error.status, error.content)
+    return of_status(error.status, error.content)
 
 
 def of_login(status: int, content: Any) -> CallFailed:
     """The verdict on an answer of the token endpoint that gave none: if it does not pass, a setting is wrong."""
-    verdict = _of(status, content)
-    return Refused(str(verdict), Blame.SETTINGS) if isinstance(verdict, Refused) else verdict
+    verdict = of_status(status, content)
+    refused = isinstance(verdict, Refused) or status == 401  # there is no session that could have expired
+    return Refused(str(verdict), Blame.SETTINGS) if refused else verdict
 
 
-def _of(status: int, content: Any) -> CallFailed:
+def of_status(status: int, content: Any) -> CallFailed:
+    """The verdict on an answer with this status and these errors."""
     first = content[0] if isinstance(content, list) and content else content
     first = first if isinstance(first, Mapping) else {}
     code = str(first.get("errorCode") or first.get("error") or f"HTTP {status}")
