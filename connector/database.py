@@ -35,6 +35,8 @@ Answer = TypeVar("Answer")
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 # Any number, as long as nothing else on the same database locks on it.
 MIGRATION_LOCK = 7_163_001
+# Seconds that a machine's clock may differ from the database's before it is said.
+CLOCK_DIFFERS = 2.0
 # Seconds between two looks whether an embedded server lives.
 EMBEDDED_LOOK = 1.0
 
@@ -159,9 +161,11 @@ def check(settings: Settings) -> str:
         with psycopg.connect(_impatient(settings.database_url.get_secret_value()), autocommit=True) as given:
             if not current(given):
                 raise BadSettings(NOT_CURRENT)
+            ahead = clock_ahead(given)
     except psycopg.OperationalError as error:
         raise BadSettings(f"the database does not answer: {str(error).splitlines()[0]}") from None
-    return "the database answers, and its schema is current"
+    differs = f"; its clock counts, from which this machine's differs by {ahead:+.0f} s" if ahead else ""
+    return f"the database answers, and its schema is current{differs}"
 
 
 # In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made
@@ -201,6 +205,13 @@ def now(connection: psycopg.Connection) -> datetime:
     """What time it is by the database's clock, which all workers and web sides go by (UTC)."""
     row = connection.execute("select clock_timestamp()").fetchone()
     return row[0].astimezone(UTC) if row else datetime.now(UTC)
+
+
+def clock_ahead(connection: psycopg.Connection) -> float:
+    """How far this machine's clock is ahead of the database's, in seconds; 0 where it hardly is."""
+    theirs = now(connection)
+    ahead = (datetime.now(UTC) - theirs).total_seconds()
+    return ahead if abs(ahead) > CLOCK_DIFFERS else 0.0
 
 
 class Asking:

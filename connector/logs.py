@@ -1,10 +1,19 @@
 """Logs: a sentence plus fields. Numbers come here masked; message bodies and secrets never do."""
 
+import json
 import logging
 import sys
+import time
+import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+
+# What a library says again while something is away is said once in so many seconds.
+SAY_AGAIN = 10.0
+# Characters of an error's trace, from its end.
+MOST_TRACE = 2_000
 
 
 def configure() -> None:
@@ -21,4 +30,41 @@ def configure() -> None:
         cache_logger_on_first_use=True,
     )
     # The libraries' own loggers know URLs and payloads: warnings and errors only.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Sparing())
+    handler.setFormatter(Lines(people))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class Sparing(logging.Filter):
+    """Lets each of the libraries' sentences through once in a while: who is away is met many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key, now = (record.name, str(record.msg)), time.monotonic()
+        if now < self._next.get(key, 0):
+            return False
+        self._next[key] = now + SAY_AGAIN
+        return True
+
+
+class Lines(logging.Formatter):
+    """The libraries' sentences in the form of ours: one line each. Of an error, its kind and the end of its trace."""
+
+    def __init__(self, people: bool) -> None:
+        super().__init__()
+        self._people = people
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"event": record.getMessage(), "logger": record.name}
+        if record.exc_info and (error := record.exc_info[1]):
+            line["why"] = type(error).__name__
+            if not type(error).__module__.startswith("psycopg"):  # what a database that is away raises says no more
+                line["trace"] = "".join(traceback.format_tb(error.__traceback__))[-MOST_TRACE:]
+        if self._people:
+            return f"{record.levelname} {' '.join(line.values())}"
+        at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        return json.dumps(line | {"level": record.levelname.lower(), "timestamp": at}, ensure_ascii=False)

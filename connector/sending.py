@@ -88,7 +88,7 @@ class Sender:
         while True:
             await asyncio.sleep(DROP)
             if waiting := self._pace.waiting():
-                with contextlib.suppress(psycopg.OperationalError):  # they are found later, at the latest in their slot
+                with contextlib.suppress(psycopg.Error):  # they are found later, at the latest in their slot
                     self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
 
     def drain(self) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -25,8 +24,8 @@ log = structlog.get_logger()
 
 # Seconds between two looks at the accounts and at what is due.
 LOOK = 1.0
-# Seconds that this machine's clock may differ from the database's before it is said, and between two times of saying.
-CLOCK_DIFFERS, SAY_AGAIN = 2.0, 600.0
+# Seconds between two times of saying that this machine's clock differs from the database's.
+SAY_AGAIN = 600.0
 
 Probe = Callable[[], None]
 
@@ -98,10 +97,8 @@ class Upkeep:
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
         """Nothing goes by this machine's clock, but people who read its logs do."""
-        theirs = database.now(connection)
-        ahead = (datetime.now(UTC) - theirs).total_seconds()
-        differs = abs(ahead) > CLOCK_DIFFERS
-        if differs and (self._clock_said is None or time.monotonic() - self._clock_said > SAY_AGAIN):
+        ahead = database.clock_ahead(connection)
+        if ahead and (self._clock_said is None or time.monotonic() - self._clock_said > SAY_AGAIN):
             log.warning("this machine's clock differs from the database's, which counts", seconds=round(ahead, 1))
             self._clock_said = time.monotonic()
 

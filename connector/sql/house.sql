@@ -17,7 +17,7 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update text set sms = null, ask = null, trace = null, why = '' from old where text.id = old.id
+update text set sms = null, ask = null, trace = null, why = '', contradicted = null from old where text.id = old.id
 
 -- name: erase_queue_log
 -- What the queue noted of its jobs.
@@ -99,7 +99,9 @@ select id, ticket_id, state from text where sms ->> 'end_user_number' = %(number
 with steps as (
     update history set why = '' where text = any(%(ids)s) and why <> ''
 )
-update text set sms = null, ask = null, trace = null, why = case when state = 'cancelled' then why else '' end where id = any(%(ids)s)
+update text set sms = null, ask = null, trace = null, contradicted = null,
+                why = case when state = 'cancelled' then why else '' end
+where id = any(%(ids)s)
 
 -- name: forget_events
 -- Everything that came in about these tickets, and everything that holds the number, however it is written.

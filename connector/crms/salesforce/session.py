@@ -29,8 +29,9 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 JWT_SECONDS = 180
 # Every answer says how many calls of the day the org has used: "api-usage=18/5000".
 USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
-# No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance.
-NO_ANSWER = (requests.RequestException, ValueError, RecursionError)
+# No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance. By a bare
+# number, simple-salesforce is led to a TypeError.
+NO_ANSWER = (requests.RequestException, ValueError, RecursionError, TypeError)
 
 
 class Granted(BaseModel):
