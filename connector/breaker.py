@@ -34,8 +34,8 @@ class Breaker:
         await self._close(lane.hold, name, why, seconds)
 
     async def stop(self, name: str, why: str, text: int | None = None) -> None:
-        """The account refuses what all would meet; `text`: whose call it was."""
-        if await self._close(lane.stop, name, why, text):
+        """The account refuses what all would meet; `text`: whose call it was, which may be to blame itself."""
+        if await self._close(lane.stop, name, why, text, text is None):
             log.error("an account is stopped: put it right; it goes on by itself, or with: connector resume",
                       account=name, why=why)  # fmt: skip
 

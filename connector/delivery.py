@@ -34,7 +34,7 @@ log = structlog.get_logger()
 # Seconds that a reading of tickets waits for more of them, while so many texts are under way that it is worth it.
 READ_HOLD, MANY = 0.2, 30
 # Seconds between tries to commit what is known, when the database is away; and for how long, once the worker stops.
-SETTLE_PAUSE, SETTLE_LAST = 1.0, 20.0
+SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"

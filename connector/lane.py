@@ -24,7 +24,7 @@ LOOK_AGAIN = 5.0
 # Seconds of a pause that was not asked for; twice as long each time that nothing has passed since.
 FIRST_HOLD, LONGEST_HOLD = 1.0, 60.0
 # Seconds before what is stopped is probed; doubling too.
-FIRST_PROBE, LONGEST_PROBE = 5.0, 600.0
+FIRST_PROBE, LONGEST_PROBE = 2.0, 600.0
 # Whoever probes has so many seconds for it, before another worker does.
 PROBE_TURN = 60.0
 
@@ -50,11 +50,13 @@ class Status:
     held_why: str | None = None
 
 
-def closed(name: str, stopped_why: str | None, held_for: float | None, held_why: str | None) -> Closed | None:
-    """Whether an account like this is closed; `held_for` in seconds."""
+def closed(
+    name: str, stopped_why: str | None, confirmed: bool | None, held_for: float | None, held_why: str | None
+) -> Closed | None:
+    """Whether an account like this is closed; `held_for` in seconds. Until it is confirmed, a stop is a pause."""
     if stopped_why is not None:
         what = "texting is stopped" if name == PLATFORM else f"{name} cannot be used"
-        return Closed(f"{what}: {stopped_why}", True, LOOK_AGAIN)
+        return Closed(f"{what}: {stopped_why}", bool(confirmed), LOOK_AGAIN)
     if held_for is not None and held_for > 0:
         who = "CCAI Platform" if name == PLATFORM else name
         said = f" ({held_why})" if held_why else ""
@@ -79,14 +81,19 @@ def hold(connection: psycopg.Connection, name: str, why: str, seconds: float | N
     connection.execute(SQL["hold"], row | {"jitter": backoff.jittered(1)})
 
 
-def stop(connection: psycopg.Connection, name: str, why: str, text: int | None = None) -> bool:
+def stop(
+    connection: psycopg.Connection, name: str, why: str, text: int | None = None, confirmed: bool = True
+) -> bool:
     """The account is not used until `resume`; the first reason stays. `text`: whose call was refused.
+
+    Not `confirmed`: it may be that text's own fault. People wait for the first probe then, and are told after it.
 
     False: it was stopped already. It is probed before long, less soon where it was stopped a moment ago and nothing
     has passed since.
     """
-    row = {"lane": name, "why": why, "text": text, "first": FIRST_PROBE, "longest": LONGEST_PROBE}
-    return connection.execute(SQL["stop"], row | {"jitter": backoff.jittered(1)}).fetchone() is not None
+    row = {"lane": name, "why": why, "text": text, "confirmed": confirmed, "jitter": backoff.jittered(1)}
+    found = connection.execute(SQL["stop"], row | {"first": FIRST_PROBE, "longest": LONGEST_PROBE})
+    return found.fetchone() is not None
 
 
 def stop_for_people(connection: psycopg.Connection, name: str, why: str) -> None:

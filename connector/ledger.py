@@ -182,8 +182,7 @@ def claim(connection: psycopg.Connection, tries: Sequence[Try], good_for: float)
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
     rows = connection.execute(SQL["claim"], {"lane": lane.PLATFORM, "good_for": good_for} | asked)
     return {
-        text: closed if (closed := lane.closed(lane.PLATFORM, stopped_why, held_for, held_why)) else claim
-        for text, claim, stopped_why, held_for, held_why in rows
+        text: closed if (closed := lane.closed(lane.PLATFORM, *why_not)) else claim for text, claim, *why_not in rows
     }
 
 

@@ -144,9 +144,11 @@ def reserve(
         return []
     with connection.transaction():
         row = connection.execute(SQL["open"], LANE).fetchone()
-        recent, recent_batch, now, stopped_why, held_until, held_why = row or ([], [], 0.0, None, None, None)
+        recent, recent_batch, now, stopped_why, confirmed, held_until, held_why = row or ([], [], 0.0, *[None] * 4)
         clock.heard(now, time.monotonic())
-        if closed := lane.closed(lane.PLATFORM, stopped_why, held_until and held_until - now, held_why):
+        if closed := lane.closed(
+            lane.PLATFORM, stopped_why, confirmed, held_until and held_until - now, held_why
+        ):
             raise closed
         given = Given(*([at for at in listed if at < now + FURTHEST] for listed in (recent, recent_batch)))
         if instead_of is None:

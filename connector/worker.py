@@ -54,8 +54,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
 # While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
 USAGE_SECONDS = 300.0
-# Seconds that the worker waits for its jobs at its end, when the database does not let them go.
-END_SECONDS = 30.0
+# Seconds beyond the longest call that the worker waits at its end for jobs that the database does not let go.
+END_SECONDS = 1.0
 NICE = 10
 
 Handle = Callable[[Sequence[int]], Awaitable[None]]
@@ -98,7 +98,8 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         keeper = _keeper(settings, account, connected, pool, gate, breaker)
         keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
         try:
-            await _consume(url, gate, handlers, [sender.drain, write_back.drain, delivery.drain], stop)
+            longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
+            await _consume(url, gate, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)
         finally:
             for task in keeping:
                 task.cancel()
@@ -113,8 +114,9 @@ async def _consume(
     handlers: Mapping[queue.Kind, Handle],
     drains: Sequence[Callable[[], None]],
     stop: asyncio.Event,
+    longest: float,
 ) -> None:
-    """Take jobs until `stop`; then call the `drains`. A database that goes away is waited for."""
+    """Take jobs until `stop`; then call the `drains`, and wait so long. A database that is away is waited for."""
     failures = 0
     while not stop.is_set():
         try:
@@ -127,7 +129,7 @@ async def _consume(
                 failures = 0
                 stopping = asyncio.create_task(_stop_on(stop, consumer, drains))
                 try:
-                    await _until_its_end(consumer, stop)
+                    await _until_its_end(consumer, stop, longest)
                 finally:
                     stopping.cancel()
         except queue.LOST as error:
@@ -138,13 +140,13 @@ async def _consume(
                 await asyncio.wait_for(stop.wait(), pause)
 
 
-async def _until_its_end(consumer: queue.Consumer, stop: asyncio.Event) -> None:
+async def _until_its_end(consumer: queue.Consumer, stop: asyncio.Event, longest: float) -> None:
     """Once asked to stop, it has so long for what is in hand: a database that is away must not keep it for ever."""
     running = asyncio.create_task(consumer.run())
     asked = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([running], timeout=END_SECONDS)
+        await asyncio.wait([running], timeout=longest)
         if not running.done():
             log.error("the worker ends although jobs could not be let go; they are done elsewhere, or later")
             running.cancel()

@@ -1,6 +1,6 @@
 -- name: look
 -- Which accounts may not be used: why not, and for how many seconds.
-select lane, stopped_why, extract(epoch from held_until - clock_timestamp())::float8 as held_for, held_why
+select lane, stopped_why, confirmed, extract(epoch from held_until - clock_timestamp())::float8 as held_for, held_why
 from pace where stopped_why is not null or held_until > clock_timestamp()
 
 -- name: hold
@@ -16,10 +16,10 @@ on conflict (lane) do update set
 
 -- name: stop
 -- Not used until it is resumed. The first reason stays. No row: it was stopped already.
-insert into pace as p (lane, next_at, stopped_at, stopped_why, refused_text, probed_at, probe_at)
-values (%(lane)s, now(), now(), %(why)s, %(text)s::bigint, now(), now() + %(first)s * %(jitter)s * interval '1 second')
+insert into pace as p (lane, next_at, stopped_at, stopped_why, confirmed, refused_text, probed_at, probe_at)
+values (%(lane)s, now(), now(), %(why)s, %(confirmed)s, %(text)s::bigint, now(), now() + %(first)s * %(jitter)s * interval '1 second')
 on conflict (lane) do update set
-    stopped_at = now(), stopped_why = excluded.stopped_why, refused_text = excluded.refused_text, probed_at = now(),
+    stopped_at = now(), stopped_why = excluded.stopped_why, confirmed = excluded.confirmed, refused_text = excluded.refused_text, probed_at = now(),
     probes = case when p.probed_at > now() - interval '1 hour' and p.probed_at > coalesce(p.passed_at, '-infinity')
              then p.probes + 1 else 0 end,
     probe_at = now() + %(jitter)s * interval '1 second' * least(%(longest)s, %(first)s * 2 ^ least(20,
@@ -31,7 +31,7 @@ returning lane
 -- name: stop_for_people
 -- Whatever it was stopped for before. It is never due for a probe.
 insert into pace as p (lane, next_at, stopped_at, stopped_why, for_people) values (%(lane)s, now(), now(), %(why)s, true)
-on conflict (lane) do update set stopped_at = now(), stopped_why = excluded.stopped_why, for_people = true
+on conflict (lane) do update set stopped_at = now(), stopped_why = excluded.stopped_why, confirmed = true, for_people = true
 
 -- name: alone
 -- Others have passed since then, or this text's refusal was the last that stopped the account.
@@ -59,7 +59,7 @@ returning lane
 -- name: probed
 -- Still wrong. In how many seconds it is probed next.
 update pace set
-    probes = probes + 1, probed_at = now(),
+    probes = probes + 1, probed_at = now(), confirmed = true,
     probe_at = now() + interval '1 second' * coalesce(
         %(seconds)s::float8, least(%(longest)s, %(first)s * 2 ^ least(20, probes + 1)) * %(jitter)s)
 where lane = %(lane)s and stopped_at is not null

@@ -86,7 +86,7 @@ select id from text where id = any(%(ids)s) and state in ('queued', 'unknown')
 -- more try was planned (it has a time), and only once. Where the lane is closed: those that wait for it, why, and for
 -- how many seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
 with closed as (
-    select stopped_why, extract(epoch from held_until - now())::float8 as held_for, held_why
+    select stopped_why, confirmed, extract(epoch from held_until - now())::float8 as held_for, held_why
     from pace where lane = %(lane)s and (stopped_why is not null or held_until > now())
 ), c as (
     select text.id, text.revision, w.token, text.state as from_state
@@ -108,8 +108,8 @@ with closed as (
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select id, revision, null as stopped_why, null as held_for, null as held_why from claimed
-union all select c.id, null, closed.stopped_why, closed.held_for, closed.held_why from c, closed
+select id, revision, null as stopped_why, null as confirmed, null as held_for, null as held_why from claimed
+union all select c.id, null, closed.* from c, closed
 
 -- name: unclaim
 -- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made.

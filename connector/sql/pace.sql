@@ -2,7 +2,7 @@
 -- The lane's row, locked: who asks next waits until our slots are committed. Times are the database's.
 insert into pace as p (lane, next_at) values (%(lane)s, now())
 on conflict (lane) do update set lane = excluded.lane
-returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as now, stopped_why,
+returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as now, stopped_why, confirmed,
           extract(epoch from held_until)::float8 as held_until, held_why
 
 -- name: keep

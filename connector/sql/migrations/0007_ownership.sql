@@ -7,6 +7,7 @@ alter table pace
     add column passed_at     timestamptz,                  -- when a call last had an answer that is no setting's fault
     add column refused_text  bigint,                       -- the text whose refusal stopped it last
     add column probe_at      timestamptz,                  -- when it is probed next
+    add column confirmed     boolean not null default true,    -- stopped, and a probe has found it wrong too
     add column for_people    boolean not null default false,   -- stopped until a person says so: no probe opens it
     add column people_until  timestamptz;                  -- texts that come before batches wait at least until then
 
