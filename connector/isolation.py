@@ -5,7 +5,7 @@ those are alone that fail alone.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from connector.crms import Change, Crm
 from connector.errors import CallFailed, Refused, Unavailable
@@ -14,55 +14,65 @@ from connector.model import Ticket
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Calls that one group may cost: a few odd ones among many are found with these. More of them is no oddity.
-MOST_CALLS = 64
+# Calls that a group may cost: a few odd ones among many are found with these. How many may fail before one passes.
+MOST_CALLS, MOST_IN_VAIN = 64, 8
 
 
 def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
     """The tickets of these ids, or why one alone could not be read. Raises Refused or Unavailable: nobody's could."""
 
-    def call(part: Sequence[str]) -> list[Ticket | CallFailed | None]:
+    def call(part: Sequence[str]) -> list[Ticket | None]:
         tickets = crm.read(part)
         return [tickets.get(identifier) for identifier in part]
 
     once = list(dict.fromkeys(ids))
-    found = _isolated(call, crm.probe, once)
+    group = _Group(call)
+    found = group.ask(once, crm.probe)
+    if group.in_vain:
+        raise Unavailable("tickets cannot be read, though a probe passes") from None
     return {identifier: answer for identifier, answer in zip(once, found, strict=True) if answer is not None}
 
 
 def write(crm: Crm, changes: Sequence[Change]) -> list[CallFailed | None]:
-    """What became of each change, like crm.write. Raises Refused or Unavailable: nothing can be written."""
-    return _isolated(crm.write, crm.probe, changes)
+    """What became of each change, like crm.write. Raises Refused or Unavailable: nothing can be written or read."""
+    return _Group(crm.write).ask(changes, crm.probe)
 
 
-def _isolated(
-    call: Callable[[Sequence[Item]], Sequence[Answer | CallFailed | None]],
-    probe: Callable[[], None],
-    items: Sequence[Item],
-) -> list[Answer | CallFailed | None]:
-    if not items:
-        return []
-    try:
-        return list(call(items))
-    except (Refused, Unavailable) as error:
-        probe()
-        left = [MOST_CALLS]
-        if len(items) == 1:
-            return [error]
-        return _halved(call, items, left)
+class _Group(Generic[Item, Answer]):
+    """The calls of one group. `in_vain`: so many that it is no single item's fault."""
 
+    def __init__(self, call: Callable[[Sequence[Item]], Sequence[Answer]]) -> None:
+        self._call = call
+        self._calls, self._passed = 0, False
 
-def _halved(
-    call: Callable[[Sequence[Item]], Sequence[Answer | CallFailed | None]], items: Sequence[Item], left: list[int]
-) -> list[Answer | CallFailed | None]:
-    answers: list[Answer | CallFailed | None] = []
-    middle = len(items) // 2
-    for part in (items[:middle], items[middle:]):
-        if left[0] <= 0:
-            raise Unavailable("too many tickets of one call are refused, though others are not")
-        left[0] -= 1
+    @property
+    def in_vain(self) -> bool:
+        return self._calls >= MOST_CALLS or (not self._passed and self._calls > MOST_IN_VAIN)
+
+    def ask(self, items: Sequence[Item], probe: Callable[[], None]) -> list[Answer | CallFailed]:
+        """An answer for each item, or what it meets. Raises what the probe meets too."""
+        if not items:
+            return []
         try:
-            answers += call(part)
+            return self._ask(items)
         except (Refused, Unavailable) as error:
-            answers += [error] if len(part) == 1 else _halved(call, part, left)
-    return answers
+            probe()
+            return self._halved(items, error)
+
+    def _ask(self, items: Sequence[Item]) -> list[Answer | CallFailed]:
+        self._calls += 1
+        answers = list(self._call(items))
+        self._passed = True
+        return answers
+
+    def _halved(self, items: Sequence[Item], error: CallFailed) -> list[Answer | CallFailed]:
+        """They failed together, with this error."""
+        if len(items) == 1 or self.in_vain:
+            return [error] * len(items)
+        middle, answers = len(items) // 2, list[Answer | CallFailed]()
+        for part in (items[:middle], items[middle:]):
+            try:
+                answers += [error] * len(part) if self.in_vain else self._ask(part)
+            except (Refused, Unavailable) as again:
+                answers += self._halved(part, again)
+        return answers

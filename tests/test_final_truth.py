@@ -314,6 +314,18 @@ def test_a_call_that_is_refused_because_of_one_value_is_halved_until_it_is_alone
         assert lane.look(connection, "salesforce") is None, "nobody else is to blame"
 
 
+def test_where_nothing_can_be_written_though_a_probe_passes_each_outcome_waits_on_its_own(told: Told) -> None:
+    """A firewall does not like the address by which cases are written: that must not use up the calls of the day."""
+    ids = [told.new(f"{number:018d}", f"{number:018d}") for number in range(100)]
+    told.move(*(steps.failed(text, "no") for text in ids))
+    told.org.whole = lambda _: Refused("Salesforce: HTTP 403: ", Blame.SETTINGS)
+    told.write_back(*ids)
+    assert len(told.org.calls) <= 10
+    assert all(due > 20 for _, due in told.due()[-100:])
+    told.org.whole = lambda _: None
+    told.until_told(*ids)
+
+
 @pytest.mark.parametrize(
     ("error", "stopped"),
     [

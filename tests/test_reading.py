@@ -143,6 +143,10 @@ def test_where_more_than_a_few_are_odd_it_is_everybodys(pool: ConnectionPool) ->
     crm.odd = dict.fromkeys(many, AWAY)
     with pytest.raises(Unavailable):
         isolation.read(crm, list(many))
+    assert crm.calls <= isolation.MOST_IN_VAIN + 1
+    crm.calls, crm.odd = 0, dict.fromkeys(list(many)[::9], AWAY)
+    with pytest.raises(Unavailable):
+        isolation.read(crm, list(many))
     assert crm.calls <= isolation.MOST_CALLS + 1
 
 
