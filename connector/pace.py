@@ -10,26 +10,25 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from connector.slots import Slot
+from connector.slots import Grant
 
 # Slots are asked for this long ahead, so that a slow database does not leave any unused.
 AHEAD = 0.05
 # A waiting text is told of its slot so long before, because `sending` has to be committed first.
 LEAD = 0.04
-# Seconds before slots for batches are asked for again, where there are none because somebody who comes first waits.
-STAND_BACK = 0.1
 
-Reserve = Callable[[int, bool, float | None], Awaitable[list[Slot]]]
+# Asks for so many slots, for a batch or not, for texts that are claimed already or not.
+Reserve = Callable[[int, bool, bool], Awaitable[Grant]]
 
 
 @dataclass(slots=True)
 class _Queue:
     """Texts that wait for a slot, the highest priority first, and the task that hands slots to them."""
 
-    waiting: list[tuple[int, int, asyncio.Future[Slot | None]]] = field(default_factory=list)
+    waiting: list[tuple[int, int, asyncio.Future[float | None]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
-    def pop(self) -> asyncio.Future[Slot | None] | None:
+    def pop(self) -> asyncio.Future[float | None] | None:
         """The next that still waits."""
         while self.waiting:
             _, _, turn = heapq.heappop(self.waiting)
@@ -47,13 +46,13 @@ class Pace:
         self._reserve = reserve
         self._queues = {False: _Queue(), True: _Queue()}
         self._order = itertools.count()
-        self._turns: dict[int, asyncio.Future[Slot | None]] = {}
+        self._turns: dict[int, asyncio.Future[float | None]] = {}
         self.unlimited = not per_second
 
-    async def slot(self, text: int, priority: int, batch: bool = False) -> Slot | None:
-        """Returns shortly before a request may leave; None: the text was dropped. Raises what `reserve` raises.
+    async def slot(self, text: int, priority: int, batch: bool = False) -> float | None:
+        """When a request may leave, by the monotonic clock, told shortly before; None: the text was dropped.
 
-        Not for where there is no limit.
+        Raises what `reserve` raises. Not for where there is no limit.
         """
         queue = self._queues[batch]
         turn = self._turns[text] = asyncio.get_running_loop().create_future()
@@ -76,10 +75,10 @@ class Pace:
             if turn and not turn.done():
                 turn.set_result(None)
 
-    async def another(self, slot: Slot, batch: bool = False) -> Slot:
-        """The slot that takes the place of this one, which was missed. Raises what `reserve` raises."""
-        [later] = await self._reserve(1, batch, slot.stamp)
-        return later
+    async def another(self, batch: bool = False) -> float:
+        """The next slot, for a text that is claimed and has missed its own. Raises what `reserve` raises."""
+        grant = await self._reserve(1, batch, True)
+        return grant.slots[0]
 
     def give_up(self, error: Exception) -> None:
         """Raises this for everybody who waits."""
@@ -91,11 +90,10 @@ class Pace:
         try:
             while queue.waiting:
                 count = min(len(queue.waiting), max(int(self._per_second * AHEAD), 1))
-                slots = await self._reserve(count, batch, None)
-                if not slots:  # those who come before batches wait, here or elsewhere
-                    await asyncio.sleep(STAND_BACK)
-                for slot in slots:
-                    await asyncio.sleep(max(slot.at - LEAD - time.monotonic(), 0))
+                grant = await self._reserve(count, batch, False)
+                await asyncio.sleep(grant.ask_again)
+                for slot in grant.slots:
+                    await asyncio.sleep(max(slot - LEAD - time.monotonic(), 0))
                     if turn := queue.pop():
                         turn.set_result(slot)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it

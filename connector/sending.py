@@ -19,7 +19,7 @@ from connector.grouping import Group
 from connector.ledger import Try
 from connector.model import Chat, Door, OutboundSms, Text
 from connector.pace import Pace
-from connector.slots import LATE, Slot
+from connector.slots import LATE
 
 log = structlog.get_logger()
 
@@ -138,19 +138,19 @@ class Sender:
             else:
                 return
 
-    async def _call(self, text: Text, sms: OutboundSms, slot: Slot | None, latest: float) -> Outcome:
+    async def _call(self, text: Text, sms: OutboundSms, slot: float | None, latest: float) -> Outcome:
         left = False
 
         async def may_leave() -> None:
-            """Wait for the slot to the millisecond; where it was missed, have it moved. The last look is at the claim:
+            """Wait for the slot to the millisecond; where it was missed, for another. The last look is at the claim:
             the first byte leaves as soon as this returns.
             """
             nonlocal slot, left
-            while slot:
-                await asyncio.sleep(max(slot.at - time.monotonic(), 0))
-                if time.monotonic() <= slot.at + LATE:
+            while slot is not None and self._clock() <= latest:
+                await asyncio.sleep(max(slot - time.monotonic(), 0))
+                if time.monotonic() <= slot + LATE:
                     break
-                slot = await self._pace.another(slot, text.door is Door.BATCH)
+                slot = await self._pace.another(text.door is Door.BATCH)
             if self._clock() > latest:
                 raise NotSent("the connector was held up before it could send")
             left = True

@@ -82,7 +82,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         ask = database.Asking(pool, threads)
         gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, gate), People(ask)
-        reserve = partial(ask, slots.reserve, slots.DatabaseClock(), _rates(settings))
+        reserve = partial(ask, slots.reserve, _rates(settings))
         pacing = pace.Pace(settings.ccaip_requests_per_second, reserve)
         sender = Sender(
             pool, client, pacing, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left

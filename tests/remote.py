@@ -96,10 +96,10 @@ class Remote:
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
                 ask = database.Asking(self.pool, threads)
-                their_clock, rates = slots.DatabaseClock(), slots.Rates.of(per_second or 1, 1)
+                rates = slots.Rates.of(per_second or 1, 1)
 
-                async def reserve(count: int, batch: bool, instead_of: float | None) -> list[slots.Slot]:
-                    return await ask(slots.reserve, their_clock, rates, count, batch, instead_of)
+                async def reserve(count: int, batch: bool, claimed: bool) -> slots.Grant:
+                    return await ask(slots.reserve, rates, count, batch, claimed)
 
                 breaker, people = Breaker(ask, Gate(500, ["salesforce"], self.closed())), People(ask)
                 sender = Sender(

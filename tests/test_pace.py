@@ -8,7 +8,7 @@ import pytest
 
 from connector import lane
 from connector.pace import Pace
-from connector.slots import Slot
+from connector.slots import Grant
 
 
 class Slots:
@@ -18,10 +18,10 @@ class Slots:
         self.asked: list[int] = []
         self.allowed = asyncio.Event()
 
-    async def __call__(self, count: int, batch: bool, instead_of: float | None) -> list[Slot]:
+    async def __call__(self, count: int, batch: bool, claimed: bool) -> Grant:
         self.asked.append(count)
         await self.allowed.wait()
-        return [Slot(time.monotonic(), 0.0)] * count
+        return Grant([time.monotonic()] * count)
 
 
 def test_a_slot_goes_to_the_highest_priority_and_then_to_whoever_waits_longest() -> None:
@@ -51,10 +51,10 @@ def test_a_person_does_not_wait_behind_a_batch_that_waits_for_its_slot() -> None
         people = Slots()
         people.allowed.set()
 
-        async def reserve(count: int, batch: bool, instead_of: float | None) -> list[Slot]:
+        async def reserve(count: int, batch: bool, claimed: bool) -> Grant:
             if batch:
-                return [Slot(time.monotonic() + 60, 0.0)]
-            return await people(count, batch, instead_of)
+                return Grant([time.monotonic() + 60])
+            return await people(count, batch, claimed)
 
         pacing = Pace(10, reserve)
         batch = asyncio.create_task(pacing.slot(1, 0, batch=True))
@@ -112,9 +112,9 @@ def test_texts_that_are_dropped_take_no_slots_from_the_others() -> None:
         slots.allowed.set()
         found = await asyncio.wait_for(asyncio.gather(*tasks), 2)
         pacing.drop([3])  # it has its slot
-        return [slot and slot.stamp for slot in found], waiting, len(slots.asked)
+        return [slot is not None for slot in found], waiting, len(slots.asked)
 
-    assert asyncio.run(run()) == ([None, None, 0.0], [1, 2, 3], 1)
+    assert asyncio.run(run()) == ([False, False, True], [1, 2, 3], 1)
 
 
 @pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), lane.Closed("stopped", True, 5)])
@@ -122,15 +122,54 @@ def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) 
     async def run() -> list[object]:
         failing = True
 
-        async def slots(count: int, batch: bool, instead_of: float | None) -> list[Slot]:
+        async def slots(count: int, batch: bool, claimed: bool) -> Grant:
             if failing:
                 raise error
-            return [Slot(time.monotonic(), 0.0)] * count
+            return Grant([time.monotonic()] * count)
 
         pacing = Pace(10, slots)
         asked = asyncio.gather(*(pacing.slot(text, 0) for text in range(3)), return_exceptions=True)
         found = await asyncio.wait_for(asked, 2)
         failing = False
-        return [*found, (await asyncio.wait_for(pacing.slot(1, 0), 2)).stamp]
+        return [*found, await asyncio.wait_for(pacing.slot(1, 0), 2) is not None]
 
-    assert asyncio.run(run()) == [error, error, error, 0.0]
+    assert asyncio.run(run()) == [error, error, error, True]
+
+
+def test_where_there_is_no_slot_yet_it_is_asked_again_for_who_comes_first_by_then() -> None:
+    """A batch stands back for people; its own order is that of the moment at which it may leave."""
+
+    async def run() -> tuple[list[str], int]:
+        asked, order = 0, list[str]()
+
+        async def reserve(count: int, batch: bool, claimed: bool) -> Grant:
+            nonlocal asked
+            asked += 1
+            return Grant([], 0.02) if asked < 3 else Grant([time.monotonic()])
+
+        pacing = Pace(10, reserve)
+
+        async def text(name: str, number: int, priority: int) -> None:
+            await pacing.slot(number, priority, batch=True)
+            order.append(name)
+
+        tasks = [asyncio.create_task(text("first", 1, 0))]
+        await asyncio.sleep(0.01)
+        tasks.append(asyncio.create_task(text("more important", 2, 1)))
+        await asyncio.wait_for(asyncio.gather(*tasks), 2)
+        return order, asked
+
+    assert asyncio.run(run()) == (["more important", "first"], 4)
+
+
+def test_a_text_that_has_missed_its_slot_gets_the_next_one() -> None:
+    async def run() -> tuple[float, list[tuple[int, bool, bool]]]:
+        asked = []
+
+        async def reserve(count: int, batch: bool, claimed: bool) -> Grant:
+            asked.append((count, batch, claimed))
+            return Grant([7.0])
+
+        return await Pace(10, reserve).another(batch=True), asked
+
+    assert asyncio.run(run()) == (7.0, [(1, True, True)])

@@ -1,183 +1,142 @@
 """The requests-a-second promise, kept in the database for all."""
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from connector import lane, slots
-from connector.slots import DatabaseClock, Given, Limit, Rates
+from connector import lane, ledger, people, queue, slots
+from connector.model import Door, TicketEvent
+from connector.slots import Grant, Rates
 
 
-def reserve(pool: ConnectionPool, count: int = 1, per_second: float = 10, **more: object) -> list[float]:
-    """Seconds from now until each of these slots."""
+def grant(pool: ConnectionPool, count: int = 1, per_second: float = 10, share: float = 0.5, **more: bool) -> Grant:
     with pool.connection() as connection:
-        found = slots.reserve(connection, DatabaseClock(), Rates.of(per_second, 0.5), count, **more)
-    return [slot.at - time.monotonic() for slot in found]
+        return slots.reserve(connection, Rates.of(per_second, share), count, **more)
+
+
+def reserve(pool: ConnectionPool, count: int = 1, per_second: float = 10, **more: bool) -> list[float]:
+    """Seconds from now until each of these slots."""
+    return [at - time.monotonic() for at in grant(pool, count, per_second, **more).slots]
 
 
 @given(
-    per_second=st.sampled_from([0.5, 1, 3, 10, 12.5]),
-    gaps=st.lists(st.floats(0, 3), min_size=1, max_size=200),
-    delays=st.lists(st.floats(0, slots.LATE), min_size=200, max_size=200),
+    per_second=st.sampled_from([0.5, 1, 3, 10, 12.5, 30]),
+    delays=st.lists(st.floats(0, slots.LATE + 0.008), min_size=60, max_size=200),
 )
-def test_no_window_of_a_second_holds_more_than_the_limit_however_late_each_leaves(
-    per_second: float, gaps: list[float], delays: list[float]
-) -> None:
-    limit, now = Limit.of(per_second), 0.0
-    given_out: list[float] = []
-    for gap in gaps:
-        now += gap if gap > 1 else 0
-        given_out.append(slots.following(given_out, limit, now))
-    left = sorted(at + late for at, late in zip(given_out, delays, strict=False))
-    for first, beyond in zip(left, left[limit.most :], strict=False):
+def test_no_second_holds_more_than_the_limit_however_late_each_leaves(per_second: float, delays: list[float]) -> None:
+    """Eight milliseconds are what the way adds to one request and not to another."""
+    most, apart = max(int(per_second), 1), slots.spacing(per_second)
+    left = sorted(number * apart + late for number, late in enumerate(delays))
+    for first, beyond in zip(left, left[most:], strict=False):
         assert beyond - first >= max(1, 1 / per_second)
 
 
-def test_a_lane_that_is_always_waited_for_is_filled() -> None:
-    limit, given_out = Limit.of(10), [0.0]
-    while given_out[-1] < 60:
-        given_out.append(slots.following(given_out, limit, 0.0))
-    assert 590 <= len(given_out) - 1 <= 600
+def test_the_limit_is_filled() -> None:
+    assert 590 <= 60 / slots.spacing(10) <= 600
 
 
-def test_what_was_missed_is_made_up_for() -> None:
-    limit, given_out = Limit.of(10), [0.0]
-    while given_out[-1] < 60:
-        pause = 0.05 if len(given_out) % 10 == 3 else 0  # one of ten asks too late
-        given_out.append(slots.following(given_out, limit, given_out[-1] + pause))
-    assert len(given_out) - 1 >= 590
+def test_slots_are_evenly_apart_whoever_asks(pool: ConnectionPool) -> None:
+    begin = time.monotonic()
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda _: grant(pool).slots[0], range(40))
+    at = sorted(found)
+    assert at[0] - begin >= slots.SOON
+    for before, after in itertools.pairwise(at):
+        assert after - before == pytest.approx(slots.spacing(10), abs=0.05)
+    assert at[-1] - at[0] == pytest.approx(39 * slots.spacing(10), abs=0.05)
 
 
-def test_a_lane_that_was_not_used_has_saved_no_more_than_one_window(pool: ConnectionPool) -> None:
+def test_what_was_not_used_is_not_saved(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute("insert into pace (lane, next_at) values ('ccaip', now() - interval '1 hour')")
-    waits = reserve(pool, 21)
-    assert waits[9] == pytest.approx(0.9, abs=0.1)
-    assert waits[10] == pytest.approx(1.0, abs=0.1)
-    assert waits[20] == pytest.approx(2.0, abs=0.1)
+    waits = [reserve(pool)[0] for _ in range(3)]
+    assert waits[0] == pytest.approx(slots.SOON, abs=0.02)
+    assert waits[2] == pytest.approx(slots.SOON + 2 * slots.spacing(10), abs=0.05)
 
 
-def test_no_two_connections_get_the_same_slot(pool: ConnectionPool) -> None:
-    rates = Rates.of(10, 1)
-
-    def one(_: int) -> float:
-        with pool.connection() as connection:
-            return slots.reserve(connection, DatabaseClock(), rates, 1)[0].stamp
-
-    with ThreadPoolExecutor(8) as threads:
-        stamps = sorted(threads.map(one, range(40)))
-    assert all(later - first >= 1 for first, later in zip(stamps, stamps[10:], strict=False))
-    assert stamps[-1] - stamps[0] < 4.5
+def test_several_slots_are_as_far_apart_as_single_ones(pool: ConnectionPool) -> None:
+    first = grant(pool, 5, 100).slots
+    [following] = grant(pool, 1, 100).slots
+    for before, after in itertools.pairwise([*first, following]):
+        assert after - before == pytest.approx(slots.spacing(100), abs=0.02)
 
 
-def test_a_batch_leaves_slots_for_people(pool: ConnectionPool) -> None:
-    batch = reserve(pool, 10, batch=True)
-    assert batch[4] < 1 < batch[5], "half of ten a second"
-    people = reserve(pool, 1)
-    assert people[0] < batch[-1] + 0.2
+def test_batches_have_their_share_and_leave_the_rest_at_once(pool: ConnectionPool) -> None:
+    """Half of ten a second: after one, they ask again in a fifth of a second; a person's slot lies in between."""
+    assert len(grant(pool, batch=True).slots) == 1
+    refused = grant(pool, batch=True)
+    assert refused.slots == []
+    assert refused.ask_again == pytest.approx(slots.spacing(5) - slots.spacing(10), abs=0.02)
+    assert reserve(pool)[0] < 2 * slots.spacing(10)
+    time.sleep(refused.ask_again + 0.03)
+    assert len(grant(pool, batch=True).slots) == 1
 
 
-def test_a_slot_that_was_missed_is_given_back(pool: ConnectionPool) -> None:
+def test_a_text_of_a_batch_that_is_claimed_gets_another_slot_in_any_case(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        rates = Rates.of(1, 1)
-        [missed] = slots.reserve(connection, DatabaseClock(), rates, 1)
-        [instead] = slots.reserve(connection, DatabaseClock(), rates, 1, instead_of=missed.stamp)
-        [following] = slots.reserve(connection, DatabaseClock(), rates, 1)
-    assert instead.stamp - missed.stamp < 0.5, "nobody left in the missed one"
-    assert following.stamp - instead.stamp > 1
+        grant(pool, batch=True)
+        people.announce(connection)
+        assert grant(pool, batch=True).slots == []
+        assert len(grant(pool, batch=True, claimed=True).slots) == 1
 
 
-def test_a_clock_that_was_set_back_does_not_stop_texting(pool: ConnectionPool) -> None:
+def test_no_batch_has_a_slot_while_somebody_who_comes_first_is_in_hand_anywhere(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        people.announce(connection)
+        assert grant(pool, batch=True) == Grant([], slots.STAND_BACK)
+        assert len(grant(pool).slots) == 1
+        connection.execute("update pace set people_until = now()")
+        assert len(grant(pool, batch=True).slots) == 1
+
+
+@pytest.mark.parametrize("door", Door)
+def test_no_batch_has_a_slot_while_somebody_who_comes_first_stands_in_the_queue(
+    pool: ConnectionPool, door: Door
+) -> None:
+    with pool.connection() as connection:
+        ledger.take_in(connection, [TicketEvent("salesforce", "a", "500000000000001AAA", door=door)])
+        assert bool(grant(pool, batch=True).slots) is (door is Door.BATCH)
+        connection.execute("update pgqueuer set execute_after = now() + interval '5 seconds'")
+        connection.execute("update pace set batch_next_at = null")
+        assert grant(pool, batch=True).slots, "one that waits for its hours keeps nobody from leaving"
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up_for_long(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute(
-            "insert into pace (lane, next_at, recent) values ('ccaip', now(), %s)", [[time.time() + 3600] * 10]
+            "insert into pace (lane, next_at, batch_next_at)"
+            " values ('ccaip', now() + interval '1 hour', now() + interval '1 hour')"
         )
     assert reserve(pool)[0] < 1
+    assert reserve(pool, batch=True)[0] < 1
 
 
-def test_while_the_lane_is_held_or_stopped_there_is_no_slot(pool: ConnectionPool) -> None:
+def test_while_the_account_is_held_or_stopped_there_is_no_slot_and_none_is_used_up(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         lane.hold(connection, lane.PLATFORM, "slow down", 500)
-    with pytest.raises(lane.Closed) as held:
-        reserve(pool)
-    assert held.value.seconds == lane.LOOK_AGAIN, "the pause is not the text's: it can be lifted"
-    with pool.connection() as connection:
+        for _ in range(20):
+            with pytest.raises(lane.Closed) as held:
+                reserve(pool)
+        assert held.value.seconds == lane.LOOK_AGAIN, "the pause is not the text's: it can be lifted"
         lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
-    with pytest.raises(lane.Closed, match="SMS is not enabled"):
-        reserve(pool)
+        with pytest.raises(lane.Closed, match="SMS is not enabled"):
+            reserve(pool)
+        lane.resume(connection)
+    assert reserve(pool)[0] < 0.2
 
 
-@st.composite
-def misuses(draw: st.DrawFn) -> tuple[float, list[tuple[bool, float, int | None]]]:
-    """A limit, and who asks: whether for a batch, after how many seconds, and instead of which one before."""
-    one = st.tuples(st.booleans(), st.floats(0, 0.4), st.none() | st.integers(1, 30))
-    return draw(st.sampled_from([0.5, 1, 3, 10])), draw(st.lists(one, min_size=1, max_size=150))
+def test_a_database_that_is_away_says_so(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        connection.close()
+        with pytest.raises(psycopg.OperationalError):
+            slots.reserve(connection, Rates.of(10, 1), 1)
 
 
-@given(misuses())
-def test_no_window_holds_more_than_the_limit_whatever_is_missed(
-    case: tuple[float, list[tuple[bool, float, int | None]]],
-) -> None:
-    per_second, asked = case
-    rates, now, row = Rates.of(per_second, 0.5), 1000.0, Given([], [])
-    used: list[tuple[float, bool]] = []
-    for batch, pause, missed in asked:
-        now += pause
-        if missed is not None and missed <= len(used):
-            late, was_batch = used.pop(-missed)
-            used.append((row.instead_of(late, rates, was_batch, max(now, late) + slots.SOON), was_batch))
-        else:
-            used.append((row.one_more(rates, batch, now + slots.SOON), batch))
-    for limit, stamps in (
-        (rates.everybody, sorted(at for at, _ in used)),
-        (rates.batches, sorted(at for at, batch in used if batch)),
-    ):
-        assert all(
-            later - first >= limit.window - 1e-6 for first, later in zip(stamps, stamps[limit.most :], strict=False)
-        )
-
-
-def test_a_slot_that_was_missed_costs_the_others_no_more_than_it_is_late() -> None:
-    rates, row, used = Rates.of(10, 1), Given([], []), []
-    while not used or used[-1] < 60:
-        used.append(row.one_more(rates, False, 0.0))
-        if len(used) % 20 == 13:
-            used.append(row.instead_of(used.pop(-3), rates, False, used[-3] + 0.02))
-            used.sort()
-    assert len(used) - 1 >= 580, "without any it is 591"
-
-
-def ahead(clock: DatabaseClock, theirs: float, ours: float) -> float:
-    clock.heard(theirs, ours)
-    return clock.ahead
-
-
-def test_of_what_was_heard_of_the_databases_clock_the_soonest_counts() -> None:
-    clock = DatabaseClock()
-    assert ahead(clock, 100.0, 5.009) == pytest.approx(-94.991), "there is nothing else yet"
-    assert ahead(clock, 101.0, 6.001) == pytest.approx(-94.999)
-    assert ahead(clock, 102.0, 7.014) == pytest.approx(-94.999), "heard late"
-    assert ahead(clock, 103.0, 8.002) == pytest.approx(-94.999)
-
-
-def test_a_clock_that_runs_differently_or_was_set_is_followed() -> None:
-    clock = DatabaseClock()
-    clock.heard(100.0, 5.0)
-    for second in range(1, 120):  # it loses a millisecond a second
-        found = ahead(clock, 100.0 + second * 0.999, 5.0 + second)
-        assert found - (-95.0 + second * 0.001) == pytest.approx(-slots.REMEMBERED / 1000, abs=0.011)
-    assert ahead(clock, 300.0, 125.0) == -175.0, "set forward"
-    assert ahead(clock, 300.5, 126.0) == -174.5, "set back"
-
-
-@given(st.lists(st.floats(0, 0.09), min_size=1, max_size=300))
-def test_the_clock_is_never_further_off_than_the_soonest_of_the_last_seconds(late: list[float]) -> None:
-    clock = DatabaseClock()
-    for number, seconds in enumerate(late):
-        now = 1000 + number * 0.1
-        soonest = min(late[max(number - 99, 0) : number + 1])
-        assert ahead(clock, now, now + seconds) <= soonest + 1e-6
+def test_who_comes_before_batches() -> None:
+    assert {*queue.BEFORE_BATCHES} == {*queue.Kind} - {*queue.WRITE_BACKS} - {queue.Kind.DELIVER_BATCH}

@@ -1,11 +1,31 @@
--- name: open
--- The lane's row, locked: who asks next waits until our slots are committed. Times are the database's.
-insert into pace as p (lane, next_at) values (%(lane)s, now())
-on conflict (lane) do update set lane = excluded.lane
-returning recent, recent_batch, extract(epoch from clock_timestamp())::float8 as now, stopped_why, confirmed,
-          extract(epoch from held_until)::float8 as held_until, held_why
+-- name: reserve
+-- The next slots, evenly spaced, for whoever comes first: in how many seconds the first of them is. Several for a batch
+-- are as far apart as batches are. None where the account is closed, or where a batch's share is not due yet: in how
+-- many seconds it is.
+with p as (
+    select * from pace where lane = %(lane)s for update
+), f as (
+    select p.*, case when next_at > clock_timestamp() + %(furthest)s * interval '1 second'  -- the clock was set back
+                then clock_timestamp() + %(soon)s * interval '1 second'
+                else greatest(next_at, clock_timestamp() + %(soon)s * interval '1 second') end as first
+    from p
+), g as (
+    select f.*, stopped_why is not null or coalesce(held_until > clock_timestamp(), false) as closed,
+           case when %(stands_back)s and batch_next_at < first + %(furthest)s * interval '1 second'
+           then greatest(extract(epoch from batch_next_at - first), 0) else 0 end::float8 as ask_again
+    from f
+), given as (
+    update pace set
+        next_at = g.first + interval '1 second' * (%(apart)s
+            + (%(count)s - 1) * case when %(batch)s then %(apart_batches)s else %(apart)s end),
+        batch_next_at = case when %(batch)s then g.first + %(count)s * %(apart_batches)s * interval '1 second'
+                        else pace.batch_next_at end
+    from g where pace.lane = g.lane and not g.closed and g.ask_again = 0
+)
+select extract(epoch from first - clock_timestamp())::float8, ask_again,
+       stopped_why, confirmed, extract(epoch from held_until - clock_timestamp())::float8, held_why
+from g
 
--- name: keep
--- The slots that were given out, and once more what time it is.
-update pace set recent = %(recent)s, recent_batch = %(recent_batch)s where lane = %(lane)s
-returning extract(epoch from clock_timestamp())::float8
+-- name: begin
+-- The account has been used.
+insert into pace (lane, next_at) values (%(lane)s, now()) on conflict (lane) do nothing

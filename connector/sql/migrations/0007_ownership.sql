@@ -9,6 +9,7 @@ alter table pace
     add column probe_at      timestamptz,                  -- when it is probed next
     add column confirmed     boolean not null default true,    -- stopped, and a probe has found it wrong too
     add column for_people    boolean not null default false,   -- stopped until a person says so: no probe opens it
+    add column batch_next_at timestamptz,                  -- when the next request of a batch may leave
     add column people_until  timestamptz;                  -- texts that come before batches wait at least until then
 
 alter table text
