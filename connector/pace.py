@@ -14,8 +14,9 @@ from connector.slots import Grant
 
 # Slots are asked for this long ahead, so that a slow database does not leave any unused.
 AHEAD = 0.05
-# A waiting text is told of its slot so long before, because `sending` has to be committed first.
-LEAD = 0.04
+# A waiting text is told of its slot so long before: `sending` has to be committed first, also where a machine has
+# a lot to do. A missed slot is lost.
+LEAD = 0.15
 
 # Asks for so many slots, for a batch or not, for texts that are claimed already or not.
 Reserve = Callable[[int, bool, bool], Awaitable[Grant]]

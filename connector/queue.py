@@ -24,6 +24,8 @@ from psycopg import sql
 from connector import sql as queries
 from connector.model import Door
 
+# The version that `_Queries` and sql/queue.sql were written against; its own statements do not look at a job's owner.
+PGQUEUER = "1.6"
 log = structlog.get_logger()
 SQL = queries.load("queue")
 
@@ -148,9 +150,7 @@ class _Driver(PsycopgDriver):
 
 
 class _Queries(Queries):
-    """PgQueuer 1.6's, where it does not know what we need to.
-
-    Looks into the queue with rests in between: a look costs the same for one job as for ten.
+    """Looks into the queue with rests in between: a look costs the same for one job as for ten.
 
     Takes no more jobs than there is room for: what one worker has in hand, another cannot send. Ends, puts back and
     keeps alive only jobs that are still its manager's: one that was taken for dead has no say in them any more.

@@ -71,6 +71,8 @@ class Remote:
     def __init__(self, pool: ConnectionPool, answer: Callable[[OutboundSms], Chat] | None = None) -> None:
         self.pool, self.sent = pool, list[OutboundSms]()
         self.passed, self.clock = set[str](), awake
+        # The CRMs for which this worker's mapping is an older one.
+        self.outdated: list[str] = []
         self.answer = answer or (lambda _: Chat(id=114, status="selecting"))
 
     async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat:
@@ -101,7 +103,8 @@ class Remote:
                 async def reserve(count: int, batch: bool, claimed: bool) -> slots.Grant:
                     return await ask(slots.reserve, rates, count, batch, claimed)
 
-                breaker, people = Breaker(ask, Gate(500, ["salesforce"], self.closed())), People(ask)
+                gate = Gate(500, ["salesforce"], self.closed(), outdated=self.outdated)
+                breaker, people = Breaker(ask, gate), People(ask)
                 sender = Sender(
                     self.pool, self, Pace(per_second, reserve), threads, 4, 30, people.left, self.clock
                 )

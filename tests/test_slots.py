@@ -27,10 +27,10 @@ def reserve(pool: ConnectionPool, count: int = 1, per_second: float = 10, **more
 
 @given(
     per_second=st.sampled_from([0.5, 1, 3, 10, 12.5, 30]),
-    delays=st.lists(st.floats(0, slots.LATE + 0.008), min_size=60, max_size=200),
+    delays=st.lists(st.floats(0, slots.LATE + 0.0199), min_size=60, max_size=200),
 )
 def test_no_second_holds_more_than_the_limit_however_late_each_leaves(per_second: float, delays: list[float]) -> None:
-    """Eight milliseconds are what the way adds to one request and not to another."""
+    """Twenty milliseconds are what the way adds to one request and not to another."""
     most, apart = max(int(per_second), 1), slots.spacing(per_second)
     left = sorted(number * apart + late for number, late in enumerate(delays))
     for first, beyond in zip(left, left[most:], strict=False):
@@ -38,7 +38,7 @@ def test_no_second_holds_more_than_the_limit_however_late_each_leaves(per_second
 
 
 def test_the_limit_is_filled() -> None:
-    assert 590 <= 60 / slots.spacing(10) <= 600
+    assert 580 <= 60 / slots.spacing(10) <= 600
 
 
 def test_slots_are_evenly_apart_whoever_asks(pool: ConnectionPool) -> None:
