@@ -188,7 +188,10 @@ def claim(connection: psycopg.Connection, tries: Sequence[Try], good_for: float)
 
 def unclaim(connection: psycopg.Connection, tries: Sequence[Try]) -> None:
     """Undo these claims, if they were made: the database was lost in the middle of it, and nobody was called."""
-    connection.execute(SQL["unclaim"], _columns(tries))
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
+        told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
+        queue.add(connection, [queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told])
 
 
 def _columns(tries: Sequence[Try]) -> dict[str, list[int]]:
@@ -218,8 +221,10 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
         told = [row for row in rows if row["tell"]]
         none = [
             row["id"] for row in rows
-            if row["to_state"] in NOTHING_SAID and (not row["tell"] or row["same_as"] is not None)
+            if row["to_state"] in NOTHING_SAID and (row["quiet"] or row["same_as"] is not None)
         ]
+        if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
+            none += [text for text, in connection.execute(SQL["ended_quietly"], {"ids": holders})]
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
         ended = [row["id"] for row in told if row["id"] not in none]
         told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
@@ -291,8 +296,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
 
 def write_begins(connection: psycopg.Connection, outcomes: Iterable[Outcome]) -> None:
     """Committed before the CRM is called: if this worker dies, or is late, the ticket is told anew."""
-    rows = [{"id": outcome.text, "version": outcome.version} for outcome in outcomes]
-    connection.execute(SQL["write_begins"], {"writes": _jsonb(rows)})
+    connection.execute(SQL["write_begins"], {"ids": [outcome.text for outcome in outcomes]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,10 +169,10 @@ def on_late_answer(standing: Standing, answer: Move) -> Late:
     others = [one for one in standing.unclear if one != claim]
     if standing.state is State.SENDING and standing.revision == claim:
         return _on_second_answer(standing, answer, others)
-    if answer.to_state is State.UNKNOWN:
-        return Late(None, standing.unclear)
     if answer.to_state is State.SENT:
         return _on_late_chat(standing, answer, others)
+    if answer.to_state is State.UNKNOWN or claim not in standing.unclear:
+        return Late(None, standing.unclear)  # nothing new
     return _on_late_refusal(standing, answer, others)
 
 
@@ -182,7 +182,7 @@ def _on_second_answer(standing: Standing, answer: Move, others: Sequence[int]) -
         two = f"chat {standing.chat['id']} was made by an earlier call: the customer may have two texts" if (
             standing.chat and standing.chat["id"] != (answer.chat or {}).get("id")
         ) else None
-        return Late(replace(answer, contradicted=two), others)
+        return Late(replace(answer, contradicted=two), [])
     if standing.chat:
         return Late(replace(answer, to_state=State.SENT, chat=standing.chat, why="", tell=True, release=False,
                             after=None, tried=False), others)  # fmt: skip

@@ -168,8 +168,8 @@ def each_its_own() -> Callable[[object], Decision]:
 
 
 # In which order statements lock the tables that are there: `claim` pace and text, `take_in` event and text, `move`
-# text, history and reason. A migration that locks them in another order meets them in a deadlock.
-ORDER = ("pace", "event", "text", "history", "reason")
+# text, history, recipient and reason. A migration that locks them in another order meets them in a deadlock.
+ORDER = ("pace", "event", "text", "history", "recipient", "reason")
 
 
 @pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.stem)

@@ -76,18 +76,19 @@ with over as ({over}), freed as (
 delete from recipient using over where recipient.text = over.id and before_text is null
 
 -- name: without_job
--- Texts that are not over, or whose tickets are to be told, and that no job is for; not those of this moment.
+-- Texts that are not over, or whose tickets are to be told or may have been told late, and that no job is for; not those
+-- of this moment.
 with listed as materialized (
     select regexp_split_to_table(convert_from(payload, 'utf8'), ',')::bigint as text,
            entrypoint = any(%(kinds)s::text[]) as tells
     from pgqueuer where encode(payload, 'escape') ~ '^[0-9,]+$'
 )
-select text.id, text.door, text.outcome > text.written as untold
+select text.id, text.door, text.state not in ('received', 'queued') as untold
 from text
-where (text.state in ('received', 'queued') or text.outcome > text.written)
-  and text.changed_at < now() - interval '1 minute'
+where (text.state in ('received', 'queued') or text.outcome > text.written or text.write_begun > 0)
+  and text.state <> 'sending' and text.changed_at < now() - interval '1 minute'
   and not exists (select from listed where listed.text = text.id
-                  and listed.tells = (text.outcome > text.written))
+                  and listed.tells = (text.state not in ('received', 'queued')))
 order by text.id limit 1000
 
 -- name: of_phone

@@ -112,16 +112,24 @@ select id, revision, null as stopped_why, null as confirmed, null as held_for, n
 union all select c.id, null, closed.* from c, closed
 
 -- name: unclaim
--- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made.
-with back as (
-    update text set state = case when text.tried_again then 'unknown' else 'queued' end, revision = text.revision + 1,
-                    tried_again = false, changed_at = now()
+-- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made. What
+-- an earlier call was answered meanwhile stays known: those that were sent have an outcome to tell.
+with c as (
+    select text.id, case when text.chat is not null then 'sent'
+                    when cardinality(text.unclear) > 0 then 'unknown' else 'queued' end as to_state
     from unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) as w (id, token)
-    where text.id = w.id and text.claim_token = w.token and text.state = 'sending'
-    returning text.id, text.state
+    join text on text.id = w.id and text.claim_token = w.token and text.state = 'sending'
+    for update of text
+), back as (
+    update text set state = c.to_state, revision = text.revision + 1, tried_again = false, changed_at = now(),
+                    outcome = text.outcome + (c.to_state = 'sent')::int
+    from c where text.id = c.id
+    returning text.id, text.state, text.door
+), noted as (
+    insert into history (text, from_state, to_state, why)
+    select id, 'sending', state, 'the database was lost before the call' from back
 )
-insert into history (text, from_state, to_state, why)
-select id, 'sending', state, 'the database was lost before the call' from back
+select id, door from back where state = 'sent'
 
 -- name: lock_holders
 -- Until the caller's transaction ends, none of these gets an outcome that those who are skipped for it would miss.
@@ -131,13 +139,14 @@ select id from text where id = any(%(ids)s) order by id for share
 -- Texts go from one state to another, each only if it is still in a state that allows it, and in the revision that the
 -- step names; every step leaves a row. Nobody takes a text out of `sending` but the one whose claim it is; where
 -- something else is known of it, only with `late`. `tell` counts an outcome for the ticket, but not while the text of
--- the same reason has none itself: that one will tell. `release` gives the reason back, because certainly nothing was
--- sent.
+-- the same reason has none itself: that one will tell. A ticket that was told something before is told the end, too.
+-- `release` gives the reason back, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.contradicted, m.unclear,
+           m.contradicted, m.unclear, not m.tell as quiet,
            text.state as from_state, text.revision as from_revision,
-           m.tell and (same.id is null or same.outcome > 0) as tell
+           m.tell and (same.id is null or same.outcome > 0)
+               or text.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
@@ -165,7 +174,7 @@ with m as (
         outcome = text.outcome + m.tell::int,
         changed_at = now()
     from m where text.id = m.id and text.revision = m.from_revision
-    returning text.id, text.door, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.release, m.after
+    returning text.id, text.door, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
 ), freed as (
@@ -174,10 +183,12 @@ with m as (
 ), forgotten as (
     delete from recipient using moved
     where recipient.text = moved.id and moved.release and recipient.before_text is null
+), unremembered as (
+    update recipient set before_text = null from moved where recipient.before_text = moved.id and moved.release
 ), released as (
     delete from reason using moved where reason.text = moved.id and moved.release
 )
-select id, door, to_state, same_as, tell, after from moved
+select id, door, to_state, same_as, tell, quiet, after from moved
 
 -- name: tell_followers
 -- The tickets of texts that were skipped for these are told what became of them.
@@ -195,6 +206,10 @@ with follower as (
     select id, 'skipped', 'received', 'the text for the same reason has ended without a result' from follower
 )
 select id, door, 0 as after from follower
+
+-- name: ended_quietly
+-- Those of these texts that ended without a result of their own before others were skipped for them.
+select id from text where id = any(%(ids)s) and state in ('cancelled', 'skipped') and (outcome = 0 or same_as is not null)
 
 -- name: standing
 -- Where a text is; it stays there until the caller's transaction ends.
@@ -233,30 +248,31 @@ select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, to
                       and newer.id > text.id and newer.told > 0) as overtaken
 from text join text told on told.id = coalesce(text.same_as, text.id)
 where text.id = any(%(ids)s) and (text.outcome > text.written or text.write_begun > 0)
+    and told.state not in ('received', 'queued', 'sending')  -- else it is told when it is over
 order by text.id desc
 
 -- name: write_begins
--- The CRM is about to be asked to take these. The oldest write without a clear end is remembered.
-update text set write_begun = w.version
-from jsonb_to_recordset(%(writes)s) as w (id bigint, version int) where text.id = w.id and text.write_begun = 0
+-- The CRM is about to be asked to take these. Writes without a clear end are counted.
+update text set write_begun = write_begun + 1 where id = any(%(ids)s)
 
 -- name: told
--- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, whoever told the
--- newer one tells it anew: the newest text that did, or the text itself.
+-- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, which was told or is
+-- being told, the newer one is told anew: that of the newest text, or of the text itself.
 with w as (
     select w.text as id, w.version, w.overtaken, w.refused, text.crm, text.ticket_id, newest.id as newest,
-           not w.overtaken and text.told > w.version or w.overtaken and text.write_begun > 0 as late
+           not w.overtaken and text.outcome > w.version or w.overtaken and text.write_begun > 0 as late
     from jsonb_to_recordset(%(results)s) as w (text bigint, version int, overtaken boolean, refused text)
     join text on text.id = w.text
     left join lateral (
         select max(newer.id) as id from text newer
-        where newer.crm = text.crm and newer.ticket_id = text.ticket_id and newer.id > text.id and newer.told > 0
+        where newer.crm = text.crm and newer.ticket_id = text.ticket_id and newer.id > text.id
+          and (newer.told > 0 or newer.write_begun > 0)
     ) newest on true
 ), settled as (
     update text set
         written = greatest(text.written, w.version),
         told = case when w.overtaken or w.refused is not null then text.told else greatest(text.told, w.version) end,
-        write_begun = case when w.overtaken or text.write_begun = w.version then 0 else text.write_begun end,
+        write_begun = case when w.overtaken then 0 else greatest(text.write_begun - 1, 0) end,
         write_refused = case when w.overtaken and text.told < w.version then 'a newer text has told the ticket'
                         else w.refused end,
         write_attempts = 0,
@@ -265,8 +281,8 @@ with w as (
     returning text.id, text.door, w.late and w.newest is null as anew
 ), anew as (
     update text set outcome = text.outcome + 1
-    where text.id in (select newest from w where late or not overtaken and refused is null) and text.id not in (select id from w)
-      and text.outcome <= text.written
+    where text.id in (select newest from w where late or not overtaken and refused is null)
+      and text.id not in (select id from w) and (text.outcome <= text.written or text.write_begun > 0)
     returning text.id, text.door
 )
 select id, door from anew union all select id, door from settled where anew
@@ -276,7 +292,7 @@ select id, door from anew union all select id, door from settled where anew
 update text set
     write_attempts = text.write_attempts + 1,
     write_refused = w.refused,
-    write_begun = case when w.refused is null or text.write_begun < text.outcome then text.write_begun else 0 end
+    write_begun = greatest(text.write_begun - (w.refused is not null)::int, 0)
 from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)
 where text.id = w.id returning text.id, text.door
 

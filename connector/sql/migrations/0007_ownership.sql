@@ -24,12 +24,14 @@ alter table text
     add column refused_at   timestamptz,                   -- when it last met what all would meet
     add column contradicted text,                          -- an answer that came after it had been settled otherwise
     add column told         int not null default 0,        -- the last outcome that the CRM really took
-    add column write_begun  int not null default 0;        -- the oldest outcome whose write was begun and has no clear end
+    add column write_begun  int not null default 0;        -- writes to the ticket that were begun and have no clear end
 
 create index text_claimed on text (claim_until) where state = 'sending';
 create index text_same_as on text (same_as) where same_as is not null;
 -- Everything that still needs a job: looked through for texts that have none.
-create index text_open on text (id) where state in ('received', 'queued') or outcome > written;
+create index text_open on text (id) where state in ('received', 'queued') or outcome > written or write_begun > 0;
+-- Numbers that were claimed by one text after another.
+create index recipient_before on recipient (before_text) where before_text is not null;
 
 -- The newest mapping that a process has started with: an older one skips nothing for good.
 create table mapping_version (
