@@ -168,11 +168,17 @@ def check(settings: Settings) -> str:
     return f"the database answers, and its schema is current{differs}"
 
 
+# What the server is to do for a session of ours: not to keep the locks of one that was stopped, or cut off, in the
+# middle of a transaction. Others would wait for them until the server notices, which takes hours by default.
+SESSION = (
+    "-c idle_in_transaction_session_timeout=10s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
+    " -c tcp_keepalives_count=2 -c tcp_user_timeout=20s"
+)
 # In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made
 # when the tables were empty would be kept, and is a hundred times as slow when they are not.
-OPTIONS = {"autocommit": True, "options": "-c plan_cache_mode=force_custom_plan"}
+OPTIONS = {"autocommit": True, "options": f"-c plan_cache_mode=force_custom_plan {SESSION}"}
 # Where there is only one way to do it, however much is in the tables: a tenth more events are taken in.
-KEEPS_PLANS = OPTIONS | {"options": "-c plan_cache_mode=force_generic_plan"}
+KEEPS_PLANS = OPTIONS | {"options": f"-c plan_cache_mode=force_generic_plan {SESSION}"}
 # A database whose machine is gone says nothing: without these, a connection would wait for it for a quarter of an hour.
 # Seconds, and milliseconds; the address may say otherwise.
 SILENCE = {

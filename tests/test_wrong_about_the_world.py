@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import inspect
 import logging
+import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 from psycopg_pool import ConnectionPool
 
-from connector import database, installation, lane, ledger, logs, mapping_version, queue
+from connector import database, installation, lane, ledger, logs, mapping_version, queue, steps
 from connector.grouping import Group
 from connector.model import Ask, Decision, Door, OutboundSms, Skip, TicketEvent
 from connector.queue import Consumer
@@ -222,6 +223,21 @@ def test_the_queue_is_the_version_that_its_ownership_was_written_for() -> None:
     for name, parameters in signatures.items():
         assert list(inspect.signature(getattr(Queries, name)).parameters) == parameters
     assert importlib.metadata.version("pgqueuer").startswith(f"{queue.PGQUEUER}.")
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_a_transaction_keeps_its_locks_for_seconds(
+    pool: ConnectionPool,
+) -> None:
+    """Its text, reason and number are what others wait for; the server alone would keep them for hours."""
+    with pool.connection() as connection:
+        text = waiting(connection)
+    with pool.connection() as stopped_in_it, pytest.raises(psycopg.Error), stopped_in_it.transaction():  # noqa: PT012
+        stopped_in_it.execute("select id from text where id = %s for update", [text])
+        begin = time.monotonic()
+        with pool.connection() as other:
+            assert ledger.move(other, [steps.failed(text, "no")]) == {text}
+        assert 8 < time.monotonic() - begin < 15
+        stopped_in_it.execute("select 1")
 
 
 # ---- what is said of all this

@@ -39,6 +39,7 @@ class Feeder:
         """One step of every plan that goes on. Raises what its CRM raises."""
         for name in plans.active(connection):
             with connection.transaction():
+                connection.execute(plans.SQL["patience"])  # the CRM is asked in the middle of it
                 plan = plans.locked(connection, name)
                 if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
                     self._step(connection, plan)

@@ -41,6 +41,10 @@ from plan
 {plans}
 where id = %(plan)s
 
+-- name: patience
+-- The transaction may be idle for longer than others: nobody waits for its locks.
+set local idle_in_transaction_session_timeout = '2min'
+
 -- name: found_for_update
 -- The same, and nobody else feeds it meanwhile.
 {plans}
