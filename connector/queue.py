@@ -77,8 +77,8 @@ REST = 0.01
 LONGEST_PAUSE = 300.0
 # Seconds before a job that lost the database comes again: nothing is wrong with it.
 DATABASE_PAUSE = 2.0
-# The database is away, or its notifications no longer arrive.
-LOST = (psycopg.OperationalError, psycopg.InterfaceError, FailingListenerError)
+# The database is away, or takes nothing in, or its notifications no longer arrive.
+LOST = (psycopg.Error, FailingListenerError)
 
 
 class Later(Exception):

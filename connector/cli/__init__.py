@@ -34,6 +34,8 @@ class Refusing(click.Group):
             raise click.UsageError(str(error)) from None
         except psycopg.OperationalError as error:
             raise click.ClickException(f"the database does not answer: {str(error).splitlines()[0]}") from None
+        except psycopg.errors.ReadOnlySqlTransaction:
+            raise click.ClickException("the database cannot be written: it is read-only now") from None
 
 
 @click.group(cls=Refusing, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
