@@ -24,7 +24,7 @@ LOOK_AGAIN = 5.0
 # Seconds of a pause that was not asked for; twice as long each time that nothing has passed since.
 FIRST_HOLD, LONGEST_HOLD = 1.0, 60.0
 # Seconds before what is stopped is probed; doubling too.
-FIRST_PROBE, LONGEST_PROBE = 2.0, 600.0
+FIRST_PROBE, LONGEST_PROBE = 2.0, 60.0
 # Whoever probes has so many seconds for it, before another worker does.
 PROBE_TURN = 60.0
 

@@ -20,6 +20,8 @@ LEAD = 0.15
 
 # Asks for so many slots, for a batch or not, for texts that are claimed already or not.
 Reserve = Callable[[int, bool, bool], Awaitable[Grant]]
+# Says that a request, of a batch or not, was so many seconds late.
+PutOff = Callable[[float, bool], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -41,10 +43,11 @@ class _Queue:
 class Pace:
     """Hands out slots, one at a time, to the waiting text of the highest priority."""
 
-    def __init__(self, per_second: float, reserve: Reserve) -> None:
-        """`per_second` 0 means no limit; `reserve` asks connector.slots.reserve."""
+    def __init__(self, per_second: float, reserve: Reserve, put_off: PutOff | None = None) -> None:
+        """`per_second` 0 means no limit; the others ask connector.slots."""
         self._per_second = per_second
-        self._reserve = reserve
+        self._reserve, self._put_off = reserve, put_off
+        self._late: set[asyncio.Future[None]] = set()
         self._queues = {False: _Queue(), True: _Queue()}
         self._order = itertools.count()
         self._turns: dict[int, asyncio.Future[float | None]] = {}
@@ -80,6 +83,18 @@ class Pace:
         """The next slot, for a text that is claimed and has missed its own. Raises what `reserve` raises."""
         grant = await self._reserve(1, batch, True)
         return grant.slots[0]
+
+    def late(self, seconds: float, batch: bool = False) -> None:
+        """A request leaves so much after its slot. Returns at once; should the database not hear of it, so be it."""
+        if self._put_off:
+            told = asyncio.ensure_future(self._put_off(seconds, batch))
+            self._late.add(told)
+            told.add_done_callback(self._told)
+
+    def _told(self, told: asyncio.Future[None]) -> None:
+        self._late.discard(told)
+        if not told.cancelled():
+            told.exception()
 
     def give_up(self, error: Exception) -> None:
         """Raises this for everybody who waits."""

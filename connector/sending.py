@@ -19,7 +19,7 @@ from connector.grouping import Group
 from connector.ledger import Try
 from connector.model import Chat, Door, OutboundSms, Text
 from connector.pace import Pace
-from connector.slots import LATE
+from connector.slots import LATE, MUCH_LATER
 
 log = structlog.get_logger()
 
@@ -142,15 +142,19 @@ class Sender:
         left = False
 
         async def may_leave() -> None:
-            """Wait for the slot to the millisecond; where it was missed, for another. The last look is at the claim:
-            the first byte leaves as soon as this returns.
+            """Wait for the slot; where it was missed by much, for another. The last look is at the claim: the first
+            byte leaves as soon as this returns.
             """
             nonlocal slot, left
+            batch = text.door is Door.BATCH
             while slot is not None and self._clock() <= latest:
                 await asyncio.sleep(max(slot - time.monotonic(), 0))
-                if time.monotonic() <= slot + LATE:
+                late = time.monotonic() - slot
+                if late <= MUCH_LATER:
+                    if late > LATE:
+                        self._pace.late(late, batch)
                     break
-                slot = await self._pace.another(text.door is Door.BATCH)
+                slot = await self._pace.another(batch)
             if self._clock() > latest:
                 raise NotSent("the connector was held up before it could send")
             left = True

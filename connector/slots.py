@@ -16,9 +16,9 @@ SQL = sql.load("pace")
 
 # No slot is nearer than this: until then `sending` can be committed.
 SOON = 0.02
-# A request may leave so much after its slot: what was late and what is punctual must not meet in one second. One that
-# is later asks for another slot.
-LATE = 0.01
+# A request may leave so much after its slot without more ado. One that is later puts off those that come after it by as
+# much: what was late and what is punctual must not meet in one second. One that is much later asks for another slot.
+LATE, MUCH_LATER = 0.01, 0.3
 # Ten gaps are so much longer than a second. LATE is part of it; the rest is for what the way to the database and to the
 # platform adds to one request and not to another.
 SLACK = 0.03
@@ -81,3 +81,8 @@ def reserve(
         return Grant([], ask_again)
     apart = rates.batches if batch and count > 1 else rates.everybody
     return Grant([now + first + number * apart for number in range(count)])
+
+
+def put_off(connection: psycopg.Connection, seconds: float, batch: bool) -> None:
+    """A request left so much after its slot: the slots that are still to be given out are as much later."""
+    connection.execute(SQL["put_off"], {"lane": lane.PLATFORM, "seconds": seconds, "batch": batch})

@@ -56,6 +56,7 @@ class Upkeep:
         """
         self._pool, self._gate, self._breaker, self._duties = pool, gate, breaker, duties
         self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
+        self._registered = False
         self._clock_said: float | None = None
 
     async def run(self) -> None:
@@ -87,6 +88,9 @@ class Upkeep:
                 lane.passed(connection, passed)
             closed = lane.look_all(connection)
             duty.alive(connection)
+            if not self._registered:
+                mapping_version.register(connection, self._mappings)
+                self._registered = True
             outdated = mapping_version.outdated(connection, self._mappings)
             self._compare_clocks(connection)
         for name in self._gate.closed.keys() - closed.keys():

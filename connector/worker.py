@@ -83,7 +83,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, gate), People(ask)
         reserve = partial(ask, slots.reserve, _rates(settings))
-        pacing = pace.Pace(settings.ccaip_requests_per_second, reserve)
+        pacing = pace.Pace(settings.ccaip_requests_per_second, reserve, partial(ask, slots.put_off))
         sender = Sender(
             pool, client, pacing, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )
@@ -186,8 +186,6 @@ def _keeper(
         stem: crm.probe for stem, crm in alone.items()
     }
     mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
-    with pool.connection() as connection:
-        mapping_version.register(connection, mappings)
     return Upkeep(
         pool, gate, breaker, duties, probes, mappings, lambda: _calls_are_short(settings, list(alone.values()), gate)
     )

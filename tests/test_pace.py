@@ -173,3 +173,26 @@ def test_a_text_that_has_missed_its_slot_gets_the_next_one() -> None:
         return await Pace(10, reserve).another(batch=True), asked
 
     assert asyncio.run(run()) == (7.0, [(1, True, True)])
+
+
+@pytest.mark.parametrize("error", [None, psycopg.OperationalError("gone")])
+def test_who_leaves_late_does_not_wait_until_the_others_are_put_off(error: Exception | None) -> None:
+    async def run() -> list[tuple[float, bool]]:
+        said = []
+
+        async def reserve(count: int, batch: bool, claimed: bool) -> Grant:
+            return Grant([time.monotonic()])
+
+        async def put_off(seconds: float, batch: bool) -> None:
+            await asyncio.sleep(0.01)
+            said.append((seconds, batch))
+            if error:
+                raise error
+
+        pacing = Pace(10, reserve, put_off)
+        pacing.late(0.2, batch=True)
+        assert said == []
+        await asyncio.sleep(0.1)
+        return said
+
+    assert asyncio.run(run()) == [(0.2, True)]

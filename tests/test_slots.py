@@ -107,6 +107,15 @@ def test_no_batch_has_a_slot_while_somebody_who_comes_first_stands_in_the_queue(
         assert grant(pool, batch=True).slots, "one that waits for its hours keeps nobody from leaving"
 
 
+def test_what_leaves_late_puts_off_the_slots_that_come_after_it(pool: ConnectionPool) -> None:
+    [before] = reserve(pool)
+    with pool.connection() as connection:
+        slots.put_off(connection, 0.2, batch=True)
+    [after] = reserve(pool)
+    assert after - before == pytest.approx(0.2 + slots.spacing(10), abs=0.06)
+    assert grant(pool, batch=True).ask_again == pytest.approx(0, abs=0.05)
+
+
 def test_a_clock_that_was_set_back_holds_nobody_up_for_long(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute(

@@ -26,6 +26,14 @@ select extract(epoch from first - clock_timestamp())::float8, ask_again,
        stopped_why, confirmed, extract(epoch from held_until - clock_timestamp())::float8, held_why
 from g
 
+-- name: put_off
+-- The next slots are so much later.
+update pace set
+    next_at = greatest(next_at, clock_timestamp()) + %(seconds)s * interval '1 second',
+    batch_next_at = case when %(batch)s then greatest(batch_next_at, clock_timestamp()) + %(seconds)s * interval '1 second'
+                    else batch_next_at end
+where lane = %(lane)s
+
 -- name: begin
 -- The account has been used.
 insert into pace (lane, next_at) values (%(lane)s, now()) on conflict (lane) do nothing
