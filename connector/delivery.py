@@ -23,7 +23,7 @@ from connector.errors import CallFailed, Refused, Unavailable
 from connector.grouping import Group
 from connector.lane import Closed
 from connector.mapping import Mapping as TicketMapping
-from connector.model import Decision, Door, OutboundSms, Skip, State, Text
+from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Text
 from connector.people import People
 from connector.sending import Outcome, Ready, Sender
 from connector.steps import UNDECIDED, Move
@@ -204,7 +204,7 @@ def _decider(crm: Crm, mapping: TicketMapping) -> Callable[[Sequence[Text]], lis
         return [
             Skip(OWN_CHANGE, told=False) if text.id in own
             else ticket if isinstance(ticket := tickets.get(text.ticket_id), CallFailed)
-            else mapping.decide(ticket, text.ask) if ticket
+            else mapping.decide(ticket, text.ask or (Ask(rule=text.kept_rule) if text.kept_rule else None)) if ticket
             else Skip(DELETED, told=False)
             for text in texts
         ]

@@ -175,14 +175,14 @@ class Try:
 def claim(connection: psycopg.Connection, tries: Sequence[Try], good_for: float) -> dict[int, int | lane.Closed]:
     """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
 
-    The claim's number for a text that may be sent now; why not for one that has to wait because the lane is closed. One
-    that is missing from the answer has been sent by somebody else, or taken back, or decided anew. After `good_for`
-    seconds, by the database's clock, its worker is given up.
+    By the tries' tokens: the claim's number where the text may be sent now; why not where it has to wait because the
+    lane is closed. A try that is missing has come too late: the text is somebody else's, or was taken back, or decided
+    anew. After `good_for` seconds, by the database's clock, its worker is given up.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
     rows = connection.execute(SQL["claim"], {"lane": lane.PLATFORM, "good_for": good_for} | asked)
     return {
-        text: closed if (closed := lane.closed(lane.PLATFORM, *why_not)) else claim for text, claim, *why_not in rows
+        token: closed if (closed := lane.closed(lane.PLATFORM, *why_not)) else claim for token, claim, *why_not in rows
     }
 
 

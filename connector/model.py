@@ -161,6 +161,8 @@ class Text:
     the tries that certainly sent nothing; `suspected` how often it alone was refused while others passed; `refused_at`
     (UTC) when it last met what all would meet. `busy_for`: for how many seconds the customer has been in another
     session. `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what was sent.
+    `kept_rule`: by which rule it was decided before its ticket was told something, which may have changed what `when`
+    asks about.
     """
 
     id: int
@@ -177,6 +179,7 @@ class Text:
     early: bool | None
     sms: OutboundSms | None = None
     ask: Ask | None = None
+    kept_rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

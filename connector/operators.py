@@ -18,6 +18,7 @@ from rich.table import Table
 
 from connector import duty, house, keys, lane, ledger, phone, recipients, texts
 from connector.model import State
+from connector.texts import Only
 
 
 def _plain(value: object) -> str:
@@ -98,12 +99,11 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         then = f"; the next leaves at {_plain(leaves_at)} (UTC)" if leaves_at else ""
         yield f"{count(held, 'queued text')} {waiting}{then}."
     if refused := total["refused"]:
-        yield f"{count(refused, 'outcome')} the CRM refuses to take, again and again: connector texts list --refused"
+        are = "is" if refused == 1 else "are"
+        yield f"{count(refused, 'outcome')} {are} refused by the CRM, and told again: connector texts list --refused"
     if contradicted := total["contradicted"]:
-        yield (
-            f"{count(contradicted, 'text')} had an answer after somebody had settled it otherwise: "
-            "connector texts show ID says what it was"
-        )
+        one = "an answer that contradicts how a person had settled it"
+        yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
 
 
 def _leaves_at(accounts: Sequence[lane.Status], due: Sequence[datetime]) -> datetime | None:
@@ -127,20 +127,23 @@ def resume(connection: psycopg.Connection) -> int:
 LISTED = {
     "id": "id", "ticket": "ticket_id", "state": "state", "chat": "chat_id", "since (UTC)": "changed_at", "why": "why",
 }  # fmt: skip
-LISTED_REFUSED = {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"}
-LISTED_HELD = {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"}
+LISTED_ONLY = {
+    Only.HELD: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
+    Only.REFUSED: {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"},
+    Only.CONTRADICTED: {"id": "id", "ticket": "ticket_id", "state": "state", "contradicted": "contradicted"},
+}
 
 
 def show_texts(
-    connection: psycopg.Connection, state: State | None, ticket: str | None, held: bool, refused: bool, most: int,
+    connection: psycopg.Connection, state: State | None, ticket: str | None, only: Only | None, most: int,
     as_json: bool,
 ) -> int:  # fmt: skip
     """The newest texts."""
-    rows = texts.listed(connection, state, ticket, most, held=held, refused=refused)
+    rows = texts.listed(connection, state, ticket, most, only=only)
     if as_json:
         print_json(rows)
     else:
-        columns = LISTED_REFUSED if refused else LISTED_HELD if held else LISTED
+        columns = LISTED_ONLY[only] if only else LISTED
         print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
     return 0
 
@@ -180,7 +183,7 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if story["chat"]:
         yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
     if story["contradicted"]:
-        yield "odd", story["contradicted"]
+        yield "contradicted", story["contradicted"]
     waits = story["outcome"] > story["written"]
     if story["write_refused"]:
         yield "ticket", f"{'not told yet' if waits else 'never told'}: {story['write_refused']}"

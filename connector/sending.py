@@ -178,7 +178,7 @@ class Sender:
     def _claim_many(self, tries: Sequence[Try]) -> list[int | lane.Closed | None]:
         with self._pool.connection() as connection:
             answers = ledger.claim(connection, tries, self._good_for)
-        return [answers.get(one.text) for one in tries]
+        return [answers.get(one.token) for one in tries]
 
     def _unclaim(self, one: Try) -> None:
         with self._pool.connection() as connection:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -47,15 +48,21 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
     return {chat for (chat,) in rows}
 
 
+class Only(StrEnum):
+    """Texts queued for later; whose outcome the CRM refuses; whose answer contradicts how a person settled them."""
+
+    HELD = "held"
+    REFUSED = "refused"
+    CONTRADICTED = "contradicted"
+
+
 def listed(
     connection: psycopg.Connection, state: State | None, ticket: str | None, most: int, crm: str | None = None,
-    held: bool = False, refused: bool = False,
+    only: Only | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Texts for people, newest first. `held`: only those that are queued for later; `refused`: whose outcome the CRM
-    does not take.
-    """
+    """Texts for people, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "held": held, "refused": refused}
+        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "only": only}
         return cursor.execute(SQL["listed"], wanted).fetchall()
 
 

@@ -127,7 +127,8 @@ class Upkeep:
         try:
             self._probes[name]()
         except CallFailed as error:
-            asked = error.retry_after if isinstance(error, Unavailable) else None
+            # It may be the way of this worker alone: another one has the next turn, soon.
+            asked = (error.retry_after or lane.FIRST_PROBE) if isinstance(error, Unavailable) else None
             with self._pool.connection() as connection:
                 seconds = lane.probed(connection, name, asked)
             log.error("an account stays stopped", account=name, why=str(error), seconds=round(seconds))

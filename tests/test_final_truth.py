@@ -272,7 +272,7 @@ def test_a_refused_outcome_is_told_again_with_long_pauses_until_a_person_gives_i
     with told.pool.connection() as connection:
         [counted] = [row for row in texts.counts(connection) if row["state"] == "sent"]
         assert (counted["untold"], counted["refused"]) == (1, 1)
-        assert [row["id"] for row in texts.listed(connection, None, None, 10, refused=True)] == [text]
+        assert [row["id"] for row in texts.listed(connection, None, None, 10, only=texts.Only.REFUSED)] == [text]
         assert ledger.give_up_telling(connection, text, "given up: the case is closed")
         assert not ledger.give_up_telling(connection, text, "again")
     told.write_back(text)

@@ -7,6 +7,7 @@ happens between two statements is laid down here.
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -20,7 +21,8 @@ from connector.connections import MayLeave
 from connector.crms import Query
 from connector.errors import Blame, Refused
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Text, Ticket, TicketEvent
-from tests.remote import Remote, died, queued, started
+from tests.remote import Remote, Tickets, died, queued, started
+from tests.test_mapping import TICKET_ID, VALUES, mapping
 
 NUMBER = "+14155550100"
 SMS = OutboundSms(NUMBER, "+16285550199", "Hi", "500000000000001AAA")
@@ -168,6 +170,35 @@ def test_a_claim_that_may_have_been_made_when_the_database_was_lost_is_undone_by
     assert row(pool, text)["state"] == "queued"
     remote = Remote(pool)
     remote.deliver(text, decide=decide)
+    assert (row(pool, text)["state"], len(remote.sent)) == ("sent", 1)
+
+
+def test_of_several_tries_for_one_text_in_one_statement_one_gets_it(pool: ConnectionPool, text: int) -> None:
+    """A job came twice, and both runs claim at the same moment."""
+    with pool.connection() as connection:
+        queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
+        revision = ledger.load(connection, [text])[text].revision
+        answers = ledger.claim(connection, [ledger.Try(text, revision, token) for token in (11, 12, 13)], 60)
+    assert len(answers) == 1
+    assert answers.keys() <= {11, 12, 13}
+
+
+def test_a_job_that_comes_several_times_at_once_sends_once(pool: ConnectionPool, text: int) -> None:
+    remote = Remote(pool)
+    remote.deliver(*[text] * 40, decide=decide)
+    assert len(remote.sent) == 1
+
+
+def test_a_text_that_waits_after_its_ticket_was_told_keeps_its_rule(pool: ConnectionPool) -> None:
+    """It was told Unknown; then the call turns out never to have been made: our own words must not end it."""
+    values, at_any_hour = VALUES | {"status": "Unknown"}, replace(mapping(), without=frozenset({"hours", "window"}))
+    text = new(pool, "a", ticket=TICKET_ID)
+    Remote(pool).deliver(text, mapping=at_any_hour, tickets=Tickets(VALUES))
+    with pool.connection() as connection:
+        connection.execute("update text set state = 'queued', outcome = 1, not_before = null where id = %s", [text])
+        connection.execute("delete from recipient")
+    remote = Remote(pool)
+    remote.deliver(text, mapping=at_any_hour, tickets=Tickets(values))
     assert (row(pool, text)["state"], len(remote.sent)) == ("sent", 1)
 
 

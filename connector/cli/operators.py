@@ -10,6 +10,7 @@ import psycopg
 from connector import database, settings
 from connector.keys import Right
 from connector.model import MOST_CHAT_ID, State
+from connector.texts import Only
 
 
 @contextlib.contextmanager
@@ -60,19 +61,24 @@ def texts() -> None:
 @texts.command(name="list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
 @click.option("--ticket", metavar="ID", help="Only those about this ticket.")
-@click.option("--held", is_flag=True, help="Only those that wait for their hours or for another try, and until when.")
-@click.option("--refused", is_flag=True, help="Only those whose outcome the CRM refuses to take, and why.")
+@click.option(
+    "--held", "only", flag_value=Only.HELD,
+    help="Only those that wait for their hours or for another try, and until when.",
+)
+@click.option("--refused", "only", flag_value=Only.REFUSED, help="Only those whose outcome the CRM refuses, and why.")
+@click.option(
+    "--contradicted", "only", flag_value=Only.CONTRADICTED,
+    help="Only those whose answer contradicts how a person had settled them.",
+)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
 @JSON
-def list_texts(
-    state: str | None, ticket: str | None, held: bool, refused: bool, limit: int, as_json: bool
-) -> None:
+def list_texts(state: str | None, ticket: str | None, only: str | None, limit: int, as_json: bool) -> None:
     """The newest texts. For example: connector texts list --state unknown"""
     from connector import operators
 
     with connected() as connection:
-        chosen = State(state) if state else None
-        sys.exit(operators.show_texts(connection, chosen, ticket, held, refused, limit, as_json))
+        chosen, part = State(state) if state else None, Only(only) if only else None
+        sys.exit(operators.show_texts(connection, chosen, ticket, part, limit, as_json))
 
 
 @texts.command()

@@ -34,7 +34,8 @@ left join text on text.event = event.id
 select text.id, text.crm, text.ticket_id, text.door, text.state, text.revision, event.changed_by, text.attempts,
        text.suspected, text.refused_at, extract(epoch from now() - text.busy_since)::float8 as busy_for,
        text.not_before > now() as early,
-       case when text.state = 'unknown' then text.sms end as sms, text.ask
+       case when text.state = 'unknown' then text.sms end as sms, text.ask,
+       case when text.outcome > 0 then text.rule end as kept_rule
 from text join event on event.id = text.event
 where text.id = any(%(ids)s)
 
@@ -82,7 +83,8 @@ select id from text where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
 -- Before the call: `sending`, committed, while the lane is open, for whoever knows the text's revision. It holds its
--- reason and its number then: whatever gives them back makes a new revision. An unknown text may be claimed where one
+-- reason and its number then: whatever gives them back makes a new revision. Of several tries for one text, one gets
+-- it, and each is answered by its token. An unknown text may be claimed where one
 -- more try was planned (it has a time), and only once. Where the lane is closed: those that wait for it, why, and for
 -- how many seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
 with closed as (
@@ -104,12 +106,12 @@ with closed as (
         claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
         changed_at = now()
     from c where text.id = c.id and text.revision = c.revision and not exists (select from closed)
-    returning text.id, text.revision, c.from_state
+    returning text.id, text.claim_token, text.revision, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select id, revision, null as stopped_why, null as confirmed, null as held_for, null as held_why from claimed
-union all select c.id, null, closed.* from c, closed
+select claim_token, revision, null as stopped_why, null as confirmed, null as held_for, null as held_why from claimed
+union all select c.token, null, closed.* from c, closed
 
 -- name: unclaim
 -- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made. What

@@ -13,13 +13,16 @@ select (chat ->> 'id')::bigint from text where chat ->> 'id' = any(%(chats)s)
 -- name: listed
 -- Texts for people, newest first; a filter that is null lets everything through.
 select id, crm, ticket_id, door, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
-       write_refused, busy_since, changed_at,
+       write_refused, contradicted, busy_since, changed_at,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
 from text
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
   and (%(crm)s::text is null or crm = %(crm)s)
-  and (not %(held)s or state = 'queued' and not_before > now())
-  and (not %(refused)s or outcome > written and write_refused is not null)
+  and case %(only)s::text
+      when 'held' then state = 'queued' and not_before > now()
+      when 'refused' then outcome > written and write_refused is not null
+      when 'contradicted' then contradicted is not null
+      else true end
 order by id desc limit %(most)s
 
 -- part: as_seen
