@@ -12,13 +12,13 @@ is, though its answer may be heard later. A write that had no clear answer arriv
 looks what to tell the same ticket, or never.
 """
 
+import contextlib
 import copy
 import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import ClassVar, TypeVar
 
 import psycopg
@@ -35,21 +35,26 @@ from hypothesis.stateful import (
 from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
-from connector import database, house, ledger, queue, recipients, steps, texts, write_back
+from connector import house, lane, ledger, queue, steps, texts, write_back
+from connector.admission import Admission
 from connector.errors import Blame, Refused, Unavailable
-from connector.ledger import Told, Try, Wanted
+from connector.ledger import Told, Try
+from connector.mapping_file import PolicyKeys
 from connector.model import OUTCOMES, Chat, Decision, Door, OutboundSms, Outcome, Skip, State, Text, TicketEvent
+from connector.policy import Policy
 from connector.steps import UNDECIDED, Move
 from connector.verdicts import DIED
 
 EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "40"))
-STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "30"))
+STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "80"))
 
 CRM, NUMBER = "salesforce", "+14155550100"
 TICKETS = ("500000000000001AAA", "500000000000002AAA")
-REASONS = ("one reason", "another reason")
 WORKERS = ("A", "B")
-MOST_TEXTS = 4
+OTHER = {"A": "B", "B": "A"}
+POLICY = Policy(PolicyKeys(), frozenset({"hours"}))
+# Texts that may be open when another event comes.
+MOST_OPEN = 3
 # Rounds of all jobs that are due, until nothing may be left to do.
 ROUNDS = 25
 
@@ -191,6 +196,21 @@ def facts(outcome: Outcome) -> Facts:
     return outcome.text, outcome.state.value, outcome.chat and outcome.chat["id"], outcome.contradicted
 
 
+@dataclass(frozen=True, slots=True)
+class OnlyOne:
+    """A pool of this connection."""
+
+    one: psycopg.Connection
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        yield self.one
+
+
+def told(hands: Sequence[Hand]) -> str:
+    return "; ".join(map(str, hands))
+
+
 class World:
     """All that there is: the connector's database, and what the others know that it cannot know."""
 
@@ -201,7 +221,7 @@ class World:
         self.story, self.broken = list[str](), False
         self.events, self.tokens, self.chats = itertools.count(1), itertools.count(1), itertools.count(101)
         self.rows, self.jobs = dict[int, Row](), list[Job]()
-        self.reasons, self.windows = dict[int, str](), dict[int, timedelta]()
+        self.reasons, self.windows = dict[int, str](), dict[int, float]()
         self.hands, self.tellings = list[Hand](), list[Telling]()
         self.owners, self.come_again = dict[int, str](), set[int]()  # by job
         self.lost_jobs = False  # whose job had been taken over died with the text in hand: repaired by maintenance
@@ -246,7 +266,7 @@ class World:
         what = f"an event: ticket {ticket[14]}, {reason}, {door}, window {window} h"
         text = self._do(what, lambda connection: ledger.take_in(connection, [event]))[0].text
         assert text
-        self.reasons[text], self.windows[text] = reason, timedelta(hours=window)
+        self.reasons[text], self.windows[text] = reason, window
         return text
 
     # ---- workers: delivery
@@ -299,57 +319,44 @@ class World:
         hand.next = "settle"
         self.story.append(f"{hand} decides to {verdict}")
 
-    def admits(self, hand: Hand) -> None:
-        """Nothing is against it but what the ledger knows."""
-        self._do(f"{hand} decides to send", lambda connection: self._admit(connection, hand))
-        if hand.next == "decide":
-            self.drops(hand)
+    def admits(self, *hands: Hand) -> None:
+        """Nothing is against them but what the ledger knows: one call of admission."""
+        asked = [(hand.known, self._decision(hand)) for hand in hands]
+        admission = Admission(OnlyOne(self.connection), {CRM: POLICY})
+        admitted = self._do(f"{told(hands)} decides to send", lambda _: admission.admit(asked))
+        for hand, became in zip(hands, admitted, strict=True):
+            if isinstance(became, Move):
+                self._settles_next(hand, became)
+            elif became is None:
+                self.drops(hand)
+            else:
+                hand.known, hand.next = became[0], "claim"
 
-    def _admit(self, connection: psycopg.Connection, hand: Hand) -> None:
-        """What admission does."""
-        text, revision, window = hand.text, hand.known.revision, self.windows[hand.text]
+    def _decision(self, hand: Hand) -> Decision:
         sms = OutboundSms(NUMBER, "+16285550199", "Hi", hand.known.ticket_id)
-        decision = Decision("requested", self.reasons[text], sms)
-        now, known = database.now(connection), recipients.known(connection, [(text, CRM, decision, None)])[text]
-        if known.same_reason is not None:
-            self._settles_next(hand, steps.skipped_as(text, known.same_reason, revision=revision))
-        elif known.texted_at is not None and now - known.texted_at < window:
-            self._settles_next(hand, steps.skipped(text, Skip("another text went to this number"), revision=revision))
-        else:
-            wanted = Wanted(text, revision, decision.rule, decision.reason, sms, [], window)
-            self._admitted(hand, ledger.decide(connection, [wanted], now).get(text))
-
-    def _admitted(self, hand: Hand, held: ledger.Held | None) -> None:
-        if held is None:
-            return
-        if held.holder != hand.text:
-            self._settles_next(hand, steps.skipped_as(hand.text, held.holder, revision=hand.known.revision))
-        elif not held.number:
-            skip = Skip("another text to this number left a moment ago")
-            self._settles_next(hand, steps.skipped(hand.text, skip, revision=hand.known.revision))
-        else:
-            hand.known, hand.next = replace(hand.known, revision=held.revision), "claim"
+        return Decision("requested", self.reasons[hand.text], sms, window_hours=self.windows[hand.text])
 
     def _settles_next(self, hand: Hand, move: Move) -> None:
         hand.move, hand.next = move, "settle"
 
-    def claims_it(self, hand: Hand, how: str = "made") -> None:
+    def claims_them(self, *hands: Hand, how: str = "made") -> None:
         """`how`: made, not made, or made unheard: then the database was lost, and the worker cannot know."""
-        hand.token = next(self.tokens)
-        one = Try(hand.text, hand.known.revision, hand.token)
-        before = self.rows[hand.text].state
-        claimed = None
+        for hand in hands:
+            hand.token = next(self.tokens)
+        tries, before = [Try(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
+        answers = dict[int, int | lane.Closed]()
         if how != "not made":
-            answer = self._do(f"{hand} claims ({how})", lambda connection: ledger.claim(connection, [one], 60))
-            claimed = answer.get(hand.text)
-        if isinstance(claimed, int):
-            self.claims[hand.text, claimed] = Claim(again=before == State.UNKNOWN)
-        if how != "made":
-            hand.next = "undo"
-        elif isinstance(claimed, int):
-            hand.claim, hand.next = claimed, "call"
-        else:
-            self.drops(hand)
+            answers = self._do(f"{told(hands)} claims ({how})", lambda one: ledger.claim(one, tries, 60))
+        for hand in hands:
+            claim = answers.get(hand.token)
+            if isinstance(claim, int):
+                self.claims[hand.text, claim] = Claim(again=before[hand.text].state == State.UNKNOWN)
+            if how != "made":
+                hand.next = "undo"
+            elif isinstance(claim, int):
+                hand.claim, hand.next = claim, "call"
+            else:
+                self.drops(hand)
 
     def undoes(self, hand: Hand) -> None:
         """Nobody was called. The job comes again."""
@@ -413,19 +420,19 @@ class World:
         self._settles_next(hand, move)
         self.story.append(f"{hand} hears: {move.to_state}")
 
-    def settles(self, hand: Hand, heard: bool = True) -> None:
+    def settles(self, *hands: Hand, heard: bool = True) -> None:
         """Commit what is known. Not `heard`: the commit got through, and its answer did not: it is settled again."""
-        move = hand.move
-        assert move
-        words = f"{hand} settles: {move.to_state}{f' as {move.same_as}' if move.same_as else ''}"
-        if move.answers:
-            self.claims[move.id, hand.claim].certain = move.to_state is not State.UNKNOWN
-            self.heard[move.id] |= {move.chat["id"]} if move.chat else set()
+        moves = [hand.move for hand in hands if hand.move]
+        for move in moves:
+            if move.answers:
+                self.claims[move.id, move.revision or 0].certain = move.to_state is not State.UNKNOWN
+                self.heard[move.id] |= {move.chat["id"]} if move.chat else set()
+        words = ", ".join(f"{move.to_state}{f' as {move.same_as}' if move.same_as else ''}" for move in moves)
         self._do(
-            f"{words} {'' if heard else '(unheard)'}", lambda connection: ledger.move(connection, [move]),
-            lambda row: move.answers and (row.id, row.revision) == (move.id, move.revision),
+            f"{told(hands)} settles: {words}{'' if heard else ' (unheard)'}", lambda one: ledger.move(one, moves),
+            lambda row: any(move.answers and (row.id, row.revision) == (move.id, move.revision) for move in moves),
         )  # fmt: skip
-        if heard:
+        for hand in hands if heard else ():
             self.drops(hand)
 
     def dies(self, worker: str) -> None:
@@ -567,9 +574,10 @@ class World:
         return [job for job in self.jobs if job.due and job.id not in self.owners]
 
     def to_do(self, worker: str | None = None) -> list[Hand | Telling | Job]:
-        """What a worker has in hand, or could take; None: anybody's."""
+        """What a worker has in hand, or could take, be it from one who is taken for dead; None: anybody's."""
         in_hand = [one for one in (*self.hands, *self.tellings) if worker in (None, one.worker)]
-        return [*in_hand, *self.free_jobs()]
+        whose = (None, OTHER.get(worker))
+        return [*in_hand, *(job for job in self.jobs if job.due and self.owners.get(job.id) in whose)]
 
     def in_state(self, *states: State) -> list[int]:
         return [row.id for row in self.rows.values() if row.state in states]
@@ -706,7 +714,7 @@ class World:
         {
             "decide": self.admits,
             "settle": self.settles,
-            "claim": self.claims_it,
+            "claim": self.claims_them,
             "undo": self.undoes,
             "call": self.does_not_call if hand.late else self.calls_for,
             "hear": self.hears,
@@ -760,7 +768,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.connection.execute(WIPE)
         self.world = World(self.connection)
-        self.finish = self.arrive = False
+        self.finish, self.arrive, self.meddled, self.rested = False, False, 0, False
 
     @initialize(
         try_again=st.booleans(), same_ticket=st.booleans(), finish=st.booleans(), arrive=st.booleans(),
@@ -770,18 +778,20 @@ class Machine(RuleBasedStateMachine):
         """Two events for one reason."""
         self.world.try_again, self.finish, self.arrive = try_again, finish, arrive
         for ticket, door in zip((TICKETS[0], TICKETS[not same_ticket]), doors, strict=True):
-            self.world.asks(ticket, REASONS[0], door)
+            self.world.asks(ticket, "reason 0", door)
 
-    @precondition(lambda self: len(self.world.rows) < MOST_TEXTS)
+    @precondition(lambda self: len(self.world.in_state(*UNDECIDED, State.SENDING)) < MOST_OPEN)
     @rule(
-        ticket=st.sampled_from(TICKETS), reason=st.sampled_from(REASONS), door=st.sampled_from(Door),
-        window=st.sampled_from([0, 24]),
+        ticket=st.sampled_from(TICKETS), before=st.booleans(), door=st.sampled_from(Door),
+        window=st.sampled_from([0, 0, 0, 24]),
     )  # fmt: skip
-    def event(self, ticket: str, reason: str, door: Door, window: float) -> None:
-        self.world.asks(ticket, reason, door, window)
+    def event(self, ticket: str, before: bool, door: Door, window: float) -> None:
+        """For a reason that there was `before`, or for another one now and then."""
+        number = len(self.world.rows) // 2
+        self.world.asks(ticket, f"reason {number - 1 if before else number}", door, window)
 
     def _work(self, data: st.DataObject, order: Sequence[str], luck: Luck) -> None:
-        self.world.luck = luck
+        self.world.luck, self.rested = luck, False
         for worker in order:
             if to_do := self.world.to_do(worker):
                 self.world.does(worker, drawn(data, to_do))
@@ -808,6 +818,17 @@ class Machine(RuleBasedStateMachine):
                 self.world.next_of(hand)
 
     @while_there_are(lambda world: world.hands)
+    @rule(data=st.data(), heard=st.booleans())
+    def together(self, data: st.DataObject, heard: bool) -> None:
+        """All texts of a worker that are as far as this one take their next step in one call."""
+        first = drawn(data, self.world.hands)
+        hands = [hand for hand in self.world.hands if (hand.worker, hand.next) == (first.worker, first.next)]
+        if first.next == "settle":
+            self.world.settles(*hands, heard=heard)
+        elif step := {"decide": self.world.admits, "claim": self.world.claims_them}.get(first.next):
+            step(*hands)
+
+    @while_there_are(lambda world: world.hands)
     @rule(
         data=st.data(), verdict=st.sampled_from(["skip quietly", "skip", "fail", "put off", "hold"]),
         how=st.sampled_from(["made unheard", "not made"]), luck=LUCK,
@@ -818,7 +839,7 @@ class Machine(RuleBasedStateMachine):
         hand = drawn(data, self.world.hands)
         {
             "decide": lambda: self.world.decides(hand, verdict),
-            "claim": lambda: self.world.claims_it(hand, how),
+            "claim": lambda: self.world.claims_them(hand, how=how),
             "settle": lambda: self.world.settles(hand, heard=False),
             "call": lambda: self.world.does_not_call(hand),
             "hear": lambda: self.world.hears(hand),
@@ -845,29 +866,32 @@ class Machine(RuleBasedStateMachine):
     def arrive_at_ticket(self, data: st.DataObject) -> None:
         self.world.arrives(drawn(data, self.world.under_way))
 
+    @precondition(lambda self: self.meddled < len(self.world.rows) // 2)
+    @while_there_are(lambda world: world.in_state(*UNDECIDED, State.UNKNOWN))
     @rule(data=st.data(), cancel=st.booleans())
     def person(self, data: st.DataObject, cancel: bool) -> None:
         """Take a text back, or settle an unknown one: as not sent, as its chat, or as a chat that it was not."""
-        row = drawn(data, list(self.world.rows.values()))
-        if row.state in UNDECIDED:
-            (self.world.cancels if cancel else self.world.pauses)(row.id)
-        elif row.state == State.UNKNOWN:
-            chats = [call.chat for call in self.world.calls if call.text == row.id and call.chat]
-            self.world.resolves(row.id, drawn(data, [None, 99, *chats]))
+        self.meddled += 1
+        text = drawn(data, self.world.in_state(*UNDECIDED, State.UNKNOWN))
+        if self.world.rows[text].state in UNDECIDED:
+            (self.world.cancels if cancel else self.world.pauses)(text)
+        else:
+            chats = [call.chat for call in self.world.calls if call.text == text and call.chat]
+            self.world.resolves(text, drawn(data, [None, 99, *chats]))
 
+    @precondition(lambda self: not self.rested or not self.world.to_do())
     @rule(
-        data=st.data(), worker=st.sampled_from(WORKERS),
-        what=st.sampled_from(["claims end", "hour", "give up", "die", "take over", "requeue", "free", "free lately"]),
+        worker=st.sampled_from(WORKERS),
+        what=st.sampled_from(["claims end", "hour", "give up", "die", "requeue", "free", "free lately"]),
     )  # fmt: skip
-    def besides(self, data: st.DataObject, worker: str, what: str) -> None:
-        """Time, maintenance, and the end of workers: they die, or are taken for dead."""
-        taken = [job for job in self.world.jobs if self.world.owners.get(job.id, worker) != worker]
+    def besides(self, worker: str, what: str) -> None:
+        """Time passes, maintenance does its work, a worker dies: not twice in a row."""
+        self.rested = True
         {
             "claims end": self.world.claims_end,
             "hour": self.world.hour_comes,
             "give up": self.world.gives_up,
             "die": lambda: self.world.dies(worker),
-            "take over": lambda: self.world.takes(worker, drawn(data, taken)) if taken else None,
         }.get(what, lambda: self.world.keeps_house(what))()
 
     def teardown(self) -> None:
@@ -884,6 +908,8 @@ def drawn(data: st.DataObject, them: Sequence[Answer]) -> Answer:
 @pytest.fixture
 def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
     with pool.connection() as one:
+        # One transaction holds all cases, and is idle while the next step is drawn.
+        one.execute("set idle_in_transaction_session_timeout = 0")
         one.execute("set synchronous_commit = off")
         yield one
 
@@ -951,5 +977,5 @@ def test_every_order_of_two_workers_with_one_text(
         connection.execute(WIPE)
         world = World(connection)
         world.luck = Luck(accepted, answer)
-        world.asks(TICKETS[0], REASONS[0])
+        world.asks(TICKETS[0], "a reason")
         assert orders(world, frozenset({*WORKERS, "time", once}), {}) > 900

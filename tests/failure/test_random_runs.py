@@ -14,6 +14,8 @@ from collections import Counter
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from tests.failure import truth
 from tests.failure.chaos import Chaos
 from tests.failure.conftest import MakeStand
@@ -86,6 +88,8 @@ def tell(stand: Stand, found: dict[str, list[tuple[str, str]]]) -> None:
             print(f"--- {case}\n{truth.story(stand, case)}")
 
 
+# A connection that a proxy has cut may be collected before it is closed: that is the rig's, not the connector's.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_nothing_is_lost_doubled_or_told_wrongly_whatever_breaks(make_stand: MakeStand, tmp_path: Path) -> None:
     """The promises hold, by the word of an independent witness."""
     print(f"\nseed {SEED}, {SECONDS:.0f} s, logs in {tmp_path}")
