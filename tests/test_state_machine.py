@@ -63,8 +63,8 @@ Answer = TypeVar("Answer")
 Mine = tuple[int, int]
 
 ROWS = """
-select id, ticket_id, state, revision, (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, claim_token,
-       cardinality(unclear) as unclear, exists (select from reason where reason.text = text.id) as has_reason,
+select id, ticket_id, state, revision, (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, told,
+       claim_token, exists (select from reason where reason.text = text.id) as has_reason,
        exists (select from recipient where recipient.text = text.id) as has_number
 from text order by id
 """
@@ -86,8 +86,9 @@ class Row:
     contradicted: str | None
     same_as: int | None
     outcome: int
+    written: int
+    told: int
     claim_token: int | None
-    unclear: int
     has_reason: bool
     has_number: bool
 
@@ -228,6 +229,7 @@ class World:
         self.claims, self.calls = dict[Mine, Claim](), list[Call]()
         self.heard = defaultdict[int, set[int]](set)  # by text: the chats that the ledger was told of
         self.not_sent, self.found, self.taken_back = set[int](), dict[int, int](), set[int]()
+        self.not_told = dict[int, int]()  # by text: the outcome that a person has given up to tell
         self.tickets, self.under_way = dict[str, Facts](), list[Write]()
 
     def _do(
@@ -432,8 +434,16 @@ class World:
             f"{told(hands)} settles: {words}{'' if heard else ' (unheard)'}", lambda one: ledger.move(one, moves),
             lambda row: any(move.answers and (row.id, row.revision) == (move.id, move.revision) for move in moves),
         )  # fmt: skip
+        self.insist(self._reasons_lost(moves))
         for hand in hands if heard else ():
             self.drops(hand)
+
+    def _reasons_lost(self, moves: Sequence[Move]) -> Iterator[str]:
+        """What was sent has its reason again, if a person was wrong, unless another text has it by now."""
+        held = {self.reasons[row.id] for row in self.rows.values() if row.has_reason}
+        for text in [move.id for move in moves if move.chat]:
+            if self.reasons[text] not in held:
+                yield f"text {text} was sent, and its reason is free"
 
     def dies(self, worker: str) -> None:
         """All that it had in hand is forgotten; its jobs come again."""
@@ -453,7 +463,7 @@ class World:
         tickets = {self.rows[text].ticket_id for text in ids}
         self.under_way = [
             write for write in self.under_way
-            if write.outcome.ticket_id not in tickets or any(write in self._own(one) for one in self.tellings)
+            if write.outcome.ticket_id not in tickets or any(write in self.own(one) for one in self.tellings)
         ]
         what = f"{worker} takes jobs {[job.id for job in jobs]} and reads the outcomes of {ids}"
         outcomes, overtaken = self._do(what, lambda connection: ledger.outcomes(connection, ids))
@@ -475,14 +485,14 @@ class World:
         self.tickets[write.outcome.ticket_id] = facts(write.outcome)
         self.story.append(f"ticket {write.outcome.ticket_id[14]} shows {facts(write.outcome)}")
 
-    def _own(self, telling: Telling) -> list[Write]:
+    def own(self, telling: Telling) -> list[Write]:
         return [write for write in self.under_way if any(write.outcome is one for one in telling.asked)]
 
     def tells(self, telling: Telling, how: str = "taken") -> None:
         """Commit what the CRM said: taken, refused or unclear; or `unheard`: taken, but the database was lost."""
         unclear = Unavailable("no answer") if how == "unclear" else None
         answers: write_back.Answers = dict.fromkeys((one.text for one in telling.asked), unclear)
-        for write in [] if unclear else self._own(telling):
+        for write in [] if unclear else self.own(telling):
             if how == "refused":
                 self.under_way.remove(write)
                 answers[write.outcome.text] = Refused("a rule of the CRM's", Blame.TICKET)
@@ -523,6 +533,19 @@ class World:
         step = steps.taken_back(text, "paused")
         if self._do(f"text {text} is taken back", lambda connection: ledger.move(connection, [step])):
             self.taken_back.add(text)
+
+    def gives_up_telling(self, text: int) -> None:
+        """A person does not want the ticket to be told."""
+        what = f"a person does not want text {text} to be told"
+        if self._do(what, lambda connection: ledger.give_up_telling(connection, text, "not wanted")):
+            self.not_told[text] = self.rows[text].outcome
+
+    def untold(self) -> list[int]:
+        """Texts that no ticket was told of, and nobody is about to."""
+        busy = {one.text for telling in self.tellings for one in telling.outcomes}
+        busy |= {write.outcome.text for write in self.under_way}
+        untold = [row.id for row in self.rows.values() if row.outcome > row.written and not row.told]
+        return [text for text in untold if text not in busy]
 
     def resolves(self, text: int, chat: int | None) -> None:
         """A person says what became of an unknown text, and may be wrong."""
@@ -573,11 +596,13 @@ class World:
     def free_jobs(self) -> list[Job]:
         return [job for job in self.jobs if job.due and job.id not in self.owners]
 
+    def in_hand(self, worker: str | None = None) -> list[Hand | Telling]:
+        return [one for one in (*self.hands, *self.tellings) if worker in (None, one.worker)]
+
     def to_do(self, worker: str | None = None) -> list[Hand | Telling | Job]:
         """What a worker has in hand, or could take, be it from one who is taken for dead; None: anybody's."""
-        in_hand = [one for one in (*self.hands, *self.tellings) if worker in (None, one.worker)]
         whose = (None, OTHER.get(worker))
-        return [*in_hand, *(job for job in self.jobs if job.due and self.owners.get(job.id) in whose)]
+        return [*self.in_hand(worker), *(job for job in self.jobs if job.due and self.owners.get(job.id) in whose)]
 
     def in_state(self, *states: State) -> list[int]:
         return [row.id for row in self.rows.values() if row.state in states]
@@ -586,11 +611,10 @@ class World:
         """The same world, which goes on by itself, on the same connection."""
         return copy.deepcopy(self, {id(self.connection): self.connection})
 
-    def to_deliver(self) -> list[Job]:
-        return [job for job in self.jobs if job.due and not job.tells]
-
-    def hand_of(self, worker: str) -> Hand | None:
-        return next((hand for hand in self.hands if hand.worker == worker), None)
+    def next_job(self) -> Job | None:
+        """Texts before tickets, and what is free before what another worker has."""
+        due = [job for job in self.jobs if job.due]
+        return min(due, key=lambda job: (job.id in self.owners, job.tells, job.id), default=None)
 
     def place(self, left: frozenset[str]) -> Hashable:
         """Worlds that are alike in this go on alike, whichever worker is which. `left`: what is still to happen."""
@@ -600,10 +624,14 @@ class World:
             repr((
                 worker in left, [job.payload for job in self.jobs if self.owners.get(job.id) == worker],
                 [replace(one, worker="", job=0) for one in self.hands if one.worker == worker],
+                [(one.begun, one.outcomes, one.overtaken, [
+                    write.outcome for write in self.own(one)
+                ]) for one in self.tellings if one.worker == worker],
             ))
             for worker in WORKERS
         )
-        return repr((rows, jobs, workers, self.claims, self.calls, sorted(self.taken_back), sorted(left - {*WORKERS})))
+        besides = (self.claims, self.calls, sorted(self.taken_back), self.tickets, sorted(left - {*WORKERS}))
+        return repr((rows, jobs, workers, besides))
 
     # ---- what must be so after every step
 
@@ -727,6 +755,8 @@ class World:
                 yield f"text {row.id} is stranded: {row.state}"
             if row.state == State.SKIPPED and row.same_as and self._truth_of(row).outcome == 0:
                 yield f"text {row.id} was skipped for text {row.same_as}, which has ended without a result"
+            elif row.state == State.SKIPPED and row.same_as and row.outcome == 0:
+                yield f"text {row.id} was skipped for text {row.same_as}, and nobody hears of it"
 
     def _truth_of(self, row: Row) -> Row:
         """The text that it was skipped for, and so on."""
@@ -738,7 +768,7 @@ class World:
 
     def untrue(self) -> Iterator[str]:
         """Each ticket shows the newest text that had something to tell, and what is known of it now."""
-        newest = {row.ticket_id: row for row in self.rows.values() if row.outcome > 0}
+        newest = {row.ticket_id: row for row in self.rows.values() if row.outcome > self.not_told.get(row.id, 0)}
         for ticket, row in newest.items():
             truth = self._truth_of(row)
             expected = (row.id, truth.state, truth.chat, truth.contradicted)
@@ -867,17 +897,27 @@ class Machine(RuleBasedStateMachine):
         self.world.arrives(drawn(data, self.world.under_way))
 
     @precondition(lambda self: self.meddled < len(self.world.rows) // 2)
-    @while_there_are(lambda world: world.in_state(*UNDECIDED, State.UNKNOWN))
+    @while_there_are(lambda world: world.in_state(*UNDECIDED, State.SENDING))
     @rule(data=st.data(), cancel=st.booleans())
-    def person(self, data: st.DataObject, cancel: bool) -> None:
-        """Take a text back, or settle an unknown one: as not sent, as its chat, or as a chat that it was not."""
+    def take_back(self, data: st.DataObject, cancel: bool) -> None:
+        """Also when it is too late."""
         self.meddled += 1
-        text = drawn(data, self.world.in_state(*UNDECIDED, State.UNKNOWN))
-        if self.world.rows[text].state in UNDECIDED:
-            (self.world.cancels if cancel else self.world.pauses)(text)
-        else:
-            chats = [call.chat for call in self.world.calls if call.text == text and call.chat]
-            self.world.resolves(text, drawn(data, [None, 99, *chats]))
+        text = drawn(data, self.world.in_state(*UNDECIDED, State.SENDING, State.SENT))
+        (self.world.cancels if cancel else self.world.pauses)(text)
+
+    @while_there_are(lambda world: world.in_state(State.UNKNOWN))
+    @rule(data=st.data())
+    def resolve(self, data: st.DataObject) -> None:
+        """As not sent, as its chat, or as a chat that it was not."""
+        text = drawn(data, self.world.in_state(State.UNKNOWN))
+        chats = [call.chat for call in self.world.calls if call.text == text and call.chat]
+        self.world.resolves(text, drawn(data, [None, 99, *chats]))
+
+    @precondition(lambda self: len(self.world.not_told) < 2)
+    @while_there_are(World.untold)
+    @rule(data=st.data())
+    def give_up_telling(self, data: st.DataObject) -> None:
+        self.world.gives_up_telling(drawn(data, self.world.untold()))
 
     @precondition(lambda self: not self.rested or not self.world.to_do())
     @rule(
@@ -927,25 +967,42 @@ def test_in_whatever_order_steps_are_taken_no_promise_is_broken(connection: psyc
 # ---- one by one
 
 
-def happenings(world: World, left: frozenset[str]) -> Iterator[tuple[str, Callable[[World], object]]]:
+Happening = tuple[str, Callable[[World], object]]
+
+
+def happenings(world: World, left: frozenset[str]) -> Iterator[Happening]:
     """What may happen next, by name. `left`: what has not happened yet of that which happens once."""
     for worker in WORKERS:
-        if worker in left and world.to_deliver():
-            yield worker, lambda there, worker=worker: there.takes(worker, there.to_deliver()[0])
-        elif world.hand_of(worker):
-            yield "", lambda there, worker=worker: there.next_of(there.hand_of(worker))
-    if "cancel" in left:
-        yield "cancel", lambda there: there.cancels(1)
+        if worker in left and world.next_job():
+            yield worker, lambda there, worker=worker: there.takes(worker, there.next_job())
+        if worker not in left:
+            yield from goings_on(world, worker, left)
     if "time" in left:
         yield "time", lambda there: (there.claims_end(), there.hour_comes(), there.gives_up())
-    for worker in WORKERS:
-        hand = world.hand_of(worker)
-        if "death" in left and hand:
-            yield "death", lambda there, worker=worker: there.dies(worker)
-        if "hold" in left and hand and hand.next == "decide":
-            yield "hold", lambda there, worker=worker: there.decides(there.hand_of(worker), "hold")
-        if "unheard" in left and hand and hand.next == "settle":
-            yield "unheard", lambda there, worker=worker: there.settles(there.hand_of(worker), heard=False)
+    if "cancel" in left:
+        yield "cancel", lambda there: there.cancels(1)
+    if "pause" in left:
+        yield "pause", lambda there: there.pauses(1)
+    if "resolve" in left and world.in_state(State.UNKNOWN):
+        yield "resolve", lambda there: there.resolves(1, 99)
+
+
+def goings_on(world: World, worker: str, left: frozenset[str]) -> Iterator[Happening]:
+    """What may happen to what a worker has in hand."""
+    for position, one in enumerate(world.in_hand(worker)):
+
+        def it(there: World, position: int = position) -> Hand | Telling:
+            return there.in_hand(worker)[position]
+
+        yield "", lambda there, it=it: there.does(worker, it(there))
+        if "death" in left:
+            yield "death", lambda there: there.dies(worker)
+        if "hold" in left and isinstance(one, Hand) and one.next == "decide":
+            yield "hold", lambda there, it=it: there.decides(it(there), "hold")
+        if "unheard" in left and isinstance(one, Hand) and one.next == "settle":
+            yield "unheard", lambda there, it=it: there.settles(it(there), heard=False)
+        if isinstance(one, Telling) and world.own(one):
+            yield "", lambda there, it=it: there.arrives(there.own(it(there))[0])
 
 
 def orders(world: World, left: frozenset[str], counted: dict[Hashable, int]) -> int:
@@ -963,19 +1020,53 @@ def orders(world: World, left: frozenset[str], counted: dict[Hashable, int]) -> 
     return counted.setdefault(place, 1)
 
 
+@pytest.fixture
+def world(connection: psycopg.Connection) -> Iterator[World]:
+    """A world in a transaction that is never committed, so that each step can be undone."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(WIPE)
+        yield World(connection)
+
+
 @pytest.mark.parametrize(("accepted", "answer", "once"), [
     (True, "clear", "cancel"), (True, "unclear", "cancel"), (True, "clear", "hold"),
     (True, "unclear", "death"), (False, "again", "death"), (False, "again", "unheard"),
 ])  # fmt: skip
-def test_every_order_of_two_workers_with_one_text(
-    connection: psycopg.Connection, accepted: bool, answer: str, once: str
-) -> None:
+def test_every_order_of_two_workers_with_one_text(world: World, accepted: bool, answer: str, once: str) -> None:
     """The time of all claims is over once. And once a person cancels the text, or a worker holds it at night, dies, or
     does not hear that what it knows is committed.
     """
-    with connection.transaction(force_rollback=True):
-        connection.execute(WIPE)
-        world = World(connection)
-        world.luck = Luck(accepted, answer)
-        world.asks(TICKETS[0], "a reason")
-        assert orders(world, frozenset({*WORKERS, "time", once}), {}) > 900
+    world.luck = Luck(accepted, answer)
+    world.asks(TICKETS[0], "a reason")
+    assert orders(world, frozenset({*WORKERS, "time", once}), {}) > 900
+
+
+@pytest.mark.parametrize("once", ["cancel", "pause"])
+def test_every_order_of_two_workers_with_a_text_each_for_one_reason(world: World, once: str) -> None:
+    """And a person takes one of them back."""
+    for ticket in TICKETS:
+        world.asks(ticket, "a reason")
+    assert orders(world, frozenset({*WORKERS, once}), {}) > 100
+
+
+@pytest.mark.parametrize("once", [None, "death"])
+def test_every_order_of_two_writes_to_one_ticket(world: World, once: str | None) -> None:
+    """Two texts of a ticket have failed."""
+    for reason in ("a reason", "another reason"):
+        world.asks(TICKETS[0], reason)
+    for job in world.jobs:
+        world.takes(WORKERS[0], job)
+        world.decides(world.hands[0], "fail")
+        world.settles(world.hands[0])
+    assert orders(world, frozenset({*WORKERS, once} - {None}), {}) > 30
+
+
+@pytest.mark.parametrize("once", [None, "death"])
+def test_every_order_of_two_writes_of_one_text(world: World, once: str | None) -> None:
+    """A text is unknown, and a person settles it while one worker or the other tells of it."""
+    world.luck = Luck(answer="unclear")
+    world.asks(TICKETS[0], "a reason")
+    world.takes(WORKERS[0], world.jobs[0])
+    while world.hands:
+        world.next_of(world.hands[0])
+    assert orders(world, frozenset({*WORKERS, "resolve", once} - {None}), {}) > 30
