@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,8 @@ from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticke
 from connector.policy import Finding, Said
 from connector.templates import CannotApply, Template
 
+# Borrows a connection for a block.
+Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
 # While somebody types, their words change and the ticket hardly: it is not read anew at each look. In seconds.
 WHILE_TYPING = 10.0
 # Seconds for which a customer who was in another session is taken to be in it still.
@@ -66,14 +69,21 @@ class Previews:
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
     def preview(
-        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, typing: bool = False
+        self, connect: Connect, stem: str, ticket_id: str, ask: Ask, typing: bool = False
     ) -> Preview:
         """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should.
 
-        `typing`: the ticket may be as it was WHILE_TYPING seconds ago.
+        `connect` gives a connection once the CRM has answered: none is held while it is asked. `typing`: the ticket may
+        be as it was WHILE_TYPING seconds ago.
         """
-        mapping = self._connected[stem][1]
         ticket = self._ticket(stem, ticket_id, typing)
+        with connect() as connection:
+            return self._preview(connection, stem, ticket_id, ask, ticket)
+
+    def _preview(
+        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, ticket: Ticket
+    ) -> Preview:
+        mapping = self._connected[stem][1]
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):

@@ -108,6 +108,7 @@ class Settings(FromEnvironment):
     web_threads: int = Field(default=16, ge=1, le=256)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     receive_seconds: float = Field(default=30, ge=1, le=300)
+    trusted_proxy: str = ""
     public_url: HttpsUrl | None = None
     frame_ancestors: Origins = []
 

@@ -133,7 +133,6 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
-    "granian": ("webhooks/serve.py", "webhooks/front.py"),
     # Which certificates are trusted; the list of chats.
     "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
     "httptools": ("connector/connections.py",),
@@ -155,18 +154,19 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/backfill/*.py",
         "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
         "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
-        "connector/intake.py", "connector/breaker.py",
+        "connector/breaker.py",
         "connector/cli/*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
     ),
     "psycopg_pool": (
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
-        "connector/upkeep.py", "connector/intake.py", "connector/admission.py", "connector/worker.py", "webhooks/*.py",
+        "connector/upkeep.py", "connector/admission.py", "connector/worker.py", "webhooks/*.py",
     ),
     "pydantic_settings": ("connector/settings.py",),
     "requests": ("connector/crms/*/session.py",),
     "rich": ("connector/demo.py", "connector/operators.py", "connector/backfill/watching.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
     "standardwebhooks": ("webhooks/signing.py",),
+    "waitress": ("webhooks/server.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of
 }  # fmt: skip
 

@@ -144,9 +144,8 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
     tickets, file = lay_out(pool, case), mapping_of(case)
     plain, insisting = Ask(message=case.message), Ask(message=case.message, override="the customer asked for it")
     previews = Previews({"salesforce": (tickets, file)}, lambda _: case.at)
-    with pool.connection() as connection:
-        seen = previews.preview(connection, "salesforce", TICKET_ID, plain)
-        insisted = previews.preview(connection, "salesforce", TICKET_ID, insisting)
+    seen = previews.preview(pool.connection, "salesforce", TICKET_ID, plain)
+    insisted = previews.preview(pool.connection, "salesforce", TICKET_ID, insisting)
     assert [one.check for one in seen.against][:1] == ([case.check] if case.check else [])
     may = bool(case.check) and all(one.overridable for one in seen.against)
     assert may is case.overridable

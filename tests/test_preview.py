@@ -32,8 +32,7 @@ def test_while_somebody_types_the_ticket_is_read_now_and_then(pool: ConnectionPo
     previews = Previews({"salesforce": (tickets, mapping())}, monotonic=lambda: at[0])
 
     def look(message: str, typing: bool = True, ticket: str = TICKET_ID) -> str:
-        with pool.connection() as connection:
-            found = previews.preview(connection, "salesforce", ticket, Ask(message=message), typing)
+        found = previews.preview(pool.connection, "salesforce", ticket, Ask(message=message), typing)
         assert found.sms
         return found.sms.message
 

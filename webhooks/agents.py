@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from connector import __version__
 from connector.errors import NotAuthentic
 from connector.model import OUTCOMES
-from webhooks import drafts, stops, views, writing
+from webhooks import drafts, refusals, stops, views, writing
 from webhooks.doorway import PER_MINUTE, Doorway, Visitors
 from webhooks.drafts import Draft
 from webhooks.links import AGAIN
@@ -88,7 +88,7 @@ def _add_ways_in(pages: Blueprint, doorway: Doorway, known: Visitors) -> None:
         try:
             visit = known[stem](request.form.get("signed_request", ""), time.time())
         except NotAuthentic as error:
-            log.warning("a signed request was refused", crm=stem, why=str(error))
+            refusals.log("a signed request was refused", crm=stem, why=str(error))
             raise Problem(403, f"{stem.capitalize()} has not vouched for you: {error}. {AGAIN}") from None
         return doorway.opened(doorway.links.begin(visit))
 

@@ -1,5 +1,7 @@
 """Puts the doors together into one WSGI application."""
 
+import logging
+
 import psycopg
 import structlog
 from flask import Flask, Response, request
@@ -9,11 +11,10 @@ from psycopg_pool import ConnectionPool
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from connector import __version__, database, parts, settings
-from webhooks import agents, callers, document, doors, health, receive, schemas, texts
+from connector import __version__, parts, settings
+from webhooks import agents, callers, document, doors, health, receive, refusals, schemas, texts
 from webhooks.desk import Desk
 from webhooks.doorway import Doorway
-from webhooks.front import Front
 from webhooks.guard import Guard
 from webhooks.links import Links
 from webhooks.problems import Problem
@@ -21,15 +22,11 @@ from webhooks.writing import Writing
 
 log = structlog.get_logger()
 
-# Threads beyond those that work: who asks to hear of an outcome holds one until there is one, or 20 seconds.
-WAITING = 240
-# Connections for taking events in: each CRM has one commit under way at a time, and it is short.
-INTAKE = 2
 TITLE = "Text customers through CCAI Platform"
 
 
-def create_app(wanted: settings.Settings, pool: ConnectionPool, intake: ConnectionPool | None = None) -> Flask:
-    """The WSGI application. `intake`: connections for taking events in. Raises BadSettings or BadMapping."""
+def create_app(wanted: settings.Settings, pool: ConnectionPool, events: ConnectionPool | None = None) -> Flask:
+    """The WSGI application. `events`: connections for saving events. Raises BadSettings or BadMapping."""
     app = OpenAPI(
         __name__,
         static_folder=None,
@@ -42,9 +39,9 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, intake: Connecti
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = parts.mappings(wanted)
     found = doors.opened(wanted, mappings)
-    app.register_blueprint(health.blueprint(pool))
+    app.register_blueprint(health.blueprint(events or pool))
     for stem, entrances in found.entrances.items():
-        app.register_blueprint(receive.blueprint(stem, entrances, intake or pool))
+        app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     desk = Desk(pool, mappings)
     known = callers.Callers(found.verifiers)
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
@@ -54,17 +51,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, intake: Connecti
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)
+    app.register_error_handler(Exception, _answer_unexpected)
     return app
-
-
-def from_environment() -> Front:
-    """What the server loads in each of its processes."""
-    wanted = settings.load()
-    if wanted.database_url is None:
-        raise settings.BadSettings("CONNECTOR_DATABASE_URL: expected; `connector serve` sets it")
-    url = wanted.database_url.get_secret_value()
-    pool, intake = database.pool(url, wanted.web_threads), database.pool(url, INTAKE, keeps_plans=True)
-    return Front(create_app(wanted, pool, intake), wanted.web_threads + WAITING, wanted.receive_seconds)
 
 
 def _not_valid(error: ValidationError) -> Response:
@@ -78,15 +66,30 @@ def _answer_http(error: HTTPException) -> Response:
     """Whatever Flask refuses, in the form of the door that it was refused at."""
     if error.response is not None:
         return error.response
+    if error.code == 413:
+        refusals.log("a body was too large", route=_route(), bytes=request.content_length)
     if request.path.startswith("/v1/"):
         return Problem(error.code or 500, error.description or "", _allowed(error)).answer()
     if error.code == 413:
-        return receive.too_large(error)
+        return receive.too_large()
     return error.get_response()
 
 
 def _allowed(error: HTTPException) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
+
+
+def _route() -> str:
+    """Which view the request at hand is for. Never its address, which may hold a token."""
+    return f"{request.method} {request.url_rule.rule if request.url_rule else '(no route)'}"
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    """500 for a fault of our own. The log has the kind of the error and where it arose; its words may hold anything."""
+    logging.getLogger(__name__).error("a request failed: %s", _route(), exc_info=error)
+    if request.path.startswith("/v1/"):
+        return Problem(500, "something went wrong in the connector; its log says where").answer()
+    return Response("internal error\n", 500, content_type="text/plain")
 
 
 def _answer_database(error: psycopg.Error) -> Response:

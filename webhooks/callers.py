@@ -5,15 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
-import structlog
 
 from connector import keys
 from connector.errors import NotAuthentic
 from connector.keys import Right
-from webhooks import limit
+from webhooks import limit, refusals
 from webhooks.problems import Problem
-
-log = structlog.get_logger()
 
 # What a person may do whom a CRM vouches for; and how often in a minute.
 PERSON_RIGHTS = (Right.PREVIEW, Right.SEND, Right.READ)
@@ -45,7 +42,7 @@ class Callers:
         caller = self._caller(connection, authorization)
         limit.count(connection, caller.name, caller.per_minute)
         if right not in caller.rights:
-            log.warning("a request was refused", caller=caller.name, right=right.value)
+            refusals.log("a request was refused", caller=caller.name, right=right.value)
             raise Problem(403, f"this key has no right to {right}; it has: {', '.join(caller.rights)}")
         return caller
 
@@ -60,9 +57,10 @@ class Callers:
                 try:
                     person = verify(given)
                 except NotAuthentic as error:
-                    log.warning("a token was refused", crm=stem, why=str(error))
+                    refusals.log("a token was refused", crm=stem, why=str(error))
                 else:
                     return Caller(f"{stem}:{person}", PERSON_RIGHTS, PERSON_PER_MINUTE, person)
+        refusals.log("a request without a valid key was refused")
         raise Problem(401, "expected a bearer key of the API, or a token of the CRM", {"WWW-Authenticate": "Bearer"})
 
 

@@ -17,6 +17,7 @@ from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere
 from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES, Ask
 from connector.preview import Preview, Previews
+from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
@@ -33,6 +34,8 @@ class Desk:
     def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
         self._pool, self._mappings = pool, mappings
         self._previews: Previews | None = None
+        self._waits = ConcurrencyLimit(MAX_WAITS, MAX_WAITS_EACH)
+        self._crm_calls = ConcurrencyLimit(MAX_CRM_CALLS, MAX_CRM_CALLS_EACH)
         self._connecting = threading.Lock()
 
     def ticket(self, crm: str, ticket_id: str) -> tuple[str, str]:
@@ -48,12 +51,14 @@ class Desk:
     def mapping(self, stem: str) -> TicketMapping:
         return self._mappings[stem]
 
-    def preview(self, stem: str, ticket_id: str, ask: Ask, typing: bool = False) -> Preview:
-        """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422 or 503."""
+    def preview(self, stem: str, ticket_id: str, ask: Ask, caller: str, typing: bool = False) -> Preview:
+        """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422, 429 or 503."""
         self._require_known(stem, ask)
         try:
-            with self._pool.connection() as connection:
-                return self._connected().preview(connection, stem, ticket_id, ask, typing)
+            with self._crm_calls.place(caller) as free:
+                if not free:
+                    raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
+                return self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
@@ -77,8 +82,17 @@ class Desk:
             what, _, known = found
             raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
 
-    def seen(self, text: int, wait: float = 0) -> dict[str, Any]:
-        """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404."""
+    def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
+        """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404.
+
+        Without waiting where too many wait already, in all or for this caller.
+        """
+        if not wait:
+            return self._seen(text, 0)
+        with self._waits.place(caller) as free:
+            return self._seen(text, wait if free else 0)
+
+    def _seen(self, text: int, wait: float) -> dict[str, Any]:
         end = time.monotonic() + wait
         early = time.monotonic() + 1
         while True:

@@ -6,6 +6,9 @@ from psycopg_pool import ConnectionPool
 
 from connector import database, duty
 
+# What the server answers in threads of their own.
+PATHS = frozenset({"/healthz", "/readyz"})
+
 
 def blueprint(pool: ConnectionPool) -> Blueprint:
     """GET /healthz: the process answers. GET /readyz: what comes in can be kept, with a current schema; else 503."""

@@ -1,25 +1,30 @@
 """Takes in what a CRM sends: verified and parsed by the CRM's own module, committed here, acknowledged after that."""
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 import structlog
 from flask import Blueprint, Response, request
 from psycopg_pool import ConnectionPool
-from werkzeug.exceptions import HTTPException
 
 from connector.errors import NotAuthentic, Unreadable
-from connector.intake import Intake
 from connector.ledger import TakenIn
 from connector.model import TicketEvent
+from webhooks import refusals
+from webhooks.event_batcher import EventBatcher
 
 log = structlog.get_logger()
 
 # Where all of this is.
 PREFIX = "/webhooks/"
+# Bodies beyond this many bytes are in memory, and parsed, a few at a time: parsed, each takes ten times its size.
+LARGE_BYTES = 64_000
+MAX_LARGE_BODIES = 4
+_large_bodies = threading.BoundedSemaphore(MAX_LARGE_BODIES)
 # What a message's sender hears once its events are committed.
 Answer = Callable[[Sequence[TakenIn]], Response]
 
@@ -49,56 +54,40 @@ class Entrance:
 
 def blueprint(stem: str, entrances: Sequence[Entrance], pool: ConnectionPool) -> Blueprint:
     """The addresses /webhooks/<stem>/…."""
-    intake = Intake(pool)
+    batcher = EventBatcher(pool)
     doors = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
     for entrance in entrances:
         name = entrance.path.split("/")[1]
-        doors.add_url_rule(entrance.path, name, _view(stem, name, entrance, intake), methods=["POST"])
+        doors.add_url_rule(entrance.path, name, _view(stem, name, entrance, batcher), methods=["POST"])
     return doors
 
 
-class Acknowledgement(Response):
-    """The answer to a message: these events are committed first. Any WSGI server can give it; a server that has an
-    event loop awaits `committed`, and commits what arrives together in one.
-    """
-
-    def __init__(self, events: Sequence[TicketEvent], intake: Intake, answer: Answer) -> None:
-        super().__init__()
-        self._events, self._intake, self._answer = events, intake, answer
-
-    async def committed(self) -> Response:
-        """What to answer."""
-        try:
-            return self._answer(await self._intake.together(self._events))
-        except psycopg.Error as error:
-            return _not_kept(error)
-
-    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        try:
-            answer = self._answer(self._intake.alone(self._events))
-        except psycopg.Error as error:
-            answer = _not_kept(error)
-        return answer(environ, start_response)
-
-
-def _view(stem: str, name: str, entrance: Entrance, intake: Intake) -> Callable[..., Response]:
+def _view(stem: str, name: str, entrance: Entrance, batcher: EventBatcher) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
-        message = Message(request.get_data(cache=False), request.headers, token)
-        if request.content_length not in (None, len(message.body)):
-            return _problem(400, "the message is not complete")
-        try:
-            events = entrance.parse(message)
-        except NotAuthentic as error:
-            log.warning("a message was refused", crm=stem, door=name, why=str(error))
-            return _problem(error.status, str(error))
-        except Unreadable as error:
-            if entrance.keep_as is None:
-                return _problem(400, str(error))
-            log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
-            events = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
-        return Acknowledgement(events, intake, entrance.answer)
+        with _room_for(request.content_length):
+            message = Message(request.get_data(cache=False), request.headers, token)
+            try:
+                events = entrance.parse(message)
+            except NotAuthentic as error:
+                refusals.log("a message was refused", crm=stem, route=name, why=str(error))
+                return _problem(error.status, str(error))
+            except Unreadable as error:
+                if entrance.keep_as is None:
+                    log.warning("a message cannot be read; it was answered 400", crm=stem, route=name, why=str(error))
+                    return _problem(400, str(error))
+                log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
+                events = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
+            try:
+                return entrance.answer(batcher.save(events))
+            except psycopg.Error as error:
+                return _not_kept(error)
 
     return receive
+
+
+def _room_for(size: int | None) -> contextlib.AbstractContextManager[object]:
+    """Hold this while a body of `size` bytes is in memory. Large ones wait here for each other."""
+    return _large_bodies if (size or 0) > LARGE_BYTES else contextlib.nullcontext()
 
 
 def _not_kept(error: psycopg.Error) -> Response:
@@ -111,6 +100,6 @@ def _problem(status: int, why: str) -> Response:
     return Response(json.dumps({"error": why}), status, wait, content_type="application/json")
 
 
-def too_large(error: HTTPException) -> Response:
+def too_large() -> Response:
     """413, in the form of all other errors."""
     return _problem(413, "the message is larger than CONNECTOR_MAX_BODY_BYTES")

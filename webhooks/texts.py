@@ -65,7 +65,7 @@ def _add_asking(api: APIBlueprint, desk: Desk) -> None:
         Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
         """
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
-        return _json(views.preview(stem, desk.preview(stem, ticket_id, _ask(body))))
+        return _json(views.preview(stem, desk.preview(stem, ticket_id, _ask(body), g.caller.name)))
 
     @api.post("/texts", operation_id="sendText",
               responses=answers({200: schemas.Text, 202: schemas.Text}, 404, said=NOT_KNOWN))  # fmt: skip
@@ -79,7 +79,7 @@ def _add_asking(api: APIBlueprint, desk: Desk) -> None:
         ask = _ask(body, caller, body)
         after = None if body.after < 0 else body.after
         taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
-        row = desk.seen(taken.text, query.wait)
+        row = desk.seen(taken.text, query.wait, caller.name)
         response = _json(views.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
         response.headers["Location"] = f"/v1/texts/{taken.text}"
         return response
@@ -92,7 +92,7 @@ def _add_watching(api: APIBlueprint, desk: Desk) -> None:
 
         What became of it.
         """
-        return _json(views.text(desk.seen(path.id, query.wait)))
+        return _json(views.text(desk.seen(path.id, query.wait, g.caller.name)))
 
     @api.delete("/texts/<int:id>", operation_id="cancelText", responses=answers({200: schemas.Text}, 404, 409))
     def cancel_text(path: schemas.TextPath) -> Response:

@@ -37,7 +37,8 @@ class Writing:
 
     def look(self, visit: Visit, draft: Draft, typing: bool = False) -> schemas.Preview:
         """What would leave. `typing`: it is looked at again and again. Raises Problem."""
-        return views.preview(visit.crm, self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), typing))
+        seen = self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), visit.caller, typing)
+        return views.preview(visit.crm, seen)
 
     def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
         """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
@@ -107,7 +108,7 @@ class Writing:
         row = self._desk.seen(text, 0)
         if (row["crm"], row["ticket_id"]) != (visit.crm, visit.ticket_id):
             raise Problem(404, "there is no such text")
-        return self._desk.seen(text, wait) if wait else row
+        return self._desk.seen(text, wait, visit.caller) if wait else row
 
     def cancel(self, visit: Visit, text: int) -> None:
         """Take it back while that can be done. Raises Problem 404."""

@@ -122,7 +122,7 @@ def serve(checked: bool) -> None:
     wanted = settings.load() if checked else _accepted(_web)
     processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
     with database.ready(wanted) as url:
-        from webhooks.serve import serve as serve_web
+        from webhooks.server import serve as serve_web
 
         serve_web(wanted, url)
 

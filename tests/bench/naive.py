@@ -1,6 +1,6 @@
 """The naive rival: the whole job inside the request, nothing kept. What most teams write first.
 
-    UPSTREAM=http://127.0.0.1:9911 granian --interface wsgi tests.bench.naive:app
+    UPSTREAM=http://127.0.0.1:9911 gunicorn tests.bench.naive:app
 """
 
 import os

@@ -168,9 +168,9 @@ def _postgres(database: str) -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def naive(there: Upstream, logs: Path | None = None) -> Iterator[Stack]:
-    """The naive rival behind the same server as ours."""
-    granian = shlex.quote(str(Path(sys.executable).parent / "granian"))
-    serve = f"{granian} --interface wsgi --workers 2 --blocking-threads 16 --no-ws --log-level error --port {{port}}"
+    """The naive rival, behind the server that most people take."""
+    gunicorn = shlex.quote(str(Path(sys.executable).parent / "gunicorn"))
+    serve = f"{gunicorn} --workers 2 --threads 16 --log-level error --bind 127.0.0.1:{{port}}"
     with rival("naive", f"{serve} tests.bench.naive:app", there, logs) as stack:
         yield stack
 

@@ -1,16 +1,15 @@
 """What arrives at the same moment is committed together, and nobody pays for another one's odd event."""
 
-import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import database
-from connector.intake import Intake
 from connector.ledger import TakenIn
 from connector.model import TicketEvent
+from webhooks.event_batcher import MAX_EVENTS, EventBatcher
 
 
 def event(name: str, ticket: str | None = "t", **more: Any) -> TicketEvent:
@@ -23,33 +22,38 @@ def commits(pool: ConnectionPool) -> int:
     return row[0] if row else 0
 
 
-def take_in(pool: ConnectionPool, *messages: list[TicketEvent]) -> list[list[TakenIn] | BaseException]:
-    """All of them at the same moment."""
-
-    async def arrive() -> list[list[TakenIn] | BaseException]:
-        intake = Intake(pool)
-        return await asyncio.gather(*map(intake.together, messages), return_exceptions=True)
-
-    return asyncio.run(arrive())
+def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[TakenIn] | Exception]:
+    """All of them at the same moment, from a thread each."""
+    batcher = EventBatcher(pool)
+    with ThreadPoolExecutor(len(requests)) as threads:
+        saving = [threads.submit(batcher.save, events) for events in requests]
+    return [one.exception() or one.result() for one in saving]  # type: ignore[misc]
 
 
 def test_many_at_once_are_few_commits_and_each_has_its_own_answer(pool: ConnectionPool) -> None:
-    answers = take_in(pool, *([event(f"{number}a"), event(f"{number}b")] for number in range(40)))
+    answers = save(pool, *([event(f"{number}a"), event(f"{number}b")] for number in range(40)))
     named = [[one.event_id for one in answer] for answer in answers if isinstance(answer, list)]
     assert named == [[f"{number}a", f"{number}b"] for number in range(40)]
     assert 1 <= commits(pool) < 40
 
 
+def test_a_request_with_more_events_than_a_commit_usually_has_stays_together(pool: ConnectionPool) -> None:
+    [answer] = save(pool, [event(str(number)) for number in range(MAX_EVENTS + 1)])
+    assert isinstance(answer, list)
+    assert len(answer) == MAX_EVENTS + 1
+    assert commits(pool) == 1
+
+
 def test_the_same_event_in_one_commit_is_a_duplicate_for_all_but_one(pool: ConnectionPool) -> None:
-    answers = take_in(pool, *([event("same")] for _ in range(20)))
+    answers = save(pool, *([event("same")] for _ in range(20)))
     assert sorted(one.duplicate for answer in answers if isinstance(answer, list) for one in answer) == (
         [False] + [True] * 19
     )
 
 
-def test_an_event_that_cannot_be_kept_is_nobody_elses_business(pool: ConnectionPool) -> None:
+def test_an_event_that_cannot_be_saved_is_nobody_elses_business(pool: ConnectionPool) -> None:
     doors = ["nowhere" if number == 3 else "trigger" for number in range(10)]
-    answers = take_in(pool, *([event(f"e{number}", None, door=door)] for number, door in enumerate(doors)))
+    answers = save(pool, *([event(f"e{number}", None, door=door)] for number, door in enumerate(doors)))
     assert isinstance(answers[3], psycopg.errors.CheckViolation)
     assert [len(answer) for answer in answers if isinstance(answer, list)] == [1] * 9
 
@@ -57,8 +61,6 @@ def test_an_event_that_cannot_be_kept_is_nobody_elses_business(pool: ConnectionP
 def test_without_a_database_everybody_hears_of_it() -> None:
     gone = database.pool("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1", 1)
     gone.timeout = 0.2
-    answers = take_in(gone, *([event(str(number))] for number in range(5)))
+    answers = save(gone, *([event(str(number))] for number in range(5)))
     assert [isinstance(answer, psycopg.OperationalError) for answer in answers] == [True] * 5
-    with pytest.raises(psycopg.OperationalError):
-        Intake(gone).alone([event("one")])
     gone.close()

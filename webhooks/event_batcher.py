@@ -1,0 +1,90 @@
+"""Saves events for a web process: what arrives at the same moment is one commit.
+
+One commit for all that wait costs the database as much as one for each of them, and a sender waits no longer for it.
+"""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from connector import ledger
+from connector.ledger import TakenIn
+from connector.model import TicketEvent
+
+# Events in one commit: those of a large outbound message, a few times over.
+MAX_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The events of one request. They stay together."""
+
+    events: Sequence[TicketEvent]
+    receipts: Future[list[TakenIn]] = field(default_factory=Future)
+
+
+class EventBatcher:
+    """For the events of one CRM, and for any number of request threads. One thread of its own commits."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def save(self, events: Sequence[TicketEvent]) -> list[TakenIn]:
+        """Like ledger.take_in: when it returns, the events are committed.
+
+        Raises psycopg.Error when they are not, or may not be.
+        """
+        batch = _Batch(events)
+        self._waiting.put(batch)
+        self._start()
+        return batch.receipts.result()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="event-batcher", daemon=True)
+                    self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            self._save_all(self._next())
+
+    def _next(self) -> list[_Batch]:
+        """What waits by now, up to MAX_EVENTS events, or the first request's if those alone are more."""
+        batches = [self._waiting.get()]
+        count = len(batches[0].events)
+        while count < MAX_EVENTS:
+            try:
+                batches.append(self._waiting.get_nowait())
+            except queue.Empty:
+                break
+            count += len(batches[-1].events)
+        return batches
+
+    def _save_all(self, batches: Sequence[_Batch]) -> None:
+        """Set the receipts of each batch, or what its request has to raise."""
+        try:
+            receipts = iter(self._commit([event for batch in batches for event in batch.events]))
+        except Exception as error:  # noqa: BLE001 - each request thread raises it, whatever it is
+            if len(batches) > 1 and not isinstance(error, psycopg.OperationalError):
+                for batch in batches:  # one of them holds what cannot be kept: the others must not suffer for it
+                    self._save_all([batch])
+                return
+            for batch in batches:
+                batch.receipts.set_exception(error)
+        else:
+            for batch in batches:
+                batch.receipts.set_result([next(receipts) for _ in batch.events])
+
+    def _commit(self, events: Sequence[TicketEvent]) -> list[TakenIn]:
+        with self._pool.connection() as connection:
+            return ledger.take_in(connection, events)

@@ -1,0 +1,187 @@
+"""The web process: Flask behind waitress.
+
+waitress reads a request whole before a thread of ours begins with it: slow senders hold no thread, and what is cut off
+never gets here. https://docs.pylonsproject.org/projects/waitress/
+"""
+
+import logging
+import resource
+import signal
+import time
+from contextlib import closing
+
+import psycopg
+import structlog
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import Error
+
+from connector import crms, database, mapping_version, settings
+from webhooks import app as application
+from webhooks import health
+from webhooks.concurrency import MAX_CRM_CALLS, MAX_WAITS
+
+log = structlog.get_logger()
+
+# Threads for /healthz and /readyz, which answer whatever all others are doing.
+HEALTH_THREADS = 2
+# Connections for saving events: each CRM has one commit under way at a time, and it is short. One more is for /readyz.
+EVENT_CONNECTIONS = 3
+# Open connections, and the files that they may need: a body beyond the buffer is kept in a temporary file.
+MAX_CONNECTIONS = 2000
+MAX_FILES = 2 * MAX_CONNECTIONS + 500
+BUFFER_BYTES = 64_000
+MAX_HEADER_BYTES = 64_000
+# A body up to so many times the largest is read, so that its sender hears why it is refused; beyond, it is cut off.
+READ_OVER = 4
+# Seconds for which a connection without a request is kept, beyond those that a request may take to arrive.
+IDLE_SECONDS = 30
+# Seconds between two looks for senders that have fallen silent.
+CLEANUP_SECONDS = 1
+# Seconds for what is under way when the process is asked to stop.
+STOP_SECONDS = 30.0
+
+
+def serve(wanted: settings.Settings, url: str) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished. What is refused was refused before this."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        folder = wanted.mappings_dir
+        mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
+    with (
+        closing(database.pool(url, wanted.web_threads)) as pool,
+        closing(database.pool(url, EVENT_CONNECTIONS, keeps_plans=True)) as events,
+    ):
+        server = Server(application.create_app(wanted, pool, events), wanted)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        server.run()
+
+
+class Server(TcpWSGIServer):
+    """waitress, with a limit in time for each request to arrive, and threads kept for the health of the process."""
+
+    def __init__(self, app: Flask, wanted: settings.Settings) -> None:
+        _say_what_matters()
+        _raise_file_limit()
+        self._patience, self._stopping = wanted.receive_seconds, False
+        proxy = {
+            "trusted_proxy": wanted.trusted_proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": "x-forwarded-for",
+        }  # fmt: skip
+        super().__init__(
+            app,
+            dispatcher=Dispatcher(wanted.web_threads + MAX_WAITS + MAX_CRM_CALLS),
+            adj=Adjustments(
+                host=wanted.host,
+                port=wanted.port,
+                ident=None,
+                connection_limit=MAX_CONNECTIONS,
+                channel_timeout=IDLE_SECONDS + int(wanted.receive_seconds),
+                cleanup_interval=CLEANUP_SECONDS,
+                max_request_header_size=MAX_HEADER_BYTES,
+                max_request_body_size=READ_OVER * wanted.max_body_bytes,
+                inbuf_overflow=BUFFER_BYTES,
+                asyncore_use_poll=True,
+                log_socket_errors=False,
+                **(proxy if wanted.trusted_proxy else {}),
+            ),
+        )
+        self.channel_class = Channel
+
+    def stop(self) -> None:
+        """End `run` soon. For a signal handler."""
+        self._stopping = True
+        self.pull_trigger()
+
+    def run(self) -> None:
+        """Serve until `stop`, then finish what is under way."""
+        while not self._stopping:
+            self._turn(1)
+        wasyncore.dispatcher.close(self)  # nobody new; what is connected stays
+        end = time.monotonic() + STOP_SECONDS
+        while self._busy() and time.monotonic() < end:
+            self._turn(0.1)
+        self.task_dispatcher.shutdown()
+        wasyncore.close_all(self._map)
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+
+    def _busy(self) -> bool:
+        return any(channel.requests or channel.total_outbufs_len for channel in self.active_channels.values())
+
+    def maintenance(self, now: float) -> None:
+        """Close what is idle, and answer what takes too long to arrive."""
+        super().maintenance(now)  # connections without a request
+        for channel in list(self.active_channels.values()):
+            if channel.request is not None and not channel.requests and channel.begun < now - self._patience:
+                channel.give_up()
+
+
+class Refusal(ErrorTask):
+    """What waitress itself answers to what is too large or not HTTP: said in the log too, without the address in it."""
+
+    def execute(self) -> None:
+        log.warning("a request was refused", address=self.channel.addr[0], why=self.request.error.reason)
+        super().execute()
+
+
+class Channel(HTTPChannel):
+    """One connection. `begun`: when its unfinished request began, by time.time()."""
+
+    error_task_class = Refusal
+    begun = 0.0
+
+    def received(self, data: bytes) -> bool:
+        if self.request is None:
+            self.begun = time.time()
+        return super().received(data)
+
+    def give_up(self) -> None:
+        """Answer 408 to the request that does not arrive, and close. Called by the thread that calls `received`."""
+        with self.requests_lock:
+            self.request.error = RequestTimeout("the message did not arrive in time")
+            self.requests, self.request = [self.request], None
+        self.server.add_task(self)
+
+
+class RequestTimeout(Error):
+    """RFC 9110, 15.5.9."""
+
+    code, reason = 408, "Request Timeout"
+
+
+class Dispatcher:
+    """Hands whole requests to threads. Those for the health of the process have their own."""
+
+    def __init__(self, threads: int) -> None:
+        self._work, self._health = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+        self._work.set_thread_count(threads)
+        self._health.set_thread_count(HEALTH_THREADS)
+
+    def add_task(self, channel: HTTPChannel) -> None:
+        """Called by waitress for a connection whose first request is whole."""
+        path = getattr(channel.requests[0], "path", "")  # none where the request could not be read
+        (self._health if path in health.PATHS else self._work).add_task(channel)
+
+    def shutdown(self) -> None:
+        """End the threads; what they are at has been waited for."""
+        for dispatcher in (self._work, self._health):
+            dispatcher.shutdown(timeout=1)
+
+
+def _say_what_matters() -> None:
+    """waitress warns of each request that waits for a thread, and names addresses, which may hold a token."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("waitress").addFilter(lambda record: "serving" not in str(record.msg))
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the connections may need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
