@@ -40,7 +40,9 @@ class Admission:
             held = ledger.decide(connection, wanted, at) if wanted else {}
         for text, _ in asked:
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
-        return [_admitted(text, rulings[text.id], held.get(text.id), at) for text, _ in asked]
+        return [
+            _admitted(text, decision, rulings[text.id], held.get(text.id), at) for text, decision in asked
+        ]
 
     def _rulings(
         self, connection: psycopg.Connection, asked: Sequence[tuple[Text, Decision]], at: datetime
@@ -59,23 +61,35 @@ class Admission:
         # What is sent once more, knowingly, has a reason of its own.
         reason = f"{decision.reason}:{text.id}" if ruling.overrides("reason") else decision.reason
         window = timedelta(0) if ruling.overrides("window") else self._policies[text.crm].window(decision)
-        return Wanted(text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window)
+        return Wanted(
+            text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window, decision.accepted
+        )
 
 
-def _admitted(text: Text, ruling: Ruling, held: ledger.Held | None, at: datetime) -> Admitted:
+def _admitted(
+    text: Text, decision: Decision, ruling: Ruling, held: ledger.Held | None, at: datetime
+) -> Admitted:
     against = ruling.against
     if against is None:
         if held is None:
             return None
         if held.holder != text.id:
-            return steps.skipped_as(text.id, held.holder, ruling.trace, text.revision)
+            return steps.skipped_as(text.id, held.holder, ruling.trace, text.revision, decision.accepted)
         if held.number:
             return replace(text, revision=held.revision), ruling.sms
         why = "another text to this number left a moment ago"
         return steps.skipped(text.id, Skip(why), ruling.trace, text.revision)
     if against.check == "reason" and ruling.same_reason is not None:
-        return steps.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision)
+        if decision.empty and ruling.same_reason_told:
+            return steps.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
+        return steps.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
         seconds = (against.until - at).total_seconds()
-        return steps.held(text.id, against.why, seconds, ruling.trace, text.revision)
+        return steps.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted)
     return steps.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
+
+
+def _too_alike(decision: Decision, ruling: Ruling) -> str:
+    """Why a new request for an old reason is none: a field that tells them apart is empty."""
+    names = ", ".join(decision.empty)
+    return f"text {ruling.same_reason} was for the same reason: {names} is empty on the ticket; give it a new value"

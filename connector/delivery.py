@@ -10,6 +10,7 @@ claim is over.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from typing import Any
 
 import psycopg
 import structlog
@@ -23,7 +24,7 @@ from connector.errors import CallFailed, Refused, Unavailable
 from connector.grouping import Group
 from connector.lane import Closed
 from connector.mapping import Mapping as TicketMapping
-from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Text
+from connector.model import Decision, Door, OutboundSms, Skip, State, Text
 from connector.people import People
 from connector.sending import Outcome, Ready, Sender
 from connector.steps import UNDECIDED, Move
@@ -36,6 +37,8 @@ READ_HOLD, MANY = 0.2, 30
 # Seconds between tries to commit what is known, when the database is away; and for how long, once the worker stops.
 SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
+# By text, what the connector has written to its ticket.
+OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
 
@@ -59,7 +62,9 @@ class Delivery:
         self._breaker, self._people = breaker, people
         self._load = Group(self._load_many, threads, 500)
         self._decide = {
-            stem: Group(_decider(*crms[stem]), threads, MOST, READ_HOLD, lambda: self.under_way > MANY)
+            stem: Group(
+                _decider(*crms[stem], self._own_writes), threads, MOST, READ_HOLD, lambda: self.under_way > MANY
+            )
             for stem in crms
         }
         self._admit = Group(admission.admit, threads, 500)
@@ -171,6 +176,10 @@ class Delivery:
     def _is_over(self) -> bool:
         return self._stops_at is not None and asyncio.get_running_loop().time() > self._stops_at
 
+    def _own_writes(self, ids: Sequence[int]) -> OwnWrites:
+        with self._pool.connection() as connection:
+            return ledger.own_writes(connection, ids)
+
     def _load_many(self, ids: Sequence[int]) -> list[Text | None]:
         with self._pool.connection() as connection:
             texts = ledger.load(connection, ids)
@@ -195,18 +204,30 @@ def _may_be_newer(decision: object) -> bool:
     return isinstance(decision, Skip) and decision.check in ("rule", "mapping")
 
 
-def _decider(crm: Crm, mapping: TicketMapping) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
+def _decider(
+    crm: Crm, mapping: TicketMapping, own_writes: Callable[[Sequence[int]], OwnWrites]
+) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
     """Reads the tickets of many texts in one call and maps each. Raises what all tickets would meet."""
 
     def decide(texts: Sequence[Text]) -> list[Decision | Skip | CallFailed]:
         own = {text.id for text in texts if crm.is_own(text.changed_by)}
         tickets = isolation.read(crm, [text.ticket_id for text in texts if text.id not in own])
-        return [
-            Skip(OWN_CHANGE, told=False) if text.id in own
-            else ticket if isinstance(ticket := tickets.get(text.ticket_id), CallFailed)
-            else mapping.decide(ticket, text.ask or (Ask(rule=text.kept_rule) if text.kept_rule else None)) if ticket
-            else Skip(DELETED, told=False)
-            for text in texts
-        ]
+        # Looked at after the tickets: a write that one of them shows is among these.
+        again = [text.id for text in texts if text.accepted]
+        writes = own_writes(again) if again else {}
+
+        def decide_one(text: Text) -> Decision | Skip | CallFailed:
+            ticket = tickets.get(text.ticket_id)
+            if text.id in own:
+                return Skip(OWN_CHANGE, told=False)
+            if isinstance(ticket, CallFailed):
+                return ticket
+            if ticket is None:
+                return Skip(DELETED, told=False)
+            if text.accepted and not text.ask:
+                return mapping.decide_again(ticket, text.accepted, writes[text.id])
+            return mapping.decide(ticket, text.ask)
+
+        return [decide_one(text) for text in texts]
 
     return decide

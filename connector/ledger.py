@@ -7,7 +7,7 @@ backlog needs. They raise psycopg.Error when the database does not answer; nothi
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +18,16 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from connector import lane, queue, recipients, sql, steps
-from connector.model import Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
+from connector.model import Accepted, Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
 from connector.steps import Move, Standing, Trace
 
 log = structlog.get_logger()
 SQL = sql.load("ledger")
 # States in which a text may end without a result that another ticket could be told of.
 NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
+# States in which more is to come, and the seconds for which an outcome waits for a text that is about to be decided.
+NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
+SOON = 60
 # What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
 NUL = re.compile(r"(\\\\)|\\u0000")
 
@@ -104,7 +107,9 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
     ask = Ask(**row["ask"]) if row["ask"] else None
-    return Text(**row | {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask})
+    accepted = Accepted(**row["accepted"]) if row["accepted"] else None
+    made = {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask, "accepted": accepted}
+    return Text(**row | made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class Wanted:
     sms: OutboundSms
     trace: Trace
     window: timedelta = timedelta(0)
+    accepted: Accepted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
         rows = _jsonb([
             {
                 "id": one.text, "rule": one.rule, "reason": one.reason, "sms": _fields(one.sms), "trace": one.trace,
-                "number": one.text in claimed,
+                "number": one.text in claimed, "accepted": one.accepted and _fields(one.accepted),
             }
             for one in wanted
         ])
@@ -216,7 +222,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
 
 def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> set[int]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        asked = {"moves": _jsonb([_fields(move) for move in moves]), "late": late}
+        asked = {"moves": _jsonb([_step(move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
         told = [row for row in rows if row["tell"]]
         none = [
@@ -228,6 +234,8 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
         ended = [row["id"] for row in told if row["id"] not in none]
         told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
+        over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
+        told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         queue.add(connection, [
             queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told
         ] + [
@@ -235,6 +243,10 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
             for row in [*rows, *revived] if row["after"] is not None
         ])
     return {row["id"] for row in rows}
+
+
+def _step(move: Move) -> dict[str, Any]:
+    return _fields(move) | {"accepted": move.accepted and _fields(move.accepted)}
 
 
 def _late(connection: psycopg.Connection, answer: Move) -> set[int]:
@@ -274,29 +286,59 @@ def give_up_overdue(connection: psycopg.Connection, why: str) -> set[int]:
         return move(connection, [steps.unknown(text, claim, why) for text, claim in rows])
 
 
-def outcomes(connection: psycopg.Connection, ids: Sequence[int]) -> tuple[list[Outcome], dict[int, int]]:
-    """What the tickets of these texts have to learn, committed as begun; and (text: version) of what was overtaken.
+@dataclass(frozen=True, slots=True)
+class ToTell:
+    """What tickets have to learn. `overtaken`: (text: version) of what they need not learn any more.
 
-    Of several texts of one ticket, the newest comes first. A text is overtaken once its ticket was really told of a
-    newer one.
+    Of several outcomes of one ticket, the one that became known last comes first. An outcome is overtaken once its
+    ticket was really told of one that became known later. `soon`: texts whose tickets another text is about to be
+    decided by.
     """
+
+    outcomes: Sequence[Outcome]
+    overtaken: Mapping[int, int]
+    soon: Sequence[int]
+
+
+def outcomes(connection: psycopg.Connection, ids: Sequence[int]) -> ToTell:
+    """What the tickets of these texts have to learn. Where nothing was sent, nothing while another text waits."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["outcomes"], {"ids": list(ids)}).fetchall()
+        rows = cursor.execute(SQL["outcomes"], {"ids": list(ids), "soon": SOON}).fetchall()
     overtaken = {row["id"]: row["outcome"] for row in rows if row["overtaken"]}
-    return [_outcome(row) for row in rows if row["id"] not in overtaken], overtaken
+    soon = [row["id"] for row in rows if row["soon"] and not row["overtaken"]]
+    left = [row for row in rows if row["id"] not in overtaken and row["id"] not in soon]
+    return ToTell([_outcome(row) for row in left], overtaken, soon)
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:
     return Outcome(
         text=row["id"], version=row["outcome"], crm=row["crm"], ticket_id=row["ticket_id"], state=State(row["state"]),
         why=row["why"], rule=row["rule"], chat=row["chat"], at=row["changed_at"].astimezone(UTC),
-        attempts=row["write_attempts"], contradicted=row["contradicted"],
+        attempts=row["write_attempts"], refused_before=row["refused_before"], contradicted=row["contradicted"],
     )
 
 
-def write_begins(connection: psycopg.Connection, outcomes: Iterable[Outcome]) -> None:
-    """Committed before the CRM is called: if this worker dies, or is late, the ticket is told anew."""
-    connection.execute(SQL["write_begins"], {"ids": [outcome.text for outcome in outcomes]})
+def write_begins(connection: psycopg.Connection, writes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Committed before the CRM is called: if this worker dies, or is late, the ticket is told anew.
+
+    `writes`: by text, what is written of the fields that rules ask about, by the mapping's names.
+    """
+    rows = [{"id": text, "wrote": wrote} for text, wrote in writes.items()]
+    connection.execute(SQL["write_begins"], {"writes": _jsonb(rows)})
+
+
+def own_writes(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
+    """What the connector has written to these texts' tickets, as far as rules ask about it; the newest first."""
+    writes: dict[int, list[Mapping[str, Any]]] = {text: [] for text in ids}
+    for text, wrote in connection.execute(SQL["own_writes"], {"ids": list(ids)}):
+        writes[text].append(wrote)
+    return writes
+
+
+def tell_again(connection: psycopg.Connection, ids: Sequence[int], after: float) -> None:
+    """Look again in so many seconds what there is to tell of these texts."""
+    with connection.transaction():
+        queue.add(connection, [queue.NewJob(queue.Kind.WRITE_BACK, text, Door.TRIGGER, after) for text in ids])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,20 @@
 import hashlib
 import json
 import re
+from collections import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 from connector import phone
 from connector.mapping_file import MappingFile, Rule
-from connector.model import Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
+from connector.model import Accepted, Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
 from connector.policy import Policy, Without
 from connector.templates import CannotApply, Template
 
+# A ticket's fields, by the names that the mapping gives them.
+Values = abc.Mapping[str, Any]
 # NUL, and half characters.
 NO_TEXT_CARRIES = re.compile("[\0\ud800-\udfff]")
 
@@ -43,7 +48,7 @@ class Mapping:
         """What to text for this ticket.
 
         Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
-        rule in mind, and its `when` is not looked at.
+        rule in mind, and its `when` is not looked at. A trigger that was accepted before: see `decide_again`.
         """
         if ask:
             name = ask.rule or self.file.agents.rule or self.file.rules[0].name
@@ -52,10 +57,48 @@ class Mapping:
         for rule in self.file.rules:
             try:
                 if rule.when.search(ticket.values):
-                    return self._applied(rule, ticket, Ask())
+                    return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
             except CannotApply as error:
                 return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
         return Skip("no rule asks for a text", told=False, check="rule")
+
+    def decide_again(self, ticket: Ticket, accepted: Accepted, own_writes: Sequence[Values]) -> Decision | Skip:
+        """What to text for a ticket that was accepted by a rule: that rule decides, and no other.
+
+        Its `when` has to hold still, but what the connector itself has written since does not count: where a field
+        has a value of `own_writes`, the one that it was accepted with stands for it. So only people can change it.
+        """
+        rule = next((rule for rule in self.file.rules if rule.name == accepted.rule), None)
+        if rule is None:
+            return Skip(f"there is no rule {accepted.rule} any more", check="rule")
+        restored = {
+            name: value for name, value in accepted.values.items()
+            if any(same_value(ticket.values.get(name), wrote[name]) for wrote in own_writes if name in wrote)
+        }
+        try:
+            asks = rule.when.search({**ticket.values, **restored})
+        except CannotApply as error:
+            return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
+        if not asks:
+            return Skip(f"the ticket was changed and no longer asks for a text (rule {rule.name})", check="changed")
+        return self._accepted(rule, ticket, accepted)
+
+    def _accepted(self, rule: Rule, ticket: Ticket, accepted: Accepted) -> Decision | Skip:
+        decided = self._applied(rule, ticket, Ask())
+        return replace(decided, accepted=accepted) if isinstance(decided, Decision) else decided
+
+    def _own(self, rule: Rule, values: Values) -> dict[str, Any]:
+        """Of these values, by our names, those that a rule asks about and that our own writes may change."""
+        return {name: values[name] for name in rule.when.names if name in self.file.written_names and name in values}
+
+    def asked_about(self, changes: abc.Mapping[str, str | None]) -> dict[str, str | None]:
+        """Of what is written to a ticket (by the CRM's names), what rules ask about, by our names."""
+        written = {path.lower(): value for path, value in changes.items()}
+        asked = {name for rule in self.file.rules for name in rule.when.names}
+        return {
+            name: written[path.lower()] for name, path in self.file.fields.items()
+            if name in asked and path.lower() in written
+        }
 
     def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
         try:
@@ -82,7 +125,10 @@ class Mapping:
             agent_id=agent_id,
             agent_email=agent_email,
         )
-        return Decision(rule.name, reason_of(rule, ticket), sms, self._recipient(ticket), rule.window_hours)
+        return Decision(
+            rule.name, reason_of(rule, ticket), sms, self._recipient(ticket), rule.window_hours,
+            empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
+        )  # fmt: skip
 
     def _message(self, rule: Rule, ticket: Ticket, ask: Ask) -> str:
         """Whoever asks may bring words of their own. Raises CannotApply."""
@@ -156,6 +202,17 @@ def reason_of(rule: Rule, ticket: Ticket) -> str:
     """The key that makes two texts the same text: a hash, because `once_per` may name personal data."""
     values = [ticket.values.get(name) for name in rule.once_per]
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
+
+
+def same_value(one: object, other: object) -> bool:
+    """Whether a field's two values are the same to a CRM: empty is null, and a time may be written in several ways."""
+    texts = ["" if value is None else str(value).strip() for value in (one, other)]
+    if texts[0].casefold() == texts[1].casefold():
+        return True
+    try:
+        return datetime.fromisoformat(texts[0]) == datetime.fromisoformat(texts[1])
+    except (ValueError, TypeError):
+        return False
 
 
 def _whole_number(value: object) -> int:

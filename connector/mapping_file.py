@@ -1,6 +1,7 @@
 """What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 import phonenumbers
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from connector import phone
 from connector.hours import HoursKeys
-from connector.model import State
+from connector.model import OUTCOMES, State
 from connector.templates import Condition, Template
 
 
@@ -150,6 +151,12 @@ class MappingFile(Strict):
     agents: Agents = Agents()
     policy: PolicyKeys = PolicyKeys()
     write_back: WriteBack
+
+    @cached_property
+    def written_names(self) -> frozenset[str]:
+        """The names of the fields that are written back."""
+        paths = {path.lower() for state in OUTCOMES for path in self.write_back.of(state)}
+        return frozenset(name for name, path in self.fields.items() if path.lower() in paths)
 
     def names(self) -> Iterator[tuple[str, str]]:
         """(key, name) for every field's name that the file uses."""

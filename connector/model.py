@@ -1,6 +1,6 @@
 """The nouns of the pipe, in the order in which a reason to text meets them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,10 +116,22 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """What made a trigger a text: the rule whose `when` held, and `values` of the ticket then, by the mapping's names.
+
+    Of the values only those that the connector's own writes may change, and that `when` asks about.
+    """
+
+    rule: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the mapping makes of a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
 
-    `window_hours`: so long after one text its number gets no other; None: as the policy says.
+    `window_hours`: so long after one text its number gets no other; None: as the policy says. `accepted`: where the
+    rule's `when` decided, and nobody asked by name. `empty`: fields of `once_per` that are empty on the ticket.
     """
 
     rule: str
@@ -127,6 +139,8 @@ class Decision:
     sms: OutboundSms
     recipient: Recipient = Recipient()
     window_hours: float | None = None
+    accepted: Accepted | None = None
+    empty: Sequence[str] = ()
 
 
 def _no_flag(value: object) -> object:
@@ -161,8 +175,7 @@ class Text:
     the tries that certainly sent nothing; `suspected` how often it alone was refused while others passed; `refused_at`
     (UTC) when it last met what all would meet. `busy_for`: for how many seconds the customer has been in another
     session. `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what was sent.
-    `kept_rule`: by which rule it was decided before its ticket was told something, which may have changed what `when`
-    asks about.
+    `accepted`: how it was accepted, where it was decided before.
     """
 
     id: int
@@ -179,12 +192,14 @@ class Text:
     early: bool | None
     sms: OutboundSms | None = None
     ask: Ask | None = None
-    kept_rule: str | None = None
+    accepted: Accepted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a ticket has to learn. `version` counts a text's outcomes, `attempts` the writes that the CRM did not take.
+    """What a ticket has to learn. `version` counts a text's outcomes.
+
+    `attempts`: writes in a row that the CRM did not take, for one kind of error; `refused_before`: by refusing them.
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted`: an answer that came after somebody had
     settled the text otherwise, in words.
@@ -200,4 +215,5 @@ class Outcome:
     chat: Mapping[str, Any] | None
     at: datetime
     attempts: int = 0
+    refused_before: bool = False
     contradicted: str | None = None

@@ -59,19 +59,21 @@ class Known:
     texted_at: datetime | None = None
     same_reason: int | None = None
     same_reason_state: State | None = None
+    same_reason_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """What the policy makes of a decision: the text as it would leave, and everything that was looked at.
 
-    `same_reason` is another text that has the reason.
+    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been told.
     """
 
     sms: OutboundSms
     size: segments.Size
     findings: Sequence[Finding]
     same_reason: int | None
+    same_reason_told: bool = False
 
     @property
     def against(self) -> Finding | None:
@@ -122,7 +124,7 @@ class Policy:
             self._content(sms.message, size),
         ]
         judged = tuple(self._for(door, finding, override) for finding in findings)
-        return Ruling(sms, size, judged, known.same_reason)
+        return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
 
     def _for(self, door: Door, finding: Finding, override: str) -> Finding:
         """What a finding means at this door: agents may decide some for themselves, and wait for none."""

@@ -52,6 +52,7 @@ def _known(row: Mapping[str, Any]) -> Known:
         texted_at=None if own else row["texted_at"],
         same_reason=row["same_reason"] if other_reason else None,
         same_reason_state=State(row["same_reason_state"]) if other_reason else None,
+        same_reason_told=other_reason and row["same_reason_told"],
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.model import Chat, Skip, State
+from connector.model import Accepted, Chat, Skip, State
 
 # What the policy looked at and said: {"check", "said", "why"} of each finding.
 Trace = list[dict[str, Any]]
@@ -26,7 +26,7 @@ class Move:
 
     `revision`: the one that the step starts from; None: whichever it is, for what people do. `suspected`: it alone was
     refused; `as_all`: it met what all would meet. `unclear`: the call has no clear answer; `if_unclear`: what to say
-    instead where an earlier one has none.
+    instead where an earlier one has none. `accepted`: how a trigger was accepted, noted the first time.
     """
 
     id: int
@@ -44,6 +44,7 @@ class Move:
     as_all: bool = False
     after: float | None = None
     trace: Trace | None = None
+    accepted: Accepted | None = None
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
@@ -95,17 +96,24 @@ def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | N
     return Move(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
 
 
-def skipped_as(text: int, holder: int, trace: Trace | None = None, revision: int | None = None) -> Move:
+def skipped_as(
+    text: int, holder: int, trace: Trace | None = None, revision: int | None = None, accepted: Accepted | None = None
+) -> Move:
     """Another text has the same reason; the ticket is told of that one as soon as there is something to tell."""
     why = f"text {holder} is for the same reason"
     return Move(
-        text, UNDECIDED, State.SKIPPED, why, revision, same_as=holder, tell=True, release=True, trace=trace
-    )
+        text, UNDECIDED, State.SKIPPED, why, revision, same_as=holder, tell=True, release=True, trace=trace,
+        accepted=accepted,
+    )  # fmt: skip
 
 
-def held(text: int, why: str, seconds: float, trace: Trace, revision: int | None = None) -> Move:
+def held(
+    text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
+) -> Move:
     """Not now: it is decided anew in so many seconds, and can be cancelled until then. It keeps no reason meanwhile."""
-    return Move(text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace)
+    return Move(
+        text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
+    )
 
 
 def taken_back(text: int, why: str) -> Move:

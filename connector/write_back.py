@@ -25,7 +25,11 @@ FIRST_REFUSED, LONGEST_REFUSED = 30.0, 3600.0
 # An older outcome waits so long for a newer one of its ticket that was refused: then it is told itself.
 OLDER_PAUSE = 2.0
 
+# So long an outcome waits for another text of its ticket that is about to be decided by what the ticket says.
+SOON_PAUSE = 2.0
+
 Answers = dict[int, CallFailed | None]
+Fields = dict[str, str | None]
 
 
 class WriteBack:
@@ -66,28 +70,48 @@ class WriteBack:
     def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
         """None for each text that was dealt with; the CRM and why for one that has to wait for it."""
         with self._pool.connection() as connection:
-            outcomes, overtaken = ledger.outcomes(connection, texts)
-            newest = _newest_of_each_ticket(outcomes)
-            if newest:
-                ledger.write_begins(connection, newest)
+            to_tell = ledger.outcomes(connection, texts)
+            outcomes, newest = to_tell.outcomes, _newest_of_each_ticket(to_tell.outcomes)
+            changes, answers = self._rendered(newest)
+            if changes:
+                ledger.write_begins(connection, {
+                    one.text: self._crms[one.crm][1].asked_about(changes[one.text])
+                    for one in newest if one.text in changes
+                })
+            if to_tell.soon:
+                ledger.tell_again(connection, to_tell.soon, SOON_PAUSE)
         closed: dict[int, tuple[str, Refused | Unavailable]] = {}
-        answers: Answers = {}
         for stem in {outcome.crm for outcome in newest}:
-            part = [outcome for outcome in newest if outcome.crm == stem]
+            part: dict[int, Change] = {
+                one.text: (one.ticket_id, changes[one.text])
+                for one in newest if one.crm == stem and one.text in changes
+            }
             try:
-                answers |= _write(*self._crms[stem], part)
+                answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
             except (Refused, Unavailable) as error:
                 closed |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
             else:
                 self._breaker.passed(stem)
         told, later = _sorted([one for one in outcomes if one.text not in closed], answers)
+        told += [Told(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
-            ledger.told(connection, [*told, *(Told(text, version, True) for text, version in overtaken.items())])
+            ledger.told(connection, told)
             if later:
                 ledger.write_later(connection, later)
         if done := [one.text for one in told if not one.overtaken and one.refused is None]:
             log.info("tickets told", texts=done)
         return [closed.get(text) for text in texts]
+
+    def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
+        """By text: what its ticket is told; and why nothing can be, where the mapping has no words for it."""
+        changes: dict[int, Fields] = {}
+        answers: Answers = {}
+        for outcome in outcomes:
+            try:
+                changes[outcome.text] = self._crms[outcome.crm][1].write_back(outcome)
+            except CannotApply as error:
+                answers[outcome.text] = Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)
+        return changes, answers
 
 
 def _newest_of_each_ticket(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -123,25 +147,15 @@ def _sorted(
     return told, later
 
 
-def _write(crm: Crm, mapping: TicketMapping, outcomes: Sequence[Outcome]) -> Answers:
-    """What became of each; raises what all would meet."""
-    answers: Answers = {}
-    changes: dict[int, Change] = {}
-    for outcome in outcomes:
-        try:
-            changes[outcome.text] = outcome.ticket_id, mapping.write_back(outcome)
-        except CannotApply as error:
-            answers[outcome.text] = Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)
-    return answers | dict(zip(changes, isolation.write(crm, list(changes.values())), strict=True))
-
-
 def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
     """Seconds until the next try, and why the CRM refuses it, if it does. Only a person gives it up."""
     where = {"text": outcome.text, "ticket": outcome.ticket_id}
+    # Of one kind in a row: what fails for a moment does not lengthen the pause after a refusal.
+    attempts = outcome.attempts if outcome.refused_before == isinstance(error, Refused) else 0
     if isinstance(error, Refused):
-        pause = backoff.doubling(outcome.attempts, FIRST_REFUSED, LONGEST_REFUSED)
+        pause = backoff.doubling(attempts, FIRST_REFUSED, LONGEST_REFUSED)
         log.error("the CRM refuses an outcome", **where, seconds=round(pause), why=str(error))
         return pause, str(error)
-    pause = backoff.doubling(outcome.attempts, FIRST_PAUSE, LONGEST_PAUSE)
+    pause = backoff.doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE)
     log.warning("ticket told later", **where, seconds=round(pause), why=str(error))
     return pause, None

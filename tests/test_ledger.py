@@ -166,10 +166,10 @@ def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: Con
     old, new = taken(pool, "a", "b")
     with pool.connection() as connection:
         ledger.move(connection, [steps.skipped(old, Skip("old")), steps.skipped(new, Skip("new"))])
-        outcomes, overtaken = ledger.outcomes(connection, [old, new])
-        assert ([one.text for one in outcomes], overtaken) == ([new, old], {}), "the newest first"
+        to_tell = ledger.outcomes(connection, [old, new])
+        assert ([one.text for one in to_tell.outcomes], to_tell.overtaken) == ([new, old], {}), "the newest first"
         ledger.told(connection, [ledger.Told(new, 1)])
-        assert ledger.outcomes(connection, [old, new]) == ([], {old: 1})
+        assert ledger.outcomes(connection, [old, new]) == ledger.ToTell([], {old: 1}, [])
 
 
 def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: ConnectionPool) -> None:

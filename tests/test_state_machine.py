@@ -63,7 +63,8 @@ Answer = TypeVar("Answer")
 Mine = tuple[int, int]
 
 ROWS = """
-select id, ticket_id, state, revision, (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, told,
+select id, ticket_id, state, revision, rank() over (order by coalesce(known, 0)) as known,
+       (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, told,
        claim_token, exists (select from reason where reason.text = text.id) as has_reason,
        exists (select from recipient where recipient.text = text.id) as has_number
 from text order by id
@@ -82,6 +83,7 @@ class Row:
     ticket_id: str
     state: str
     revision: int
+    known: int
     chat: int | None
     contradicted: str | None
     same_as: int | None
@@ -466,8 +468,10 @@ class World:
             if write.outcome.ticket_id not in tickets or any(write in self.own(one) for one in self.tellings)
         ]
         what = f"{worker} takes jobs {[job.id for job in jobs]} and reads the outcomes of {ids}"
-        outcomes, overtaken = self._do(what, lambda connection: ledger.outcomes(connection, ids))
-        self.tellings.append(Telling(worker, [job.id for job in jobs], outcomes, overtaken))
+        to_tell = self._do(what, lambda connection: ledger.outcomes(connection, ids))
+        if to_tell.soon:
+            self._do("some are told soon", lambda connection: ledger.tell_again(connection, to_tell.soon, 0))
+        self.tellings.append(Telling(worker, [job.id for job in jobs], to_tell.outcomes, dict(to_tell.overtaken)))
 
     def begins(self, telling: Telling) -> None:
         """The writes leave."""
@@ -476,7 +480,8 @@ class World:
             f"ticket {one.ticket_id} is told of text {one.text} what is no outcome: {one.state}"
             for one in telling.asked if one.state not in OUTCOMES
         ])
-        self._do(f"{telling} begins to write", lambda connection: ledger.write_begins(connection, telling.asked))
+        writes = {one.text: {} for one in telling.asked}
+        self._do(f"{telling} begins to write", lambda connection: ledger.write_begins(connection, writes))
         self.under_way += [Write(outcome) for outcome in telling.asked]
 
     def arrives(self, write: Write) -> None:
@@ -767,8 +772,9 @@ class World:
         return row
 
     def untrue(self) -> Iterator[str]:
-        """Each ticket shows the newest text that had something to tell, and what is known of it now."""
-        newest = {row.ticket_id: row for row in self.rows.values() if row.outcome > self.not_told.get(row.id, 0)}
+        """Each ticket shows the text whose outcome became known last, and what is known of it now."""
+        told = [row for row in self.rows.values() if row.outcome > self.not_told.get(row.id, 0)]
+        newest = {row.ticket_id: row for row in sorted(told, key=lambda row: (row.known, row.id))}
         for ticket, row in newest.items():
             truth = self._truth_of(row)
             expected = (row.id, truth.state, truth.chat, truth.contradicted)

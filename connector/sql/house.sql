@@ -17,7 +17,8 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update text set sms = null, ask = null, trace = null, why = '', contradicted = null from old where text.id = old.id
+update text set sms = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null
+from old where text.id = old.id
 
 -- name: erase_queue_log
 -- What the queue noted of its jobs.
@@ -87,6 +88,9 @@ select text.id, text.door, text.state not in ('received', 'queued') as untold
 from text
 where (text.state in ('received', 'queued') or text.outcome > text.written or text.write_begun > 0)
   and text.state <> 'sending' and text.changed_at < now() - interval '1 minute'
+  and not (text.state in ('failed', 'skipped', 'cancelled')  -- it is told, or overtaken, when the other is over
+           and exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id
+                       and other.id <> text.id and other.state in ('received', 'queued', 'sending')))
   and not exists (select from listed where listed.text = text.id
                   and listed.tells = (text.state not in ('received', 'queued')))
 order by text.id limit 1000
@@ -100,7 +104,7 @@ select id, ticket_id, state from text where sms ->> 'end_user_number' = %(number
 with steps as (
     update history set why = '' where text = any(%(ids)s) and why <> ''
 )
-update text set sms = null, ask = null, trace = null, contradicted = null,
+update text set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null,
                 why = case when state = 'cancelled' then why else '' end
 where id = any(%(ids)s)
 

@@ -35,7 +35,7 @@ select text.id, text.crm, text.ticket_id, text.door, text.state, text.revision, 
        text.suspected, text.refused_at, extract(epoch from now() - text.busy_since)::float8 as busy_for,
        text.not_before > now() as early,
        case when text.state = 'unknown' then text.sms end as sms, text.ask,
-       case when text.outcome > 0 then text.rule end as kept_rule
+       text.accepted
 from text join event on event.id = text.event
 where text.id = any(%(ids)s)
 
@@ -58,17 +58,17 @@ on conflict (crm, rule, reason) do nothing
 -- The texts that hold their reason and their number are queued with what was decided; the others learn which text
 -- holds the reason.
 with d as (
-    select text.id, text.state as from_state, text.revision, d.rule, d.reason, d.sms, d.trace, d.number,
+    select text.id, text.state as from_state, text.revision, d.rule, d.reason, d.sms, d.trace, d.accepted, d.number,
            reason.text as holder
     from jsonb_to_recordset(%(decisions)s) as d (
-        id bigint, rule text, reason text, sms jsonb, trace jsonb, number boolean)
+        id bigint, rule text, reason text, sms jsonb, trace jsonb, accepted jsonb, number boolean)
     join text on text.id = d.id
     cross join lateral (  -- one look into the index for each, whatever the statistics say
         select text from reason where reason.crm = text.crm and reason.rule = d.rule and reason.reason = d.reason limit 1
     ) reason
 ), queued as (
     update text set state = 'queued', revision = text.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
-                    trace = d.trace, changed_at = now()
+                    trace = d.trace, accepted = coalesce(text.accepted, nullif(d.accepted, 'null')), changed_at = now()
     from d where text.id = d.id and d.holder = d.id and d.number
     returning text.id, d.from_state
 ), noted as (
@@ -124,7 +124,8 @@ with c as (
     for update of text
 ), back as (
     update text set state = c.to_state, revision = text.revision + 1, tried_again = false, changed_at = now(),
-                    outcome = text.outcome + (c.to_state = 'sent')::int
+                    outcome = text.outcome + (c.to_state = 'sent')::int,
+                    known = case when c.to_state = 'sent' then nextval('outcome_order') else text.known end
     from c where text.id = c.id
     returning text.id, text.state, text.door
 ), noted as (
@@ -145,19 +146,21 @@ select id from text where id = any(%(ids)s) order by id for share
 -- `release` gives the reason back, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.contradicted, m.unclear, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, not m.tell as quiet,
            text.state as from_state, text.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0)
-               or text.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell
+               or text.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell,
+           nextval('outcome_order') as place
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        contradicted text, unclear boolean)
+        accepted jsonb, contradicted text, unclear boolean)
     join text on text.id = m.id and text.state = any(m.from_states)
         and text.revision = coalesce(m.revision, text.revision)
         and (text.state <> 'sending'
              or m.revision is not null and (%(late)s or cardinality(text.unclear) = 0 and text.chat is null))
     left join text same on same.id = m.same_as
+    order by text.id
 ), moved as (
     update text set
         state = m.to_state,
@@ -166,6 +169,7 @@ with m as (
         chat = coalesce(nullif(m.chat, 'null'), text.chat),
         same_as = m.same_as,
         trace = coalesce(nullif(m.trace, 'null'), text.trace),
+        accepted = coalesce(text.accepted, nullif(m.accepted, 'null')),
         attempts = text.attempts + m.tried::int,
         busy_since = case when m.busy then coalesce(text.busy_since, now()) else text.busy_since end,
         suspected = text.suspected + m.suspected::int,
@@ -174,6 +178,9 @@ with m as (
         contradicted = coalesce(m.contradicted, text.contradicted),
         not_before = now() + m.after * interval '1 second',
         outcome = text.outcome + m.tell::int,
+        -- What is only settled otherwise keeps its place, unless the customer has a text, or may have one, by it.
+        known = case when m.from_state in ('received', 'queued', 'sending') or m.to_state in ('sent', 'unknown')
+                then m.place else text.known end,
         changed_at = now()
     from m where text.id = m.id and text.revision = m.from_revision
     returning text.id, text.door, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after
@@ -242,20 +249,46 @@ order by id limit 500 for update skip locked
 -- name: outcomes
 -- What the tickets have to learn: of these texts those with an outcome that was not written yet, or whose write has no
 -- clear end. A text that was skipped because of another one's reason tells that one's outcome. `overtaken`: the ticket
--- was told of a newer text, or of this outcome already.
+-- was told of an outcome that became known later, or of this outcome already. `soon`: another text of the ticket is
+-- about to be decided by what the ticket says now. Where nothing was sent and another text of the ticket is still to
+-- come, that one will tell: `untold_beside` then finds this one again.
 select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       told.contradicted, text.write_attempts,
+       told.contradicted, text.write_attempts, text.write_refused is not null as refused_before,
        text.outcome <= text.written
            or exists (select from text newer where newer.crm = text.crm and newer.ticket_id = text.ticket_id
-                      and newer.id > text.id and newer.told > 0) as overtaken
+                      and (coalesce(newer.known, 0), newer.id) > (coalesce(text.known, 0), text.id)
+                      and newer.told > 0) as overtaken,
+       told.state in ('sent', 'unknown')
+           and exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id
+                       and other.id <> text.id and other.state = 'received'
+                       and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
 from text join text told on told.id = coalesce(text.same_as, text.id)
 where text.id = any(%(ids)s) and (text.outcome > text.written or text.write_begun > 0)
     and told.state not in ('received', 'queued', 'sending')  -- else it is told when it is over
-order by text.id desc
+    and not (told.state in ('failed', 'skipped', 'cancelled') and {another_waits})
+order by coalesce(text.known, 0) desc, text.id desc
 
 -- name: write_begins
 -- The CRM is about to be asked to take these. Writes without a clear end are counted.
-update text set write_begun = write_begun + 1 where id = any(%(ids)s)
+update text set write_begun = write_begun + 1, wrote = w.wrote
+from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where text.id = w.id
+
+-- part: another_waits
+exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id and other.id <> text.id
+        and other.state in ('received', 'queued', 'sending'))
+
+-- name: untold_beside
+-- Other texts of these texts' tickets that have something to tell: they may have waited for these.
+select distinct other.id, other.door
+from text join text other on other.crm = text.crm and other.ticket_id = text.ticket_id and other.id <> text.id
+where text.id = any(%(ids)s) and other.outcome > other.written and other.state not in ('received', 'queued', 'sending')
+
+-- name: own_writes
+-- What the connector itself has written to these texts' tickets, by text; newest first.
+select text.id, other.wrote
+from text join text other on other.crm = text.crm and other.ticket_id = text.ticket_id
+where text.id = any(%(ids)s) and other.wrote is not null
+order by text.id, other.id desc
 
 -- name: told
 -- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, which was told or is
@@ -266,9 +299,11 @@ with w as (
     from jsonb_to_recordset(%(results)s) as w (text bigint, version int, overtaken boolean, refused text)
     join text on text.id = w.text
     left join lateral (
-        select max(newer.id) as id from text newer
-        where newer.crm = text.crm and newer.ticket_id = text.ticket_id and newer.id > text.id
+        select newer.id from text newer
+        where newer.crm = text.crm and newer.ticket_id = text.ticket_id
+          and (coalesce(newer.known, 0), newer.id) > (coalesce(text.known, 0), text.id)
           and (newer.told > 0 or newer.write_begun > 0)
+        order by coalesce(newer.known, 0) desc, newer.id desc limit 1
     ) newest on true
 ), settled as (
     update text set
@@ -278,9 +313,12 @@ with w as (
         write_refused = case when w.overtaken and text.told < w.version then 'a newer text has told the ticket'
                         else w.refused end,
         write_attempts = 0,
-        outcome = text.outcome + (w.late and w.newest is null)::int
-    from w where text.id = w.id
-    returning text.id, text.door, w.late and w.newest is null as anew
+        outcome = text.outcome + w.anew::int
+    from (
+        select w.*, late and newest is null or exists (select from w older where older.late and older.newest = w.id) as anew
+        from w
+    ) w where text.id = w.id
+    returning text.id, text.door, w.anew
 ), anew as (
     update text set outcome = text.outcome + 1
     where text.id in (select newest from w where late or not overtaken and refused is null)
@@ -292,7 +330,8 @@ select id, door from anew union all select id, door from settled where anew
 -- name: write_later
 -- The CRM did not take it this time; `refused` says why, if it is not expected to.
 update text set
-    write_attempts = text.write_attempts + 1,
+    -- In a row of one kind: what fails for a moment does not lengthen the pause after a refusal.
+    write_attempts = case when (text.write_refused is null) = (w.refused is null) then text.write_attempts + 1 else 1 end,
     write_refused = w.refused,
     write_begun = greatest(text.write_begun - (w.refused is not null)::int, 0)
 from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)

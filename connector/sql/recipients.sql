@@ -1,13 +1,14 @@
 -- name: known
 -- What there is to know about the numbers and reasons of these texts; one look into an index for each.
 select d.id, (s.number is not null) as suppressed, r.text as texted_by, r.at as texted_at,
-       held.text as same_reason, held.state as same_reason_state, coalesce(d.meant_for <> d.hash, false) as other_number
+       held.text as same_reason, held.state as same_reason_state, held.told as same_reason_told,
+       coalesce(d.meant_for <> d.hash, false) as other_number
 from jsonb_to_recordset(%(asked)s) as d (
     id bigint, crm text, number text, hash text, rule text, reason text, meant_for text)
 left join lateral (select number from suppression where suppression.number = d.number limit 1) s on true
 left join lateral (select text, at from recipient where recipient.number = d.hash limit 1) r on true
 left join lateral (
-    select text.id as text, text.state from reason join text on text.id = reason.text
+    select text.id as text, text.state, text.told > 0 as told from reason join text on text.id = reason.text
     where reason.crm = d.crm and reason.rule = d.rule and reason.reason = d.reason limit 1
 ) held on true
 
