@@ -237,7 +237,8 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         queue.add(connection, [
-            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told
+            queue.NewJob(queue.Kind.WRITE_BACK, row["id"], Door(row["door"]))
+            for row in {row["id"]: row for row in told}.values()
         ] + [
             queue.NewJob(queue.DELIVER[door := Door(row["door"])], row["id"], door, row["after"])
             for row in [*rows, *revived] if row["after"] is not None

@@ -123,7 +123,7 @@ class Accepted:
     """
 
     rule: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)

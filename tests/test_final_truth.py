@@ -198,10 +198,11 @@ def test_an_older_outcome_is_told_where_the_newer_one_is_refused_and_that_one_wh
 
 def test_a_write_that_comes_late_is_corrected_by_the_newer_outcome(told: Told) -> None:
     """One worker reads the older outcome and is stopped; another tells the newer one; then the first one goes on."""
-    first, second = told.new("a"), told.new("b")
+    first, second = told.new("a"), 2
     told.move(steps.failed(first, "the phone is unusable"))
 
     def meanwhile() -> None:
+        assert told.new("b") == second
         told.sent(second, 115)
         told.write_back(second)
         assert told.org.says() == ("Sent", "115")
@@ -218,12 +219,13 @@ def test_a_write_that_comes_late_is_corrected_by_the_newer_outcome(told: Told) -
 
 def test_a_late_write_of_a_worker_that_dies_after_it_is_corrected_too(told: Told) -> None:
     """Nobody notes that it was made: but that it was begun is noted before."""
-    first, second = told.new("a"), told.new("b")
+    first, second = told.new("a"), 2
     told.move(steps.failed(first, "the phone is unusable"))
 
     class Died(BaseException): ...
 
     def meanwhile() -> None:
+        assert told.new("b") == second
         told.sent(second, 115)
         told.write_back(second)
         told.org.tickets[TICKET]["CCAIP_SMS_Status__c"] = "Failed"  # the late write gets through

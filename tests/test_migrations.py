@@ -30,6 +30,7 @@ ALLOWED = {
     "a column that has a default": rf"alter table \w+ {COLUMN}(?=.*\bdefault (?!null\b)).*",
     "how a table is stored": r"alter table \w+ (?:re)?set \([^()]*\)",
     "a reference that is no longer checked": r"alter table \w+ drop constraint \w+_fkey",
+    "a sequence": r"create sequence \w+",
     "locks, until it is done": r"lock table \w+(, \w+)* in access exclusive mode",
 }
 
@@ -177,6 +178,8 @@ def test_a_migration_locks_tables_in_the_order_in_which_statements_do(path: Path
     made: set[str] = set()
     locked: list[str] = []
     for action in actions(path.read_text(encoding="utf-8")):
+        if action.startswith("create sequence"):
+            continue
         found = re.match(r"(create table|alter table|create index \w+ on|lock table) (\w+(?:, \w+)*)", action)
         assert found
         verb, tables = found[1], found[2].split(", ")

@@ -195,7 +195,8 @@ def test_a_text_that_waits_after_its_ticket_was_told_keeps_its_rule(pool: Connec
     text = new(pool, "a", ticket=TICKET_ID)
     Remote(pool).deliver(text, mapping=at_any_hour, tickets=Tickets(VALUES))
     with pool.connection() as connection:
-        connection.execute("update text set state = 'queued', outcome = 1, not_before = null where id = %s", [text])
+        connection.execute("update text set state = 'queued', outcome = 1, not_before = null,"
+                           """ wrote = '{"status": "Unknown"}' where id = %s""", [text])
         connection.execute("delete from recipient")
     remote = Remote(pool)
     remote.deliver(text, mapping=at_any_hour, tickets=Tickets(values))
@@ -504,7 +505,7 @@ def test_reasons_and_numbers_of_texts_that_are_over_are_given_back_by_maintenanc
 
 
 def test_texts_and_outcomes_without_a_job_get_one(pool: ConnectionPool) -> None:
-    waiting, untold, told = (new(pool, name) for name in "abc")
+    waiting, untold, told = (new(pool, name, ticket=f"50000000000000{name}AAA") for name in "abc")
     move(pool, steps.failed(untold, "no"), steps.failed(told, "no"))
     with pool.connection() as connection:
         ledger.told(connection, [ledger.Told(told, 1)])
