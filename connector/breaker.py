@@ -31,6 +31,8 @@ class Breaker:
 
     async def hold(self, name: str, why: str, seconds: float | None = None) -> None:
         """The account asked for a pause of so many seconds, or cannot be reached."""
+        if name not in self._gate.closed:  # else it has been said
+            log.warning("an account cannot be used; it is tried again", account=name, why=why)
         await self._close(lane.hold, name, why, seconds)
 
     async def stop(self, name: str, why: str, text: int | None = None) -> None:

@@ -129,10 +129,11 @@ def _probe(account: ccaip.Account, number: str) -> Line:
 
 def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:
     try:
-        problems = crm.check()
+        misfits = crm.check()
     except CallFailed as error:
         yield f"{stem}: {error}", Mark.WRONG
         return
-    yield from ((f"{stem}: {problem}", Mark.WRONG) for problem in problems)
-    if not problems:
+    for misfit in misfits:
+        yield f"{stem}: {misfit.words}", Mark.WRONG if misfit.refused else Mark.WARNING
+    if not any(misfit.refused for misfit in misfits):
         yield f"{stem} answers, and every field of the mapping can be read and written as it says", Mark.FINE

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from connector.crms import Change, Crm
-from connector.errors import CallFailed, Refused, Unavailable
+from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.model import Ticket
 
 Item = TypeVar("Item")
@@ -19,18 +19,26 @@ MOST_CALLS, MOST_IN_VAIN = 64, 8
 
 
 def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
-    """The tickets of these ids, or why one alone could not be read. Raises Refused or Unavailable: nobody's could."""
+    """The tickets of these ids, or why one alone could not be read. Raises Refused or Unavailable: nobody's could.
+
+    The CRM is not asked for what can be no ticket's id.
+    """
 
     def call(part: Sequence[str]) -> list[Ticket | None]:
         tickets = crm.read(part)
         return [tickets.get(identifier) for identifier in part]
 
-    once = list(dict.fromkeys(ids))
+    answers: dict[str, Ticket | CallFailed] = {
+        identifier: Refused(problem, Blame.TICKET) for identifier in ids if (problem := crm.not_an_id(identifier))
+    }
+    once = [identifier for identifier in dict.fromkeys(ids) if identifier not in answers]
     group = _Group(call)
     found = group.ask(once, crm.probe)
     if group.in_vain:
         raise Unavailable("tickets cannot be read, though a probe passes") from None
-    return {identifier: answer for identifier, answer in zip(once, found, strict=True) if answer is not None}
+    return answers | {
+        identifier: answer for identifier, answer in zip(once, found, strict=True) if answer is not None
+    }
 
 
 def write(crm: Crm, changes: Sequence[Change]) -> list[CallFailed | None]:

@@ -77,7 +77,11 @@ NODES = {"field", "literal", "comparator", "and_expression", "or_expression", "n
 
 
 class Condition:
-    """A question about a ticket, checked when it is loaded. `names` are those it asks about, `literals` its values."""
+    """A question about a ticket, checked when it is loaded.
+
+    `names` are those it asks about, `literals` its values, `comparisons` the names with what they are compared with.
+    `is_name`: it is a name and nothing else, so it holds where the field has any value but false or an empty one.
+    """
 
     def __init__(self, source: str) -> None:
         """Raises ValueError with words for the mapping's author."""
@@ -98,6 +102,8 @@ class Condition:
             )
         self.names = frozenset(node["value"] for node in nodes if node["type"] == "field")
         self.literals = [node["value"] for node in nodes if node["type"] == "literal"]
+        self.comparisons = [one for node in nodes if node["type"] == "comparator" for one in _comparison(node)]
+        self.is_name = self._compiled.parsed["type"] == "field"
         self.source = source
 
     def search(self, values: Mapping[str, Any]) -> Any:
@@ -113,3 +119,10 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for child in node.get("children", ()):
         if isinstance(child, Mapping):  # a slice has plain numbers
             yield from _nodes(child)
+
+
+def _comparison(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The name and the value, where one is compared with the other."""
+    kinds = {child["type"]: child["value"] for child in node["children"] if child["type"] in ("field", "literal")}
+    if len(kinds) == 2:
+        yield kinds["field"], kinds["literal"]

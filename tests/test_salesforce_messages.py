@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
 from connector import ledger
+from connector.crms.salesforce import ids
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
 from webhooks.crms.salesforce import events, outbound_message
 
 ORG = "00D6x0000008abcEAA"
-CASE = "5006x00000XXxxxXXX"
-LONG = "5006x00000XXxxxAAD"  # what Salesforce makes of the first 15 characters
+CASE = "5006x00000XXxxxAAD"
+LONG = CASE  # what Salesforce makes of the first 15 characters
+NO_ID = ids.NO_ID
 USER = "0056x000001abcdAAA"
 SF = 'xmlns:sf="urn:sobject.enterprise.soap.sforce.com"'
 SCHEMA = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -124,9 +126,9 @@ def test_the_fields_that_have_a_value_are_kept(content: str, ticket: str, body: 
         pytest.param(f"<sObject {SF}/>", "the record was deleted", id="empty"),
         pytest.param('<sObject xsi:nil="true"/>', "the record was deleted", id="nil"),
         pytest.param(record(kind=' xsi:type="sf:Account"'), "the record is a Account, not a Case", id="another kind"),
-        pytest.param(record("<sf:A>a</sf:A>"), "the record's id is not a Salesforce id", id="no id"),
-        pytest.param(record("<sf:Id>../evil</sf:Id>"), "the record's id is not a Salesforce id", id="bad id"),
-        pytest.param(record(f"<sf:Id>{CASE[:16]}</sf:Id>"), "the record's id is not a Salesforce id", id="16"),
+        pytest.param(record("<sf:A>a</sf:A>"), NO_ID, id="no id"),
+        pytest.param(record("<sf:Id>../evil</sf:Id>"), NO_ID, id="bad id"),
+        pytest.param(record(f"<sf:Id>{CASE[:16]}</sf:Id>"), NO_ID, id="16"),
     ],
 )
 def test_a_record_that_cannot_be_texted_about_is_an_event_without_a_ticket(content: str, problem: str) -> None:
@@ -171,7 +173,6 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "ha">' + "".join(
             ONE.replace("\n", "<!DOCTYPE x [<!ENTITY % e SYSTEM 'http://127.0.0.1:9/'>%e;]>", 1), id="parameter entity"
         ),
         pytest.param(ONE.replace("\n", LAUGHS, 1).replace(CASE, "&a11;"), id="billion laughs"),
-        pytest.param(ONE.replace(CASE, "&nope;"), id="undefined entity"),
         pytest.param(ONE[: len(ONE) // 2], id="truncated"),
         pytest.param(ONE.removesuffix(">\n"), id="truncated at its end"),
         pytest.param(ONE + "<a/>", id="two roots"),
@@ -182,13 +183,7 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "ha">' + "".join(
         pytest.param(ONE.replace("2005/09", "2006/09"), id="other namespace"),
         pytest.param(ONE.replace("soap/envelope", "soap/other"), id="other envelope"),
         pytest.param(ONE.replace("UTF-8", "nothing-known"), id="unknown encoding"),
-        pytest.param(ONE.replace(USER, "\udcff").encode("utf-8", "surrogateescape"), id="not UTF-8"),
-        pytest.param(ONE.replace(USER, "\x00"), id="NUL"),
-        pytest.param(ONE.replace(USER, "&#0;"), id="NUL as a reference"),
-        pytest.param(ONE.replace(USER, "&#xD83D;"), id="a lone surrogate as a reference"),
         pytest.param(ONE.replace(USER, "<a>" * 5000 + "</a>" * 5000), id="huge nesting"),
-        pytest.param(ONE.replace("04l6x0000000000AAA", ""), id="no notification id"),
-        pytest.param(ONE.replace("04l6x0000000000AAA", "a" * 201), id="a long notification id"),
         pytest.param(b"\x00" * 10, id="zeros"),
         pytest.param(b"\xff\xfe", id="half a UTF-16 mark"),
     ],
@@ -287,7 +282,7 @@ EVENTS = st.builds(lambda extra, own: extra | own, st.dictionaries(KEYS, ANY, ma
 def keep(pool: ConnectionPool, body: bytes, message_id: str) -> None:
     """Parses, and keeps what was taken."""
     try:
-        parsed = events.parse(body, message_id)
+        parsed = [one for one in events.parse(body, message_id) if isinstance(one, TicketEvent)]
     except Unreadable:
         return
     with pool.connection() as connection:

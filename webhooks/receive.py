@@ -25,8 +25,18 @@ PREFIX = "/webhooks/"
 LARGE_BYTES = 64_000
 MAX_LARGE_BODIES = 4
 _large_bodies = threading.BoundedSemaphore(MAX_LARGE_BODIES)
-# What a message's sender hears once its events are committed.
-Answer = Callable[[Sequence[TakenIn]], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRefused:
+    """One event of a list that was not taken, and why: the others are. `index` is its place in the list, from 0."""
+
+    index: int
+    why: str
+
+
+# What a message's sender hears once its events are committed, those of them that could be taken.
+Answer = Callable[[Sequence[TakenIn], Sequence[ItemRefused]], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,12 @@ class Entrance:
     """One address of a CRM. A module in webhooks/crms/ lists its own in `entrances(file)`.
 
     `parse` raises NotAuthentic (nothing is kept) or Unreadable. What is authentic but unreadable is answered 400; where
-    the sender would repeat it for hours, `keep_as` gives it an id by its bytes, and it is kept and acknowledged.
+    the sender would repeat it for hours, `keep_as` gives it an id by its bytes, and it is kept and acknowledged. Where
+    the sender hears of each event, `parse` gives an ItemRefused for one that cannot be read.
     """
 
     path: str
-    parse: Callable[[Message], Sequence[TicketEvent]]
+    parse: Callable[[Message], Sequence[TicketEvent | ItemRefused]]
     answer: Answer
     keep_as: Callable[[bytes], str] | None = None
 
@@ -67,7 +78,7 @@ def _view(stem: str, name: str, entrance: Entrance, batcher: EventBatcher) -> Ca
         with _room_for(request.content_length):
             message = Message(request.get_data(cache=False), request.headers, token)
             try:
-                events = entrance.parse(message)
+                parsed = entrance.parse(message)
             except NotAuthentic as error:
                 refusals.log("a message was refused", crm=stem, route=name, why=str(error))
                 return _problem(error.status, str(error))
@@ -76,13 +87,25 @@ def _view(stem: str, name: str, entrance: Entrance, batcher: EventBatcher) -> Ca
                     log.warning("a message cannot be read; it was answered 400", crm=stem, route=name, why=str(error))
                     return _problem(400, str(error))
                 log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
-                events = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
+                parsed = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
+            events = [one for one in parsed if isinstance(one, TicketEvent)]
+            refused = [one for one in parsed if isinstance(one, ItemRefused)]
+            _log_what_is_odd(stem, name, events, refused)
             try:
-                return entrance.answer(batcher.save(events))
+                return entrance.answer(batcher.save(events), refused)
             except psycopg.Error as error:
                 return _not_kept(error)
 
     return receive
+
+
+def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refused: Sequence[ItemRefused]) -> None:
+    """One line for each message, however many of its events cannot be texted about."""
+    if refused:
+        log.warning("events of a message were refused", crm=stem, route=name, events=len(refused), why=refused[0].why)
+    odd = [event for event in events if event.problem]
+    if odd and not (len(odd) == 1 and odd[0].raw is not None):
+        log.warning("events are kept that name no ticket", crm=stem, route=name, events=len(odd), why=odd[0].problem)
 
 
 def _room_for(size: int | None) -> contextlib.AbstractContextManager[object]:

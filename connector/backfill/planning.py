@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 
-from connector import phone, recipients
+from connector import isolation, phone, recipients
 from connector.backfill import plans
 from connector.backfill.plans import Row
 from connector.crms import MOST, Crm, Query
+from connector.errors import CallFailed
 from connector.mapping import Mapping as TicketMapping
 from connector.model import Ask, Decision, Door, Skip, Ticket
 from connector.policy import Ruling, Said
@@ -86,9 +87,10 @@ class Planner:
     def _read(self, ids: Iterable[str]) -> Iterator[Page]:
         left = iter(ids)
         while page := list(islice(left, MOST)):
-            tickets = self._crm.read(page)
-            missing = [one for one in page if one not in tickets]
-            yield list(tickets.values()), {one: self._crm.not_an_id(one) or MISSING for one in missing}
+            found = isolation.read(self._crm, page)
+            tickets = [ticket for ticket in found.values() if isinstance(ticket, Ticket)]
+            failed = {one: str(error) for one, error in found.items() if isinstance(error, CallFailed)}
+            yield tickets, failed | {one: MISSING for one in page if one not in found}
 
     def _rows(
         self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: Ask, seen: _Seen

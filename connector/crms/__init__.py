@@ -22,6 +22,14 @@ class Query:
     whole: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """What of a mapping does not fit its CRM, in words. `refused`: the CRM would refuse it, or it could not work."""
+
+    words: str
+    refused: bool = True
+
+
 class Crm(Protocol):
     """A connected CRM. Safe for many threads."""
 
@@ -69,8 +77,8 @@ class Crm(Protocol):
         """
         ...
 
-    def check(self) -> list[str]:
-        """Asks the CRM whether the mapping fits it: what does not, in words. Raises like `read`."""
+    def check(self) -> list[Misfit]:
+        """Asks the CRM whether the mapping fits it: what does not. Raises like `read`."""
         ...
 
     def close(self) -> None: ...

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from connector.crms import Query
+from connector.crms.salesforce import soql
 from connector.crms.salesforce.session import Session
+from connector.crms.salesforce.verdicts import LONGEST_WORDS
 from connector.errors import Blame, Refused, Unavailable
 
 # More records than this are asked for as a job.
@@ -20,83 +22,124 @@ MOST_BY_QUERY = 2_000
 # Records in one page of a job's result; seconds between two looks whether it is done, and how long it may take.
 PAGE = 2_000
 LOOK, PATIENCE = 1.0, 3_600.0
+JOB_ID = re.compile(r"[a-zA-Z0-9]{15,18}")
 # What a result of a job says of a value, by the field's type: a CSV has no types of its own.
+BOOLEANS = {"true": True, "false": False}
 NUMBERS = {"int", "double", "currency", "percent", "long"}
-SELECT = re.compile(r"\s*select\s+[^()]+?\s+from\s+(\w+)\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def conditions(query: Query, kind: str) -> str:
-    """What follows FROM <kind> in the query. Raises Refused when it is about something else."""
+    """What follows FROM <kind> in the query. Raises Refused when it is about something else, or cannot be read."""
     if query.where is not None:
-        return f"WHERE {query.where} ORDER BY CreatedDate DESC"
-    found = SELECT.fullmatch((query.whole or "").strip().rstrip(";"))
-    if not found or found[1].lower() != kind.lower():
-        raise Refused(f"expected a query of {kind}: SELECT, names of fields, FROM {kind}, and the rest", Blame.TICKET)
-    return found[2]
+        return f"WHERE {soql.condition(query.where)} ORDER BY CreatedDate DESC"
+    return soql.after_from(query.whole or "", kind)
 
 
 def pages(
     session: Session, paths: Sequence[str], kind: str, rest: str, kinds: Mapping[str, str]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Records of this kind, each as its values by path. `kinds`: each path's field type."""
-    count = session.count(f"SELECT COUNT() FROM {kind} {_without_order(rest)}")  # noqa: S608 - the operator's own query
+    """Records of this kind, each as its values by path. `kinds`: each path's field type, by the path in small letters.
+
+    Raises like Session.call.
+    """
+    count = session.count(f"SELECT COUNT() FROM {kind} {soql.without_order(rest)}")  # noqa: S608 - the operator's own query
     select = f"SELECT {', '.join(paths)} FROM {kind} {rest}"  # noqa: S608 - paths were checked when the mapping was read
     if count <= MOST_BY_QUERY:
         for records in session.query(select):
-            yield [_flat(record, paths) for record in records]
+            yield [{path: follow(record, path) for path in paths} for record in records]
     else:
-        yield from _of_job(session, select, kinds)
-
-
-def _without_order(rest: str) -> str:
-    """A count takes no order."""
-    return re.split(r"\border\s+by\b", rest, maxsplit=1, flags=re.IGNORECASE)[0]
-
-
-def _flat(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    return {path: follow(record, path) for path in paths}
+        yield from _of_job(session, select, paths, kinds)
 
 
 def follow(record: Any, path: str) -> Any:
-    """The value at a path with dots; None where something on the way is empty."""
+    """The value at a path with dots; None where a relationship on the way is empty.
+
+    Salesforce answers by the org's own spelling, and compares names without case. Raises Unavailable where the answer
+    lacks the field: that says nothing about the field's value.
+    """
     for part in path.split("."):
         if record is None:
             return None
-        record = record.get(part)
+        record = _part(record, part, path)
     return record
 
 
-def _of_job(session: Session, select: str, kinds: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
-    job = session.call("jobs/query", "POST", {"operation": "query", "query": select})["id"]
+def _part(record: Any, part: str, path: str) -> Any:
+    if isinstance(record, Mapping):
+        if part in record:
+            return record[part]
+        for name, value in record.items():
+            if name.lower() == part.lower():
+                return value
+    raise Unavailable(f"Salesforce's answer lacks the field {path}")
+
+
+def _of_job(
+    session: Session, select: str, paths: Sequence[str], kinds: Mapping[str, str]
+) -> Iterator[list[dict[str, Any]]]:
+    job = _named(session.call("jobs/query", "POST", {"operation": "query", "query": select}), "id")
+    if not JOB_ID.fullmatch(job):
+        raise Unavailable("Salesforce's answer about the query's job was not understood")
     try:
-        _wait(session, job)
-        locator = ""
+        expected = _wait(session, job)
+        count, locator, followed = 0, "", set[str]()
         while locator != "null":
-            more = {"maxRecords": PAGE} | ({"locator": locator} if locator else {})
-            text, headers = session.text(f"jobs/query/{job}/results?{urlencode(more)}")
-            yield [_typed(row, kinds) for row in csv.DictReader(io.StringIO(text))]
-            locator = headers.get("Sforce-Locator", "null")
+            rows, locator = _rows(session, job, locator, paths)
+            count += len(rows)
+            yield [_typed(row, paths, kinds) for row in rows]
+            if locator in followed:
+                raise Unavailable("Salesforce gave the same page of a query's job again")
+            followed.add(locator)
+        if expected is not None and count != expected:
+            raise Unavailable(f"Salesforce gave {count} of the {expected} records of a query's job")
     finally:
         session.call(f"jobs/query/{job}", "DELETE")
 
 
-def _wait(session: Session, job: str) -> None:
+def _rows(session: Session, job: str, locator: str, paths: Sequence[str]) -> tuple[list[dict[str, str]], str]:
+    """One page of a job's result, its values by path in small letters; and what the next page is asked for by."""
+    more = {"maxRecords": PAGE} | ({"locator": locator} if locator else {})
+    try:
+        text, headers = session.text(f"jobs/query/{job}/results?{urlencode(more)}")
+        header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (csv.Error, ValueError):
+        raise Unavailable("Salesforce's answer with the records of a query's job was not understood") from None
+    names = [name.lower() for name in header]
+    if missing := [path for path in paths if path.lower() not in names]:
+        raise Unavailable(f"Salesforce's answer lacks the field {missing[0]}")
+    if any(len(line) != len(names) for line in lines):
+        raise Unavailable("Salesforce's answer with the records of a query's job breaks off")
+    return [dict(zip(names, line, strict=True)) for line in lines], headers.get("Sforce-Locator", "null")
+
+
+def _named(answer: Any, name: str) -> str:
+    if not isinstance(answer, Mapping) or not isinstance(answer.get(name), str):
+        raise Unavailable("Salesforce's answer about the query's job was not understood")
+    return answer[name]
+
+
+def _wait(session: Session, job: str) -> int | None:
+    """Until it is done. How many records it has found; None: Salesforce does not say."""
     end = time.monotonic() + PATIENCE
-    while (state := session.call(f"jobs/query/{job}")["state"]) != "JobComplete":
+    while (state := _named(answer := session.call(f"jobs/query/{job}"), "state")) != "JobComplete":
         if state in ("Failed", "Aborted"):
-            raise Refused(f"Salesforce has given the query's job up: {state}", Blame.TICKET)
+            why = str(answer.get("errorMessage") or state)[:LONGEST_WORDS]
+            raise Refused(f"Salesforce has given the query's job up: {why}", Blame.TICKET)
         if time.monotonic() > end:
             raise Unavailable("Salesforce has not finished the query's job within an hour")
         time.sleep(LOOK)
+    count = answer.get("numberRecordsProcessed")
+    return count if isinstance(count, int) else None
 
 
-def _typed(row: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    return {path: _value(text, kinds.get(path.lower(), "string")) for path, text in row.items()}
+def _typed(row: Mapping[str, str], paths: Sequence[str], kinds: Mapping[str, str]) -> dict[str, Any]:
+    return {path: _value(row[path.lower()], kinds[path.lower()], path) for path in paths}
 
 
-def _value(text: str, kind: str) -> Any:
+def _value(text: str, kind: str, path: str) -> Any:
     if text in ("", "#N/A"):
         return None
-    if kind == "boolean":
-        return text == "true"
-    return float(text) if kind in NUMBERS else text
+    try:
+        return BOOLEANS[text] if kind == "boolean" else float(text) if kind in NUMBERS else text
+    except (KeyError, ValueError):
+        raise Unavailable(f"Salesforce's answer has a {path} that is no {kind}") from None

@@ -10,7 +10,22 @@ PATTERN = r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?"
 ID = re.compile(PATTERN)
 # What people are told about anything else.
 NO_ID = "this is no id of a Salesforce record: expected 15 or 18 letters and digits"
+WRONG_CHECKSUM = (
+    "this is no id of a Salesforce record: its last three characters do not fit the others; a character was changed, "
+    "perhaps a capital letter by a spreadsheet"
+)
 LETTERS = string.ascii_uppercase + "012345"
+# The first three characters of the ids of standard objects. Those of custom objects differ from org to org.
+# https://help.salesforce.com/s/articleView?id=000385203&type=1
+PREFIXES = {
+    "account": "001",
+    "case": "500",
+    "contact": "003",
+    "lead": "00Q",
+    "opportunity": "006",
+    "task": "00T",
+    "user": "005",
+}
 
 
 def long(identifier: str) -> str:
@@ -20,3 +35,19 @@ def long(identifier: str) -> str:
     groups = (identifier[:5], identifier[5:10], identifier[10:])
     capitals = (sum(1 << place for place, letter in enumerate(group) if letter.isupper()) for group in groups)
     return identifier + "".join(LETTERS[number] for number in capitals)
+
+
+def problem(given: str, kind: str = "") -> str | None:
+    """Why no record (of this kind: "Case") can have this id, in words; None: one may.
+
+    The last three of 18 characters are a checksum of the others: without a look at them, an id that a spreadsheet has
+    put into small letters would be the id of another record.
+    """
+    if not ID.fullmatch(given):
+        return NO_ID
+    if len(given) == 18 and long(given[:15]) != given:
+        return WRONG_CHECKSUM
+    prefix = PREFIXES.get(kind.lower(), given[:3])
+    if given[:3] != prefix:
+        return f"this is the id of another kind of record: that of a {kind} begins with {prefix}"
+    return None

@@ -3,13 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connector.crms import Change, Query
-from connector.crms.salesforce import finding, schema, verdicts
-from connector.crms.salesforce.ids import ID, NO_ID
+import structlog
+
+from connector.crms import Change, Misfit, Query
+from connector.crms.salesforce import check, finding, ids, schema, soql, verdicts
 from connector.crms.salesforce.session import Session
-from connector.errors import CallFailed, Unavailable
+from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.mapping_file import MappingFile
 from connector.model import Ticket
+
+log = structlog.get_logger()
+
+# What Salesforce says of a text that would have been cut, had the field's length been known.
+STALE = "STRING_TOO_LONG"
 
 
 class Salesforce:
@@ -18,15 +24,22 @@ class Salesforce:
     def __init__(self, session: Session, file: MappingFile) -> None:
         self._session = session
         self._file = file
-        self._select = f"SELECT {', '.join(dict.fromkeys(['Id', *file.fields.values()]))} FROM {file.ticket.object}"  # noqa: S608 - both were checked as identifiers when the mapping was read
-        self._lengths: Mapping[str, int] | None = None
+        self._kind = file.ticket.object
+        self._paths = schema.paths(file)
+        self._select = f"SELECT {', '.join(self._paths)} FROM {self._kind}"  # noqa: S608 - both were checked as identifiers when the mapping was read
+        self._thing: schema.Thing | None = None
 
     def warm_up(self) -> None:
         self._session.own_user()
-        self._lengths = schema.lengths(self._session.call(f"sobjects/{self._file.ticket.object}/describe"))
+        things = self._things()
+        self._thing = things.named(self._kind)
+        # A misfit here refuses no start: the org may be put right while the worker runs.
+        for misfit in check.misfits(self._file, things):
+            say = log.error if misfit.refused else log.warning
+            say("the mapping does not fit the org", crm="salesforce", why=misfit.words)
 
     def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
-        good = [identifier for identifier in dict.fromkeys(ids) if ID.fullmatch(identifier)]
+        good = [identifier for identifier in dict.fromkeys(ids) if not self.not_an_id(identifier)]
         if not good:
             return {}
         listed = ",".join(f"'{identifier}'" for identifier in good)
@@ -38,50 +51,70 @@ class Salesforce:
 
     def probe(self) -> None:
         self._session.own_user()
-        self._records(f"{self._select} LIMIT 1")
+        for record in self._records(f"{self._select} LIMIT 1"):
+            self._values(record)
 
-    def _records(self, soql: str) -> list[dict[str, Any]]:
-        records = [record for page in self._session.query(soql) for record in page]
+    def _records(self, query: str) -> list[dict[str, Any]]:
+        records = [record for page in self._session.query(query) for record in page]
         if not all(isinstance(record.get("Id"), str) for record in records):
             raise Unavailable("Salesforce's answer to a query has a record without an id")
         return records
 
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: finding.follow(record, path) for name, path in self._file.fields.items()}
+        return {
+            name: finding.follow(record, schema.path_of(self._file, path)) for name, path in self._file.fields.items()
+        }
 
     def find(self, query: Query) -> Iterator[Sequence[Ticket]]:
-        kind = self._file.ticket.object
-        paths = list(dict.fromkeys(["Id", *self._file.fields.values()]))
-        kinds = schema.kinds(self._file, lambda name: self._session.call(f"sobjects/{name}/describe"))
-        for records in finding.pages(self._session, paths, kind, finding.conditions(query, kind), kinds):
-            yield [
-                Ticket("salesforce", record["Id"], {name: record[path] for name, path in self._file.fields.items()})
-                for record in records
-            ]
+        rest = finding.conditions(query, self._kind)
+        kinds = schema.kinds(self._file, self._things())
+        for records in finding.pages(self._session, self._paths, self._kind, rest, kinds):
+            by_path = [{path.lower(): value for path, value in record.items()} for record in records]
+            yield [Ticket("salesforce", _id_of(values), self._named(values)) for values in by_path]
+
+    def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values[schema.path_of(self._file, path).lower()] for name, path in self._file.fields.items()}
 
     def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
-        listed = ",".join(f"'{identifier}'" for identifier in ids if ID.fullmatch(identifier))
+        listed = ",".join(f"'{identifier}'" for identifier in ids if not self.not_an_id(identifier))
         if query.where is None or not listed:
             return set(ids)
-        soql = f"SELECT Id FROM {self._file.ticket.object} WHERE ({query.where}) AND Id IN ({listed})"  # noqa: S608 - the operator's own condition, and ids that were checked
-        return {record["Id"] for record in self._records(soql)}
+        where = soql.condition(query.where)
+        found = {
+            record["Id"][:15]
+            for record in self._records(f"SELECT Id FROM {self._kind} WHERE ({where}) AND Id IN ({listed})")  # noqa: S608 - the operator's own condition, and ids that were checked
+        }
+        return {identifier for identifier in ids if identifier[:15] in found and not self.not_an_id(identifier)}
 
     def not_an_id(self, given: str) -> str | None:
-        return None if ID.fullmatch(given) else NO_ID
+        return ids.problem(given, self._kind)
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
-        if not all(ID.fullmatch(identifier) for identifier, _ in changes):
-            raise ValueError("not a Salesforce id")
-        attributes = {"type": self._file.ticket.object}
-        records = [{"attributes": attributes, "id": identifier, **self._cut(fields)} for identifier, fields in changes]
+        answers: dict[int, CallFailed | None] = {
+            at: Refused(problem, Blame.GONE)
+            for at, (identifier, _) in enumerate(changes) if (problem := self.not_an_id(identifier))
+        }
+        asked = [at for at in range(len(changes)) if at not in answers]
+        written = self._write([changes[at] for at in asked]) if asked else []
+        answers |= dict(zip(asked, written, strict=True))
+        return [answers[at] for at in range(len(changes))]
+
+    def _write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
+        thing = self._thing = self._thing or self._things().named(self._kind)
+        attributes = {"type": thing.name if thing and thing.name else self._kind}
+        records = [
+            {"attributes": attributes, "id": identifier, **(_fit(thing, fields) if thing else fields)}
+            for identifier, fields in changes
+        ]
         answers = self._session.call("composite/sobjects", "PATCH", {"allOrNone": False, "records": records})
         if not isinstance(answers, list) or len(answers) != len(changes):
-            raise Unavailable("Salesforce's answer was not understood")
-        return [_verdict(answer) for answer in answers]
-
-    def _cut(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
-        lengths = self._lengths or {}
-        return {name: value[: lengths.get(name)] if value else None for name, value in fields.items()}
+            raise Unavailable(verdicts.NOT_UNDERSTOOD)
+        said = [
+            verdicts.of_written(identifier, answer) for (identifier, _), answer in zip(changes, answers, strict=True)
+        ]
+        if any(STALE in str(error) for error in said if error):
+            self._thing = None  # the org has changed since it was asked: it is asked again
+        return said
 
     def is_own(self, user: str | None) -> bool:
         return bool(user) and str(user)[:15] == self._session.own_user()[:15]
@@ -89,14 +122,34 @@ class Salesforce:
     def usage(self, newest: float | None = None) -> float | None:
         return self._session.usage(newest)
 
-    def check(self) -> list[str]:
-        return schema.check(self._file, lambda name: self._session.call(f"sobjects/{name}/describe"))
+    def check(self) -> list[Misfit]:
+        return list(check.misfits(self._file, self._things()))
+
+    def _things(self) -> schema.Things:
+        return schema.Things(lambda name: self._session.call(f"sobjects/{name}/describe"))
 
     def close(self) -> None:
         self._session.close()
 
 
-def _verdict(answer: Any) -> CallFailed | None:
-    if not isinstance(answer, Mapping):
-        return Unavailable("Salesforce's answer was not understood")
-    return None if answer.get("success") is True else verdicts.of_record(answer)
+def _fit(thing: schema.Thing, fields: Mapping[str, str | None]) -> dict[str, str | None]:
+    """By the org's own spelling, each text cut to its field's length: a refused write would tell the ticket nothing."""
+    lengths = thing.lengths()
+    return {
+        thing.fields[name.lower()]["name"] if name.lower() in thing.fields else name:
+        cut(value, lengths.get(name.lower())) if value else None
+        for name, value in fields.items()
+    }
+
+
+def cut(text: str, length: int | None) -> str:
+    """At most so many UTF-16 units, which is how Salesforce counts; no character is cut in half."""
+    if length is None or len(text.encode("utf-16-le")) <= 2 * length:
+        return text
+    return text.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")
+
+
+def _id_of(values: Mapping[str, Any]) -> str:
+    if not isinstance(values["id"], str):
+        raise Unavailable("Salesforce's answer to a query has a record without an id")
+    return values["id"]

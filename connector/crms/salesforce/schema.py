@@ -1,82 +1,121 @@
-"""What the org's `describe` says of the mapping: which fields exist, which can be written, how long they are."""
+"""What the org's `describe` says: which objects and fields there are, by the org's own spelling.
+
+https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm
+Names of objects, fields and relationships do not tell upper from lower case in Salesforce.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from connector.errors import Blame, Refused
+from connector.errors import Blame, Refused, Unavailable
 from connector.mapping_file import MappingFile
-from connector.model import OUTCOMES
 
-Describe = Callable[[str], Mapping[str, Any]]
-
-
-def lengths(described: Mapping[str, Any]) -> dict[str, int]:
-    """Field name → the longest text it takes. Longer values are cut: a refused write would tell the ticket nothing."""
-    return {field["name"]: field["length"] for field in described["fields"] if field.get("length")}
+# What Salesforce answers to the describe of an object, by its name.
+Describe = Callable[[str], Any]
+Field = Mapping[str, Any]
 
 
-def kinds(file: MappingFile, describe: Describe) -> dict[str, str]:
-    """Path in lower case → the field's type. Paths that the org does not know are missing."""
-    found, cache = {}, dict[str, Mapping[str, Any]]()
-    for path in {"Id", *file.fields.values()}:
-        kind: str | None = file.ticket.object
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A described object. `fields` by their names, `relationships` by theirs, both in small letters."""
+
+    name: str
+    described: Mapping[str, Any]
+    fields: Mapping[str, Field]
+    relationships: Mapping[str, Field]
+
+    @classmethod
+    def of(cls, answer: Any) -> "Thing":
+        """Raises Unavailable where it is none."""
+        fields = answer.get("fields") if isinstance(answer, Mapping) else None
+        if not isinstance(fields, list) or not fields or not all(_is_field(field) for field in fields):
+            raise Unavailable("Salesforce's answer to a describe was not understood")
+        by_relationship = {str(one["relationshipName"]).lower(): one for one in fields if one.get("relationshipName")}
+        return cls(str(answer.get("name") or ""), answer, {one["name"].lower(): one for one in fields}, by_relationship)
+
+    def lengths(self) -> dict[str, int]:
+        """Field's name in small letters → the longest text it takes, in UTF-16 units, where it takes text."""
+        return {
+            name: field["length"] for name, field in self.fields.items()
+            if field["type"] in TEXTS and isinstance(field.get("length"), int) and field["length"] > 0
+        }
+
+
+# Types of fields that hold text of any kind. Values that are too long for them are cut.
+TEXTS = ("string", "textarea", "email", "url", "phone", "encryptedstring", "combobox")
+
+
+def _is_field(field: Any) -> bool:
+    return isinstance(field, Mapping) and isinstance(field.get("name"), str) and isinstance(field.get("type"), str)
+
+
+class Things:
+    """The org's objects, each asked for once."""
+
+    def __init__(self, describe: Describe) -> None:
+        self._describe = describe
+        self._known: dict[str, Thing | None] = {}
+
+    def named(self, name: str) -> Thing | None:
+        """None where the org has none that this user can see. Raises like Session.call."""
+        if name.lower() not in self._known:
+            try:
+                self._known[name.lower()] = Thing.of(self._describe(name))
+            except Refused as refused:
+                if refused.blame is not Blame.SETTINGS or "NOT_FOUND" not in str(refused):
+                    raise
+                self._known[name.lower()] = None
+        return self._known[name.lower()]
+
+    def field(self, kind: str, path: str) -> Field | str:
+        """The field at the end of this path from this kind of record; or what is missing on the way, in words.
+
+        A lookup to several kinds of record (Owner: User or Group) has the fields of any of them.
+        """
+        kinds = [kind]
         *relationships, last = path.split(".")
         for relationship in relationships:
-            field = _find(_cached(cache, kind, describe), "relationshipName", relationship) if kind else None
-            kind = field["referenceTo"][0] if field else None
-        if kind and (field := _find(_cached(cache, kind, describe), "name", last)):
-            found[path.lower()] = field["type"]
+            lookup = self._first(kinds, lambda thing, name=relationship: thing.relationships.get(name.lower()))
+            if lookup is None:
+                return f"{' or '.join(kinds)} has no relationship {relationship} that this user can see"
+            kinds = [str(name) for name in lookup.get("referenceTo") or ()]
+        found = self._first(kinds, lambda thing: thing.fields.get(last.lower()))
+        return found or f"{' or '.join(kinds)} has no field {last} that this user can see"
+
+    def _first(self, kinds: list[str], look: Callable[[Thing], Field | None]) -> Field | None:
+        things = (self.named(kind) for kind in kinds)
+        return next((field for thing in things if thing and (field := look(thing))), None)
+
+
+def path_of(file: MappingFile, path: str) -> str:
+    """The path without the object's own name, which may stand before it: Case.Subject."""
+    own, _, rest = path.partition(".")
+    return rest if rest and own.lower() == file.ticket.object.lower() else path
+
+
+def paths(file: MappingFile) -> list[str]:
+    """What is read of a record: each path once, however it is spelt, the id first."""
+    once = {"id": "Id"}
+    for path in file.fields.values():
+        once.setdefault(path_of(file, path).lower(), path_of(file, path))
+    return list(once.values())
+
+
+def kinds(file: MappingFile, things: Things) -> dict[str, str]:
+    """Path in small letters → the field's type. Raises Refused where the org does not know one."""
+    found = dict[str, str]()
+    for path in paths(file):
+        field = things.field(file.ticket.object, path)
+        if isinstance(field, str):
+            raise Refused(f"Salesforce: {field}", Blame.SETTINGS)
+        found[path.lower()] = field["type"]
     return found
 
 
-def _cached(cache: dict[str, Mapping[str, Any]], name: str, describe: Describe) -> Mapping[str, Any]:
-    if name not in cache:
-        cache[name] = describe(name)
-    return cache[name]
-
-
-def check(file: MappingFile, describe: Describe) -> list[str]:
-    """What of the mapping does not fit the org, in words. Raises what `describe` raises."""
-    cache: dict[str, Mapping[str, Any]] = {}
-
-    def cached(name: str) -> Mapping[str, Any]:
-        return _cached(cache, name, describe)
-
-    try:
-        cached(file.ticket.object)
-    except Refused as refused:
-        if refused.blame is Blame.SETTINGS and "NOT_FOUND" in str(refused):
-            return [f"ticket.object: the org has no {file.ticket.object} that this user can see"]
-        raise
-    return [*_unreadable(file, cached), *_unwritable(file, cached)]
-
-
-def _unreadable(file: MappingFile, describe: Describe) -> Iterator[str]:
+def unreadable(file: MappingFile, things: Things) -> Iterator[str]:
+    """Which fields of the mapping cannot be read, in words."""
     for name, path in file.fields.items():
-        kind = file.ticket.object
-        *relationships, last = path.split(".")
-        for relationship in relationships:
-            field = _find(describe(kind), "relationshipName", relationship)
-            if field is None:
-                yield f"fields.{name}: {kind} has no relationship {relationship} that this user can see"
-                break
-            kind = field["referenceTo"][0]
-        else:
-            if _find(describe(kind), "name", last) is None:
-                yield f"fields.{name}: {kind} has no field {last} that this user can see"
-
-
-def _unwritable(file: MappingFile, describe: Describe) -> Iterator[str]:
-    described = describe(file.ticket.object)
-    for state in OUTCOMES:
-        for name in file.write_back.of(state):
-            field = _find(described, "name", name)
-            if field is None:
-                yield f"write_back.{state}.{name}: {file.ticket.object} has no such field that this user can see"
-            elif not field.get("updateable"):
-                yield f"write_back.{state}.{name}: this user may not write it"
-
-
-def _find(described: Mapping[str, Any], key: str, value: str) -> Mapping[str, Any] | None:
-    """Names of fields do not tell upper from lower case in Salesforce."""
-    return next((field for field in described["fields"] if str(field.get(key)).lower() == value.lower()), None)
+        field = things.field(file.ticket.object, path_of(file, path))
+        if isinstance(field, str):
+            yield f"fields.{name}: {field}"

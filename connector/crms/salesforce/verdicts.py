@@ -40,12 +40,29 @@ SETTINGS_STATUSES = (403, 404, 407)
 LONGEST_WORDS = 300
 
 
+NOT_UNDERSTOOD = "Salesforce's answer to a write was not understood"
+
+
+def of_written(identifier: str, answer: Any) -> CallFailed | None:
+    """The verdict on the answer about one record of a composite write; None: it is written."""
+    if not isinstance(answer, Mapping):
+        return Unavailable(NOT_UNDERSTOOD)
+    if answer.get("success") is True:
+        about = answer.get("id", identifier)
+        # An answer about another record says nothing about this one.
+        return None if isinstance(about, str) and about[:15] == identifier[:15] else Unavailable(NOT_UNDERSTOOD)
+    errors = answer.get("errors")
+    if answer.get("success") is not False or not isinstance(errors, list) or not errors:
+        return Unavailable(NOT_UNDERSTOOD)
+    return of_record(answer) if isinstance(errors[0], Mapping) else Unavailable(NOT_UNDERSTOOD)
+
+
 def of_record(answer: Mapping[str, Any]) -> CallFailed:
-    """The verdict on one record of a composite answer that was no success."""
-    errors = answer.get("errors") or [{}]
-    code, message = str(errors[0].get("statusCode", "")), str(errors[0].get("message", ""))
+    """The verdict on one record of a composite answer that was no success, by its first error."""
+    error = (answer.get("errors") or [{}])[0]
+    code, message = str(error.get("statusCode", "")), str(error.get("message", ""))
     # By this code Salesforce also means a field's value; without a field it is the record itself.
-    if code in GONE or (code == NO_RECORD and not errors[0].get("fields")):
+    if code in GONE or (code == NO_RECORD and not error.get("fields")):
         return Refused(f"Salesforce: {code}: {message}"[:LONGEST_WORDS], Blame.GONE)
     # A trigger of the org that meets a locked row reports it inside an error of its own.
     passing = code.startswith(PASSING) or "UNABLE_TO_LOCK_ROW" in message

@@ -18,16 +18,16 @@ from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
 from webhooks.crms.salesforce.canvas import visitor
 from webhooks.crms.salesforce.tokens import verifier
-from webhooks.receive import Entrance, Message
+from webhooks.receive import Entrance, ItemRefused, Message
 
 __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 
 
 def ticket_id(given: str) -> str:
-    """A case's id in full, of 18 characters. Raises Unreadable."""
-    if not ids.ID.fullmatch(given):
-        raise Unreadable(ids.NO_ID)
-    return ids.long(given)
+    """A record's id in full, of 18 characters; spaces around it are left out. Raises Unreadable."""
+    if problem := ids.problem(given.strip()):
+        raise Unreadable(problem)
+    return ids.long(given.strip())
 
 
 def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
@@ -39,13 +39,13 @@ def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
             raise signing.NotAuthentic("the token of the address is wrong")
         return outbound_message.parse(message.body, wanted.organization_id, file.ticket.object)
 
-    def parse_events(message: Message) -> Sequence[TicketEvent]:
+    def parse_events(message: Message) -> Sequence[TicketEvent | ItemRefused]:
         message_id = message.headers.get("Idempotency-Key", "")
         if "webhook-signature" in message.headers:
             message_id = signing.verify_signature(message.body, message.headers, wanted.webhook_secrets)
         else:
             signing.verify_bearer(message.headers.get("Authorization", ""), wanted.webhook_keys)
-        return events.parse(message.body, message_id)
+        return events.parse(message.body, message_id, file.ticket.object)
 
     return [
         Entrance("/outbound-messages/<token>", parse_outbound_message, _acknowledge, keep_as=_name_of),
@@ -57,18 +57,26 @@ def _name_of(body: bytes) -> str:
     return f"unreadable:{hashlib.sha256(body).hexdigest()}"
 
 
-def _acknowledge(_: Sequence[TakenIn]) -> Response:
+def _acknowledge(_: Sequence[TakenIn], __: Sequence[ItemRefused]) -> Response:
     return Response(outbound_message.ACKNOWLEDGED, content_type="text/xml; charset=utf-8")
 
 
-def _accepted(taken: Sequence[TakenIn]) -> Response:
-    """422 where an id was used for two tickets: whoever waits for that text would wait for ever."""
+def _accepted(taken: Sequence[TakenIn], refused: Sequence[ItemRefused]) -> Response:
+    """422 where not all were taken: an id was used for two tickets, or one of a list cannot be read.
+
+    Whoever waits for the texts of those would wait for ever.
+    """
     misused = dict.fromkeys(one.event_id for one in taken if one.misused)
     said: dict[str, Any] = {"texts": [
         {"event_id": one.event_id, "text": one.text, "duplicate": one.duplicate} for one in taken if not one.misused
     ]}  # fmt: skip
+    errors = [one.why for one in refused]
     if misused:
         named = ", ".join(misused)
-        said["error"] = f"used for another case, and not taken in: {named}; each event has an id of its own"
+        errors.append(f"used for another case, and not taken in: {named}; each event has an id of its own")
+    if refused:
+        said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
+    if errors:
+        said["error"] = "; ".join(errors[:events.MOST_NAMED])
     # Not by jsonify, which asks the application each time how it wants its JSON.
-    return Response(json.dumps(said), 422 if misused else 202, content_type="application/json")
+    return Response(json.dumps(said), 422 if errors else 202, content_type="application/json")

@@ -119,6 +119,6 @@ def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
 def _record(environment: _Environment) -> str:
     """The case: as the component's parameters say, else the record that the app is shown on."""
     for found in (environment.parameters.get("recordId"), environment.record.get("Id")):
-        if isinstance(found, str) and ids.ID.fullmatch(found):
+        if isinstance(found, str) and not ids.problem(found):
             return ids.long(found)
     raise NotAuthentic("the signed request names no record: pass recordId among the app's parameters")

@@ -7,14 +7,34 @@ works as well. Other keys are kept with the event, and are not looked at: the ca
 import json
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
+from webhooks.receive import ItemRefused
 
 MOST_EVENTS = 200
-Id = Annotated[str, StringConstraints(pattern=f"^{ids.PATTERN}$")]
+# Of a list in which no event can be taken, so many are named.
+MOST_NAMED = 5
+
+
+def _an_id(given: str) -> str:
+    if problem := ids.problem(given):
+        raise ValueError(problem)
+    return given
+
+
+Id = Annotated[str, AfterValidator(_an_id)]
 # What fits a database and a log line: no control characters.
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 EVENT_ID = TypeAdapter(EventId)
@@ -30,21 +50,34 @@ class Event(BaseModel):
     changed_by: Id | None = Field(default=None, validation_alias=AliasChoices("changed_by", "LastModifiedById"))
 
 
-def parse(body: bytes, message_id: str) -> list[TicketEvent]:
-    """The events, in their order. Those without an event_id are named after the message. Raises Unreadable."""
+def parse(body: bytes, message_id: str, kind: str = "") -> list[TicketEvent | ItemRefused]:
+    """The events about records of this kind ("Case"), in their order; or why one of a list was not taken.
+
+    Those without an event_id are named after the message. Raises Unreadable where none can be taken.
+    """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         raise Unreadable("the body is not JSON") from None
-    listed = content if isinstance(content, list) else [content]
-    if len(listed) > MOST_EVENTS:
+    if not isinstance(content, list):
+        return [_event(0, content, message_id, kind)]
+    if len(content) > MOST_EVENTS:
         raise Unreadable(f"more than {MOST_EVENTS} events in one message")
-    if listed is not content:
-        return [_event(0, content, message_id)]
-    return [_event(index, item, message_id and f"{message_id}:{index}") for index, item in enumerate(listed)]
+    items = [_item(index, item, message_id and f"{message_id}:{index}", kind) for index, item in enumerate(content)]
+    if items and all(isinstance(item, ItemRefused) for item in items):
+        raise Unreadable("; ".join(item.why for item in items[:MOST_NAMED] if isinstance(item, ItemRefused)))
+    return items
 
 
-def _event(index: int, item: Any, name: str) -> TicketEvent:
+def _item(index: int, item: Any, name: str, kind: str) -> TicketEvent | ItemRefused:
+    """One of a list: what is wrong with it is no fault of the others."""
+    try:
+        return _event(index, item, name, kind)
+    except Unreadable as error:
+        return ItemRefused(index, str(error))
+
+
+def _event(index: int, item: Any, name: str, kind: str) -> TicketEvent:
     if not _can_be_kept(item):
         raise Unreadable(f"event {index}: it holds a number, a character or a depth that cannot be kept")
     try:
@@ -53,9 +86,12 @@ def _event(index: int, item: Any, name: str) -> TicketEvent:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(f"event {index}: {key or 'the event'}: {first['msg']}") from None
+        words = first["msg"].removeprefix("Value error, ")
+        raise Unreadable(f"event {index}: {key or 'the event'}: {words}") from None
     if event_id is None:
         raise Unreadable(f"event {index}: expected event_id, or a header Idempotency-Key or webhook-id for the message")
+    if problem := ids.problem(event.ticket_id, kind):
+        raise Unreadable(f"event {index}: ticket_id: {problem}")
     return TicketEvent("salesforce", event_id, ids.long(event.ticket_id), event.changed_by, item)
 
 

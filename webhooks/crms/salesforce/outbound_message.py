@@ -4,13 +4,16 @@ https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_out
 The message is at least once, unordered, unsigned, and its field values may be stale: a hint to look at the case.
 """
 
+import hashlib
 import hmac
+from dataclasses import replace
 
 from lxml import etree
 
 from connector.crms.salesforce import ids
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
+from webhooks.crms.salesforce import damaged
 
 SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
@@ -28,10 +31,45 @@ LONGEST_EVENT_ID = 200
 def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
     """The events of one message about records of this kind ("Case").
 
-    A record that is gone, or of another kind, becomes an event without a ticket. Raises NotAuthentic when another org
-    has sent it, Unreadable when it is no outbound message.
+    A record that is gone, or of another kind, becomes an event without a ticket; so does a notification that cannot be
+    read, with its bytes. Raises NotAuthentic when another org has sent it, Unreadable when it is no outbound message,
+    or no notification of it can be read.
     """
-    notifications = _notifications(body)
+    try:
+        return _events(_notifications(body), body, organization_id, kind)
+    except _NotXml:
+        text = damaged.replaced(body)
+    try:
+        return _events(_notifications(text.encode()), body, organization_id, kind)
+    except _NotXml as error:
+        events = _one_by_one(damaged.parts(text), organization_id, kind)
+        if not any(event.ticket_id for event in events):
+            raise Unreadable(str(error)) from None
+        return events
+
+
+class _NotXml(Unreadable):
+    """Not well-formed."""
+
+
+def _one_by_one(parts: list[damaged.Part], organization_id: str, kind: str) -> list[TicketEvent]:
+    if len(parts) > MOST_NOTIFICATIONS:
+        raise Unreadable(f"more than {MOST_NOTIFICATIONS} notifications")
+    events = list[TicketEvent]()
+    for part in parts:
+        try:
+            events += _events(_notifications(part.document), part.raw, organization_id, kind)
+        except Unreadable as error:
+            events.append(_unread(part.raw, str(error)))
+    return events
+
+
+def _unread(raw: bytes, problem: str) -> TicketEvent:
+    return TicketEvent("salesforce", f"unreadable:{hashlib.sha256(raw).hexdigest()}", None, problem=problem, raw=raw)
+
+
+def _events(notifications: etree._Element, body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
+    """Raises NotAuthentic; Unreadable where they are too many. `body` names those that have no id of their own."""
     found = notifications.findall(f"{OUTBOUND}Notification")
     sender = (notifications.findtext(f"{OUTBOUND}OrganizationId") or "").strip()
     # The first 15 characters are the id; the other three repeat it for systems that fold case.
@@ -39,7 +77,15 @@ def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
         raise NotAuthentic("another organization has sent this", status=403)
     if len(found) > MOST_NOTIFICATIONS:
         raise Unreadable(f"more than {MOST_NOTIFICATIONS} notifications")
-    return [_event(notification, kind) for notification in found]
+    events, taken = list[TicketEvent](), dict[str, str | None]()
+    for place, notification in enumerate(found):
+        event = _event(notification, kind)
+        if not event.event_id or taken.get(event.event_id, event.ticket_id) != event.ticket_id:
+            # A repetition has the same bytes, so it gets the same name.
+            event = replace(event, event_id=f"unnamed:{hashlib.sha256(body).hexdigest()}:{place}")
+        taken[event.event_id] = event.ticket_id
+        events.append(event)
+    return events
 
 
 def _notifications(body: bytes) -> etree._Element:
@@ -50,7 +96,7 @@ def _notifications(body: bytes) -> etree._Element:
     try:
         root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf").lstrip(), parser)
     except etree.XMLSyntaxError as error:
-        raise Unreadable(f"not XML: {error.msg}") from None
+        raise _NotXml(f"not XML: {error.msg}") from None
     if root.getroottree().docinfo.doctype:
         raise Unreadable("a document type definition is not allowed")
     notifications = root.find(f"{SOAP}Body/{OUTBOUND}notifications")
@@ -60,19 +106,18 @@ def _notifications(body: bytes) -> etree._Element:
 
 
 def _event(notification: etree._Element, kind: str) -> TicketEvent:
+    """Its event_id is empty where it has none that can be kept."""
     parts = {part.tag: part for part in reversed(notification)}  # the first of each counts
     event_id = _text(parts.get(f"{OUTBOUND}Id"))
-    if not event_id or len(event_id) > LONGEST_EVENT_ID:
-        raise Unreadable("a notification has no id")
     record = parts.get(f"{OUTBOUND}sObject")
     fields = {} if record is None else _fields(record)
-    ticket_id = fields.get("Id", "")
+    ticket_id, changed_by = fields.get("Id", ""), fields.get("LastModifiedById", "")
     problem = _problem(record, ticket_id, kind)
     return TicketEvent(
         crm="salesforce",
-        event_id=event_id,
+        event_id="" if len(event_id) > LONGEST_EVENT_ID or damaged.REPLACED in event_id else event_id,
         ticket_id=None if problem else ids.long(ticket_id),
-        changed_by=fields.get("LastModifiedById"),
+        changed_by=changed_by if ids.ID.fullmatch(changed_by) else None,
         body=fields,
         problem=problem,
     )
@@ -81,9 +126,11 @@ def _event(notification: etree._Element, kind: str) -> TicketEvent:
 def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | None:
     if record is None or not len(record):
         return "the record was deleted"
-    if _kind(record) not in ("", kind):
+    if _kind(record).lower() not in ("", kind.lower()):
         return f"the record is a {_kind(record)}, not a {kind}"
-    return None if ids.ID.fullmatch(ticket_id) else "the record's id is not a Salesforce id"
+    if record.findall("{*}Id")[1:]:
+        return "the record has two ids"
+    return ids.problem(ticket_id, kind)
 
 
 def _fields(record: etree._Element) -> dict[str, str]:

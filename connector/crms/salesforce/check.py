@@ -1,0 +1,83 @@
+"""What of the mapping does not fit the org, as far as `describe` says: what is read, and what is asked about it."""
+
+from collections.abc import Iterator
+
+from connector.crms import Misfit
+from connector.crms.salesforce import schema, values
+from connector.crms.salesforce.schema import Field, Things
+from connector.mapping_file import MappingFile
+from connector.templates import Condition
+
+# Types of fields that may hold a number of a phone.
+PHONES = ("phone", "string", "textarea", "combobox", "encryptedstring")
+
+
+def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
+    """Raises like Session.call."""
+    thing = things.named(file.ticket.object)
+    if thing is None:
+        yield Misfit(f"ticket.object: the org has no {file.ticket.object} that this user can see")
+        return
+    for right, words in (("queryable", "read"), ("updateable", "change")):
+        if thing.described.get(right) is False:
+            yield Misfit(f"ticket.object: this user may not {words} a {file.ticket.object}")
+    yield from map(Misfit, schema.unreadable(file, things))
+    fields = _fields(file, things)
+    yield from _phones(file, fields)
+    yield from _opt_out(file, fields)
+    for key, condition in _conditions(file):
+        yield from _compared(key, condition, fields)
+    yield from values.misfits(file, thing)
+
+
+def _fields(file: MappingFile, things: Things) -> dict[str, Field]:
+    """The mapping's names → the org's fields, without those that it does not have."""
+    found = {
+        name: things.field(file.ticket.object, schema.path_of(file, path)) for name, path in file.fields.items()
+    }
+    return {name: field for name, field in found.items() if not isinstance(field, str)}
+
+
+def _phones(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
+    for name in file.phones.prefer:
+        kind = fields[name]["type"] if name in fields else "phone"
+        if kind not in PHONES:
+            yield Misfit(f"phones.prefer: {name} is a field of type {kind}, which holds no phone number")
+        if kind == "encryptedstring":
+            yield Misfit(f"phones.prefer: {name} is encrypted: users without View Encrypted Data read ****", False)
+
+
+def _opt_out(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
+    """A text such as "No" counts as true: everybody would have opted out."""
+    condition = file.policy.opt_out
+    if condition and condition.is_name and condition.source.strip() in fields:
+        kind = fields[condition.source.strip()]["type"]
+        if kind != "boolean":
+            yield Misfit(
+                f"policy.opt_out: {condition.source.strip()} is a field of type {kind}, so that any value means opted "
+                "out; expected a checkbox, or a comparison with a value"
+            )
+
+
+def _conditions(file: MappingFile) -> Iterator[tuple[str, Condition]]:
+    if file.policy.opt_out:
+        yield "policy.opt_out", file.policy.opt_out
+    for index, rule in enumerate(file.rules):
+        yield f"rules.{index}.when", rule.when
+        yield from ((f"rules.{index}.skip_when.{why}", condition) for why, condition in rule.skip_when.items())
+
+
+def _compared(key: str, condition: Condition, fields: dict[str, Field]) -> Iterator[Misfit]:
+    """Comparisons that are never true: a checkbox with a text, a list with a value that it does not hold."""
+    for name, literal in condition.comparisons:
+        field = fields.get(name)
+        if field is None or literal is None:
+            continue
+        if field["type"] == "boolean" and not isinstance(literal, bool):
+            yield Misfit(f"{key}: {name} is a checkbox: compare it with `true` or `false`, not with {literal!r}")
+        elif field["type"] == "picklist" and _is_unlisted(field, literal):
+            yield Misfit(f"{key}: {values.not_listed(field, literal)}", refused=False)
+
+
+def _is_unlisted(field: Field, literal: object) -> bool:
+    return isinstance(literal, str) and bool(values.listed(field)) and literal not in values.listed(field)
