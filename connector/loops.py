@@ -41,9 +41,9 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
             # Salesforce, for one, does not tell upper from lower case in the names of fields.
             written = {path.lower(): template for path, template in file.write_back.of(state).items()}
             touched = {
-                name: written[path.lower()]
+                name: written[file.comparable(path)]
                 for name, path in file.fields.items()
-                if path.lower() in written and name in choices
+                if file.comparable(path) in written and name in choices
             }
             if touched and (ticket := _fires_again(rule.when, choices, touched)):
                 yield (

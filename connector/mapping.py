@@ -93,11 +93,11 @@ class Mapping:
 
     def asked_about(self, changes: abc.Mapping[str, str | None]) -> dict[str, str | None]:
         """Of what is written to a ticket (by the CRM's names), what rules ask about, by our names."""
-        written = {path.lower(): value for path, value in changes.items()}
+        written = {self.file.comparable(path): value for path, value in changes.items()}
         asked = {name for rule in self.file.rules for name in rule.when.names}
         return {
-            name: written[path.lower()] for name, path in self.file.fields.items()
-            if name in asked and path.lower() in written
+            name: written[self.file.comparable(path)] for name, path in self.file.fields.items()
+            if name in asked and self.file.comparable(path) in written
         }
 
     def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
@@ -110,6 +110,10 @@ class Mapping:
         for why, condition in rule.skip_when.items():
             if condition.search(ticket.values):
                 return Skip(why)
+        ticket_id = ticket.values[self.file.ticket.id]
+        if ticket_id is None or not str(ticket_id).strip():
+            field = self.file.fields[self.file.ticket.id]
+            return Skip(f"{field} is empty: no text without a ticket_id", check="mapping")
         number = self._number(ticket)
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}", check="phone")
@@ -121,7 +125,7 @@ class Mapping:
             end_user_number=number.e164,
             outbound_number=rule.outbound_number or self.file.outbound_number or self.outbound_number,
             message=message,
-            ticket_id=str(ticket.values[self.file.ticket.id]),
+            ticket_id=str(ticket_id),
             agent_id=agent_id,
             agent_email=agent_email,
         )

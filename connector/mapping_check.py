@@ -35,7 +35,8 @@ def parse(raw: dict[str, Any], name: str) -> MappingFile:
     except ValidationError as error:
         raise BadMapping(name, [_problem(one) for one in error.errors()]) from None
     problems = [
-        *_undefined(file), *_unused(file), *_never_written(file), *_names_of(file), *_policy(file), *loops.find(file),
+        *_undefined(file), *_unused(file), *_never_written(file), *_written_twice(file), *_names_of(file),
+        *_policy(file), *loops.find(file),
     ]
     if problems:
         raise BadMapping(name, problems)
@@ -71,6 +72,15 @@ def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
                     template.render({})
             except CannotApply as error:
                 yield f"write_back.{state}.{field}", f"expected a text: {error}"
+
+
+def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """A CRM does not tell upper from lower case in names of fields: which of two values it kept would be chance."""
+    for state in OUTCOMES:
+        names = list(file.write_back.of(state))
+        for index, name in enumerate(names):
+            if name.lower() in (other.lower() for other in names[:index]):
+                yield f"write_back.{state}.{name}", "expected each field once: this one is written above"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -155,8 +155,13 @@ class MappingFile(Strict):
     @cached_property
     def written_names(self) -> frozenset[str]:
         """The names of the fields that are written back."""
-        paths = {path.lower() for state in OUTCOMES for path in self.write_back.of(state)}
-        return frozenset(name for name, path in self.fields.items() if path.lower() in paths)
+        paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
+        return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    def comparable(self, path: str) -> str:
+        """A field's path as CRMs compare it: without the object's own name before it, in small letters."""
+        own, _, rest = path.lower().partition(".")
+        return rest if rest and own == self.ticket.object.lower() else path.lower()
 
     def names(self) -> Iterator[tuple[str, str]]:
         """(key, name) for every field's name that the file uses."""

@@ -19,6 +19,7 @@ class Field:
     refers_to: tuple[str, ...] = ()
     formula: str = ""
     external_id: bool = False
+    auto_number: bool = False
 
     def describe(self) -> dict[str, Any]:
         """As in an sObject describe."""
@@ -31,6 +32,7 @@ class Field:
             "updateable": self.writable,
             "nillable": self.type not in ("id", "boolean"),
             "calculated": bool(self.formula),
+            "autoNumber": self.auto_number,
             "custom": self.name.endswith("__c"),
             "externalId": self.external_id,
             "idLookup": self.external_id or self.type == "id",
@@ -82,7 +84,7 @@ SYSTEM_FIELDS = (
 )
 
 CASE = (
-    Field("CaseNumber", "string", "Case Number", 30, writable=False),
+    Field("CaseNumber", "string", "Case Number", 30, writable=False, auto_number=True),
     Field("Subject", "string", "Subject", 255),
     Field("Description", "textarea", "Description", 32000),
     Field("Status", "picklist", "Status", 255, picklist=("New", "Working", "Escalated", "Closed")),

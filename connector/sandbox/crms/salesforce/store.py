@@ -148,7 +148,7 @@ class Store:
         if field.restricted and value not in field.picklist:
             message = f"{field.label}: bad value for restricted picklist field: {value}"
             raise errors.ApiError(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, [field.name])
-        if field.length and len(value) > field.length:
+        if field.length and len(value.encode("utf-16-le")) > 2 * field.length:  # as Apex counts a String
             message = f"{field.label}: data value too large: {value} (max length={field.length})"
             raise errors.ApiError(400, "STRING_TOO_LONG", message, [field.name])
         return value
