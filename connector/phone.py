@@ -2,6 +2,7 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,23 @@ CANNOT_GET_TEXTS = {
     PhoneNumberType.VOICEMAIL: "is a voicemail access number",
 }
 
+# What may stand beside a number, and says no more than that it is one.
+LABELS = (
+    "tel|telephone|telefon|teléfono|telefone|phone|ph|mobile|mob|cell|cellphone|cellular|celular|cel|móvil|movil|"
+    "telemóvel|portable|handy|sms|t|p|m|c"
+)
+WITH_LABEL = re.compile(
+    rf"(?P<before>(?:{LABELS})\b[.:]*\s*)?"
+    r"(?P<number>\(?\+?[0-9\s().\[\]/~-]+?)"
+    r"(?:(?:;ext=|\s*,?\s*(?:extension|extn|ext|x|#)[.:]?\s*)[0-9]{1,7})?"
+    rf"\s*(?P<after>\(?(?:{LABELS})\.?\)?)?",
+    re.IGNORECASE,
+)
+# A North American number in full with one block of letters at its end: 415-FLOWERS, 415-555-CARS.
+VANITY = re.compile(r"(?:\+?1[-. ]?)?(?:\([0-9]{3}\) ?|[0-9]{3}[-.])(?:[A-Z]{7}|[0-9]{3}[-.][A-Z]{4})")
+# Unicode's categories: format characters, such as those that a copied number brings along; dashes; digits that are
+# notes (¹) or ornaments (①).
+INVISIBLE, DASH, FORGED_DIGITS = "Cf", "Pd", ("No", "Nl")
 # https://www.itu.int/rec/T-REC-E.164
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 EVERY_COUNTRY = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
@@ -39,13 +57,19 @@ class Unusable:
 
 
 def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
-    """Read one number as typed: any punctuation, vanity letters, full-width digits; an extension is dropped.
+    """Read one number as typed: any punctuation, full-width digits, a whole vanity number; an extension is dropped.
 
-    `country` is the ISO 3166 code of the country whose numbers are written without "+"; `allowed` the codes of the
-    countries that may be texted.
+    Words beside a number may say that it must not be texted, and letters would count as digits: a field with words is
+    unusable, but for LABELS. `country` is the ISO 3166 code of the country whose numbers are written without "+";
+    `allowed` the codes of the countries that may be texted.
     """
+    if not any(sign.isdecimal() for sign in typed):
+        return Unusable("is not a phone number")
+    alone = _alone(typed)
+    if alone is None:
+        return Unusable("is more than a phone number: there are words or signs beside it")
     try:
-        number = phonenumbers.parse(typed, country)
+        number = phonenumbers.parse(alone, country)
     except phonenumbers.NumberParseException:
         return Unusable("is not a phone number")
     kind = phonenumbers.number_type(number)
@@ -59,12 +83,29 @@ def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
     return Number(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+def _alone(typed: str) -> str | None:
+    """The number without invisible signs, its label and its extension; None: there is something else beside it."""
+    if any(unicodedata.category(sign) in FORGED_DIGITS for sign in typed):
+        return None
+    visible = "".join(sign for sign in typed if unicodedata.category(sign) != INVISIBLE)
+    text = "".join(
+        str(unicodedata.decimal(sign)) if sign.isdecimal() else "-" if unicodedata.category(sign) == DASH else sign
+        for sign in unicodedata.normalize("NFKC", visible)
+    ).strip()
+    found = WITH_LABEL.fullmatch(text)
+    if found and bool(found["before"]) + bool(found["after"]) < 2:
+        return found["number"]
+    return text if VANITY.fullmatch(text) else None
+
+
 def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Sequence[str]) -> Number | Unusable:
     """The first of the (field, typed) pairs that can be texted; else what is wrong with each, field by field."""
     problems = []
     for field, typed in fields:
         if typed is None or not str(typed).strip():
             continue
+        if isinstance(typed, float) and typed.is_integer():
+            typed = int(typed)  # its ".0" would be one more digit
         match read(str(typed), country, allowed):
             case Number() as number:
                 return number
@@ -115,7 +156,7 @@ def _in_table(number: phonenumbers.PhoneNumber) -> frozenset[str]:
 def e164(typed: str) -> str | None:
     """A number that was typed with its country code, in E.164; None: it is none, or a digit too many or too few."""
     try:
-        number = phonenumbers.parse(typed)
+        number = phonenumbers.parse(_alone(typed) or "")
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):

@@ -65,6 +65,7 @@ def test_a_number_is_valid_if_the_numbering_plans_say_so(typed: str) -> None:
         pytest.param("000-000-0000", "US", US, "is not a valid number", id="zeros"),
         pytest.param("911", "US", US, "is not a valid number", id="emergency"),
         pytest.param("+1 415-555-2671 / 2672", "US", US, "is not a valid number", id="two numbers in one"),
+        pytest.param("628-5550 mob", "US", US, "is not a valid number", id="a label does not make a number whole"),
         pytest.param("1-800-FLOWERS", "US", US, "is a toll-free number", id="toll-free"),
         pytest.param("+1 900 234 5678", "US", US, "is a premium-rate number", id="premium rate"),
         pytest.param("+1 416 555 0123", "US", US, "is a number of CA; allowed: US", id="the neighbour's number"),
@@ -124,3 +125,113 @@ def test_a_masked_number_shows_its_last_two_digits_only(number: str, shown: str)
 @pytest.mark.parametrize("typed", ["+1415555013", "+1999", "4155550132", "", "+141555501321"])
 def test_what_is_no_whole_number_with_its_country_is_none(typed: str) -> None:
     assert phone.e164(typed) is None
+
+
+MORE = Unusable("is more than a phone number: there are words or signs beside it")
+
+
+WORDS_BESIDE = """
+628-5550 mom
+415-2671 eva
+415-555 anna
+415-555 ANNA
+4155 MOTHER
+415-FLOWERSHOP
+415-FLOWER
+DO NOT TEXT 415-555-0132
+415-555-0132 do not text
+deceased 415-555-0133
+wrong number 415-555-0132
+415-555-0132 (wrong)
+old: 415-555-0132
+415-555-0132 or 415-555-0133
+415-555-0132, 415-555-0133
+415-555-0132; 415-555-0133
+415-555-0132 & 0133
+cell 415-555-0132 mom
+mobile 415-555-0132 mobile
+fax 415-555-0132
+415-555-0132 📵
+415-555-0132 ✝
+☎ 415-555-0132 nicht
+415-555-0132 né
+415-555-013²
+①415-555-0132
+whatsapp:+14155550132
+415-555-0132 x
+*67 415-555-0132
+4155550132 2nd
+ДО 415-555-0132
+415-555-OI32
+4l5-555-0132
+（妈妈）415-555-0132
+415-555-0132 int. 5 Eva
+n/a 415-555-0132
+415-555-0132?
+x 415-555-0132
+tel 415-555-0132 tel
+"""
+
+
+@pytest.mark.parametrize("typed", WORDS_BESIDE.strip().splitlines())
+def test_words_and_signs_beside_a_number_make_it_unusable(typed: str) -> None:
+    assert phone.read(typed, "US", US) == MORE
+    assert phone.e164(typed.replace("415", "+1415")) is None
+
+
+def test_a_name_beside_a_number_of_another_country_makes_it_unusable() -> None:
+    assert phone.read("0664 1234567 (Eva)", "AT", ["AT"]) == MORE
+    assert phone.read("0664 1234567", "AT", ["AT"]) == Number("+436641234567")
+
+
+LABELLED = """
+cell: 415-555-2671
+Cell 415-555-2671
+mobile 415-555-2671
+415-555-2671 (mobile)
+415-555-2671 mob.
+Tel.: (415) 555-2671
+tel:+14155552671
+m: 415-555-2671
+415-555-2671 (c)
+Móvil: 415 555 2671
+Ｔｅｌ： 415-555-2671
+415–555–2671
+(+1) 415 555 2671
++1 (415) 555.2671 ext. 12
+415-555-2671, ext 12
+415-555-2671 #12
+phone: 415-555-2671 x12
+"""
+INVISIBLE = [
+    "\u202d(415) 555-2671\u202c",
+    "\u200e+1\xa0415\u2011555\u20112671\u200f",
+    "415\u200b5552671",
+    "\ufeff415-555-2671",
+]
+
+
+@pytest.mark.parametrize("typed", [*LABELLED.strip().splitlines(), *INVISIBLE])
+def test_a_label_and_what_cannot_be_seen_change_nothing(typed: str) -> None:
+    assert phone.read(typed, "US", US) == Number("+14155552671")
+
+
+@given(
+    st.text(min_size=1, max_size=12),
+    st.text(max_size=12),
+    st.sampled_from(["4155552671", "(415) 555-2671", "+1 415 555 2671", "415-555-2671"]),
+)
+def test_whatever_stands_beside_a_number_nobody_else_is_texted(before: str, after: str, number: str) -> None:
+    extra = [sign for sign in before + after if sign.isalpha()]
+    match phone.read(f"{before} {number} {after}", "US", US):
+        case Number(e164):
+            assert e164 == "+14155552671" or not extra, "digits beside it may make it another, letters never"
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8), st.integers(3, 9))
+def test_letters_never_fill_up_a_number_that_is_too_short(word: str, digits: int) -> None:
+    assert isinstance(phone.read(f"{'4155552671'[:digits]} {word}", "US", US), Unusable)
+
+
+def test_a_number_that_a_crm_keeps_as_a_fraction_is_itself() -> None:
+    assert phone.first_usable([("Mobile", 4155552671.0)], "US", US) == Number("+14155552671")
