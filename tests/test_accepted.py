@@ -258,6 +258,25 @@ def test_a_customer_with_a_text_is_no_failure_whatever_was_said_meanwhile(told: 
     assert told.org.says() == ("Sent", "114")
 
 
+@pytest.mark.parametrize("door", Door)
+def test_a_click_that_sends_nothing_does_not_hide_that_a_text_is_unknown(told: Told, door: Door) -> None:
+    """The agent has seen what came of the click. A trigger was asked for by the ticket: it has its answer there."""
+    first = told.new("a")
+    claim = told.calling(first)
+    told.move(steps.unknown(first, claim, "no answer"))
+    told.until_told(first)
+    with told.pool.connection() as connection:
+        [one] = ledger.take_in(connection, [TicketEvent("salesforce", "b", TICKET, door=door)])
+    second = one.text or 0
+    told.move(steps.failed(second, "refused"))
+    told.write_back(second)
+    assert told.org.says()[0] == ("Failed" if door is Door.TRIGGER else "Unknown")
+
+    told.move(steps.not_sent(first, "a person says so"))
+    told.until_told(first, second)
+    assert told.org.says()[0] == "Failed"
+
+
 def test_the_pause_after_a_refusal_does_not_grow_by_what_fails_for_a_moment(told: Told) -> None:
     text = told.new("a")
     told.move(steps.failed(text, "refused"))

@@ -90,7 +90,9 @@ where (text.state in ('received', 'queued') or text.outcome > text.written or te
   and text.state <> 'sending' and text.changed_at < now() - interval '1 minute'
   and not (text.state in ('failed', 'skipped', 'cancelled')  -- it is told, or overtaken, when the other is over
            and exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id
-                       and other.id <> text.id and other.state in ('received', 'queued', 'sending')))
+                       and other.id <> text.id
+                         and (other.state in ('received', 'queued', 'sending')
+                              or other.state = 'unknown' and text.door <> 'trigger')))
   and not exists (select from listed where listed.text = text.id
                   and listed.tells = (text.state not in ('received', 'queued')))
 order by text.id limit 1000

@@ -251,7 +251,8 @@ order by id limit 500 for update skip locked
 -- clear end. A text that was skipped because of another one's reason tells that one's outcome. `overtaken`: the ticket
 -- was told of an outcome that became known later, or of this outcome already. `soon`: another text of the ticket is
 -- about to be decided by what the ticket says now. Where nothing was sent and another text of the ticket is still to
--- come, that one will tell: `untold_beside` then finds this one again.
+-- come, that one will tell: `untold_beside` then finds this one again. So it is where another text is unknown and the
+-- ticket itself has not asked for this one.
 select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
        told.contradicted, text.write_attempts, text.write_refused is not null as refused_before,
        text.outcome <= text.written
@@ -275,7 +276,7 @@ from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where text.id 
 
 -- part: another_waits
 exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id and other.id <> text.id
-        and other.state in ('received', 'queued', 'sending'))
+        and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and text.door <> 'trigger'))
 
 -- name: untold_beside
 -- Other texts of these texts' tickets that have something to tell: they may have waited for these.
