@@ -137,7 +137,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
     "httptools": ("connector/connections.py",),
     "itsdangerous": ("webhooks/seals.py",),
-    "jinja2": ("connector/templates.py", "connector/sandbox/page.py"),
+    "jinja2": (
+        "connector/templates.py", "connector/sandbox/page.py",
+        "connector/crms/salesforce/values.py",  # what a template may write, found in its tree
+    ),
     "jmespath": ("connector/templates.py",),
     "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "lxml": ("webhooks/crms/*/outbound_message.py",),

@@ -41,8 +41,11 @@ def described() -> dict[str, dict[str, Any]]:
 
 def misfits(old: str = "", new: str = "", change: dict[str, Any] | None = None, of: str = "") -> list[Misfit]:
     """For the shipped mapping with `old` replaced by `new`, in an org whose field `of` has these properties."""
-    assert old in SHIPPED
-    file = mapping_check.parse(tomllib.loads(SHIPPED.replace(old, new) if old else SHIPPED), "salesforce.toml")
+    shipped = SHIPPED
+    assert old in shipped
+    if of == "CCAIP_Chat_Id__c":  # written by one outcome, so that there is one misfit
+        shipped = shipped.replace('CCAIP_Chat_Id__c = ""\n', "")
+    file = mapping_check.parse(tomllib.loads(shipped.replace(old, new) if old else shipped), "salesforce.toml")
     objects = described()
     kind, _, name = of.rpartition(".")
     for field in objects[kind or "Case"]["fields"] if of else []:

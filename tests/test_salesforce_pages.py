@@ -10,6 +10,7 @@ from connector import mapping_check
 from connector.crms import Query
 from connector.crms.salesforce.org import Salesforce
 from connector.errors import CallFailed, Unavailable
+from tests.test_salesforce_check import described
 from tests.test_salesforce_session import Org, org, wanted
 
 from connector.crms.salesforce.session import Session  # isort: skip
@@ -27,7 +28,9 @@ def crm(org: Org) -> Iterator[Salesforce]:
 
 
 def record(identifier: str) -> dict[str, Any]:
-    return {"attributes": {"type": "Case"}, "Id": identifier, "CaseNumber": identifier[-4:], "Contact": None}
+    """A case with all that the mapping asks for."""
+    fields = dict.fromkeys(path for path in FILE.fields.values() if "." not in path)
+    return {**fields, "attributes": {"type": "Case"}, "Id": identifier, "CaseNumber": identifier[-4:], "Contact": None}
 
 
 def pages(size: int, ids: list[str] = IDS) -> list[tuple[int, Any]]:
@@ -117,7 +120,7 @@ def test_an_answer_that_is_none_is_unavailable_whatever_was_asked(org: Org, crm:
 
 @pytest.mark.parametrize("answer", [[None], ["x"], [7], [[]]], ids=repr)
 def test_a_record_whose_answer_is_none_is_written_again(org: Org, crm: Salesforce, answer: Any) -> None:
-    org.answers = [(200, answer)]
+    org.answers = [(200, described()["Case"]), (200, answer)]
     [error] = crm.write([(IDS[0], {"CCAIP_SMS_Status__c": "Sent"})])
     assert isinstance(error, Unavailable)
 
