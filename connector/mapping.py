@@ -48,7 +48,9 @@ class Mapping:
         """What to text for this ticket.
 
         Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
-        rule in mind, and its `when` is not looked at. A trigger that was accepted before: see `decide_again`.
+        rule in mind, and its `when` is not looked at. A `when` that cannot be applied to the ticket does not hold; a
+        `skip_when` that cannot be applied keeps the text from leaving. A trigger that was accepted before: see
+        `decide_again`.
         """
         if ask:
             name = ask.rule or self.file.agents.rule or self.file.rules[0].name
@@ -56,10 +58,11 @@ class Mapping:
             return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {name}", check="rule")
         for rule in self.file.rules:
             try:
-                if rule.when.search(ticket.values):
-                    return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
-            except CannotApply as error:
-                return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
+                asks = rule.when.search(ticket.values)
+            except CannotApply:
+                continue  # a function that got no value, or one of another kind: the ticket does not fulfil it
+            if asks:
+                return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
         return Skip("no rule asks for a text", told=False, check="rule")
 
     def decide_again(self, ticket: Ticket, accepted: Accepted, own_writes: Sequence[Values]) -> Decision | Skip:
@@ -77,8 +80,8 @@ class Mapping:
         }
         try:
             asks = rule.when.search({**ticket.values, **restored})
-        except CannotApply as error:
-            return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
+        except CannotApply:
+            asks = False
         if not asks:
             return Skip(f"the ticket was changed and no longer asks for a text (rule {rule.name})", check="changed")
         return self._accepted(rule, ticket, accepted)

@@ -5,6 +5,7 @@ person may decide is stopped for an agent and held or skipped for the others.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -191,8 +192,18 @@ class Policy:
 
     def _with_first(self, message: str) -> Iterator[str]:
         keys = self.keys
-        if keys.brand and keys.brand.lower() not in message.lower():
+        if keys.brand and not says(message, keys.brand):
             yield keys.brand
         yield message
-        if keys.opt_out_line and keys.opt_out_line.lower() not in message.lower():
+        if keys.opt_out_line and not says(message, keys.opt_out_line):
             yield keys.opt_out_line
+
+
+def says(message: str, words: str) -> bool:
+    """Whether a message has these words, whole, in any spelling of letters, quotes, dashes and blanks."""
+    message, words = (_plain(text) for text in (message, words))
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) is not None
+
+
+def _plain(text: str) -> str:
+    return " ".join(segments.replace_typographic(unicodedata.normalize("NFKC", text)).casefold().split())

@@ -252,17 +252,24 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
 AUDIENCE, ISSUER = "https://sms.example.com", "3MVG9.the.consumer.key"
 
 
+Signer = tuple[rsa.RSAPrivateKey, Path]
+
+
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> tuple[rsa.RSAPrivateKey, Path]:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return make_signer(tmp_path_factory.mktemp("certificate") / "org.pem", timedelta(days=1))
+
+
+def make_signer(path: Path, valid_for: timedelta) -> Signer:
+    """A key, and a certificate that was made two days ago and is good for so long from now."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "org")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .serial_number(1).not_valid_before(now - timedelta(days=2)).not_valid_after(now + valid_for)
         .sign(key, hashes.SHA256())
     )  # fmt: skip
-    path = tmp_path_factory.mktemp("certificate") / "org.pem"
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return key, path
 
@@ -293,13 +300,25 @@ def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Any) 
     [
         {"iss": "somebody else"}, {"aud": "https://elsewhere.example.com"}, {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
         {"sub": ""}, {"sub": "a\nb"}, {"sub": "x" * 1000}, {"sub": None}, {"exp": None}, {"aud": None}, {"iss": None},
-        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)}, {"exp": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"exp": datetime.now(UTC) + timedelta(hours=3)}, {"exp": 10**12}, {"exp": "soon"},
+        {"iat": datetime(2100, 1, 1, tzinfo=UTC)},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_token_that_is_not_good_is_refused(signer: Any, verify: Any, other: dict[str, Any]) -> None:
     with pytest.raises(NotAuthentic):
         verify(jwt.encode(claims(**other), signer[0], "RS256"))
+
+
+def test_a_token_by_an_expired_certificate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, path = make_signer(tmp_path / "old.pem", timedelta(days=-1))
+    for name, value in {"CERTIFICATES": path, "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
+        monkeypatch.setenv(f"CONNECTOR_SALESFORCE_API_{name}", str(value))
+    verify = tokens.verifier()
+    assert verify
+    with pytest.raises(NotAuthentic, match="expired"):
+        verify(jwt.encode(claims(), key, "RS256"))
 
 
 def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], verify: Any) -> None:

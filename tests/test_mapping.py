@@ -103,7 +103,6 @@ def test_a_message_leaves_without_the_space_around_it() -> None:
     [
         pytest.param({"message": "Hi {{ first_name }}"}, {"first_name": None}, "first_name is empty", id="message"),
         pytest.param({"message": "{{ first_name | truncate(2) }}"}, {}, "", id="a filter's own check"),
-        pytest.param({"when": "contains(status, 'R')"}, {"status": 5}, "invalid type", id="when"),
         pytest.param({"skip_when": {"long": "length(kind) > `1` || closed"}}, {}, "invalid type", id="skip_when"),
         pytest.param({}, {"agent": "Ada"}, "agent_id: expected a whole number, found 'Ada'", id="agent_id"),
         pytest.param({}, {"agent": True}, "agent_id: expected a whole number", id="agent_id true"),
@@ -118,6 +117,22 @@ def test_a_rule_that_does_not_suit_the_ticket_is_skipped_with_its_name(
     assert (found.told, found.check) == (True, "mapping")
     assert found.why.startswith("rule requested cannot be applied: ")
     assert words in found.why
+
+
+@pytest.mark.parametrize("when", [
+    "contains(kind, 'URGENT')", "starts_with(kind, 'U')", "ends_with(kind, 'T')", "length(kind) > `3`",
+    "join(', ', kind) == 'a'", "to_number(kind) > `1` && contains(kind, 'x')", "reverse(kind) == 'x'",
+    "contains(kind, 'URGENT') && status == 'Requested'", "max(kind) > `1`", "sort(kind) == 'x'",
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [None, 5, True])
+def test_a_condition_that_a_value_does_not_suit_does_not_hold_and_the_next_decides(when: str, kind: object) -> None:
+    first = RULE | {"name": "urgent", "when": when}
+    both = mapping(first, RULE | {"name": "next"}).decide(Ticket("salesforce", TICKET_ID, VALUES | {"kind": kind}))
+    assert isinstance(both, Decision)
+    assert both.rule == "next"
+    others = RULE | {"name": "others", "when": "status == 'Other'"}
+    alone = mapping(first, others).decide(Ticket("salesforce", TICKET_ID, VALUES | {"kind": kind}))
+    assert alone == Skip("no rule asks for a text", told=False, check="rule"), "nothing is written to the ticket"
 
 
 @pytest.mark.parametrize("name", ["first_name", "asked_at", "status", "closed", "kind", "agent", "email", "mobile"])

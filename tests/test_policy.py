@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from connector import ledger, recipients, texts
 from connector.mapping import Mapping
 from connector.model import Ask, Door, State, TicketEvent
-from connector.policy import SHORTENED, Said
+from connector.policy import SHORTENED, Said, says
 from connector.preview import Previews
 from tests.remote import Remote, Tickets
 from tests.test_mapping import TICKET_ID, VALUES, mapping
@@ -238,6 +238,30 @@ def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: Con
         text = taken(pool, name, Door.AGENT, ask)
         remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert [sms.message for sms in remote.sent] == ["Acme: Hello 1 Reply STOP to opt out.", "Hello 2"]
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "there"),
+    [
+        ("Hi, your place is booked", "ACE", False),
+        ("NONSTOP to Enderby", "STOP to end", False),
+        ("Reply STOP to end.", "STOP to end", True),
+        ("Ace: your case", "ACE", True),
+        ("ACE's news", "Ace", True),
+        ("Palace news", "ACE", False),
+        ("From Müller", "MÜLLER", True),
+        ("From Mu\u0308ller", "Müller", True),
+        ("Müllerstraße 1", "Müller", False),
+        ("It\u2019s Joe\u2019s", "Joe's", True),
+        ("Reply  STOP\u00a0to end", "Reply STOP to end", True),
+        ("STOP\u2013now", "STOP-now", True),
+        ("a+b", "a.b", False),
+        ("A1 news", "A", False),
+        ("", "ACE", False),
+    ],
+)
+def test_brand_and_opt_out_line_are_looked_for_as_whole_words(message: str, words: str, there: bool) -> None:
+    assert says(message, words) is there
 
 
 @pytest.mark.parametrize(

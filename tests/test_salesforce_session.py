@@ -151,6 +151,31 @@ def test_a_jwt_bearer_assertion_is_signed_by_our_key(org: Org) -> None:
     assert 0 < claims["exp"] - time.time() <= 300
 
 
+@pytest.mark.parametrize("given", [
+    lambda pem: pem.replace("\n", "\\n"), lambda pem: '"' + pem.replace("\n", "\\n") + '"',
+    lambda pem: pem.replace("\n", "\r\n"), lambda pem: pem.replace("\n", "\\r\\n"), lambda pem: f"  {pem}\n\n",
+    lambda pem: pem.strip(), lambda pem: f"'{pem}'",
+])  # fmt: skip
+def test_a_key_is_read_however_it_came_through_the_environment(org: Org, given: Any) -> None:
+    pem = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    session = Session(wanted(org.url, client_secret=None, jwt_key=SecretStr(given(pem)), username="bot@org.example"))
+    assert session.call("limits") == DONE
+    session.close()
+
+
+@pytest.mark.parametrize(("begins", "words"), [
+    ("-----BEGIN CERTIFICATE-----", "this is a certificate"), ("-----BEGIN PUBLIC KEY-----", "a public key"),
+    ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "an encrypted key"), ("-----BEGIN EC PRIVATE KEY-----", "elliptic"),
+])  # fmt: skip
+def test_what_is_given_instead_of_a_key_is_named(org: Org, begins: str, words: str) -> None:
+    session = Session(wanted(org.url, client_secret=None, jwt_key=SecretStr(begins), username="bot@org.example"))
+    error = failure(session)
+    session.close()
+    assert words in str(error)
+
+
 def test_a_key_that_is_no_key_is_an_error_of_settings(org: Org) -> None:
     session = Session(wanted(org.url, client_secret=None, jwt_key=SecretStr("no key"), username="bot@org.example"))
     error = failure(session)

@@ -221,4 +221,21 @@ class Session:
         try:
             return {"grant_type": JWT_BEARER, "assertion": jwt.encode(claims, key, algorithm="RS256")}
         except (jwt.PyJWTError, ValueError, TypeError):
-            raise Refused("CONNECTOR_SALESFORCE_JWT_KEY: expected an RSA private key, PEM", Blame.SETTINGS) from None
+            why = f"CONNECTOR_SALESFORCE_JWT_KEY: expected an RSA private key in PEM, not encrypted{_instead(key)}"
+            raise Refused(why, Blame.SETTINGS) from None
+
+
+# What is given instead of a private key, by what its PEM says.
+NOT_A_KEY = {
+    "BEGIN CERTIFICATE": "a certificate: its private key is another file",
+    "BEGIN PUBLIC KEY": "a public key",
+    "BEGIN ENCRYPTED": "an encrypted key: decrypt it with `openssl pkey`",
+    "Proc-Type: 4,ENCRYPTED": "an encrypted key: decrypt it with `openssl pkey`",
+    "BEGIN EC PRIVATE KEY": "a key for elliptic curves",
+    "BEGIN OPENSSH": "a key for SSH",
+}
+
+
+def _instead(key: str) -> str:
+    found = next((words for sign, words in NOT_A_KEY.items() if sign in key), None)
+    return f"; this is {found}" if found else ""

@@ -29,6 +29,15 @@ class Settings(settings.FromEnvironment):
     connect_timeout: float = Field(default=5, gt=0)
     read_timeout: float = Field(default=30, gt=0)
 
+    @field_validator("jwt_key", mode="after")
+    @classmethod
+    def _in_lines(cls, key: SecretStr | None) -> SecretStr | None:
+        """As it is in a file, however it came through the environment: in one line, in quotes, with other line ends."""
+        if key is None:
+            return None
+        text = key.get_secret_value().strip().strip("\"'").replace("\\r", "").replace("\\n", "\n")
+        return SecretStr("\n".join(text.strip().splitlines()) + "\n")
+
     @field_validator("client_secret")
     @classmethod
     def _or_a_key(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

@@ -5,11 +5,16 @@ The algorithm is fixed, so that no token can choose one; audience, issuer and ti
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connector import settings
 from connector.crms.salesforce.settings import ENV_PREFIX, ApiTokens
 from connector.errors import BadSettings, NotAuthentic
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 # Seconds that two clocks may differ; and how long a token may be good for at the most.
 LEEWAY, LONGEST = 30, 3600
@@ -21,20 +26,25 @@ def verifier() -> Callable[[str], str] | None:
     wanted = settings.load(ApiTokens)
     if not wanted.certificates:
         return None
-    public_keys = [_public_key(Path(path)) for path in wanted.certificates]
+    certificates = [_certificate(Path(path)) for path in wanted.certificates]
     import jwt  # 10 MB that a web side without such tokens does without
 
     def verify(token: str) -> str:
-        for key in public_keys:
+        now = datetime.now(UTC)
+        for certificate in certificates:
             try:
                 claims = jwt.decode(
-                    token, key, algorithms=["RS256"], audience=wanted.audience, issuer=wanted.issuer, leeway=LEEWAY,
-                    options={"require": ["aud", "iss", "exp", "sub"]},
+                    token, certificate.public_key(), algorithms=["RS256"], audience=wanted.audience,
+                    issuer=wanted.issuer, leeway=LEEWAY, options={"require": ["aud", "iss", "exp", "sub"]},
                 )
             except jwt.InvalidSignatureError:
                 continue
-            except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+            except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
                 raise NotAuthentic(f"the token is not good: {type(error).__name__}") from None
+            if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+                raise NotAuthentic("the certificate that the token was signed by has expired, or is not valid yet")
+            if claims["exp"] > now.timestamp() + LONGEST + LEEWAY:
+                raise NotAuthentic(f"the token is good for too long: at most {LONGEST} seconds are allowed")
             return _name(claims["sub"])
         raise NotAuthentic("the token was signed by somebody else")
 
@@ -47,10 +57,10 @@ def _name(subject: object) -> str:
     return subject
 
 
-def _public_key(path: Path) -> object:
+def _certificate(path: Path) -> "x509.Certificate":
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+        return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadSettings(f"{ENV_PREFIX}API_CERTIFICATES: {path} is no certificate in PEM: {error}") from None

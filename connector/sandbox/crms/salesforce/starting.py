@@ -40,7 +40,7 @@ CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
         {"Subject": "Call back about the warranty", "Origin": "Phone"},
     ),
     (
-        {"FirstName": "Oliver", "LastName": "Hughes", "MobilePhone": "+44 7700 900123", "MailingCountryCode": "GB"},
+        {"FirstName": "Oliver", "LastName": "Hughes", "MobilePhone": "+44 20 7946 0123", "MailingCountryCode": "GB"},
         {"Subject": "Return label for an order from London", "Origin": "Web"},
     ),
     (
