@@ -247,6 +247,21 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
     problem(pipe.api("POST", "/suppressions", json={"number": "nobody"}), 422)
 
 
+@pytest.mark.parametrize("name", ["agent:{}:0", "04l000000000555AAA", "unreadable:0", "json:agent:{}:0"])
+def test_an_event_named_like_an_agents_request_is_another_one(pipe: Pipe, case: str, name: str) -> None:
+    """Its sender may choose any name: nobody who asks afterwards is shown its text, and its answer has the name."""
+    other = pipe.box.salesforce.make_cases(1)[0]
+    chosen = name.format(case)
+    answer = pipe.event(other, event_id=chosen)
+    assert [one["event_id"] for one in answer.json()["texts"]] == [chosen]
+
+    sent = pipe.send(case, wait=20).json()
+
+    assert sent["ticket_id"] == case
+    assert not sent.get("duplicate")
+    assert [text.ticket_id for text in pipe.box.ccaip.texts if text.ticket_id == case] == [case]
+
+
 # Salesforce's JWTs
 
 AUDIENCE, ISSUER = "https://sms.example.com", "3MVG9.the.consumer.key"

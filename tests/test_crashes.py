@@ -95,7 +95,7 @@ class Senders:
         """By JSON, as a trigger."""
         event_id = secrets.token_hex(8)
         self._post("/webhooks/salesforce/events", self._key, {"ticket_id": case, "event_id": event_id}, "")
-        self.acknowledged.append(event_id)
+        self.acknowledged.append(f"json:{event_id}")
 
     def _click(self, case: str) -> None:
         """By the API, as an agent: the same key until there is an answer."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -21,6 +22,9 @@ from webhooks.crms.salesforce.tokens import verifier
 from webhooks.receive import Entrance, ItemRefused, Message
 
 __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
+
+# Before the ids that senders of JSON choose: none of them is ever one of Salesforce's notifications, or one of ours.
+JSON_IDS = "json:"
 
 
 def ticket_id(given: str) -> str:
@@ -45,7 +49,11 @@ def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
             message_id = signing.verify_signature(message.body, message.headers, wanted.webhook_secrets)
         else:
             signing.verify_bearer(message.headers.get("Authorization", ""), wanted.webhook_keys)
-        return events.parse(message.body, message_id, file.ticket.object)
+        parsed = events.parse(message.body, message_id, file.ticket.object)
+        return [
+            replace(one, event_id=f"{JSON_IDS}{one.event_id}") if isinstance(one, TicketEvent) else one
+            for one in parsed
+        ]
 
     return [
         Entrance("/outbound-messages/<token>", parse_outbound_message, _acknowledge, keep_as=_name_of),
@@ -57,6 +65,10 @@ def _name_of(body: bytes) -> str:
     return f"unreadable:{hashlib.sha256(body).hexdigest()}"
 
 
+def _as_given(one: TakenIn) -> str:
+    return one.event_id.removeprefix(JSON_IDS)
+
+
 def _acknowledge(_: Sequence[TakenIn], __: Sequence[ItemRefused]) -> Response:
     return Response(outbound_message.ACKNOWLEDGED, content_type="text/xml; charset=utf-8")
 
@@ -66,9 +78,9 @@ def _accepted(taken: Sequence[TakenIn], refused: Sequence[ItemRefused]) -> Respo
 
     Whoever waits for the texts of those would wait for ever.
     """
-    misused = dict.fromkeys(one.event_id for one in taken if one.misused)
+    misused = dict.fromkeys(_as_given(one) for one in taken if one.misused)
     said: dict[str, Any] = {"texts": [
-        {"event_id": one.event_id, "text": one.text, "duplicate": one.duplicate} for one in taken if not one.misused
+        {"event_id": _as_given(one), "text": one.text, "duplicate": one.duplicate} for one in taken if not one.misused
     ]}  # fmt: skip
     errors = [one.why for one in refused]
     if misused:
