@@ -64,7 +64,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
 def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
     pool: ConnectionPool, error: CallFailed, door: Door
 ) -> None:
-    many, crm, remote = taken(pool, 40, door), Crm(), Remote(pool)
+    many, crm, remote = taken(pool, 20, door), Crm(), Remote(pool)
     crm.broken = error
     for _ in range(30):  # an outage of hours
         assert remote.deliver(*many.values(), decide=decide, tickets=crm) == lane.LOOK_AGAIN
@@ -77,7 +77,7 @@ def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
     assert states == {("received", 0)}
     crm.broken = None
     assert remote.deliver(*many.values(), decide=decide, tickets=crm) is None
-    assert len(remote.sent) == 40
+    assert len(remote.sent) == 20
 
 
 def test_while_the_crm_is_closed_nobody_asks_it(pool: ConnectionPool) -> None:
