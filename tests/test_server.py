@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import secrets
 import signal
 import socket
@@ -15,9 +16,11 @@ import httpx
 import psutil
 import pytest
 
+from connector import database, demo, logs, settings
 from connector.sandbox import Sandbox
 from tests.conftest import created
 from tests.pipe import Pipe, outbound_message, running, wait_for
+from webhooks.app import create_app
 from webhooks.concurrency import MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.refusals import MAX_LINES_A_MINUTE
 
@@ -258,6 +261,35 @@ def test_a_flood_of_wrong_keys_does_not_fill_the_log(own_pipe: Pipe) -> None:
         statuses = [client.get("/v1/texts/1").status_code for _ in range(3 * MAX_LINES_A_MINUTE)]
     assert set(statuses) == {401}
     assert len(since(own_pipe, 0, "a request without a valid key was refused")) <= 2 * MAX_LINES_A_MINUTE
+
+
+BROKEN = [("/webhooks/broken/a-token", b"internal error"), ("/v1/broken/a-token", b"its log says where")]
+
+
+@pytest.mark.parametrize(("path", "body"), BROKEN)
+def test_an_error_of_our_own_is_500_and_the_log_has_its_route_and_not_its_address(
+    own_pipe: Pipe, path: str, body: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in demo.environment(own_pipe.box, own_pipe.url, 8080, own_pipe.token).items():
+        monkeypatch.setenv(name, value)
+
+    def broken(token: str) -> str:
+        raise ZeroDivisionError(token)
+
+    with database.pool(own_pipe.url, 1) as pool, caplog.at_level(logging.ERROR):
+        app = create_app(settings.load(_env_file=None), pool)
+        for start in ("/webhooks", "/v1"):
+            app.add_url_rule(f"{start}/broken/<token>", start, broken)
+        answer = app.test_client().get(path)
+
+    assert answer.status_code == 500
+    assert body in answer.data
+    assert b"a-token" not in answer.data
+    [record] = caplog.records
+    line = logs.Lines(people=False).format(record)
+    assert "/broken/<token>" in line
+    assert "test_server.py" in line, "where it arose"
+    assert "a-token" not in line
 
 
 def web_process(pipe: Pipe) -> psutil.Process:
