@@ -1,6 +1,7 @@
 """From what people type into a phone field to a number that can be texted, or the reason why not."""
 
 import functools
+import importlib.resources
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,8 @@ VANITY = re.compile(r"(?:\+?1[-. ]?)?(?:\([0-9]{3}\) ?|[0-9]{3}[-.])(?:[A-Z]{7}|
 INVISIBLE, DASH, FORGED_DIGITS = "Cf", "Pd", ("No", "Nl")
 # https://www.itu.int/rec/T-REC-E.164
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# Toll-free, and of no area: what the table says of it, it says of every +1 number that it does not know.
+NO_AREA = "800"
 EVERY_COUNTRY = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 
 
@@ -128,15 +131,38 @@ def zones(e164: str) -> frozenset[str]:
     """The IANA time zones that a number may be in; none: it says nothing.
 
     Of a North American number all those of its area code: the table knows only some exchanges of an area code that lies
-    in two zones, and numbers move between them.
+    in two zones, and numbers move between them. Where the table knows no more than the country code, which 25 countries
+    share, it is the zone of the number's country, if that has a single one.
     """
-    return _zones_of_area(e164[2:5]) if re.fullmatch(r"\+1[2-9][0-9]{9}", e164) else _zones_of(e164)
+    if not re.fullmatch(r"\+1[2-9][0-9]{9}", e164):
+        return _zones_of(e164)
+    found = _zones_of_area(e164[2:5])
+    return found if found != _zones_of_area(NO_AREA) else _zones_of_country(e164)
 
 
 @functools.lru_cache(maxsize=1_000)
 def _zones_of_area(area: str) -> frozenset[str]:
     numbers = (phonenumbers.PhoneNumber(1, int(f"{area}{exchange}0100")) for exchange in range(200, 1000))
     return frozenset().union(*map(_in_table, numbers))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _zones_of_country(e164: str) -> frozenset[str]:
+    """The zone of the country whose number it is; none, where there are several, or no country."""
+    zones = _country_zones().get(phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or "", [])
+    return frozenset(zones) if len(zones) == 1 else frozenset()
+
+
+@functools.cache
+def _country_zones() -> dict[str, list[str]]:
+    """By ISO 3166 code, from the time zone database: its lines have code, coordinates, zone and comments."""
+    zones: dict[str, list[str]] = {}
+    table = importlib.resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if not line.startswith("#"):
+            country, _, zone, *_ = line.split("\t")
+            zones.setdefault(country, []).append(zone)
+    return zones
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -188,7 +188,7 @@ class Policy:
         """The message as it leaves: brand and opt-out line where the number has never been texted."""
         if known.texted_at is None and message:
             message = " ".join(self._with_first(message))
-        return segments.replace_typographic(message) if self.keys.replace_typographic else message
+        return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
 
     def _with_first(self, message: str) -> Iterator[str]:
         keys = self.keys

@@ -3,6 +3,7 @@
 https://www.etsi.org/deliver/etsi_gts/03/0338/05.00.00_60/gsmts_0338v050000p.pdf
 """
 
+import unicodedata
 from collections.abc import Set
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ UCS_LONE, UCS_EACH = 70, 67
 # middle dot, which Catalan spells with, nor the joiners that hold letters and emoji together.
 PLAIN = str.maketrans({
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"',
-    "»": '"', "‹": "'", "›": "'", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "…": "...",
+    "»": '"', "‹": "'", "›": "'", "´": "'", "`": "'", "ʼ": "'", "ʹ": "'", "＇": "'",
+    "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-", "…": "...",
     "•": "-", "‣": "-", "⁃": "-", "\t": " ", "\u00a0": " ", "\u202f": " ", "\u205f": " ", "\u2028": "\n",
     "\u2029": "\n", "\u00ad": "", "\u200b": "", "\u2060": "", "\ufeff": "",
     **{chr(space): " " for space in range(0x2000, 0x200B)},
@@ -47,7 +49,12 @@ def measure(message: str) -> Size:
 
 def replace_typographic(message: str) -> str:
     """Curly quotes, dashes and the like as plain ones: one of them would make the whole message UCS-2."""
-    return message.translate(PLAIN)
+    return composed(message).translate(PLAIN)
+
+
+def composed(message: str) -> str:
+    """Each letter with its accent as one character, which looks the same: GSM 03.38 has no accents by themselves."""
+    return unicodedata.normalize("NFC", message)
 
 
 def _size(encoding: str, message: str, wide: Set[str], lone: int, each: int) -> Size:

@@ -91,12 +91,15 @@ def test_the_pages_examples_are_hours() -> None:
 
 
 def test_of_several_zones_the_strictest_wins() -> None:
-    toll_free = "+18005550100"  # may be anywhere in the North American plan
-    morning, noon = at("2026-06-02T09:00", "America/New_York"), at("2026-06-02T14:30", "America/New_York")
-    found = hours.look(toll_free, None, None, morning, HoursKeys())
+    idaho = "+12085550100"  # in two zones
+    morning, noon = at("2026-06-02T08:30", "America/Boise"), at("2026-06-02T14:30", "America/New_York")
+    found = hours.look(idaho, None, None, morning, HoursKeys())
     assert isinstance(found, Closed)
     assert found.until
-    assert found.until > morning + timedelta(hours=2)
+    assert found.until == morning + timedelta(minutes=30)
+    nowhere = hours.look("+15005550100", None, None, noon, HoursKeys())
+    assert isinstance(nowhere, Open)
+    assert "for want of a better zone" in nowhere.why
     kansas = hours.look("+17855550100", None, None, noon, HoursKeys())
     assert isinstance(kansas, Open)
 

@@ -235,3 +235,17 @@ def test_letters_never_fill_up_a_number_that_is_too_short(word: str, digits: int
 
 def test_a_number_that_a_crm_keeps_as_a_fraction_is_itself() -> None:
     assert phone.first_usable([("Mobile", 4155552671.0)], "US", US) == Number("+14155552671")
+
+
+@pytest.mark.parametrize(("number", "zones"), [
+    ("+18685551234", {"America/Port_of_Spain"}), ("+18765551234", {"America/Jamaica"}),
+    ("+18095551234", {"America/Santo_Domingo"}), ("+18495551234", {"America/Santo_Domingo"}),
+    ("+16845551234", {"Pacific/Pago_Pago"}), ("+12425551234", {"America/Nassau"}), ("+15005550006", set()),
+    ("+18005551234", set()), ("+14155550132", {"America/Los_Angeles"}), ("+442079460123", {"Europe/London"}),
+])  # fmt: skip
+def test_a_number_of_an_unknown_area_has_its_countrys_zone_or_none(number: str, zones: set[str]) -> None:
+    assert phone.zones(number) == zones
+
+
+def test_no_north_american_area_is_in_dozens_of_zones() -> None:
+    assert max(len(phone.zones(f"+1{area}5550100")) for area in range(200, 1000)) < 6

@@ -67,3 +67,20 @@ def test_typographic_characters_become_plain_ones_and_letters_stay() -> None:
     assert segments.measure(segments.replace_typographic("’" * 200)).encoding == "GSM-7"
     for plain in map(str, segments.PLAIN.values()):
         assert set(plain) <= segments.BASIC
+
+
+LOOKS_PLAIN = [
+    "Jose\u0301", "I\u00b4m", "it`s", "O\u02bcbrien", "l\u02b9Est",
+    "it\uff07s", "Ma\u0308rz",
+]
+
+
+@pytest.mark.parametrize("typed", LOOKS_PLAIN)
+def test_what_looks_plain_leaves_in_one_alphabet(typed: str) -> None:
+    leaves = segments.replace_typographic(typed * 20)
+    assert segments.measure(leaves).encoding == "GSM-7"
+
+
+def test_letters_of_a_language_stay_what_they_are() -> None:
+    assert segments.replace_typographic("\u00e1\u00ed\u00fa a\u0301 \u00ea") == "\u00e1\u00ed\u00fa \u00e1 \u00ea"
+    assert segments.composed("e\u0301\u2019") == "\u00e9\u2019", "quotes are a setting's"

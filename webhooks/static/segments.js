@@ -11,7 +11,7 @@ const ESCAPED = new Set("\f^{}\\[~]|€"); // two septets each
 export function leaving(typed, { before = "", after = "", plain = {} }) {
   const has = (words) => typed.toLowerCase().includes(words.trim().toLowerCase());
   const whole = typed && (has(before) ? "" : before) + typed + (has(after) ? "" : after);
-  return Array.from(whole, (one) => plain[one] ?? one).join("");
+  return Array.from(whole.normalize("NFC"), (one) => plain[one] ?? one).join("");
 }
 
 export function measure(message) {
