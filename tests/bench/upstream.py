@@ -85,7 +85,10 @@ class Upstream:
 def _case(identifier: str) -> dict[str, Any]:
     """A case that asks for a text, with a number of its own."""
     number = int(re.sub(r"\D", "", identifier[5:15]) or 0)
-    contact = {"FirstName": "Ada", "MobilePhone": phone(number), "Phone": None, "MailingCountryCode": "US"}
+    contact = {
+        "FirstName": "Ada", "Name": "Ada Vale", "MobilePhone": phone(number), "Phone": None,
+        "MailingCountryCode": "US", "MailingStateCode": None, "CCAIP_SMS_Opt_Out__c": False,
+    }  # fmt: skip
     return {
         "attributes": {"type": "Case"}, "Id": identifier, "CaseNumber": f"{number:08d}", "Status": "Working",
         "CCAIP_SMS_Status__c": "Requested", "CCAIP_SMS_Requested_At__c": "2026-01-01T00:00:00.000+0000",
