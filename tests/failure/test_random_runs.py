@@ -71,6 +71,8 @@ def settle(stand: Stand, book: Book, operator: Operator, chaos: Chaos) -> None:
         time.sleep(0.5)
     if stand.database.waiting():
         book.problems.append(f"not settled {PATIENCE:.0f} s after everything was mended")
+        for case in stand.database.unfinished():
+            book.problems.append(f"--- {case}\n{truth.story(stand, case)}")
     print(f"settled in {time.monotonic() - begin:.0f} s")
 
 
