@@ -29,7 +29,7 @@ NOWHERE = "500999999999999AAA"
 
 def problem(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Content-Type"] == "application/json"
     body = answer.json()
     assert set(body) == {"type", "title", "status", "detail"}
     assert body["status"] == status
@@ -82,6 +82,26 @@ def test_the_same_key_is_the_same_text_and_another_body_is_refused(pipe: Pipe, c
 def test_without_a_key_nothing_is_sent(pipe: Pipe, case: str) -> None:
     assert "Idempotency-Key" in problem(pipe.api("POST", "/texts", json={"ticket_id": case}), 400)
     assert pipe.texts(case) == []
+
+
+@pytest.mark.parametrize("empty", [None, "", "  "], ids=["null", "empty", "blank"])
+def test_an_optional_value_that_is_empty_counts_as_absent(pipe: Pipe, case: str, empty: str | None) -> None:
+    """Flow and External Services send null, or an empty text, for what they do not have."""
+    optional = {"crm", "rule", "template", "message", "override"}
+    preview = {"ticket_id": case} | dict.fromkeys(optional, empty)
+    assert pipe.api("POST", "/texts/preview", json=preview).json()["message"].startswith("Hi Customer, there is news")
+    agent = dict.fromkeys({"agent_name", "agent_email", "agent_id"}, empty)
+    link = {"ticket_id": case, "crm": empty} | agent
+    assert pipe.api("POST", "/links", json=link).status_code == 201
+    everything = dict.fromkeys(optional | {"after"}, empty) | agent
+    assert pipe.send(case, **everything).json()["state"] == "sent"
+    assert [one.message[:19] for one in pipe.box.ccaip.texts if one.ticket_id == case] == ["Hi Customer, there "]
+    assert pipe.api("GET", f"/tickets/salesforce/{case}/texts").json()["texts"][0].get("agent", "") == ""
+
+
+@pytest.mark.parametrize("empty", [None, "", " "], ids=["null", "empty", "blank"])
+def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None) -> None:
+    assert "ticket_id" in problem(pipe.api("POST", "/texts/preview", json={"ticket_id": empty}), 422)
 
 
 @pytest.mark.parametrize("same_key", [True, False], ids=["double click", "two agents"])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from connector.model import Door, State
 from connector.policy import Said
+from webhooks.absent import Sparse
 
 # What fits a database and a log line: no control characters.
 PLAIN = r"^[^\x00-\x1f\x7f]*$"
@@ -19,7 +20,7 @@ TicketId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN, des
 MOST_CHARACTERS = 5000
 
 
-class Strict(BaseModel):
+class Strict(Sparse):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -70,7 +71,7 @@ class IdempotencyHeader(BaseModel):
     idempotency_key: str = Field(alias="Idempotency-Key", min_length=1, max_length=255)
 
 
-class Wait(BaseModel):
+class Wait(Sparse):
     """How long to wait for the outcome."""
 
     wait: float = Field(default=0, ge=0, le=20, description="Seconds to wait for the outcome.")
@@ -171,7 +172,7 @@ class Link(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is answered instead, by RFC 9457."""
+    """What is answered instead, with the members of RFC 9457."""
 
     type: str
     title: str

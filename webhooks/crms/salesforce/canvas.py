@@ -11,12 +11,13 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
 from connector import settings
 from connector.crms.salesforce import ids
 from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
+from webhooks.absent import Sparse
 from webhooks.links import Visit
 
 ALGORITHM = "HMACSHA256"
@@ -28,7 +29,7 @@ LEEWAY, MILLISECONDS = 60, 1e11
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class _Loose(BaseModel):
+class _Loose(Sparse):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 

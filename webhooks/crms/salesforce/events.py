@@ -1,7 +1,8 @@
 """Case events as JSON: one object or a list of them, from a Flow's HTTP callout, Apex, or any script.
 
 {"ticket_id": "500…", "event_id": "…", "changed_by": "005…"}; a case as Apex serializes it ("Id", "LastModifiedById")
-works as well. Other keys are kept with the event, and are not looked at: the case is read back.
+works as well. Other keys are kept with the event, and are not looked at: the case is read back. A value that is empty
+or null counts as absent.
 """
 
 import json
@@ -10,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
@@ -21,6 +21,7 @@ from pydantic import (
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
+from webhooks.absent import Sparse
 from webhooks.receive import ItemRefused
 
 MOST_EVENTS = 200
@@ -40,7 +41,7 @@ EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern
 EVENT_ID = TypeAdapter(EventId)
 
 
-class Event(BaseModel):
+class Event(Sparse):
     """One event as it is sent."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
