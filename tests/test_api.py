@@ -128,6 +128,17 @@ def test_once_more_needs_a_reason_and_is_another_text(pipe: Pipe, case: str) -> 
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
 
 
+@pytest.mark.parametrize("words", ["Hi {!Contact.FirstName}", "Hi {{ first_name }}", "Hi [[name]]", "Hi <<name>>"])
+def test_a_placeholder_that_nothing_fills_in_needs_a_reason(pipe: Pipe, case: str, words: str) -> None:
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "message": words}).json()
+    assert (seen["allowed"], seen["overridable"]) == (False, True)
+    [found] = [one for one in seen["findings"] if one["check"] == "placeholder"]
+    assert "which nothing fills in" in found["why"]
+    assert pipe.send(case, message=words).json()["state"] == "skipped"
+    text = pipe.send(case, message=words, override="these are the words").json()
+    assert (text["state"], text["message"]) == ("sent", words)
+
+
 def test_who_does_not_wait_is_told_where_to_look(pipe: Pipe, case: str) -> None:
     answer = pipe.send(case, wait=0)
     assert answer.status_code in (200, 202)

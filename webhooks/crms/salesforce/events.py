@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
+from connector import expected
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
@@ -37,7 +38,7 @@ def _an_id(given: str) -> str:
 
 Id = Annotated[str, AfterValidator(_an_id)]
 # What fits a database and a log line: no control characters.
-EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=200), expected.PLAIN]
 EVENT_ID = TypeAdapter(EventId)
 
 
@@ -87,8 +88,7 @@ def _event(index: int, item: Any, name: str, kind: str) -> TicketEvent:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")
-        raise Unreadable(f"event {index}: {key or 'the event'}: {words}") from None
+        raise Unreadable(f"event {index}: {key or 'the event'}: {expected.words(first)}") from None
     if event_id is None:
         raise Unreadable(f"event {index}: expected event_id, or a header Idempotency-Key or webhook-id for the message")
     if problem := ids.problem(event.ticket_id, kind):
