@@ -24,7 +24,10 @@ def load(path: Path) -> MappingFile:
         raw = tomllib.loads(text)
     except OSError as error:
         raise BadMapping(str(path), [Fault("the file", f"cannot be read: {error.strerror}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadMapping(str(path), [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
+    except tomllib.TOMLDecodeError as error:
         raise BadMapping(str(path), [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
     return parse(raw, str(path), text)
 

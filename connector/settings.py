@@ -143,7 +143,7 @@ def load(kind: type[Kind] = Settings, **given: Any) -> Kind:
     try:
         return kind(**given)
     except ValidationError as error:
-        raise BadSettings("\n".join(_problem(one, _prefix(kind)) for one in error.errors())) from None
+        raise BadSettings("\n".join(_problem(one, kind) for one in error.errors())) from None
 
 
 def look(problems: Problems, **given: Any) -> Settings:
@@ -151,7 +151,7 @@ def look(problems: Problems, **given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        wrong = {str(one["loc"][0]): _problem(one, PREFIX) for one in error.errors()}
+        wrong = {str(one["loc"][0]): _problem(one, Settings) for one in error.errors()}
     problems.extend(wrong.values())
     fields = Settings.model_fields
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
@@ -161,10 +161,10 @@ def _prefix(kind: type[BaseSettings]) -> str:
     return kind.model_config["env_prefix"]
 
 
-def _problem(error: Any, prefix: str) -> str:
+def _problem(error: Any, kind: type[BaseSettings]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
-    words = "expected; see the README" if error["type"] == "missing" else expected.words(error)
-    return f"{prefix}{name.upper()}: {words}"
+    words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
+    return f"{_prefix(kind)}{name.upper()}: {words}"
 
 
 def unknown() -> list[str]:

@@ -104,6 +104,26 @@ def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None
     assert "ticket_id" in problem(pipe.api("POST", "/texts/preview", json={"ticket_id": empty}), 422)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"ticket_id": 5}, "ticket_id: expected text"),
+        ({}, "ticket_id: required, but missing"),
+        ([], "the body: expected keys with their values"),
+        ({"ticket_id": "a\nb"}, "ticket_id: expected text in one line, without control characters"),
+        ({"ticket_id": "x", "nope": 1}, "nope: this key is not known"),
+        ({"ticket_id": "x", "message": "x" * 5001}, "message: expected at most 5000 characters"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_in_our_own_words(pipe: Pipe, body: Any, said: str) -> None:
+    assert problem(pipe.api("POST", "/texts/preview", json=body), 422) == said
+
+
+def test_a_case_number_for_a_ticket_id_is_named(pipe: Pipe) -> None:
+    detail = problem(pipe.api("POST", "/texts/preview", json={"ticket_id": "00001027"}), 404)
+    assert "this looks like the number that people know the record by" in detail
+
+
 @pytest.mark.parametrize("same_key", [True, False], ids=["double click", "two agents"])
 def test_who_asks_at_the_same_moment_gets_the_same_text(pipe: Pipe, case: str, same_key: bool) -> None:
     key, after = secrets.token_hex(8), pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()["after"]

@@ -119,6 +119,14 @@ def test_the_likely_mistake_is_named_with_the_setting(kind: Any, given: dict[str
         settings.load(kind, _env_file=None, **given)
 
 
+def test_what_is_missing_is_said_by_what_it_is() -> None:
+    for kind in (salesforce.Settings, salesforce.Doors):
+        with pytest.raises(BadSettings) as caught:
+            settings.load(kind, _env_file=None)
+        for line in str(caught.value).splitlines():
+            assert re.fullmatch(r"CONNECTOR_SALESFORCE_\w+: expected (the|at least) .{10,}", line), line
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

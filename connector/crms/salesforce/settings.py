@@ -17,6 +17,8 @@ ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
 # Addresses of an org that answer people and not the API, by their ends.
 # https://help.salesforce.com/s/articleView?id=xcloud.domain_name_url_formats.htm
 PAGES = (".force.com", ".salesforce-setup.com", ".visualforce.com", ".salesforce-sites.com", ".site.com")
+MY_DOMAIN = "the org's My Domain (Setup > My Domain), such as https://acme.my.salesforce.com"
+ORG_ID = "the org's id, 15 or 18 letters and digits that begin with 00D (Setup > Company Information)"
 LOG_IN = ("login.salesforce.com", "test.salesforce.com", "www.salesforce.com")
 
 
@@ -27,7 +29,7 @@ def _my_domain(given: object) -> object:
         host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
     except ValueError:
         return given  # refused as no address
-    words = "expected the org's My Domain (Setup > My Domain), such as https://acme.my.salesforce.com"
+    words = f"expected {MY_DOMAIN}"
     if host.endswith(".lightning.force.com"):
         raise ValueError(f"{words}; in the address of a page, write .my.salesforce.com for .lightning.force.com")
     if host.endswith(PAGES):
@@ -38,10 +40,7 @@ def _my_domain(given: object) -> object:
 
 
 ClientName = Annotated[str, matching(r"[\w.-]+", "expected letters, digits, dots, underscores and hyphens alone")]
-OrganizationId = Annotated[str, matching(
-    r"00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?",
-    "expected the org's id, 15 or 18 letters and digits that begin with 00D (Setup > Company Information)",
-)]
+OrganizationId = Annotated[str, matching(r"00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?", f"expected {ORG_ID}")]
 
 
 class Settings(settings.FromEnvironment):
@@ -52,9 +51,9 @@ class Settings(settings.FromEnvironment):
 
     model_config = {"env_prefix": ENV_PREFIX}
 
-    url: Annotated[settings.HttpsUrl, BeforeValidator(_my_domain)]
+    url: Annotated[settings.HttpsUrl, BeforeValidator(_my_domain)] = Field(description=MY_DOMAIN)
     api_version: Annotated[str, matching(r"[0-9]{2,3}\.0", "expected a version of the API, such as 67.0")] = "67.0"
-    client_id: str = Field(min_length=1)
+    client_id: str = Field(min_length=1, description="the consumer key of the org's external client app")
     jwt_key: SecretStr | None = None
     username: str | None = None
     client_secret: SecretStr | None = Field(default=None, validate_default=True)
@@ -90,7 +89,7 @@ class Doors(settings.FromEnvironment):
 
     model_config = {"env_prefix": ENV_PREFIX}
 
-    organization_id: OrganizationId
+    organization_id: OrganizationId = Field(description=ORG_ID)
     webhook_secrets: settings.SigningSecrets = []
     webhook_keys: settings.Secrets = []
     outbound_message_tokens: settings.Secrets = Field(default=[], validate_default=True)
