@@ -113,16 +113,6 @@ def _leaves_at(accounts: Sequence[lane.Status], due: Sequence[datetime]) -> date
     return max([min(due), *(one.held_until for one in accounts if one.held_until)])
 
 
-def resume(connection: psycopg.Connection) -> int:
-    """Let texts leave again."""
-    if names := lane.resume(connection):
-        others = [name for name in names if name != lane.PLATFORM]
-        click.echo("Texts may leave again." + (f" {', '.join(others)} may be used again." if others else ""))
-    else:
-        click.echo("Texting was not stopped.")
-    return 0
-
-
 # What is shown of texts in a list: the column and what is in it. Those that are held leave later instead.
 LISTED = {
     "id": "id", "ticket": "ticket_id", "state": "state", "chat": "chat_id", "since (UTC)": "changed_at", "why": "why",

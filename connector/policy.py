@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from connector import hours, segments
+from connector import hours, merge_syntax, segments
 from connector.mapping_file import PolicyKeys
 from connector.model import Decision, Door, OutboundSms, State
 
@@ -123,6 +123,7 @@ class Policy:
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
             self._content(sms.message, size),
+            *self._unfilled(sms.message, door),
         ]
         judged = tuple(self._for(door, finding, override) for finding in findings)
         return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
@@ -131,7 +132,7 @@ class Policy:
         """What a finding means at this door: agents may decide some for themselves, and wait for none."""
         if finding.said not in (Said.STOP, Said.HOLD) or door is not Door.AGENT:
             return finding
-        may = finding.check in self.keys.agents_may_override
+        may = finding.overridable or finding.check in self.keys.agents_may_override
         if may and override:
             return replace(finding, said=Said.OVERRIDDEN, why=f"{finding.why}; overridden: {override}", until=None)
         return replace(finding, said=Said.STOP, overridable=may, until=None)
@@ -183,6 +184,12 @@ class Policy:
         if found := SHORTENED.search(message):
             return Finding("content", Said.STOP, f"the message holds a public link shortener, {found[1].lower()}")
         return Finding("content", Said.OK, counted)
+
+    def _unfilled(self, message: str, door: Door) -> Iterator[Finding]:
+        """A trigger's message is its mapping's, which is warned of at start: only the ticket's values are new."""
+        if found := merge_syntax.form(message):
+            why = f"the message holds a placeholder of the form {found}, which nothing fills in"
+            yield Finding("placeholder", Said.WARN if door is Door.TRIGGER else Said.STOP, why, overridable=True)
 
     def _words(self, message: str, known: Known) -> str:
         """The message as it leaves: brand and opt-out line where the number has never been texted."""

@@ -29,7 +29,7 @@ NOWHERE = "500999999999999AAA"
 
 def problem(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Content-Type"] == "application/json"
     body = answer.json()
     assert set(body) == {"type", "title", "status", "detail"}
     assert body["status"] == status
@@ -84,6 +84,46 @@ def test_without_a_key_nothing_is_sent(pipe: Pipe, case: str) -> None:
     assert pipe.texts(case) == []
 
 
+@pytest.mark.parametrize("empty", [None, "", "  "], ids=["null", "empty", "blank"])
+def test_an_optional_value_that_is_empty_counts_as_absent(pipe: Pipe, case: str, empty: str | None) -> None:
+    """Flow and External Services send null, or an empty text, for what they do not have."""
+    optional = {"crm", "rule", "template", "message", "override"}
+    preview = {"ticket_id": case} | dict.fromkeys(optional, empty)
+    assert pipe.api("POST", "/texts/preview", json=preview).json()["message"].startswith("Hi Customer, there is news")
+    agent = dict.fromkeys({"agent_name", "agent_email", "agent_id"}, empty)
+    link = {"ticket_id": case, "crm": empty} | agent
+    assert pipe.api("POST", "/links", json=link).status_code == 201
+    everything = dict.fromkeys(optional | {"after"}, empty) | agent
+    assert pipe.send(case, **everything).json()["state"] == "sent"
+    assert [one.message[:19] for one in pipe.box.ccaip.texts if one.ticket_id == case] == ["Hi Customer, there "]
+    assert pipe.api("GET", f"/tickets/salesforce/{case}/texts").json()["texts"][0].get("agent", "") == ""
+
+
+@pytest.mark.parametrize("empty", [None, "", " "], ids=["null", "empty", "blank"])
+def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None) -> None:
+    assert "ticket_id" in problem(pipe.api("POST", "/texts/preview", json={"ticket_id": empty}), 422)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"ticket_id": 5}, "ticket_id: expected text"),
+        ({}, "ticket_id: required, but missing"),
+        ([], "the body: expected keys with their values"),
+        ({"ticket_id": "a\nb"}, "ticket_id: expected text in one line, without control characters"),
+        ({"ticket_id": "x", "nope": 1}, "nope: this key is not known"),
+        ({"ticket_id": "x", "message": "x" * 5001}, "message: expected at most 5000 characters"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_in_our_own_words(pipe: Pipe, body: Any, said: str) -> None:
+    assert problem(pipe.api("POST", "/texts/preview", json=body), 422) == said
+
+
+def test_a_case_number_for_a_ticket_id_is_named(pipe: Pipe) -> None:
+    detail = problem(pipe.api("POST", "/texts/preview", json={"ticket_id": "00001027"}), 404)
+    assert "this looks like the number that people know the record by" in detail
+
+
 @pytest.mark.parametrize("same_key", [True, False], ids=["double click", "two agents"])
 def test_who_asks_at_the_same_moment_gets_the_same_text(pipe: Pipe, case: str, same_key: bool) -> None:
     key, after = secrets.token_hex(8), pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()["after"]
@@ -106,6 +146,17 @@ def test_once_more_needs_a_reason_and_is_another_text(pipe: Pipe, case: str) -> 
     assert pipe.api("POST", "/texts/preview", json=override).json()["allowed"]
     assert pipe.send(case, override="the customer did not get it").json()["state"] == "sent"
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+@pytest.mark.parametrize("words", ["Hi {!Contact.FirstName}", "Hi {{ first_name }}", "Hi [[name]]", "Hi <<name>>"])
+def test_a_placeholder_that_nothing_fills_in_needs_a_reason(pipe: Pipe, case: str, words: str) -> None:
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "message": words}).json()
+    assert (seen["allowed"], seen["overridable"]) == (False, True)
+    [found] = [one for one in seen["findings"] if one["check"] == "placeholder"]
+    assert "which nothing fills in" in found["why"]
+    assert pipe.send(case, message=words).json()["state"] == "skipped"
+    text = pipe.send(case, message=words, override="these are the words").json()
+    assert (text["state"], text["message"]) == ("sent", words)
 
 
 def test_who_does_not_wait_is_told_where_to_look(pipe: Pipe, case: str) -> None:

@@ -5,21 +5,27 @@ Values that are not known are left out of answers. Times are ISO 8601 in UTC, nu
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from connector import expected
 from connector.model import Door, State
 from connector.policy import Said
+from webhooks.absent import Sparse
 
-# What fits a database and a log line: no control characters.
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-Short = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN)]
+# The document says what the validator asks for, in its own language.
+PLAIN = {"pattern": f"^{expected.NO_CONTROLS}$"}
+Short = Annotated[str, Field(max_length=200, json_schema_extra=PLAIN), expected.PLAIN]
 Crm = Annotated[str, Field(max_length=40, description="Which CRM; needed only where there are several.")]
-TicketId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN, description="The CRM's id of the ticket.")]
+TicketId = Annotated[
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra=PLAIN, description="The CRM's id of the ticket."),
+    expected.PLAIN,
+]
 # Beyond any number of segments that a policy may allow; what it does allow, the policy says.
 MOST_CHARACTERS = 5000
 
 
-class Strict(BaseModel):
+class Strict(Sparse):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -59,7 +65,9 @@ class LinkBody(Strict):
 class SuppressionBody(Strict):
     """A number that nobody texts from now on, or that may be texted again."""
 
-    number: str = Field(min_length=3, max_length=40, pattern=PLAIN, description="In E.164, such as +14155550132.")
+    number: Annotated[str, expected.PLAIN] = Field(
+        min_length=3, max_length=40, json_schema_extra=PLAIN, description="In E.164, such as +14155550132."
+    )
     suppressed: bool = Field(default=True, description="false: it may be texted again.")
     why: Short = ""
 
@@ -70,7 +78,7 @@ class IdempotencyHeader(BaseModel):
     idempotency_key: str = Field(alias="Idempotency-Key", min_length=1, max_length=255)
 
 
-class Wait(BaseModel):
+class Wait(Sparse):
     """How long to wait for the outcome."""
 
     wait: float = Field(default=0, ge=0, le=20, description="Seconds to wait for the outcome.")
@@ -171,7 +179,7 @@ class Link(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is answered instead, by RFC 9457."""
+    """What is answered instead, with the members of RFC 9457."""
 
     type: str
     title: str

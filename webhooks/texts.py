@@ -1,6 +1,6 @@
 """The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
 
-OpenAPI 3.0 at /v1/openapi.json. Errors are problems (RFC 9457).
+OpenAPI 3.0 at /v1/openapi.json. Errors have the members of RFC 9457.
 """
 
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) ->
             g.caller = callers.admit(connection, request.headers.get("Authorization", ""), right)
         if request.method == "POST":
             _require_json()
-        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key"):
+        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key", "").strip():
             raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
 
 

@@ -45,12 +45,16 @@ def status(as_json: bool) -> None:
 
 
 @click.command()
-def resume() -> None:
-    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
-    from connector import operators
+@click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
+def resume(anyway: bool) -> None:
+    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later.
+
+    What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses.
+    """
+    from connector import resuming
 
     with connected() as connection:
-        sys.exit(operators.resume(connection))
+        sys.exit(resuming.resume(connection, settings.load(), anyway))
 
 
 @click.group()

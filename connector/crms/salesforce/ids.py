@@ -14,6 +14,12 @@ WRONG_CHECKSUM = (
     "this is no id of a Salesforce record: its last three characters do not fit the others; a character was changed, "
     "perhaps a capital letter by a spreadsheet"
 )
+# What people give for an id, and how it is known.
+CASE_NUMBER = re.compile(r"\d{1,14}")
+A_NUMBER = (
+    f"{NO_ID}; this looks like the number that people know the record by, and its id stands in the address of its page"
+)
+AN_ADDRESS = f"{NO_ID}; this looks like the address of its page, and the id is one part of it"
 LETTERS = string.ascii_uppercase + "012345"
 # The first three characters of the ids of standard objects. Those of custom objects differ from org to org.
 # https://help.salesforce.com/s/articleView?id=000385203&type=1
@@ -44,7 +50,7 @@ def problem(given: str, kind: str = "") -> str | None:
     put into small letters would be the id of another record.
     """
     if not ID.fullmatch(given):
-        return NO_ID
+        return A_NUMBER if CASE_NUMBER.fullmatch(given) else AN_ADDRESS if ".com/" in given else NO_ID
     if len(given) == 18 and long(given[:15]) != given:
         return WRONG_CHECKSUM
     prefix = PREFIXES.get(kind.lower(), given[:3])
