@@ -36,6 +36,11 @@ def problem(answer: httpx.Response, status: int) -> str:
     return body["detail"]
 
 
+def overridable(preview: dict[str, Any]) -> list[str]:
+    """The findings that a reason may be given for."""
+    return [one["id"] for one in preview["findings"] if one["overridable"]]
+
+
 def test_a_preview_shows_what_would_leave_and_keeps_nothing(pipe: Pipe, case: str) -> None:
     before = len(pipe.box.ccaip.texts)
     seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
@@ -102,10 +107,31 @@ def test_once_more_needs_a_reason_and_is_another_text(pipe: Pipe, case: str) -> 
     assert (seen["allowed"], seen["overridable"], seen["after"]) == (False, True, first["id"])
     assert pipe.send(case).json()["state"] == "skipped"
     pipe.box.ccaip.end_chat(first["chat_id"])
-    override = {"ticket_id": case, "override": "the customer did not get it"}
-    assert pipe.api("POST", "/texts/preview", json=override).json()["allowed"]
-    assert pipe.send(case, override="the customer did not get it").json()["state"] == "sent"
+    override: dict[str, Any] = {"override": "the customer did not get it", "overrides": overridable(seen)}
+    assert pipe.api("POST", "/texts/preview", json={"ticket_id": case} | override).json()["allowed"]
+    assert pipe.send(case, **override).json()["state"] == "sent"
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -> None:
+    """What the policy finds after the reason was given stops the text, although a reason is there."""
+    first = pipe.send(case).json()
+    before = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    assert overridable(before) == [f"reason:{first['id']}:sent"]
+    pipe.box.ccaip.end_chat(first["chat_id"])
+    override = {"override": "the customer did not get it"}
+    second = pipe.send(case, **override, overrides=overridable(before)).json()
+    pipe.box.ccaip.end_chat(second["chat_id"])
+
+    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "nonsense"]).json()
+
+    assert stopped["state"] == "skipped"
+    assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+def test_a_reason_that_names_no_findings_is_a_problem_that_says_so(pipe: Pipe, case: str) -> None:
+    assert "overrides: expected the ids of the findings" in problem(pipe.send(case, override="urgent"), 422)
+    assert pipe.texts(case) == []
 
 
 def test_who_does_not_wait_is_told_where_to_look(pipe: Pipe, case: str) -> None:
@@ -237,7 +263,7 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
         assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
     seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "override": "urgent"}).json()
     assert (seen["allowed"], seen["overridable"]) == (False, False)
-    assert "suppression list" in pipe.send(case, override="urgent").json()["said"]
+    assert "suppression list" in pipe.send(case, override="urgent", overrides=["opt_out"]).json()["said"]
     assert pipe.event(case).status_code == 202
     pipe.box.salesforce.request_text(case)
     pipe.told(case, 3)

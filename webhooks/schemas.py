@@ -15,6 +15,7 @@ PLAIN = r"^[^\x00-\x1f\x7f]*$"
 Short = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN)]
 Crm = Annotated[str, Field(max_length=40, description="Which CRM; needed only where there are several.")]
 TicketId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN, description="The CRM's id of the ticket.")]
+FindingId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=PLAIN)]
 # Beyond any number of segments that a policy may allow; what it does allow, the policy says.
 MOST_CHARACTERS = 5000
 
@@ -32,6 +33,9 @@ class PreviewBody(Strict):
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MOST_CHARACTERS, description="The words themselves.")
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
+    overrides: list[FindingId] = Field(
+        default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
+    )
 
 
 class SendBody(PreviewBody):
@@ -88,10 +92,11 @@ class TicketPath(BaseModel):
 class Finding(BaseModel):
     """What one check of the policy said."""
 
+    id: str = Field(default="", description="Names it among a request's `overrides`.")
     check: str
     verdict: Said
     why: str
-    overridable: bool = Field(description="A person may decide otherwise, with a reason.")
+    overridable: bool = Field(description="A person may decide otherwise, with a reason, or has done so.")
 
 
 class Template(BaseModel):

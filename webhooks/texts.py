@@ -76,6 +76,8 @@ def _add_asking(api: APIBlueprint, desk: Desk) -> None:
         """
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
+        if body.override.strip() and not body.overrides:
+            raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
         ask = _ask(body, caller, body)
         after = None if body.after < 0 else body.after
         taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
@@ -164,6 +166,7 @@ def _ask(body: schemas.PreviewBody, caller: Caller | None = None, who: schemas.S
         template=body.template or None,
         message=body.message or None,
         override=body.override.strip(),
+        overrides=tuple(body.overrides),
         agent_name=(caller and caller.agent) or (who and who.agent_name) or None,
         agent_email=(who and who.agent_email) or None,
         agent_id=(who and who.agent_id) or None,

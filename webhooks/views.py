@@ -69,7 +69,9 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         overridable=sms is not None and all(one.overridable for one in against),
         why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.WARN)),
         findings=[
-            schemas.Finding(check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
+            schemas.Finding(
+                id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable
+            )
             for one in found.findings
         ],
         templates=[
