@@ -26,7 +26,7 @@ def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, ag
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
-    for name in ("agents.css", "agents.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js"):
+    for name in ("agents.css", "agents.js", "keeping.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js"):
         answer = plain(f"{pipe.web}/agents/static/{name}")
         assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (200, "nosniff")
     for attribute in ("style", "onclick", "onsubmit", "onload"):
@@ -107,8 +107,8 @@ def test_an_agent_who_asks_without_end_is_asked_to_wait(pipe: Pipe, case: str, a
     [
         {"message": "<script>alert(1)</script>"}, {"message": "</textarea><img src=x>"}, {"message": "a\x00b"},
         {"message": "\u202e reversed"}, {"message": "{{ 7 * 7 }} %s %(x)s"}, {"override": "a\nb\x07"},
-        {"override": "z" * 500}, {"after": "-1"}, {"after": "9" * 40}, {"after": "²"}, {"key": "é" * 20}, {"key": ""},
-        {"key": "k" * 10_000}, {"template": "<b>"}, {"do": "nothing"}, {"message": "x" * 200_000},
+        {"override": "z" * 500}, {"after": "-1"}, {"after": "9" * 40}, {"after": "²"}, {"findings": "é" * 20}, {"findings": ""},
+        {"findings": "k" * 10_000}, {"template": "<b>"}, {"do": "nothing"}, {"message": "x" * 200_000},
         {"message": "y" * 1_500_000},
     ],
     ids=lambda typed: next(iter(typed)),
