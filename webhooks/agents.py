@@ -66,7 +66,8 @@ def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
     def closed(problem: Problem) -> Any:
         title = TITLES.get(problem.status, "That did not work")
         words = drafts.sentence(problem.detail)
-        return render_template("agents/closed.html", title=title, words=words), problem.status, problem.headers
+        body = render_template("agents/closed.html", title=title, words=words, typed=_unsent(doorway, problem))
+        return body, problem.status, problem.headers
 
     @pages.errorhandler(psycopg.Error)
     def away(error: psycopg.Error) -> Any:
@@ -141,6 +142,13 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         )  # fmt: skip
 
 
+def _unsent(doorway: Doorway, problem: Problem) -> str:
+    """The words of a form that came to nothing: whoever typed them has them still."""
+    if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
+        return ""
+    return request.form.get("message", "")
+
+
 def _typed(doorway: Doorway, page: str) -> tuple[Visit, Draft]:
     """Whose form it is, and what is in it. Raises Problem."""
     visit = doorway.admit_form(page)
@@ -163,7 +171,7 @@ def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         return jsonify(
             said=views.text(row).said, progress=writing.part("progress", views.text(row), writing.steps(row)),
             texts=page_of.texts(visit, doorway.links.form_token(visit)),
-            final=row["state"] in OUTCOMES, done=writing.done(row), waits=bool(row["leaves_at"]),
+            final=row["state"] in OUTCOMES, done=writing.done(row), waits=writing.waits(row),
         )  # fmt: skip
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")

@@ -39,7 +39,7 @@ class Draft:
 
 
 def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
-    """What was sent, whoever has sent it: nothing in it is taken to be well-formed but `overrides`, which was sealed."""
+    """What was sent, whoever has sent it: nothing in it is taken to be well-formed. `overrides` was sealed."""
     return Draft(
         message=_plain(form.get("message", "")),
         template=form.get("template", "")[:200],

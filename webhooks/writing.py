@@ -213,13 +213,22 @@ def done(row: Mapping[str, Any]) -> bool:
     return row["state"] in OUTCOMES and row["outcome"] <= row["written"]
 
 
+def waits(row: Mapping[str, Any]) -> bool:
+    """Nothing new is to be expected for a while."""
+    return bool(row["leaves_at"] or row["told_after"])
+
+
 def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A text's way: the words for each step, and how it is with it."""
     final = row["state"] in OUTCOMES
     outcome = {"sent": "Sent", "unknown": "Not known"}.get(row["state"], "Not sent") if final else "Being sent"
     sent = DONE if row["state"] == "sent" else FAILED if final else NOW
+    if not final and not row["worker"]:
+        outcome, sent = "Waiting: nothing is being sent now", TO_COME
     if not final:
         told = ("Tell the ticket", TO_COME)
+    elif row["told_after"]:
+        told = (f"The ticket is told after text {row['told_after']}, which is not settled yet", TO_COME)
     elif not done(row):
         told = ("Telling the ticket", NOW)
     else:
