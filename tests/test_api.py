@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from connector import keys
+from connector import database, demo, keys, settings
 from connector.errors import BadSettings, NotAuthentic
 from connector.keys import Right
 from tests.pipe import Pipe
+from webhooks.app import create_app
 from webhooks.callers import Callers
 from webhooks.crms.salesforce import tokens
 
@@ -334,6 +335,31 @@ def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Any) 
     with psycopg.connect(pipe.url, autocommit=True) as connection:
         caller = Callers({"salesforce": verify}).admit(connection, f"Bearer {token}", Right.SEND)
         assert (caller.name, caller.agent) == ("salesforce:ana@acme.example", "ana@acme.example")
+
+
+MALLORY = {"agent_name": "Mallory", "agent_email": "mallory@acme.example", "agent_id": 7}
+
+
+def test_a_tokens_person_asks_whatever_the_body_says(
+    pipe: Pipe, case: str, signer: Any, verify: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eve's token, and somebody else in the body: the text, and the page that a link opens, are Eve's."""
+    for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
+        monkeypatch.setenv(name, value)
+    headers = {"Authorization": f"Bearer {jwt.encode(claims(sub='eve@acme.example'), signer[0], 'RS256')}",
+               "Idempotency-Key": secrets.token_hex(8)}  # fmt: skip
+    with database.pool(pipe.url, 2) as pool:
+        web = create_app(settings.load(_env_file=None), pool).test_client()
+        link = web.post("/v1/links", json={"ticket_id": case, **MALLORY}, headers=headers).json["url"]
+        page = web.get(link.partition("localhost")[2], follow_redirects=True)
+        sent = web.post("/v1/texts?wait=20", json={"ticket_id": case, **MALLORY}, headers=headers).json
+        [used] = pipe.query("select count(*) from api_use where caller like %s", "%mallory%")
+
+    assert "You write as eve@acme.example." in page.text
+    assert sent["agent"] == "eve@acme.example"
+    ask = pipe.texts(case)[0]["ask"]
+    assert [ask[name] for name in MALLORY] == ["eve@acme.example", "eve@acme.example", None]
+    assert used["count"] == 0
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class SendBody(PreviewBody):
         default=-1, ge=-1, le=2**62,
         description="The ticket's newest text that was seen, from the preview: nobody texts twice then.",
     )
-    agent_name: Short = Field(default="", description="Who asks. A CRM's token says it by itself.")
+    agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
     agent_email: Short = ""
     agent_id: int = Field(default=0, ge=0, le=2**62)
 
