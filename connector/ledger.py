@@ -98,6 +98,12 @@ def _row(event: TicketEvent) -> dict[str, Any]:
     return _fields(event) | {"ask": event.ask and _fields(event.ask), "raw": raw}
 
 
+def _ask(row: dict[str, Any]) -> Ask:
+    """As it was taken in; JSON has no tuples."""
+    overrides = row.get("overrides")
+    return Ask(**row | {"overrides": None if overrides is None else tuple(overrides)})
+
+
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
     """The texts of these ids."""
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -106,7 +112,7 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    ask = Ask(**row["ask"]) if row["ask"] else None
+    ask = _ask(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
     made = {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask, "accepted": accepted}
     return Text(**row | made)

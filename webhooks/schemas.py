@@ -21,6 +21,7 @@ TicketId = Annotated[
     Field(min_length=1, max_length=100, json_schema_extra=PLAIN, description="The CRM's id of the ticket."),
     expected.PLAIN,
 ]
+FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=PLAIN), expected.PLAIN]
 # Beyond any number of segments that a policy may allow; what it does allow, the policy says.
 MOST_CHARACTERS = 5000
 
@@ -38,6 +39,9 @@ class PreviewBody(Strict):
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MOST_CHARACTERS, description="The words themselves.")
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
+    overrides: list[FindingId] = Field(
+        default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
+    )
 
 
 class SendBody(PreviewBody):
@@ -47,7 +51,7 @@ class SendBody(PreviewBody):
         default=-1, ge=-1, le=2**62,
         description="The ticket's newest text that was seen, from the preview: nobody texts twice then.",
     )
-    agent_name: Short = Field(default="", description="Who asks. A CRM's token says it by itself.")
+    agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
     agent_email: Short = ""
     agent_id: int = Field(default=0, ge=0, le=2**62)
 
@@ -96,10 +100,11 @@ class TicketPath(BaseModel):
 class Finding(BaseModel):
     """What one check of the policy said."""
 
+    id: str = Field(default="", description="Names it among a request's `overrides`.")
     check: str
     verdict: Said
     why: str
-    overridable: bool = Field(description="A person may decide otherwise, with a reason.")
+    overridable: bool = Field(description="A person may decide otherwise, with a reason, or has done so.")
 
 
 class Template(BaseModel):
