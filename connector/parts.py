@@ -1,6 +1,6 @@
 """What the settings and mapping files make: the parts that both the worker and `connector check` need."""
 
-from connector import ccaip, crms, mapping_check
+from connector import ccaip, crms, http, mapping_check
 from connector.mapping import Mapping
 from connector.settings import Settings, require_ccaip
 
@@ -29,4 +29,5 @@ def account(settings: Settings) -> ccaip.Account:
         agent_spelling=settings.ccaip_agent_spelling,
         connect_timeout=settings.ccaip_connect_timeout,
         read_timeout=settings.ccaip_read_timeout,
+        network=http.load(),
     )

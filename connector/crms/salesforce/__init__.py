@@ -1,5 +1,6 @@
 """Salesforce. The web side knows its ids and no more, so the org and its libraries are loaded only to be connected."""
 
+from connector import http
 from connector.crms import Crm
 from connector.crms.salesforce import settings
 from connector.mapping_file import MappingFile
@@ -10,4 +11,4 @@ def connect(file: MappingFile) -> Crm:
     from connector.crms.salesforce.org import Salesforce
     from connector.crms.salesforce.session import Session
 
-    return Salesforce(Session(settings.load()), file)
+    return Salesforce(Session(settings.load(), http.load()), file)
