@@ -13,7 +13,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import AfterValidator, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from connector import settings
 
@@ -116,12 +116,14 @@ class Settings(settings.FromEnvironment):
     no_proxy: settings.Words = []
     ca_file: Authorities | None = None
     client_key: File | None = None
-    client_certificate: File | None = None
+    client_certificate: File | None = Field(default=None, validate_default=True)
     trust_environment: bool = False
 
     @field_validator("client_certificate")
     @classmethod
     def _with_its_key(cls, certificate: Path | None, info: ValidationInfo) -> Path | None:
+        if certificate is None and info.data.get("client_key"):
+            raise ValueError("expected the certificate of CONNECTOR_CLIENT_KEY")
         try:
             _tls(None, certificate, info.data.get("client_key"))
         except ssl.SSLError:

@@ -230,13 +230,41 @@ def test_an_answer_is_read_whole_however_it_is_said(said: bytes) -> None:
     assert (answer.status, answer.headers.get("x", "y"), answer.content) == (200, "y", b"hello")
 
 
-def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing(tls: bool, ours: Path) -> None:
     class Short(Server):
         def _speak(self, connection: socket.socket) -> None:
             """It has nothing to say."""
+            if self._tls:
+                self._tls.wrap_socket(connection, server_side=True).close()
 
-    with reaching(Short(None)) as post, pytest.raises(NeverLeft, match="ConnectionClosed"):
+    server = Short(ours if tls else None)
+    ended = pytest.raises(NeverLeft, match="ConnectionClosed")
+    with reaching(server, Network(authorities=ours)) as post, ended:
         post("/", {}, b"{}", partial(asyncio.sleep, 0.2))
+
+
+def test_a_connection_over_tls_that_stands_while_the_call_has_to_wait_is_used(ours: Path) -> None:
+    """What TLS says by itself at its beginning is not the end of the connection."""
+    with reaching(Server(ours), Network(authorities=ours)) as post:
+        for _ in range(3):
+            assert post("/", {}, b"{}", partial(asyncio.sleep, 0.1)).status == 200
+
+
+def test_an_answer_that_is_there_when_a_stopped_process_goes_on_is_read() -> None:
+    """It finds the end of its time and the answer at the same moment."""
+
+    async def stop_soon() -> None:
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 0.5)
+
+    class Slow(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            listen(connection)
+            time.sleep(0.2)
+            connection.sendall(OK)
+
+    with reaching(Slow(None), answer_seconds=0.3) as post:
+        assert post("/", {}, b"{}", stop_soon).status == 200
 
 
 def test_no_answer_names_the_kind_of_error_only() -> None:
