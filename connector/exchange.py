@@ -5,8 +5,10 @@ https://www.python-httpx.org/advanced/extensions/#trace
 """
 
 import asyncio
+import importlib.util
 import select
 import ssl
+import sys
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,11 @@ from enum import Enum, auto
 from typing import Any
 
 import httpx
+
+# A part of httpx looks for this module several times a call, in all folders: a third of what a call costs. Python does
+# not look for one that is noted as missing.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 # Seconds that an answer has beyond its timeout: a process that was stopped finds the end of its time and the answer at
 # the same moment, and reads the answer first.

@@ -122,10 +122,13 @@ class Settings(settings.FromEnvironment):
     @field_validator("client_certificate")
     @classmethod
     def _with_its_key(cls, certificate: Path | None, info: ValidationInfo) -> Path | None:
-        if certificate is None and info.data.get("client_key"):
-            raise ValueError("expected the certificate of CONNECTOR_CLIENT_KEY")
+        key = info.data.get("client_key")
+        if certificate is None:
+            if key:
+                raise ValueError("expected the certificate of CONNECTOR_CLIENT_KEY")
+            return None
         try:
-            _tls(None, certificate, info.data.get("client_key"))
+            _tls(None, certificate, key)
         except ssl.SSLError:
             raise ValueError(
                 f"{certificate} and CONNECTOR_CLIENT_KEY (or the same file) have to hold a certificate in PEM and its "

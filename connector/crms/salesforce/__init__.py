@@ -1,6 +1,5 @@
 """Salesforce. The web side knows its ids and no more, so the org and its libraries are loaded only to be connected."""
 
-from connector import http
 from connector.crms import Crm
 from connector.crms.salesforce import settings
 from connector.mapping_file import MappingFile
@@ -8,6 +7,7 @@ from connector.mapping_file import MappingFile
 
 def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
+    from connector import http
     from connector.crms.salesforce.org import Salesforce
     from connector.crms.salesforce.session import Session
 
