@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as MappingOf
 
-from connector import ccaip, crms, mapping_advice, mapping_check
+from connector import ccaip, crms, http, mapping_advice, mapping_check
 from connector.mapping import Mapping
 from connector.settings import Settings, require_ccaip
 
@@ -40,4 +40,5 @@ def account(settings: Settings) -> ccaip.Account:
         agent_spelling=settings.ccaip_agent_spelling,
         connect_timeout=settings.ccaip_connect_timeout,
         read_timeout=settings.ccaip_read_timeout,
+        network=http.load(),
     )

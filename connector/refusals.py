@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from connector import crms, database, parts, settings
+from connector import crms, database, http, parts, settings
 from connector.errors import Problems
 from connector.mapping import Mapping as TicketMapping
 from connector.settings import Settings
@@ -29,6 +29,8 @@ def look(wanted: Settings, *needs: Need) -> Looked:
     problems, found = Problems(), dict[str, TicketMapping]()
     with problems.noted():
         database.require_place(wanted)
+    with problems.noted():
+        http.load()
     with problems.noted():
         found = parts.mappings(wanted)
     for need in needs:

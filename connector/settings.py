@@ -84,8 +84,14 @@ class FromEnvironment(BaseSettings):
     )
 
 
+class OfAllPrograms(BaseSettings):
+    """Variables that many programs read. They count only where CONNECTOR_TRUST_ENVIRONMENT is set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+
 class Settings(FromEnvironment):
-    """Everything but the CRMs' own settings. Each field is the variable CONNECTOR_<FIELD>."""
+    """Everything but the CRMs' own settings and those of http.py. Each field is the variable CONNECTOR_<FIELD>."""
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
     database_url: SecretStr | None = None

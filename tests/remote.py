@@ -10,8 +10,8 @@ from psycopg_pool import ConnectionPool
 from connector import admission, database, lane, ledger, queue, slots
 from connector.admission import Admission
 from connector.breaker import Breaker
-from connector.connections import MayLeave
 from connector.delivery import Delivery
+from connector.exchange import MayLeave
 from connector.gate import Gate
 from connector.ledger import Wanted
 from connector.mapping import Mapping as TicketMapping

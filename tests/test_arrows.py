@@ -133,9 +133,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
-    # Which certificates are trusted; the list of chats.
-    "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
-    "httptools": ("connector/connections.py",),
+    # The way to the remote sides, one call, and the connections that are kept.
+    "httpx": ("connector/http.py", "connector/exchange.py", "connector/transport.py", "connector/sandbox/*"),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": (
         "connector/templates.py", "connector/sandbox/page.py",

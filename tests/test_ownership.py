@@ -17,9 +17,9 @@ from psycopg_pool import ConnectionPool
 from connector import asks, database, house, ledger, recipients, steps, texts
 from connector.asks import Asked
 from connector.backfill import plans
-from connector.connections import MayLeave
 from connector.crms import Query
 from connector.errors import Blame, Refused
+from connector.exchange import MayLeave
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Text, Ticket, TicketEvent
 from tests.remote import Remote, Tickets, died, queued, started
 from tests.test_mapping import TICKET_ID, VALUES, mapping

@@ -7,7 +7,8 @@ from connector.mapping_file import MappingFile
 
 def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
+    from connector import http
     from connector.crms.salesforce.org import Salesforce
     from connector.crms.salesforce.session import Session
 
-    return Salesforce(Session(settings.load()), file)
+    return Salesforce(Session(settings.load(), http.load()), file)
