@@ -6,7 +6,7 @@ Sends nothing, makes nothing.
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from connector import ccaip, crms, database, parts, refusals, settings
+from connector import ccaip, crms, database, environment, parts, refusals, settings
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
 from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES
@@ -34,7 +34,7 @@ def run(web: refusals.Need, offline: bool) -> Iterator[Line]:
     mappings = _mappings(wanted)
     for stem, mapping in mappings.items():
         yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
-    yield from ((line, Mark.WARNING) for line in (*looked.unknown, settings.exposed()) if line)
+    yield from ((line, Mark.WARNING) for line in (*looked.unknown, *environment.exposed()))
     problems.add(looked.problems)
     yield from ((line, Mark.WRONG) for line in problems)
     if not problems:

@@ -99,12 +99,16 @@ def test_a_crm_knows_itself_only(path: Path) -> None:
         assert known <= {own}, "shared code finds a CRM by its stem; a CRM does not know another"
 
 
-# Who touches os.environ although connector/settings.py is the only place that reads it.
+# Who touches os.environ although connector/environment.py is the only place that reads it.
 ENVIRONMENT = {
     "connector/database.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported",
     "connector/processes.py": "passes the environment on to its children",
     "webhooks/serve.py": "sets the database's URL for the server's own processes",
 }
+
+
+# Who reads settings, from where, and what they are.
+READS_SETTINGS = {"connector/environment.py", "connector/secret_files.py", "connector/settings.py"}
 
 
 def environment(path: Path) -> Iterator[str]:
@@ -118,7 +122,7 @@ def environment(path: Path) -> Iterator[str]:
 
 def test_the_settings_alone_read_the_environment() -> None:
     assert {name(path) for path in MODULES if list(environment(path))} <= set(ENVIRONMENT)
-    assert {name(path) for path in MODULES if "pydantic_settings" in tops(path)} == {"connector/settings.py"}
+    assert {name(path) for path in MODULES if "pydantic_settings" in tops(path)} == READS_SETTINGS
 
 
 # Each outside library and who may know it: one module where it can be, and the reason where it cannot.
@@ -164,7 +168,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
         "connector/upkeep.py", "connector/admission.py", "connector/worker.py", "webhooks/*.py",
     ),
-    "pydantic_settings": ("connector/settings.py",),
+    "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
     "requests": ("connector/crms/*/session.py",),
     "rich": ("connector/demo.py", "connector/operators.py", "connector/backfill/watching.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
