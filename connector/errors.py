@@ -3,6 +3,7 @@
     ConnectorError
     ├── BadSettings        the environment or .env file: refused at start
     ├── BadMapping         a mapping file: refused at start
+    ├── BadFile            a file that a person gave to a command: refused, nothing done
     ├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
     ├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
     ├── NotThere           a ticket or plan that somebody asks about does not exist
@@ -33,6 +34,10 @@ class BadMapping(ConnectorError):
     def __init__(self, file: str, problems: list[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{file}: {key}: {expected}" for key, expected in problems))
         self.file, self.problems = file, problems
+
+
+class BadFile(ConnectorError):
+    """A file that a person gave cannot be read. Its text says in which line, where there is one."""
 
 
 class Problems(list[str]):

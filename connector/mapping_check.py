@@ -20,10 +20,14 @@ OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 def load(path: Path) -> MappingFile:
     """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BadMapping(str(path), [("the file", f"cannot be read: {error.strerror}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        words = f"expected TOML 1.0 in UTF-8; line {line} is in another encoding"
+        raise BadMapping(str(path), [("the file", words)]) from None
+    except tomllib.TOMLDecodeError as error:
         raise BadMapping(str(path), [("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
     return parse(raw, str(path))
 

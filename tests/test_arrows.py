@@ -44,7 +44,7 @@ def test_there_is_something_to_look_at() -> None:
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
 PURE = (
     "phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps", "policy",
-    "hours", "segments",
+    "hours", "segments", "decoding",
 )  # fmt: skip
 IMPURE = {
     "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
