@@ -56,6 +56,16 @@ def to_be_made(settings: Settings) -> Path | None:
     return None if made else folder(settings)
 
 
+def place(settings: Settings) -> str:
+    """Where the database is, in words, without its password. Raises BadSettings."""
+    if settings.database_url is None:
+        return f"embedded, in {folder(settings)}" + (" (new)" if to_be_made(settings) else "")
+    given = conninfo_to_dict(_address(settings.database_url.get_secret_value()))
+    host = given.get("host") or given.get("hostaddr") or given.get("service") or "this machine"
+    port = f":{given['port']}" if "port" in given else ""
+    return f"{given.get('dbname') or given.get('user') or 'the default one'} at {host}{port}"
+
+
 @contextlib.contextmanager
 def ready(wanted: Settings) -> Iterator[str]:
     """The URL of a running database with a current schema; an embedded one is brought up to date by itself.

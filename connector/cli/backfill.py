@@ -83,7 +83,7 @@ def _plan(crm: str) -> click.Command:
         from connector.model import Ask
 
         source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
-        with library.opened(wanted()) as fill:
+        with library.opened(wanted(may_make=True)) as fill:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)

@@ -48,6 +48,14 @@ class Settings(settings.FromEnvironment):
         )
 
 
+class Address(settings.FromEnvironment):
+    """The org's address alone, for commands that need nothing else of the org."""
+
+    model_config = {"env_prefix": ENV_PREFIX}
+
+    url: str = ""
+
+
 class Doors(settings.FromEnvironment):
     """The ways in for messages. Several tokens, secrets and keys are valid at once; one of them there has to be.
 
@@ -105,3 +113,8 @@ class ApiTokens(settings.FromEnvironment):
 def load() -> Settings:
     """The org's, from the environment. Raises BadSettings."""
     return settings.load(Settings)
+
+
+def load_address() -> str:
+    """What is set as the org's address, right or wrong; empty where nothing is."""
+    return settings.load(Address).url
