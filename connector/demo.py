@@ -45,6 +45,9 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     token = secrets.token_urlsafe(32)
     web = f"http://127.0.0.1:{port}"
     hook = f"{web}/webhooks/salesforce/outbound-messages/{token}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"database: embedded, in {folder / 'postgres'}; Salesforce org and CCAI Platform tenant: the sandbox's"
+    )
     console.print("Starting PostgreSQL, the sandbox, the web side and a worker …")
     with (
         database.running(settings.model_copy(update={"data_dir": folder})) as url,

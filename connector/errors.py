@@ -3,6 +3,7 @@
     ConnectorError
     ├── BadSettings        the environment or .env file: refused at start
     ├── BadMapping         a mapping file: refused at start
+    ├── BadFile            a file that a person gave to a command: refused, nothing done
     ├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
     ├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
     ├── NotThere           a ticket or plan that somebody asks about does not exist
@@ -44,6 +45,10 @@ class BadMapping(ConnectorError):
             f"{file}{f', line {one.line}' if one.line else ''}: {one.key}: {one.expected}" for one in faults
         ))  # fmt: skip
         self.file, self.faults = file, faults
+
+
+class BadFile(ConnectorError):
+    """A file that a person gave cannot be read. Its text says in which line, where there is one."""
 
 
 class Problems(list[str]):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from connector import settings
+from connector import environment, settings
 
 PROXY = "expected the address of an HTTP proxy, such as http://proxy.example:3128"
 
@@ -109,7 +109,7 @@ File = Annotated[Path, AfterValidator(_file)]
 Authorities = Annotated[File, AfterValidator(_authorities)]
 
 
-class Settings(settings.FromEnvironment):
+class Settings(environment.FromEnvironment):
     """The way out, in our own variables."""
 
     https_proxy: ProxyAddress | None = None
@@ -137,7 +137,7 @@ class Settings(settings.FromEnvironment):
         return certificate
 
 
-class Common(settings.OfAllPrograms):
+class Common(environment.OfAllPrograms):
     """The same in the variables that many programs read."""
 
     https_proxy: ProxyAddress | None = None

@@ -20,7 +20,7 @@ OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 def load(path: Path) -> MappingFile:
     """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
     except OSError as error:
         raise BadMapping(str(path), [Fault("the file", f"cannot be read: {error.strerror}")]) from None

@@ -17,6 +17,7 @@ from typing import TypeVar
 import structlog
 
 from connector.errors import BadSettings
+from connector.secret_files import SUFFIX
 
 log = structlog.get_logger()
 
@@ -72,13 +73,18 @@ def children(
             output = stack.enter_context((logs / f"{command}.log").open("wb")) if logs else None
             started[command] = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "connector", command, *options],
-                env={**os.environ, **environment},
+                env={**_without_files_for(environment), **environment},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches us; we tell them
                 preexec_fn=_ends_with_us(),
             )
         yield started
+
+
+def _without_files_for(given: Mapping[str, str]) -> dict[str, str]:
+    """Our environment, but for the files that were named for what is given outright."""
+    return {name: value for name, value in os.environ.items() if name.upper().removesuffix(SUFFIX) not in given}
 
 
 def _ends_with_us() -> Callable[[], object] | None:

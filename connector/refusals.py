@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from connector import crms, database, http, parts, settings
+from connector import crms, database, environment, http, parts
 from connector.errors import Problems
 from connector.mapping import Mapping as TicketMapping
 from connector.settings import Settings
@@ -38,7 +38,7 @@ def look(wanted: Settings, *needs: Need) -> Looked:
             need(wanted, found)
     for stem in crms.known():
         importlib.import_module(f"connector.crms.{stem}")  # its settings are known then
-    return Looked(list(problems), [*settings.unknown(), *parts.advice(wanted, found)])
+    return Looked(list(problems), [*environment.unknown(), *parts.advice(wanted, found)])
 
 
 def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:

@@ -1,30 +1,24 @@
-"""The only place that reads the environment: CONNECTOR_… variables, or an .env file in the working folder.
+"""All settings but the CRMs' own. connector/environment.py reads them.
 
 Unsafe or missing settings are refused at start, with the variable's name. Secrets are SecretStr: they show as
 asterisks wherever a settings object is printed or logged.
 """
 
 import base64
-import difflib
-import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
-from connector import addresses, expected, phone
+from connector import addresses, environment, expected, phone
+from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
-PREFIX = "CONNECTOR_"
-ENV_FILE = Path(".env")
-# What the tests read is nobody's setting.
-OF_TESTS = f"{PREFIX}TEST_"
-
-Kind = TypeVar("Kind", bound=BaseSettings)
+Kind = TypeVar("Kind", bound=FromEnvironment)
 
 
 def _words(value: object) -> object:
@@ -71,23 +65,6 @@ Origins = Annotated[
 ]  # fmt: skip
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
-
-
-class FromEnvironment(BaseSettings):
-    """What all settings have in common. A CRM's own settings are of this kind too, with an env_prefix of their own.
-
-    All of them stand in connector/crms/, those of its doors too: every process knows by them which variables there are.
-    """
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
-
-
-class OfAllPrograms(BaseSettings):
-    """Variables that many programs read. They count only where CONNECTOR_TRUST_ENVIRONMENT is set."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Settings(FromEnvironment):
@@ -147,15 +124,20 @@ class Settings(FromEnvironment):
 def load(kind: type[Kind] = Settings, **given: Any) -> Kind:
     """Settings of this kind. `given` wins over the environment. Raises BadSettings, which lists every problem."""
     try:
-        return kind(**given)
+        with environment.reading():
+            return kind(**given)
     except ValidationError as error:
         raise BadSettings("\n".join(_problem(one, kind) for one in error.errors())) from None
 
 
 def look(problems: Problems, **given: Any) -> Settings:
-    """The settings, with defaults in place of what is wrong, which is noted: so that the rest can be looked at too."""
+    """The settings, with defaults in place of what is wrong, which is noted: so that the rest can be looked at too.
+
+    Raises BadSettings where the .env file cannot be read.
+    """
     try:
-        return Settings(**given)
+        with environment.reading():
+            return Settings(**given)
     except ValidationError as error:
         wrong = {str(one["loc"][0]): _problem(one, Settings) for one in error.errors()}
     problems.extend(wrong.values())
@@ -163,48 +145,10 @@ def look(problems: Problems, **given: Any) -> Settings:
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
 
 
-def _prefix(kind: type[BaseSettings]) -> str:
-    return kind.model_config["env_prefix"]
-
-
-def _problem(error: Any, kind: type[BaseSettings]) -> str:
+def _problem(error: Any, kind: type[FromEnvironment]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
     words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
-    return f"{_prefix(kind)}{name.upper()}: {words}"
-
-
-def unknown() -> list[str]:
-    """Variables that are set and that no settings know, in words: a misspelt one would just have no effect.
-
-    Settings are known once their modules are loaded: see connector/refusals.py.
-    """
-    names = {f"{_prefix(kind)}{name}".upper() for kind in _kinds(FromEnvironment) for name in kind.model_fields}
-    found = {**DotEnvSettingsSource(FromEnvironment).env_vars, **EnvSettingsSource(FromEnvironment).env_vars}
-    strange = {name.upper() for name in found if name.upper().startswith(PREFIX)} - names
-    return [_strange(name, names) for name in sorted(strange) if not name.startswith(OF_TESTS)]
-
-
-def _kinds(kind: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
-    yield kind
-    for more in kind.__subclasses__():
-        yield from _kinds(more)
-
-
-def _strange(name: str, names: Iterable[str]) -> str:
-    """The likeness is that of what follows the prefix: all have that."""
-    rest = {one.removeprefix(PREFIX): one for one in names}
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), rest, 1, cutoff=0.7)
-    return f"{name} is not known and has no effect" + (f"; did you mean {rest[near[0]]}?" if near else "")
-
-
-def exposed() -> str | None:
-    """That the file with the secrets can be read by others, in words; None: it cannot, or there is none."""
-    try:
-        mode = ENV_FILE.stat().st_mode
-    except OSError:
-        return None
-    others = mode & (stat.S_IRWXG | stat.S_IRWXO)
-    return f"{ENV_FILE} is open to others than its owner: chmod 600 {ENV_FILE}" if others else None
+    return f"{environment.prefix(kind)}{name.upper()}: {words}"
 
 
 def require_ccaip(settings: Settings) -> None:

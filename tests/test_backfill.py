@@ -46,13 +46,17 @@ class Operator:
         )  # fmt: skip
 
     def does(self, *arguments: str, status: int = 0, given: str | None = None) -> str:
+        return "".join(self.says(*arguments, status=status, given=given))
+
+    def says(self, *arguments: str, status: int = 0, given: str | None = None) -> tuple[str, str]:
+        """What the command writes, and what it says on standard error."""
         process = self.start(*arguments, stdin=subprocess.PIPE)
         out, err = process.communicate(given, timeout=PATIENCE)
         assert process.returncode == status, f"{arguments}: {process.returncode}\n{out}\n{err}"
-        return out + err
+        return out, err
 
     def plan(self, *arguments: str, given: str | None = None) -> dict[str, Any]:
-        return json.loads(self.does("salesforce", *arguments, "--json", given=given))
+        return json.loads(self.says("salesforce", *arguments, "--json", given=given)[0])
 
     def run(self, plan: str, *more: str, status: int = 0) -> str:
         return self.does("run", plan, "--cooling-off", "0", *more, status=status)

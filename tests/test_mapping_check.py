@@ -47,6 +47,12 @@ CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
 )
 
 
+def test_a_byte_order_mark_is_no_part_of_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert mapping_check.load(path).rules
+
+
 @pytest.mark.parametrize("text", [SHIPPED.read_text(encoding="utf-8"), GOOD], ids=["shipped", "of these tests"])
 def test_a_good_mapping_loads(tmp_path: Path, text: str) -> None:
     path = tmp_path / "salesforce.toml"
@@ -202,6 +208,7 @@ def test_every_problem_is_named_at_once() -> None:
         pytest.param(b"a = 1\na = 2", "expected TOML", id="a key twice"),
         pytest.param(GOOD.encode("utf-16"), "expected TOML", id="UTF-16"),
         pytest.param(b"# a\n# \xe9", "line 2: the file: expected TOML 1.0 in UTF-8: save it", id="Latin-1"),
+        pytest.param(GOOD.encode() + b"# \xe9", "expected TOML", id="Latin-1"),
         pytest.param(b"", "required", id="empty"),
         pytest.param(b"fields = 1", "fields", id="a number for a table"),
     ],

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 import click
@@ -20,20 +20,6 @@ from connector.backfill.plans import Plan, PlanState
 from connector.model import OUTCOMES
 
 COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
-
-
-def ids_of(file: Iterable[str]) -> Iterator[str]:
-    """Ids from a file: one in a line, or a CSV whose column is called Id or ticket_id, else its first."""
-    rows = csv.reader(line for line in file if line.strip())
-    first = next(rows, None)
-    if first is None:
-        return
-    names = [cell.strip().lower() for cell in first]
-    column = next((names.index(name) for name in ("ticket_id", "id", "caseid", "case id") if name in names), None)
-    if column is None:
-        column = 0
-        yield first[0].strip()
-    yield from (row[column].strip() for row in rows if len(row) > column and row[column].strip())
 
 
 def in_words(plan: Plan) -> Iterator[str]:

@@ -7,13 +7,13 @@ Exit status: 0 done, 1 something is wrong or did not work, 2 the command line or
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
 import structlog
 
-from connector import __version__, database, logs, processes, settings
+from connector import __version__, console, database, logs, processes, settings, whereabouts
 from connector.cli import backfill, operators
 from connector.errors import BadMapping, BadSettings, Problems
 
@@ -25,13 +25,19 @@ log = structlog.get_logger()
 
 
 class Refusing(click.Group):
-    """Says what is wrong with settings and mappings in words, without a traceback."""
+    """Says what is wrong with settings and mappings in words, without a traceback, on any console."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        console.forgiving()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except (BadSettings, BadMapping) as error:
             raise click.UsageError(str(error)) from None
+        except UnicodeEncodeError:
+            raise click.UsageError("an argument has characters that are no text in this console's encoding") from None
         except psycopg.OperationalError as error:
             raise click.ClickException(f"the database does not answer: {str(error).splitlines()[0]}") from None
         except psycopg.errors.ReadOnlySqlTransaction:
@@ -84,6 +90,7 @@ def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.S
         log.warning(words)
     problems.add(looked.problems)
     problems.refuse()
+    log.info(whereabouts.said(wanted))
     return wanted
 
 
@@ -142,7 +149,7 @@ def work(checked: bool) -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run again, and while others run it."""
-    with database.running(operators.wanted()) as url:
+    with database.running(operators.wanted(may_make=True)) as url:
         ran = database.migrate(url)
     click.echo("\n".join(f"migrated: {name}" for name in ran) or "the schema is current")
 

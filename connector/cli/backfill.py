@@ -1,13 +1,14 @@
 """connector backfill: plan, run, watch and report. A skin over planning, plans, watching and reports."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import click
 
 from connector.cli.operators import JSON, connected, wanted
-from connector.errors import CallFailed, NotThere
+from connector.errors import BadFile, CallFailed, NotThere
 
 
 class Backfill(click.Group):
@@ -62,8 +63,8 @@ def _plan(crm: str) -> click.Command:
     cut -d, -f1 cases.csv | connector backfill {crm} --ids -
     """)
     @click.option("--where", help="A condition in the CRM's own language. Newest first.")
-    @click.option("--soql", type=click.File(encoding="utf-8"), help="A file with a whole query, in its own order.")
-    @click.option("--ids", type=click.File(encoding="utf-8-sig"),
+    @click.option("--soql", type=click.File("rb"), help="A file with a whole query, in its own order.")
+    @click.option("--ids", type=click.File("rb"),
                   help="A file of ids, one in a line or CSV, in its own order; - is standard input.")  # fmt: skip
     @click.option("--rule", help="The mapping's rule; its `when` is not looked at.  [default: the one for agents]")
     @click.option("--template", help="Start from this template of the mapping instead of the rule's message.")
@@ -71,7 +72,7 @@ def _plan(crm: str) -> click.Command:
     @click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write a line for each case.")
     @JSON
     def plan(
-        where: str | None, soql: IO[str] | None, ids: IO[str] | None, rule: str | None, template: str | None,
+        where: str | None, soql: IO[bytes] | None, ids: IO[bytes] | None, rule: str | None, template: str | None,
         each_case: bool, csv_file: IO[str] | None, as_json: bool,
     ) -> None:  # fmt: skip
         if sum(one is not None for one in (where, soql, ids)) != 1:
@@ -81,8 +82,8 @@ def _plan(crm: str) -> click.Command:
         from connector.crms import Query
         from connector.model import Ask
 
-        source = reports.ids_of(ids) if ids else Query(where=where, whole=soql.read() if soql else None)
-        with library.opened(wanted()) as fill:
+        source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
+        with library.opened(wanted(may_make=True)) as fill:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
@@ -91,6 +92,36 @@ def _plan(crm: str) -> click.Command:
                 reports.write_csv(fill.connection, name, csv_file)
 
     return plan
+
+
+def _ids(file: IO[bytes]) -> list[str]:
+    """The ids in this file; rows without one are told on standard error. Raises UsageError."""
+    from connector.backfill import id_file
+    from connector.operators import count
+
+    with _named("--ids", file):
+        found = id_file.read(file.read())
+    if without := found.rows_without:
+        click.echo(f"{count(without, 'row')} of {file.name} without an id: left out.", err=True)
+    return found.ids
+
+
+def _soql(file: IO[bytes]) -> str:
+    from connector import decoding
+
+    with _named("--soql", file):
+        return decoding.text_of(file.read())
+
+
+@contextlib.contextmanager
+def _named(option: str, file: IO[bytes]) -> Iterator[None]:
+    """Says which file cannot be read."""
+    try:
+        yield
+    except BadFile as error:
+        raise click.UsageError(f"{option} {file.name}: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"{option} {file.name} cannot be read: {error.strerror}") from None
 
 
 def _count() -> Callable[[int], None]:

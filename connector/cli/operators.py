@@ -7,23 +7,34 @@ from collections.abc import Iterator
 import click
 import psycopg
 
-from connector import database, settings
+from connector import database, settings, whereabouts
+from connector.errors import BadSettings
 from connector.keys import Right
 from connector.model import MOST_CHAT_ID, State
 from connector.texts import Only
 
 
 @contextlib.contextmanager
-def connected() -> Iterator[psycopg.Connection]:
-    """The database of a connector that runs, or would."""
-    with database.ready(wanted()) as url, psycopg.connect(url, autocommit=True) as connection:
+def connected(may_make: bool = False) -> Iterator[psycopg.Connection]:
+    """The database of a connector that runs, or would. `may_make`: an embedded one that does not exist is made."""
+    with database.ready(wanted(may_make)) as url, psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
 
-def wanted() -> settings.Settings:
-    """The settings. Says so when that means a new embedded database: somebody may have meant another one."""
+def wanted(may_make: bool = False) -> settings.Settings:
+    """The settings. Says on standard error which database, org and tenant they mean.
+
+    Raises BadSettings where there is no database yet and this command has nothing to put into a new one.
+    """
     found = settings.load()
-    if new := database.to_be_made(found):
+    new = database.to_be_made(found)
+    if new and not may_make:
+        raise BadSettings(
+            f"there is no database in {new}. Start this command in the folder of your .env file, or set "
+            "CONNECTOR_DATABASE_URL or CONNECTOR_DATA_DIR. A new database is made by: connector run"
+        )
+    click.echo(whereabouts.said(found), err=True)
+    if new:
         click.echo(
             f"Making an embedded database in {new}. For another one, set CONNECTOR_DATABASE_URL or CONNECTOR_DATA_DIR.",
             err=True,
@@ -149,7 +160,7 @@ def suppress_number(number: str, why: str) -> None:
     """Never text NUMBER (E.164, such as +14155550132) again."""
     from connector import operators
 
-    with connected() as connection:
+    with connected(may_make=True) as connection:
         sys.exit(operators.suppress(connection, number, why))
 
 
@@ -193,7 +204,7 @@ def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
     """
     from connector import operators
 
-    with connected() as connection:
+    with connected(may_make=True) as connection:
         sys.exit(operators.add_key(connection, name, [Right(one) for one in rights], per_minute))
 
 

@@ -5,6 +5,11 @@ from connector.crms.salesforce import settings
 from connector.mapping_file import MappingFile
 
 
+def address() -> str:
+    """The org's address as it is set; empty where it is not."""
+    return settings.load_address()
+
+
 def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
     from connector import http

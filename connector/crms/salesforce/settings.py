@@ -1,6 +1,6 @@
 """The settings of a connected org, and of its doors: each CONNECTOR_SALESFORCE_… variable stands here.
 
-The pipe reads only the org's; the doors' are read by the web side alone. See settings.FromEnvironment.
+The pipe reads only the org's; the doors' are read by the web side alone. See environment.FromEnvironment.
 """
 
 from typing import Annotated
@@ -74,11 +74,19 @@ class Settings(settings.FromEnvironment):
     @field_validator("client_secret")
     @classmethod
     def _or_a_key(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if secret or (info.data.get("jwt_key") and info.data.get("username")):
+        if secret or (info.data.get("jwt_key", "refused already") and info.data.get("username")):
             return secret
         raise ValueError(
             f"expected the app's secret, or {ENV_PREFIX}JWT_KEY (PEM) and {ENV_PREFIX}USERNAME for JWT bearer"
         )
+
+
+class Address(settings.FromEnvironment):
+    """The org's address alone, for commands that need nothing else of the org."""
+
+    model_config = {"env_prefix": ENV_PREFIX}
+
+    url: str = ""
 
 
 class Doors(settings.FromEnvironment):
@@ -138,3 +146,8 @@ class ApiTokens(settings.FromEnvironment):
 def load() -> Settings:
     """The org's, from the environment. Raises BadSettings."""
     return settings.load(Settings)
+
+
+def load_address() -> str:
+    """What is set as the org's address, right or wrong; empty where nothing is."""
+    return settings.load(Address).url

@@ -1,0 +1,100 @@
+"""The ids in a file that a person gives: one in a line, or a CSV as spreadsheets and reports write it.
+
+A file is read whole before anything is planned: an id that cannot be read must not be one that is left out in silence.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from connector import decoding
+from connector.errors import BadFile
+
+# Names of the column with the ids, in small letters without blanks, hyphens and underscores; the first counts.
+NAMES = ("ticketid", "id", "caseid")
+SEPARATORS = ",;\t"
+# How a spreadsheet may say in a file's first line what separates its cells.
+SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+# What comes along when ids are copied, or files are put together.
+AROUND = "\ufeff\u200b"
+UNCLOSED = (
+    'a quotation mark (") is opened here and not closed, or stands inside a quoted text: '
+    "close it, or write it twice where it belongs to the text"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IdFile:
+    """The ids, in the file's order; and how many of its rows have none."""
+
+    ids: list[str]
+    rows_without: int
+
+
+def read(data: bytes) -> IdFile:
+    """The ids of a column called Id, ticket_id or Case ID, else of the first. Raises BadFile, with the line."""
+    text = decoding.text_of(data)
+    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
+    if said := SEPARATOR_LINE.fullmatch(first):
+        separator, text = said[1], text.replace(first, "\n", 1)
+    else:
+        separator = _separator(first)
+    rows = list(_rows(text, separator))
+    head = rows[0] if rows else (1, [""])
+    column = _column(head[1])
+    data_rows = rows if column is None else rows[1:]
+    column = column or 0
+    found = [(line, row, row[column] if len(row) > column else "") for line, row in data_rows]
+    ids = [given for _, _, given in found if given]
+    if not ids:
+        raise BadFile("expected ids, but there is none in it")
+    for line, row, own in [*found, (*head, ids[0])]:
+        if len(own.splitlines()) > 1 or _swallows(row, column, own, separator):
+            raise BadFile(f"line {line}: {UNCLOSED}")
+    return IdFile(ids, len(found) - len(ids))
+
+
+def _separator(line: str) -> str:
+    """The one by which this line has a cell that names the ids, else the one that comes first."""
+    outside = re.sub(r'"[^"]*"', "", line)
+    order = sorted((one for one in SEPARATORS if one in outside), key=outside.index)
+    named = (one for one in order if _column(_stripped(next(csv.reader([line], delimiter=one)))) is not None)
+    return next(named, order[0] if order else SEPARATORS[0])
+
+
+def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the number of the line that it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = _stripped(next(reader))
+        except StopIteration:
+            return
+        except csv.Error:
+            raise BadFile(f"line {line}: {UNCLOSED}") from None
+        if any(row):
+            yield line, row
+
+
+def _stripped(row: Sequence[str]) -> list[str]:
+    return [cell.strip().strip(AROUND).strip() for cell in row]
+
+
+def _column(row: Sequence[str]) -> int | None:
+    """Where the ids are, by the names of the columns; None: these are no names."""
+    names = [re.sub(r"[\s_-]", "", cell).lower() for cell in row]
+    return next((names.index(name) for name in NAMES if name in names), None)
+
+
+def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool:
+    """Whether other rows stand in one of this row's cells: a quotation mark was left open, and met another."""
+    lines = [line.split(separator) for cell in row for line in cell.splitlines()[1:]]
+    return any(len(cells) == len(row) and _alike(cells[column].strip(' "'), own) for cells in lines)
+
+
+def _alike(cell: str, own: str) -> bool:
+    """Whether this could be an id of the same kind."""
+    return cell.isalnum() and len(cell) == len(own) and cell[:3] == own[:3]
