@@ -17,7 +17,7 @@ import structlog
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, queue, recipients, sql, steps
+from connector import lane, pseudonyms, queue, recipients, sql, steps
 from connector.model import Accepted, Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
 from connector.steps import Move, Standing, Trace
 
@@ -160,8 +160,9 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
         claimed = recipients.claim(connection, claims, now)
         rows = _jsonb([
             {
-                "id": one.text, "rule": one.rule, "reason": one.reason, "sms": _fields(one.sms), "trace": one.trace,
-                "number": one.text in claimed, "accepted": one.accepted and _fields(one.accepted),
+                "id": one.text, "rule": one.rule, "reason": pseudonyms.of(connection, one.reason),
+                "sms": _fields(one.sms), "trace": one.trace, "number": one.text in claimed,
+                "accepted": one.accepted and _fields(one.accepted),
             }
             for one in wanted
         ])

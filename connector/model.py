@@ -39,7 +39,7 @@ class Ask:
 
     `rule` and `template` are names of the mapping; `message` is taken as it is. `override` says why a person sends it
     in spite of what may be overridden, and `overrides` names the findings that this reason was given for; None: any.
-    `agent_…` are who asks, as far as known. `number` (hashed) is whose text it is meant to be.
+    `agent_…` are who asks, as far as known. `number` (a pseudonym) is whose text it is meant to be.
     """
 
     rule: str | None = None

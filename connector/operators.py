@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector import duty, house, keys, lane, ledger, phone, recipients, texts
+from connector import duty, erasure, keys, lane, ledger, phone, recipients, texts
 from connector.model import State
 from connector.texts import Only
 
@@ -295,10 +295,10 @@ def show_keys(connection: psycopg.Connection, as_json: bool) -> int:
     return 0
 
 
-def purge(connection: psycopg.Connection, typed: str) -> int:
+def purge(connection: psycopg.Connection, typed: str, suppress: bool) -> int:
     """Erase one person."""
     number = _number(typed)
-    erased = house.purge(connection, number)
+    erased = erasure.purge(connection, number, suppress)
     what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"
     click.echo(f"Erased what is known of {phone.mask(number)}: {what}.")
     return 0

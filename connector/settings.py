@@ -51,8 +51,9 @@ Country = Annotated[str, AfterValidator(_country)]
 # Not relative: a library that is told such a runtime folder falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
 HttpsUrl = Annotated[str, AfterValidator(addresses.https_or_loopback)]
+LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
-Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
+Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Whose pages may show one of ours in a frame: it goes into a header as it is.
@@ -72,6 +73,7 @@ class Settings(FromEnvironment):
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
     database_url: SecretStr | None = None
+    pseudonym_key: LongSecret | None = None
     mappings: Path | None = None
 
     host: str = "127.0.0.1"

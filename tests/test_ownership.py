@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import asks, database, house, ledger, recipients, steps, texts
+from connector import asks, database, erasure, house, ledger, recipients, steps, texts
 from connector.asks import Asked
 from connector.backfill import plans
 from connector.crms import Query
@@ -364,7 +364,7 @@ def pause(pool: ConnectionPool, text: int) -> None:
 
 def purge(pool: ConnectionPool, text: int) -> None:
     with pool.connection() as connection:
-        house.purge(connection, NUMBER)
+        erasure.purge(connection, NUMBER)
 
 
 def skip(pool: ConnectionPool, text: int) -> None:

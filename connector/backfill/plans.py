@@ -69,7 +69,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case of a plan. `skip` says why it is not texted; `number` is the customer's, hashed."""
+    """One case of a plan. `skip` says why it is not texted; `number` is the customer's, as a pseudonym."""
 
     ticket_id: str
     skip: str | None = None

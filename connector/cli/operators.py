@@ -230,12 +230,13 @@ def list_keys(as_json: bool) -> None:
 
 @click.command()
 @click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
-def purge(phone: str) -> None:
-    """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
+@click.option("--suppress", is_flag=True, help="Also put it on the suppression list, so that no text still reaches it.")
+def purge(phone: str, suppress: bool) -> None:
+    """Erase one person: number, messages, words and events. What was not sent yet is cancelled. Event ids stay."""
     from connector import operators
 
     with connected() as connection:
-        sys.exit(operators.purge(connection, phone))
+        sys.exit(operators.purge(connection, phone, suppress))
 
 
 COMMANDS = (status, resume, texts, suppress, keys, purge)
