@@ -112,6 +112,7 @@ def purge(connection: psycopg.Connection, number: str) -> Erased:
         ids = [row["id"] for row in found if row["state"] != State.SENDING]
         ledger.move(connection, [steps.cancelled(text, "erased") for text in ids])
         cursor.execute(SQL["forget_texts"], {"ids": ids})
+        cursor.execute(SQL["forget_cases"], {"hash": recipients.hashed(number)})
         recipients.forget(connection, number)
         tickets = list({row["ticket_id"] for row in found})
         events = cursor.execute(SQL["forget_events"], {"tickets": tickets, "digits": phone.national(number)}).rowcount

@@ -101,6 +101,10 @@ order by text.id limit 1000
 -- The texts to one number, the tickets that they were about, and what came in for those tickets.
 select id, ticket_id, state from text where sms ->> 'end_user_number' = %(number)s
 
+-- name: forget_cases
+-- The cases of back-fills that would still text this number.
+update plan_case set skip = 'erased', number = null where number = %(hash)s and skip is null and text is null
+
 -- name: forget_texts
 -- Number, message and the words of the remote side.
 with steps as (
