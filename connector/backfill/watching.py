@@ -37,19 +37,20 @@ class Show(Protocol):
     def say(self, words: str) -> None: ...
 
 
-def watch(connection: psycopg.Connection, name: str) -> int:
-    """Until it is over. The exit status."""
-    interrupted = threading.Event()
-    with _signals(interrupted), _screen() if sys.stderr.isatty() else _lines() as show:
+def watch(connection: psycopg.Connection, name: str, interrupted: threading.Event) -> int:
+    """Until it is over, or paused because it was interrupted. The exit status."""
+    with _screen() if sys.stderr.isatty() else _lines() as show:
         _until_over(connection, name, show, interrupted)
     return reports.status(connection, name, as_json=False)
 
 
 @contextlib.contextmanager
-def _signals(interrupted: threading.Event) -> Iterator[None]:
+def interruptible() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and the end of the terminal, which end nothing meanwhile."""
+    interrupted = threading.Event()
     before = {one: signal.signal(one, lambda *_: interrupted.set()) for one in SIGNALS}
     try:
-        yield
+        yield interrupted
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

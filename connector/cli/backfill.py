@@ -24,6 +24,8 @@ class Backfill(click.Group):
             return super().invoke(ctx)
         except (NotThere, CallFailed) as error:
             _refuse(str(error))
+        except KeyboardInterrupt:
+            _refuse("interrupted")
 
 
 def _refuse(why: str) -> NoReturn:
@@ -128,7 +130,7 @@ def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: 
     """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
     from connector.backfill import plans, reports, watching
 
-    with connected() as connection:
+    with connected() as connection, watching.interruptible() as interrupted:
         watched = None if detach else watching.WATCHED
         if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
             found = plans.found(connection, plan)
@@ -141,7 +143,7 @@ def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: 
             plans.watch(connection, plan, None)
             click.echo(f"Plan {plan} runs. How far it is: connector backfill status {plan}")
             sys.exit(0)
-        sys.exit(watching.watch(connection, plan))
+        sys.exit(watching.watch(connection, plan, interrupted))
 
 
 @backfill.command()
