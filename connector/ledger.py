@@ -219,7 +219,8 @@ def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     """
     with connection.transaction():
         if holders := sorted({move.same_as for move in moves if move.same_as is not None}):
-            connection.execute(SQL["lock_holders"], {"ids": holders})
+            there = {text for (text,) in connection.execute(SQL["lock_holders"], {"ids": holders})}
+            moves = [move if move.same_as in {None, *there} else steps.anew(move) for move in moves]
         moved = _move(connection, moves, late=False)
         for answer in moves:
             if answer.answers and answer.id not in moved:
