@@ -10,6 +10,10 @@ PATTERN = r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?"
 ID = re.compile(PATTERN)
 # What people are told about anything else.
 NO_ID = "this is no id of a Salesforce record: expected 15 or 18 letters and digits"
+CASE_NUMBER = (
+    "this is a number, such as a case has, and no id of a Salesforce record: expected the 15 or 18 letters and digits "
+    "in the address of the record's page"
+)
 WRONG_CHECKSUM = (
     "this is no id of a Salesforce record: its last three characters do not fit the others; a character was changed, "
     "perhaps a capital letter by a spreadsheet"
@@ -44,7 +48,7 @@ def problem(given: str, kind: str = "") -> str | None:
     put into small letters would be the id of another record.
     """
     if not ID.fullmatch(given):
-        return NO_ID
+        return CASE_NUMBER if given.isascii() and given.isdigit() else NO_ID
     if len(given) == 18 and long(given[:15]) != given:
         return WRONG_CHECKSUM
     prefix = PREFIXES.get(kind.lower(), given[:3])
