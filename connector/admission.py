@@ -52,7 +52,8 @@ class Admission:
         ])
         return {
             text.id: self._policies[text.crm].allow(
-                decision, known[text.id], text.door, text.ask.override if text.ask else "", at
+                decision, known[text.id], text.door, text.ask.override if text.ask else "", at,
+                text.ask.overrides if text.ask else None,
             )
             for text, decision in asked
         }

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import psycopg
 
-from connector import ledger, sql
+from connector import ledger, pseudonyms, sql
 from connector.errors import KeyUsedOtherwise
 from connector.model import Ask, Door, TicketEvent
 
@@ -49,7 +49,7 @@ def newest(connection: psycopg.Connection, crm: str, ticket_id: str) -> int:
 def take_in(connection: psycopg.Connection, asked: Asked) -> Taken:
     """Committed when it returns. Raises KeyUsedOtherwise, psycopg.Error."""
     by = {"caller": asked.caller, "key": asked.key}
-    body = _digest(asked)
+    body = pseudonyms.of(connection, _digest(asked))
     with connection.transaction():
         if not connection.execute(SQL["remember"], by | {"body": body}).rowcount:
             row = connection.execute(SQL["remembered"], by).fetchone()

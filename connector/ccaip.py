@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,9 +17,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from connector.connections import Answer, Connections, MayLeave, NeverLeft, NoAnswer, at_once
 from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.exchange import Answer, Bounds, MayLeave, NeverLeft, NoAnswer
+from connector.http import Network
 from connector.model import Chat, OutboundSms
+from connector.transport import Connections
 
 PATH = "/apps/api/v1/sms"
 
@@ -63,6 +65,12 @@ class Account:
     agent_spelling: str = "agentId"
     connect_timeout: float = 5
     read_timeout: float = 30
+    network: Network = field(default_factory=Network)
+
+    @property
+    def credentials(self) -> str:
+        """The header Authorization."""
+        return "Basic " + base64.b64encode(f"{self.subdomain}:{self.token}".encode()).decode()
 
     def __repr__(self) -> str:
         return f"Account({self.address})"
@@ -73,11 +81,11 @@ class Client:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._connections = Connections(account.address, account.connect_timeout, account.read_timeout)
-        credentials = base64.b64encode(f"{account.subdomain}:{account.token}".encode()).decode()
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}
+        bounds = Bounds(account.connect_timeout, account.read_timeout)
+        self._connections = Connections(account.address, bounds, account.network)
+        self._headers = {"Content-Type": "application/json", "Authorization": account.credentials}
 
-    async def send(self, sms: OutboundSms, may_leave: MayLeave = at_once) -> Chat:
+    async def send(self, sms: OutboundSms, may_leave: MayLeave | None = None) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown.
 
         The first byte leaves when `may_leave` returns, over a connection that stands by then. What it raises is raised,
@@ -101,9 +109,9 @@ class Client:
             if refused.blame is Blame.SETTINGS or str(refused) == NON_US:
                 raise
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all connections; for when no call is under way."""
-        self._connections.close()
+        await self._connections.close()
 
     def _body(self, sms: OutboundSms) -> dict[str, Any]:
         snake = self._account.agent_spelling == "agent_id"
@@ -118,13 +126,13 @@ class Client:
         }
         return {key: value for key, value in body.items() if value is not None}
 
-    async def _post(self, body: dict[str, Any], may_leave: MayLeave = at_once) -> Answer:
+    async def _post(self, body: dict[str, Any], may_leave: MayLeave | None = None) -> Answer:
         try:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
         try:
-            return await self._connections.post(PATH, self._headers, content, may_leave)
+            return await self._connections.call("POST", PATH, self._headers, content, may_leave)
         except NeverLeft as error:
             raise Unavailable(f"CCAI Platform could not be reached ({error})") from None
         except NoAnswer as error:
@@ -139,7 +147,7 @@ def probe(account: Account, outbound_number: str) -> None:
         try:
             await client.probe(outbound_number)
         finally:
-            client.close()
+            await client.close()
 
     asyncio.run(ask())
 

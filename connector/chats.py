@@ -5,20 +5,24 @@ message, so what is certain is little: a chat that carries the ticket's id, bega
 to no other text, and is the only one like that. Everything else is left to a person.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import psycopg
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from connector import ccaip, database, ledger, steps, texts
 from connector.errors import Unavailable
+from connector.exchange import Bounds, NeverLeft, NoAnswer
 from connector.model import Chat, ChatId, ChatStatus
 from connector.texts import Unknown
+from connector.transport import Caller, Connections
 from connector.upkeep import Duty
 
 log = structlog.get_logger()
@@ -29,6 +33,8 @@ NAME = "find chats"
 REQUEST_SECONDS = 1.0
 EVERY = 30.0
 PER_PAGE = 100
+# Bytes of a page.
+LARGEST = 16_000_000
 # How many pages one turn reads; the next goes on from there.
 MOST_PAGES = 10
 # Unknown texts older than this are left to a person: a chat that has not shown by then will not.
@@ -122,12 +128,10 @@ def _begin(cursor: datetime | None, fresh: Sequence[Unknown], now: datetime) -> 
 
 def _pages(account: ccaip.Account, since: datetime) -> Iterator[list[ListedChat]]:
     """The chats that changed since then, the oldest change first. Raises Unavailable."""
-    with httpx.Client(
-        base_url=account.address, auth=httpx.BasicAuth(account.subdomain, account.token), trust_env=False,
-        timeout=httpx.Timeout(account.read_timeout, connect=account.connect_timeout),
-    ) as client:
+    bounds = Bounds(account.connect_timeout, account.read_timeout, LARGEST)
+    with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
         for page in range(1, MOST_PAGES + 1):
-            chats = _page(client, {
+            chats = _page(caller, account, {
                 "updated_at[from]": since.isoformat(), "sort_column": "updated_at", "sort_direction": "ASC",
                 "per": PER_PAGE, "page": page,
             })
@@ -137,13 +141,13 @@ def _pages(account: ccaip.Account, since: datetime) -> Iterator[list[ListedChat]
             time.sleep(REQUEST_SECONDS)
 
 
-def _page(client: httpx.Client, query: dict[str, Any]) -> list[ListedChat]:
+def _page(caller: Caller, account: ccaip.Account, query: dict[str, Any]) -> list[ListedChat]:
     try:
-        answer = client.get(PATH, params=query)
-    except httpx.HTTPError as error:
-        raise Unavailable(f"CCAI Platform's list of chats ({type(error).__name__})") from None
-    if answer.status_code != httpx.codes.OK:
-        raise Unavailable(f"CCAI Platform's list of chats answered {answer.status_code}")
+        answer = caller.call("GET", f"{PATH}?{urlencode(query)}", {"Authorization": account.credentials})
+    except (NeverLeft, NoAnswer) as error:
+        raise Unavailable(f"CCAI Platform's list of chats ({error})") from None
+    if answer.status != HTTPStatus.OK:
+        raise Unavailable(f"CCAI Platform's list of chats answered {answer.status}")
     try:
         return CHATS.validate_json(answer.content)
     except ValidationError:

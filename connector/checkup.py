@@ -37,7 +37,7 @@ def run(web: refusals.Need, offline: bool) -> Iterator[Line]:
     mappings = _mappings(wanted)
     for stem, mapping in mappings.items():
         yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
-    yield from ((line, Mark.WARNING) for line in (*looked.unknown, *environment.exposed()))
+    yield from ((line, Mark.WARNING) for line in (*looked.warnings, *environment.exposed()))
     problems.add(looked.problems)
     yield from ((line, Mark.WRONG) for line in problems)
     if not problems:
@@ -73,7 +73,7 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
     for rule in file.rules:
         yield f"  rule {rule.name}: when {rule.when.source}"
         yield f"    once per {', '.join(path[name] for name in rule.once_per)}"
-        for why, condition in rule.skip_when.items():
+        for why, condition in file.guards(rule).items():
             yield f"    not when {condition.source}: {why}"
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"

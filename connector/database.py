@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from connector import embedded, queue
+from connector import embedded, pseudonyms, queue
 from connector.errors import BadSettings
 from connector.settings import Settings
 
@@ -30,6 +30,7 @@ CLOCK_DIFFERS = 2.0
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """A PostgreSQL that answers, as a connection URL; an embedded one stops afterwards if nobody else uses it."""
+    pseudonyms.configure(settings.pseudonym_key)
     if settings.database_url:
         yield _address(settings.database_url.get_secret_value())
         return
@@ -78,6 +79,7 @@ def ready(wanted: Settings) -> Iterator[str]:
         with psycopg.connect(url, autocommit=True) as connection:
             if not current(connection):
                 raise BadSettings(NOT_CURRENT)
+            pseudonyms.check(connection)
         yield url
 
 
@@ -104,6 +106,7 @@ def check(settings: Settings) -> str:
         with psycopg.connect(_impatient(settings.database_url.get_secret_value()), autocommit=True) as given:
             if not current(given):
                 raise BadSettings(NOT_CURRENT)
+            pseudonyms.check(given)
             ahead = clock_ahead(given)
     except psycopg.OperationalError as error:
         raise BadSettings(f"the database does not answer: {str(error).splitlines()[0]}") from None
@@ -195,6 +198,8 @@ def migrate(url: str) -> list[str]:
                 connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
                 connection.execute("insert into migration (name) values (%s)", [name])
             ran.append(name)
+        if pseudonyms.make(connection):
+            ran.append("pseudonyms")
     return ran
 
 
@@ -206,6 +211,6 @@ def _missing(connection: psycopg.Connection) -> list[str]:
 def current(connection: psycopg.Connection) -> bool:
     """Whether every migration of this version has run. Raises psycopg.Error when the database does not answer."""
     try:
-        return not _missing(connection)
+        return not _missing(connection) and pseudonyms.made(connection)
     except psycopg.errors.UndefinedTable:
         return False

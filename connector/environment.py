@@ -57,6 +57,12 @@ class FromEnvironment(BaseSettings):
         raise ValueError(value.words)
 
 
+class OfAllPrograms(BaseSettings):
+    """Variables that many programs read. They count only where CONNECTOR_TRUST_ENVIRONMENT is set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+
 def prefix(kind: type[BaseSettings]) -> str:
     """What the variables of these settings begin with."""
     return kind.model_config["env_prefix"]

@@ -18,6 +18,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ConnectorError(Exception):
@@ -28,12 +29,22 @@ class BadSettings(ConnectorError):
     """A setting is missing, malformed or unsafe."""
 
 
-class BadMapping(ConnectorError):
-    """A mapping file cannot be used. `problems` are (key, what was expected there); its text names the file too."""
+class Fault(NamedTuple):
+    """What is wrong in a mapping file: the key as people call it, what was expected there, and its line if known."""
 
-    def __init__(self, file: str, problems: list[tuple[str, str]]) -> None:
-        super().__init__("\n".join(f"{file}: {key}: {expected}" for key, expected in problems))
-        self.file, self.problems = file, problems
+    key: str
+    expected: str
+    line: int | None = None
+
+
+class BadMapping(ConnectorError):
+    """A mapping file cannot be used. Its text has all faults, each with file, line, key and expectation."""
+
+    def __init__(self, file: str, faults: list[Fault]) -> None:
+        super().__init__("\n".join(
+            f"{file}{f', line {one.line}' if one.line else ''}: {one.key}: {one.expected}" for one in faults
+        ))  # fmt: skip
+        self.file, self.faults = file, faults
 
 
 class BadFile(ConnectorError):

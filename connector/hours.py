@@ -62,7 +62,7 @@ class DayKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     open: Hours = (8 * 60, 20 * 60)
-    days_off: Sequence[Day] = ()
+    days_off: tuple[Day, ...] = ()
     monday: Hours | None = None
     tuesday: Hours | None = None
     wednesday: Hours | None = None

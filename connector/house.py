@@ -1,4 +1,4 @@
-"""Keeping house: what people said and are called leaves after its retention, or when one of them asks for it.
+"""Keeping house: what people said and are called leaves after its retention.
 
 The keys stay: an event that comes again years later is still a duplicate, and a reason that was texted stays texted.
 """
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import psycopg
 import structlog
-from psycopg.rows import dict_row
 
-from connector import ledger, phone, queue, recipients, sql, steps
-from connector.model import Door, State
+from connector import queue, sql
+from connector.model import Door
 
 log = structlog.get_logger()
 SQL = sql.load("house")
@@ -100,20 +99,3 @@ def _repaired(connection: psycopg.Connection, names: Sequence[str], **asked: boo
     for name in names:
         if rows := connection.execute(SQL[name], asked or None).rowcount:
             log.warning(REPAIRED[name], rows=rows)
-
-
-def purge(connection: psycopg.Connection, number: str) -> Erased:
-    """Erase one person's number (E.164), messages and events; what is not sent yet is cancelled, and its ticket told.
-
-    One transaction. A text that is being sent right now keeps its row until the outcome is there: purge again then.
-    """
-    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(SQL["of_phone"], {"number": number}).fetchall()
-        ids = [row["id"] for row in found if row["state"] != State.SENDING]
-        ledger.move(connection, [steps.cancelled(text, "erased") for text in ids])
-        cursor.execute(SQL["forget_texts"], {"ids": ids})
-        recipients.forget(connection, number)
-        tickets = list({row["ticket_id"] for row in found})
-        events = cursor.execute(SQL["forget_events"], {"tickets": tickets, "digits": phone.national(number)}).rowcount
-    log.info("one person was erased", to=phone.mask(number), texts=len(ids), events=events)
-    return Erased(events=events, texts=len(ids))

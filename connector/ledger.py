@@ -17,7 +17,7 @@ import structlog
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import lane, queue, recipients, sql, steps
+from connector import lane, pseudonyms, queue, recipients, sql, steps
 from connector.model import Accepted, Ask, Door, OutboundSms, Outcome, State, Text, TicketEvent
 from connector.steps import Move, Standing, Trace
 
@@ -98,6 +98,12 @@ def _row(event: TicketEvent) -> dict[str, Any]:
     return _fields(event) | {"ask": event.ask and _fields(event.ask), "raw": raw}
 
 
+def _ask(row: dict[str, Any]) -> Ask:
+    """As it was taken in; JSON has no tuples."""
+    overrides = row.get("overrides")
+    return Ask(**row | {"overrides": None if overrides is None else tuple(overrides)})
+
+
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
     """The texts of these ids."""
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -106,7 +112,7 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    ask = Ask(**row["ask"]) if row["ask"] else None
+    ask = _ask(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
     made = {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask, "accepted": accepted}
     return Text(**row | made)
@@ -154,8 +160,9 @@ def decide(connection: psycopg.Connection, wanted: Sequence[Wanted], now: dateti
         claimed = recipients.claim(connection, claims, now)
         rows = _jsonb([
             {
-                "id": one.text, "rule": one.rule, "reason": one.reason, "sms": _fields(one.sms), "trace": one.trace,
-                "number": one.text in claimed, "accepted": one.accepted and _fields(one.accepted),
+                "id": one.text, "rule": one.rule, "reason": pseudonyms.of(connection, one.reason),
+                "sms": _fields(one.sms), "trace": one.trace, "number": one.text in claimed,
+                "accepted": one.accepted and _fields(one.accepted),
             }
             for one in wanted
         ])
@@ -212,7 +219,8 @@ def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     """
     with connection.transaction():
         if holders := sorted({move.same_as for move in moves if move.same_as is not None}):
-            connection.execute(SQL["lock_holders"], {"ids": holders})
+            there = {text for (text,) in connection.execute(SQL["lock_holders"], {"ids": holders})}
+            moves = [move if move.same_as in {None, *there} else steps.anew(move) for move in moves]
         moved = _move(connection, moves, late=False)
         for answer in moves:
             if answer.answers and answer.id not in moved:

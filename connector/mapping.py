@@ -110,7 +110,7 @@ class Mapping:
             return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
 
     def _apply(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
-        for why, condition in rule.skip_when.items():
+        for why, condition in self.file.guards(rule).items():
             if condition.search(ticket.values):
                 return Skip(why)
         ticket_id = ticket.values[self.file.ticket.id]

@@ -1,14 +1,14 @@
 """Reads a mapping file and checks it whole. What is wrong is refused at start, with file, key and expectation."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from connector import loops
-from connector.errors import BadMapping
+from connector import expected, loops, mapping_lines
+from connector.errors import BadMapping, Fault
 from connector.mapping_file import MappingFile
 from connector.model import OUTCOMES
 from connector.templates import CannotApply
@@ -20,38 +20,50 @@ OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 def load(path: Path) -> MappingFile:
     """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(text)
     except OSError as error:
-        raise BadMapping(str(path), [("the file", f"cannot be read: {error.strerror}")]) from None
+        raise BadMapping(str(path), [Fault("the file", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        words = f"expected TOML 1.0 in UTF-8; line {line} is in another encoding"
-        raise BadMapping(str(path), [("the file", words)]) from None
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadMapping(str(path), [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
     except tomllib.TOMLDecodeError as error:
-        raise BadMapping(str(path), [("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
-    return parse(raw, str(path))
+        raise BadMapping(str(path), [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
+    return parse(raw, str(path), text)
 
 
-def parse(raw: dict[str, Any], name: str) -> MappingFile:
-    """The same for what TOML gave; `name` stands for the file in errors."""
+def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
+    """The same for what TOML gave for `text`; `name` stands for the file in errors."""
     try:
         file = MappingFile.model_validate(raw)
     except ValidationError as error:
-        raise BadMapping(name, [_problem(one) for one in error.errors()]) from None
+        raise BadMapping(name, _faults([_problem(one) for one in error.errors()], raw, text)) from None
     problems = [
         *_undefined(file), *_unused(file), *_never_written(file), *_written_twice(file), *_names_of(file),
         *_policy(file), *loops.find(file),
     ]
     if problems:
-        raise BadMapping(name, problems)
+        raise BadMapping(name, _faults(problems, raw, text))
     return file
 
 
+def _faults(problems: Sequence[tuple[str, str]], raw: dict[str, Any], text: str) -> list[Fault]:
+    """The same with lines, and rules by their names."""
+    found = mapping_lines.places(text)
+    return [Fault(mapping_lines.called(key, raw), words, found.line(key)) for key, words in problems]
+
+
 def _problem(error: Any) -> tuple[str, str]:
-    key = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    if error["type"] == "extra_forbidden":
-        return key, "this key is not known; see the comments in mappings/salesforce.toml for those that are"
-    return key, error["msg"].removeprefix("Value error, ")
+    path = [str(part) for part in error["loc"] if part != "[key]"]
+    words = expected.words(error)
+    return ".".join(path), f"{words}; {_meant(path)}" if error["type"] == "extra_forbidden" else words
+
+
+def _meant(path: Sequence[str]) -> str:
+    """What a key that is not known was probably meant to be."""
+    if len(path) > 1 and path[-1] in MappingFile.model_fields:
+        return f"{path[-1]} belongs above the first [table], or has a table of its own"
+    return "see the comments in mappings/salesforce.toml for those that are"
 
 
 def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from connector import phone
+from connector.expected import matching
 from connector.hours import HoursKeys
 from connector.model import OUTCOMES, State
 from connector.templates import Condition, Template
@@ -34,9 +35,14 @@ def _country(code: str) -> str:
     return code
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z]\w*(\.[A-Za-z]\w*)*$")]
-FieldName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
+Name = Annotated[str, matching(
+    r"[a-z][a-z0-9_]*", 'expected a name in small letters, digits and underscores, such as "first_name"'
+)]
+FieldPath = Annotated[str, matching(
+    r"(?a:[A-Za-z]\w*(\.[A-Za-z]\w*)*)",
+    'expected the CRM\'s own name of a field, such as "CaseNumber", or a path of them, such as "Contact.FirstName"',
+)]
+FieldName = Annotated[str, matching(r"(?a:[A-Za-z]\w*)", 'expected the CRM\'s own name, such as "CCAIP_SMS_Status__c"')]
 E164 = Annotated[str, AfterValidator(_e164)]
 Country = Annotated[str, AfterValidator(_country)]
 AnyTemplate = Annotated[Template, _compiled(Template)]
@@ -140,12 +146,13 @@ class WriteBack(Strict):
 
 
 class MappingFile(Strict):
-    """A whole mapping file, checked."""
+    """A whole mapping file, checked. `skip_when` is for all rules, beside each rule's own."""
 
     ticket: TicketKeys
     fields: dict[Name, FieldPath] = Field(min_length=1)
     phones: Phones
     outbound_number: E164 | None = None
+    skip_when: dict[str, AnyCondition] = {}
     rules: list[Rule] = Field(min_length=1)
     templates: list[Words] = []
     agents: Agents = Agents()
@@ -157,6 +164,10 @@ class MappingFile(Strict):
         """The names of the fields that are written back."""
         paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    def guards(self, rule: Rule) -> Mapping[str, Condition]:
+        """Everything that keeps a rule from texting, by the words that the ticket is told: the file's, then its own."""
+        return {**self.skip_when, **rule.skip_when}
 
     def comparable(self, path: str) -> str:
         """A field's path as CRMs compare it: without the object's own name before it, in small letters."""
@@ -170,6 +181,8 @@ class MappingFile(Strict):
         yield from (("phones.prefer", name) for name in self.phones.prefer)
         if self.phones.country_from:
             yield "phones.country_from", self.phones.country_from
+        for why, condition in self.skip_when.items():
+            yield from ((f"skip_when.{why}", name) for name in sorted(condition.names))
         for index, rule in enumerate(self.rules):
             yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())
         for index, words in enumerate(self.templates):

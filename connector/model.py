@@ -38,14 +38,15 @@ class Ask:
     """What a person or a batch wants beyond what the ticket says. Whoever asks need not fulfil the rule's `when`.
 
     `rule` and `template` are names of the mapping; `message` is taken as it is. `override` says why a person sends it
-    in spite of what may be overridden. `agent_…` are who asks, as far as known. `number` (hashed) is whose text it is
-    meant to be.
+    in spite of what may be overridden, and `overrides` names the findings that this reason was given for; None: any.
+    `agent_…` are who asks, as far as known. `number` (a pseudonym) is whose text it is meant to be.
     """
 
     rule: str | None = None
     template: str | None = None
     message: str | None = None
     override: str = ""
+    overrides: tuple[str, ...] | None = None
     agent_name: str | None = None
     agent_email: str | None = None
     agent_id: int | None = None

@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector import crms, duty, house, keys, lane, ledger, phone, recipients, texts
+from connector import crms, duty, erasure, keys, lane, ledger, phone, recipients, texts
 from connector.errors import Unreadable
 from connector.model import State
 from connector.texts import Only
@@ -112,16 +112,6 @@ def _leaves_at(accounts: Sequence[lane.Status], due: Sequence[datetime]) -> date
     if not due or any(one.stopped_at for one in accounts):
         return None
     return max([min(due), *(one.held_until for one in accounts if one.held_until)])
-
-
-def resume(connection: psycopg.Connection) -> int:
-    """Let texts leave again."""
-    if names := lane.resume(connection):
-        others = [name for name in names if name != lane.PLATFORM]
-        click.echo("Texts may leave again." + (f" {', '.join(others)} may be used again." if others else ""))
-    else:
-        click.echo("Texting was not stopped.")
-    return 0
 
 
 # What is shown of texts in a list: the column and what is in it. Those that are held leave later instead.
@@ -321,10 +311,10 @@ def show_keys(connection: psycopg.Connection, as_json: bool) -> int:
     return 0
 
 
-def purge(connection: psycopg.Connection, typed: str) -> int:
+def purge(connection: psycopg.Connection, typed: str, suppress: bool) -> int:
     """Erase one person."""
     number = _number(typed)
-    erased = house.purge(connection, number)
+    erased = erasure.purge(connection, number, suppress)
     what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"
     click.echo(f"Erased what is known of {phone.mask(number)}: {what}.")
     return 0

@@ -1,6 +1,8 @@
 """What the settings and mapping files make: the parts that both the worker and `connector check` need."""
 
-from connector import ccaip, crms, mapping_check
+from collections.abc import Mapping as MappingOf
+
+from connector import ccaip, crms, http, mapping_advice, mapping_check
 from connector.mapping import Mapping
 from connector.settings import Settings, require_ccaip
 
@@ -18,6 +20,15 @@ def mappings(settings: Settings) -> dict[str, Mapping]:
     }
 
 
+def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
+    """What to warn of in these mapping files: what they may say, but hardly mean."""
+    paths = {settings.mappings_dir / f"{stem}.toml": mapping.file for stem, mapping in found.items()}
+    return [
+        f"{path}, {words}" for path, file in paths.items()
+        for words in mapping_advice.of(file, path.read_text(encoding="utf-8"))
+    ]
+
+
 def account(settings: Settings) -> ccaip.Account:
     """The CCAI Platform account of these settings. Raises BadSettings."""
     require_ccaip(settings)
@@ -29,4 +40,5 @@ def account(settings: Settings) -> ccaip.Account:
         agent_spelling=settings.ccaip_agent_spelling,
         connect_timeout=settings.ccaip_connect_timeout,
         read_timeout=settings.ccaip_read_timeout,
+        network=http.load(),
     )

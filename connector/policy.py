@@ -6,13 +6,13 @@ person may decide is stopped for an agent and held or skipped for the others.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from connector import hours, segments
+from connector import hours, merge_syntax, segments
 from connector.mapping_file import PolicyKeys
 from connector.model import Decision, Door, OutboundSms, State
 
@@ -38,13 +38,22 @@ class Said(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check said. `overridable`: an agent may decide otherwise, with a reason. `until` (UTC) of a hold."""
+    """What one check said. `overridable`: an agent may decide otherwise, with a reason. `until` (UTC) of a hold.
+
+    `about`: the very thing that was found, such as a text and its state. Another one is another finding.
+    """
 
     check: str
     said: Said
     why: str
     overridable: bool = False
     until: datetime | None = None
+    about: str = ""
+
+    @property
+    def id(self) -> str:
+        """What a reason names that is given for this finding."""
+        return f"{self.check}:{self.about}" if self.about else self.check
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +121,14 @@ class Policy:
         own = decision.window_hours
         return timedelta(hours=self.keys.window_hours if own is None else own)
 
-    def allow(self, decision: Decision, known: Known, door: Door, override: str, now: datetime) -> Ruling:
-        """Whether this may be texted now (UTC), and as what. `override`: an agent's reason for doing it anyway."""
+    def allow(
+        self, decision: Decision, known: Known, door: Door, override: str, now: datetime,
+        overrides: Collection[str] | None = None,
+    ) -> Ruling:  # fmt: skip
+        """Whether this may be texted now (UTC), and as what.
+
+        `override`: an agent's reason for doing it anyway, given for the findings with these ids (None: for any).
+        """
         sms = replace(decision.sms, message=self._words(decision.sms.message, known))
         size = segments.measure(sms.message)
         findings = [
@@ -123,17 +138,19 @@ class Policy:
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
             self._content(sms.message, size),
+            *self._unfilled(sms.message, door),
         ]
-        judged = tuple(self._for(door, finding, override) for finding in findings)
+        judged = tuple(self._for(door, finding, override, overrides) for finding in findings)
         return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
 
-    def _for(self, door: Door, finding: Finding, override: str) -> Finding:
+    def _for(self, door: Door, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
         """What a finding means at this door: agents may decide some for themselves, and wait for none."""
         if finding.said not in (Said.STOP, Said.HOLD) or door is not Door.AGENT:
             return finding
-        may = finding.check in self.keys.agents_may_override
-        if may and override:
-            return replace(finding, said=Said.OVERRIDDEN, why=f"{finding.why}; overridden: {override}", until=None)
+        may = finding.overridable or finding.check in self.keys.agents_may_override
+        if may and override and (overrides is None or finding.id in overrides):
+            why = f"{finding.why}; overridden: {override}"
+            return replace(finding, said=Said.OVERRIDDEN, why=why, overridable=True, until=None)
         return replace(finding, said=Said.STOP, overridable=may, until=None)
 
     def _planned(self, known: Known) -> Iterator[Finding]:
@@ -151,7 +168,8 @@ class Policy:
         if known.same_reason is None:
             return Finding("reason", Said.OK, "no other text is for this reason")
         by = f"text {known.same_reason} ({known.same_reason_state})"
-        return Finding("reason", Said.STOP, f"{by} is for the same reason")
+        about = f"{known.same_reason}:{known.same_reason_state}"
+        return Finding("reason", Said.STOP, f"{by} is for the same reason", about=about)
 
     def _in_window(self, decision: Decision, known: Known, now: datetime) -> Finding:
         window = self.window(decision)
@@ -161,7 +179,8 @@ class Policy:
         if now - known.texted_at >= window:
             return Finding("window", Said.OK, ago)
         hours_long = f"{window.total_seconds() / 3600:g} hours"
-        return Finding("window", Said.STOP, f"{ago}; there is one text to a number in {hours_long}")
+        why = f"{ago}; there is one text to a number in {hours_long}"
+        return Finding("window", Said.STOP, why, about=str(known.texted_by))
 
     def _in_hours(self, decision: Decision, now: datetime) -> Finding:
         if "hours" in self.without:
@@ -183,6 +202,12 @@ class Policy:
         if found := SHORTENED.search(message):
             return Finding("content", Said.STOP, f"the message holds a public link shortener, {found[1].lower()}")
         return Finding("content", Said.OK, counted)
+
+    def _unfilled(self, message: str, door: Door) -> Iterator[Finding]:
+        """A trigger's message is its mapping's, which is warned of at start: only the ticket's values are new."""
+        if found := merge_syntax.form(message):
+            why = f"the message holds a placeholder of the form {found}, which nothing fills in"
+            yield Finding("placeholder", Said.WARN if door is Door.TRIGGER else Said.STOP, why, overridable=True)
 
     def _words(self, message: str, known: Known) -> str:
         """The message as it leaves: brand and opt-out line where the number has never been texted."""

@@ -88,7 +88,8 @@ class Previews:
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
             known = recipients.known(connection, [(0, stem, decided, None)])[0]
-            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, self._clock(connection))
+            now = self._clock(connection)
+            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, now, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
         findings += self._around(connection, stem, ticket_id)
         shown = mapping.file.ticket

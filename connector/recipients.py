@@ -1,10 +1,9 @@
 """What is known of the numbers that are texted: who must not be, and who was a moment ago.
 
 The suppression list is the connector's own opt-outs, and outlives everything else. When a number was texted is kept by
-a hash of it.
+its pseudonym.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,28 +13,23 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from connector import sql
+from connector import pseudonyms, sql
 from connector.model import Decision, State
 from connector.policy import Known
 
 SQL = sql.load("recipients")
 
 
-def hashed(number: str) -> str:
-    """What stands for a number (E.164) where it only has to be recognized."""
-    return hashlib.sha256(number.encode()).hexdigest()[:32]
-
-
 def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decision, str | None]]) -> dict[int, Known]:
     """What there is to know before these (text, crm, decision, meant for)s are allowed.
 
-    A text's own claims are nothing to know. `meant for` is the hash of the number that it was planned for.
+    A text's own claims are nothing to know. `meant for` is the pseudonym of the number that it was planned for.
     """
     rows = [
         {
             "id": text, "crm": crm, "number": decision.sms.end_user_number,
-            "hash": hashed(decision.sms.end_user_number), "rule": decision.rule, "reason": decision.reason,
-            "meant_for": meant_for,
+            "hash": pseudonyms.of_number(connection, decision.sms.end_user_number), "rule": decision.rule,
+            "reason": pseudonyms.of(connection, decision.reason), "meant_for": meant_for,
         }
         for text, crm, decision, meant_for in asked
     ]
@@ -74,7 +68,10 @@ def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime
     for one in sorted(claims, key=lambda one: one.text):
         once.setdefault(one.number, one)
     rows = [
-        {"id": one.text, "hash": hashed(one.number), "free_before": (now - one.window).isoformat()}
+        {
+            "id": one.text, "hash": pseudonyms.of_number(connection, one.number),
+            "free_before": (now - one.window).isoformat(),
+        }
         for one in once.values()
     ]
     claimed = connection.execute(SQL["claim_numbers"], {"claims": Jsonb(rows), "now": now})
@@ -83,7 +80,7 @@ def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime
 
 def texted(connection: psycopg.Connection, number: str, text: int) -> None:
     """This text turned out to have gone to this number (E.164), whose window begins now."""
-    connection.execute(SQL["texted"], {"hash": hashed(number), "text": text})
+    connection.execute(SQL["texted"], {"hash": pseudonyms.of_number(connection, number), "text": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +111,4 @@ def suppressed(connection: psycopg.Connection, most: int) -> list[Suppressed]:
 
 def forget(connection: psycopg.Connection, number: str) -> None:
     """Erase when this number was texted. That it must not be texted stays: that is its owner's wish."""
-    connection.execute(SQL["forget"], {"hash": hashed(number)})
+    connection.execute(SQL["forget"], {"hash": pseudonyms.of_number(connection, number)})

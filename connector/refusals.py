@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from connector import crms, database, environment, parts
+from connector import crms, database, environment, http, parts
 from connector.errors import Problems
 from connector.mapping import Mapping as TicketMapping
 from connector.settings import Settings
@@ -18,17 +18,19 @@ Need = Callable[[Settings, Mapping[str, TicketMapping]], object]
 
 
 class Looked(NamedTuple):
-    """What would be refused, and what has no effect, both in words."""
+    """What would be refused, and what is taken but hardly meant, both in words."""
 
     problems: list[str]
-    unknown: list[str]
+    warnings: list[str]
 
 
 def look(wanted: Settings, *needs: Need) -> Looked:
-    """Everything that these would refuse; and variables that nobody knows."""
+    """Everything that these would refuse; variables that nobody knows, and what mapping files hardly mean."""
     problems, found = Problems(), dict[str, TicketMapping]()
     with problems.noted():
         database.require_place(wanted)
+    with problems.noted():
+        http.load()
     with problems.noted():
         found = parts.mappings(wanted)
     for need in needs:
@@ -36,7 +38,7 @@ def look(wanted: Settings, *needs: Need) -> Looked:
             need(wanted, found)
     for stem in crms.known():
         importlib.import_module(f"connector.crms.{stem}")  # its settings are known then
-    return Looked(list(problems), environment.unknown())
+    return Looked(list(problems), [*environment.unknown(), *parts.advice(wanted, found)])
 
 
 def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:

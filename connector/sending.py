@@ -13,8 +13,8 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import lane, ledger, queue
-from connector.connections import MayLeave
 from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
+from connector.exchange import MayLeave
 from connector.grouping import Group
 from connector.ledger import Try
 from connector.model import Chat, Door, OutboundSms, Text

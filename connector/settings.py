@@ -11,14 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import NoDecode
 
-from connector import environment, phone
+from connector import addresses, environment, expected, phone
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
-
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 Kind = TypeVar("Kind", bound=FromEnvironment)
 
@@ -26,20 +24,6 @@ Kind = TypeVar("Kind", bound=FromEnvironment)
 def _words(value: object) -> object:
     """Splits what the environment has as one text, by spaces and commas."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def https_or_loopback(url: str) -> str:
-    """The URL without a trailing slash. Plain http carries secrets in the clear: for this machine only."""
-    try:
-        parts = urlsplit(url)
-        more = "@" in parts.netloc or parts.query or parts.fragment or parts.path.strip("/") or parts.port == 0
-    except ValueError:
-        raise ValueError("expected an address such as https://host") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or more:
-        raise ValueError("expected an address such as https://host")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("expected https://; plain http is for addresses of this machine only")
-    return url.rstrip("/")
 
 
 def _country(code: str) -> str:
@@ -66,14 +50,18 @@ def _base64(secret: SecretStr) -> SecretStr:
 Country = Annotated[str, AfterValidator(_country)]
 # Not relative: a library that is told such a runtime folder falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
-HttpsUrl = Annotated[str, AfterValidator(https_or_loopback)]
+HttpsUrl = Annotated[str, AfterValidator(addresses.https_or_loopback)]
+LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
-Secrets = Annotated[list[Annotated[SecretStr, AfterValidator(long_enough)]], NoDecode, BeforeValidator(_words)]
+Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Whose pages may show one of ours in a frame: it goes into a header as it is.
 Origins = Annotated[
-    list[Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]],
+    list[Annotated[str, expected.matching(
+        r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?",
+        "expected origins such as https://acme.lightning.force.com, without a path or a slash at the end",
+    )]],
     NoDecode, BeforeValidator(_words),
 ]  # fmt: skip
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
@@ -81,10 +69,11 @@ Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(mi
 
 
 class Settings(FromEnvironment):
-    """Everything but the CRMs' own settings. Each field is the variable CONNECTOR_<FIELD>."""
+    """Everything but the CRMs' own settings and those of http.py. Each field is the variable CONNECTOR_<FIELD>."""
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
     database_url: SecretStr | None = None
+    pseudonym_key: LongSecret | None = None
     mappings: Path | None = None
 
     host: str = "127.0.0.1"
@@ -96,8 +85,8 @@ class Settings(FromEnvironment):
     public_url: HttpsUrl | None = None
     frame_ancestors: Origins = []
 
-    ccaip_subdomain: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
-    ccaip_domain: str = Field(default="", pattern=r"^[A-Za-z0-9.-]*$")
+    ccaip_subdomain: Annotated[str, AfterValidator(addresses.subdomain)] = ""
+    ccaip_domain: Annotated[str, AfterValidator(addresses.domain)] = ""
     ccaip_url: HttpsUrl | None = None
     ccaip_token: SecretStr = SecretStr("")
     ccaip_outbound_number: str = ""
@@ -140,7 +129,7 @@ def load(kind: type[Kind] = Settings, **given: Any) -> Kind:
         with environment.reading():
             return kind(**given)
     except ValidationError as error:
-        raise BadSettings("\n".join(_problem(one, environment.prefix(kind)) for one in error.errors())) from None
+        raise BadSettings("\n".join(_problem(one, kind) for one in error.errors())) from None
 
 
 def look(problems: Problems, **given: Any) -> Settings:
@@ -152,16 +141,16 @@ def look(problems: Problems, **given: Any) -> Settings:
         with environment.reading():
             return Settings(**given)
     except ValidationError as error:
-        wrong = {str(one["loc"][0]): _problem(one, PREFIX) for one in error.errors()}
+        wrong = {str(one["loc"][0]): _problem(one, Settings) for one in error.errors()}
     problems.extend(wrong.values())
     fields = Settings.model_fields
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
 
 
-def _problem(error: Any, prefix: str) -> str:
+def _problem(error: Any, kind: type[FromEnvironment]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
-    words = "expected; see the README" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
-    return f"{prefix}{name.upper()}: {words}"
+    words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
+    return f"{environment.prefix(kind)}{name.upper()}: {words}"
 
 
 def require_ccaip(settings: Settings) -> None:
@@ -173,7 +162,7 @@ def require_ccaip(settings: Settings) -> None:
         ("CCAIP_OUTBOUND_NUMBER", lambda: settings.ccaip_outbound_number, "an SMS number of your tenant, E.164"),
     ]
     missing = [f"{PREFIX}{name}: expected {words}" for name, value, words in checks if not value()]
-    if settings.trial_without and urlsplit(settings.ccaip_address).hostname not in LOOPBACK:
+    if settings.trial_without and urlsplit(settings.ccaip_address).hostname not in addresses.LOOPBACK:
         missing.append(f"{PREFIX}TRIAL_WITHOUT: expected nothing; it is for trials with the sandbox, on this machine")
     number = settings.ccaip_outbound_number
     if number and not phone.E164.fullmatch(number):

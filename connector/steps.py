@@ -107,6 +107,11 @@ def skipped_as(
     )  # fmt: skip
 
 
+def anew(skip: Move) -> Move:
+    """Decided once more, at once: the text that this one was to be skipped for is not there any more."""
+    return Move(skip.id, UNDECIDED, State.QUEUED, revision=skip.revision, release=True, after=0, trace=skip.trace)
+
+
 def held(
     text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
 ) -> Move:
@@ -117,7 +122,9 @@ def held(
 
 
 def taken_back(text: int, why: str) -> Move:
-    """As if it had never been asked for: the ticket hears nothing, its reason may be used by another text."""
+    """As if it had never been asked for: its reason may be used by another text. The ticket hears nothing, unless it
+    was told something of this text before.
+    """
     return Move(text, UNDECIDED, State.CANCELLED, why, release=True)
 
 

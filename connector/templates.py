@@ -17,6 +17,8 @@ from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jmespath.exceptions import JMESPathError
 
+from connector import merge_syntax
+
 
 class CannotApply(ValueError):
     """A template or condition does not work on this ticket's values. Its text says why."""
@@ -60,7 +62,7 @@ class Template:
             self._template = ENVIRONMENT.from_string(source)
             self._same = None if "{" in source else self._template.render()
         except jinja2.TemplateError as error:
-            raise ValueError(f"not a template that can be read: {error}") from None
+            raise ValueError(f"not a template that can be read: {error}{_foreign(source)}") from None
         self.source = source
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -71,6 +73,17 @@ class Template:
             return self._template.render({name: value for name, value in values.items() if value is not None})
         except (jinja2.TemplateError, *VALUES_DO_NOT_SUIT) as error:
             raise CannotApply(str(error) or type(error).__name__) from None
+
+
+def literal(template: Template) -> str:
+    """What of a template leaves as it stands, without what is filled in."""
+    return "".join(value for _, kind, value in ENVIRONMENT.lex(template.source) if kind == "data")
+
+
+def _foreign(source: str) -> str:
+    """A hint for who writes as in another program."""
+    placeholder = merge_syntax.found(source)
+    return f"; {placeholder} is written {{{{ name }}}} here, with a name of [fields]" if placeholder else ""
 
 
 NODES = {"field", "literal", "comparator", "and_expression", "or_expression", "not_expression", "function_expression"}

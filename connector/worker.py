@@ -66,10 +66,10 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
 
     The exit status: 1 where something that was known could not be kept.
     """
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         account = parts.account(settings)
         client = ccaip.Client(account)
-        stack.callback(client.close)
+        stack.push_async_callback(client.close)
         connected = {stem: (crms.connect(stem, one.file), one) for stem, one in parts.mappings(settings).items()}
         for crm, _ in connected.values():
             stack.callback(crm.close)

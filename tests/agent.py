@@ -52,7 +52,7 @@ class Page:
         return found.text_content().removeprefix("\n") if found.tag == "textarea" else str(found.get("value"))
 
     def form(self) -> dict[str, str]:
-        names = ("token", "after", "key", "template", "message", "override")
+        names = ("token", "after", "findings", "template", "message", "override")
         return {name: self.value(name) for name in names if self.root.xpath(f"//*[@name='{name}']")}
 
 

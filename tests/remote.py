@@ -10,8 +10,9 @@ from psycopg_pool import ConnectionPool
 from connector import admission, database, lane, ledger, queue, slots
 from connector.admission import Admission
 from connector.breaker import Breaker
-from connector.connections import MayLeave
+from connector.crms import Query
 from connector.delivery import Delivery
+from connector.exchange import MayLeave
 from connector.gate import Gate
 from connector.ledger import Wanted
 from connector.mapping import Mapping as TicketMapping
@@ -63,6 +64,9 @@ class Tickets:
 
     def not_an_id(self, given: str) -> str | None:
         return None
+
+    def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
+        return set(ids)
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
         return {identifier: Ticket("salesforce", identifier, self.values) for identifier in ids}

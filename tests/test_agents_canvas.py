@@ -87,6 +87,18 @@ def test_an_agent_whom_the_org_vouches_for_is_let_in(pipe: Pipe, case: str, brow
     assert "secret-access-token" not in answer.headers["Set-Cookie"]
 
 
+@pytest.mark.parametrize("empty", [None, "", " "], ids=["null", "empty", "blank"])
+def test_what_the_org_leaves_empty_counts_as_absent(
+    pipe: Pipe, case: str, browser: FlaskClient, empty: str | None
+) -> None:
+    what = envelope(case, pipe.box.salesforce.organization_id)
+    what["context"]["environment"]["parameters"] = empty
+    what["context"]["user"] |= {"fullName": empty, "email": empty}
+    answer = come(browser, signed(what))
+    assert answer.status_code == 303
+    assert "You write as ana@org.example." in browser.get(answer.location, base_url=PUBLIC).text
+
+
 def test_parameters_say_which_case_and_moments_may_be_in_milliseconds(
     pipe: Pipe, case: str, browser: FlaskClient
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from connector import database, demo, settings
@@ -68,10 +69,88 @@ def test_the_agent_can_become_the_chats_own(pipe: Pipe, case: str, agent: Agent)
 def test_back_and_send_again_is_the_same_text(pipe: Pipe, case: str, agent: Agent) -> None:
     page = agent.open(case)
     first = agent.watched(agent.submit(page))
-    again = agent.submit(page, message="Other words, typed after going back")
+    again = agent.submit(page)
     assert again.answer.url.path == first.answer.url.path
     assert "had been asked for already, by Maya Lindgren" in again.words
     assert "Nothing was sent twice" in again.words
+    assert len(texts_to(pipe, case)) == 1
+
+
+def test_words_for_a_text_that_was_asked_for_meanwhile_are_kept(
+    pipe: Pipe, case: str, agents: Callable[[], Agent]
+) -> None:
+    """Another tab or agent was faster: its text is shown, and the words can be used for another one."""
+    agent, other = agents(), agents()
+    page = agent.open(case)
+    other.watched(other.submit(other.open(case), message="First"))
+    shown = agent.submit(page, message="Carefully chosen words", override="old reason")
+    assert shown.status == 409
+    assert "had been asked for already, by Maya Lindgren. Nothing was sent twice." in shown.words
+    assert "Your words were not sent Carefully chosen words" in shown.words
+    anew = agent.submit(shown, "preview")
+    assert (anew.value("message"), anew.value("override")) == ("Carefully chosen words", "")
+    assert int(anew.value("after")) == pipe.texts(case)[-1]["id"]
+    assert texts_to(pipe, case) == ["First"]
+
+
+def test_a_form_that_is_loaded_again_after_its_text_was_sent_still_means_that_text(
+    pipe: Pipe, case: str, agent: Agent
+) -> None:
+    """Back and reload without scripts: the server makes the form anew, with the words that were sent."""
+    page = agent.open(case)
+    first = agent.watched(agent.submit(page, message="Your part is here."))
+    chat = int(pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"])
+    pipe.box.ccaip.end_chat(chat)
+    back = agent.get(str(page.answer.url))
+    assert "This text was asked for already" in back.words
+    assert back.value("message") == "Your part is here."
+    assert "Your part is here." in back.root.xpath("string(//*[@id='preview'])")
+    again = agent.submit(back, override="they did not get it")
+    assert again.answer.url.path == first.answer.url.path
+    assert len(texts_to(pipe, case)) == 1
+    [another] = back.root.xpath("//a[text()='Write another']/@href")
+    fresh = agent.get(pipe.web + another)
+    assert fresh.value("message").startswith("Hi Customer")
+    agent.watched(agent.submit(fresh, override="they did not get it"))
+    assert len(texts_to(pipe, case)) == 2
+
+
+def test_typing_in_an_old_form_does_not_make_it_a_new_one(pipe: Pipe, case: str, agent: Agent) -> None:
+    page = agent.open(case)
+    agent.watched(agent.submit(page))
+    look = agent.client.post(f"{page.answer.url}/preview", data=page.form() | {"message": "Other words"}).json()
+    assert str(look["after"]) == page.value("after")
+
+
+def test_a_reason_is_asked_for_again_when_something_else_is_found(pipe: Pipe, case: str, agent: Agent) -> None:
+    """A reason typed while one text stood against it does not count for another."""
+    agent.watched(agent.submit(agent.open(case)))
+    pipe.box.ccaip.end_chat(int(pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"]))
+    page = agent.open(case)
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        connection.execute("update text set state = 'unknown' where ticket_id = %s", [case])
+    look = agent.client.post(f"{page.answer.url}/preview", data=page.form() | {"override": "they asked"}).json()
+    assert "it wants a reason, given with this in view: yours is older" in look["verdict"]
+
+    refused = agent.submit(page, override="they asked")
+
+    assert (refused.status, refused.value("override")) == (422, "")
+    problem = refused.root.xpath("string(//*[@id='override-problem'])")
+    assert "(unknown) is for the same reason. Your reason was given before this was shown: “they asked”." in problem
+    assert len(texts_to(pipe, case)) == 1
+    agent.watched(agent.submit(refused, override="they asked"))
+    assert len(texts_to(pipe, case)) == 2
+
+
+@pytest.mark.parametrize("findings", ["", "forged", "another page's"])
+def test_a_reason_for_findings_that_were_not_shown_counts_for_nothing(
+    pipe: Pipe, case: str, agents: Callable[[], Agent], findings: str
+) -> None:
+    agent = agents()
+    agent.watched(agent.submit(agent.open(case)))
+    page, other = agent.open(case), agents().open(case)
+    sealed = other.value("findings") if findings == "another page's" else findings
+    assert agent.submit(page, override="they asked", findings=sealed).status == 422
     assert len(texts_to(pipe, case)) == 1
 
 

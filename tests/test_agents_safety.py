@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tests.agent import Agent, Page, plain, texts_to
 from tests.pipe import Pipe
 from webhooks.doorway import PER_MINUTE
+from webhooks.links import Links
+from webhooks.seals import Purpose
 
 
 def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, agent: Agent) -> None:
@@ -26,7 +29,8 @@ def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, ag
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
-    for name in ("agents.css", "agents.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js"):
+    scripts = ("agents.js", "keeping.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js")
+    for name in ("agents.css", *scripts):
         answer = plain(f"{pipe.web}/agents/static/{name}")
         assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (200, "nosniff")
     for attribute in ("style", "onclick", "onsubmit", "onload"):
@@ -107,8 +111,9 @@ def test_an_agent_who_asks_without_end_is_asked_to_wait(pipe: Pipe, case: str, a
     [
         {"message": "<script>alert(1)</script>"}, {"message": "</textarea><img src=x>"}, {"message": "a\x00b"},
         {"message": "\u202e reversed"}, {"message": "{{ 7 * 7 }} %s %(x)s"}, {"override": "a\nb\x07"},
-        {"override": "z" * 500}, {"after": "-1"}, {"after": "9" * 40}, {"after": "²"}, {"key": "é" * 20}, {"key": ""},
-        {"key": "k" * 10_000}, {"template": "<b>"}, {"do": "nothing"}, {"message": "x" * 200_000},
+        {"override": "z" * 500}, {"after": "-1"}, {"after": "9" * 40}, {"after": "²"},
+        {"findings": "é" * 20}, {"findings": ""}, {"findings": "k" * 10_000}, {"template": "<b>"},
+        {"do": "nothing"}, {"message": "x" * 200_000},
         {"message": "y" * 1_500_000},
     ],
     ids=lambda typed: next(iter(typed)),
@@ -121,3 +126,28 @@ def test_odd_input_does_no_harm(case: str, agent: Agent, typed: dict[str, str]) 
     if page.status != 413:
         sent = agent.submit(agent.open(case), **typed)
         assert sent.status in (200, 403, 422)
+
+
+@pytest.mark.parametrize("lost", ["no cookie", "another page's form", "half an hour"])
+def test_words_are_shown_where_the_page_is_no_longer_open(
+    pipe: Pipe, case: str, agent: Agent, agents: Callable[[], Agent], ours: Links, lost: str
+) -> None:
+    page, other = agent.open(case), agents()
+    headers, words = {}, {"message": "Carefully <b>chosen</b> words"}
+    if lost == "no cookie":
+        agent.client.cookies.clear()
+    elif lost == "another page's form":
+        words["token"] = other.open(case).value("token")
+    else:
+        visit = ours.session(page.answer.url.path.rpartition("/")[2], agent.client.cookies["texting"])
+        agent.client.cookies.clear()
+        headers = {"Cookie": f"texting={ours.seal(Purpose.SESSION, replace(visit, until=1))}"}
+    refused = agent.submit(page, headers=headers, **words)
+    assert refused.status in (403, 410)
+    assert refused.root.xpath("string(//textarea[@readonly])").strip() == words["message"]
+    assert pipe.texts(case) == []
+
+
+def test_words_that_another_site_posts_are_not_shown(case: str, agent: Agent) -> None:
+    refused = agent.submit(agent.open(case), message="Call 555", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status, "Call 555" in refused.answer.text) == (403, False)

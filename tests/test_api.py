@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from connector import keys
+from connector import database, demo, keys, settings
 from connector.errors import BadSettings, NotAuthentic
 from connector.keys import Right
 from tests.pipe import Pipe
+from webhooks.app import create_app
 from webhooks.callers import Callers
 from webhooks.crms.salesforce import tokens
 
@@ -29,11 +30,16 @@ NOWHERE = "500999999999999AAA"
 
 def problem(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Content-Type"] == "application/json"
     body = answer.json()
     assert set(body) == {"type", "title", "status", "detail"}
     assert body["status"] == status
     return body["detail"]
+
+
+def overridable(preview: dict[str, Any]) -> list[str]:
+    """The findings that a reason may be given for."""
+    return [one["id"] for one in preview["findings"] if one["overridable"]]
 
 
 def test_a_preview_shows_what_would_leave_and_keeps_nothing(pipe: Pipe, case: str) -> None:
@@ -84,6 +90,46 @@ def test_without_a_key_nothing_is_sent(pipe: Pipe, case: str) -> None:
     assert pipe.texts(case) == []
 
 
+@pytest.mark.parametrize("empty", [None, "", "  "], ids=["null", "empty", "blank"])
+def test_an_optional_value_that_is_empty_counts_as_absent(pipe: Pipe, case: str, empty: str | None) -> None:
+    """Flow and External Services send null, or an empty text, for what they do not have."""
+    optional = {"crm", "rule", "template", "message", "override"}
+    preview = {"ticket_id": case} | dict.fromkeys(optional, empty)
+    assert pipe.api("POST", "/texts/preview", json=preview).json()["message"].startswith("Hi Customer, there is news")
+    agent = dict.fromkeys({"agent_name", "agent_email", "agent_id"}, empty)
+    link = {"ticket_id": case, "crm": empty} | agent
+    assert pipe.api("POST", "/links", json=link).status_code == 201
+    everything = dict.fromkeys(optional | {"after"}, empty) | agent
+    assert pipe.send(case, **everything).json()["state"] == "sent"
+    assert [one.message[:19] for one in pipe.box.ccaip.texts if one.ticket_id == case] == ["Hi Customer, there "]
+    assert pipe.api("GET", f"/tickets/salesforce/{case}/texts").json()["texts"][0].get("agent", "") == ""
+
+
+@pytest.mark.parametrize("empty", [None, "", " "], ids=["null", "empty", "blank"])
+def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None) -> None:
+    assert "ticket_id" in problem(pipe.api("POST", "/texts/preview", json={"ticket_id": empty}), 422)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"ticket_id": 5}, "ticket_id: expected text"),
+        ({}, "ticket_id: required, but missing"),
+        ([], "the body: expected keys with their values"),
+        ({"ticket_id": "a\nb"}, "ticket_id: expected text in one line, without control characters"),
+        ({"ticket_id": "x", "nope": 1}, "nope: this key is not known"),
+        ({"ticket_id": "x", "message": "x" * 5001}, "message: expected at most 5000 characters"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_in_our_own_words(pipe: Pipe, body: Any, said: str) -> None:
+    assert problem(pipe.api("POST", "/texts/preview", json=body), 422) == said
+
+
+def test_a_case_number_for_a_ticket_id_is_named(pipe: Pipe) -> None:
+    detail = problem(pipe.api("POST", "/texts/preview", json={"ticket_id": "00001027"}), 404)
+    assert "this looks like the number that people know the record by" in detail
+
+
 @pytest.mark.parametrize("same_key", [True, False], ids=["double click", "two agents"])
 def test_who_asks_at_the_same_moment_gets_the_same_text(pipe: Pipe, case: str, same_key: bool) -> None:
     key, after = secrets.token_hex(8), pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()["after"]
@@ -102,10 +148,42 @@ def test_once_more_needs_a_reason_and_is_another_text(pipe: Pipe, case: str) -> 
     assert (seen["allowed"], seen["overridable"], seen["after"]) == (False, True, first["id"])
     assert pipe.send(case).json()["state"] == "skipped"
     pipe.box.ccaip.end_chat(first["chat_id"])
-    override = {"ticket_id": case, "override": "the customer did not get it"}
-    assert pipe.api("POST", "/texts/preview", json=override).json()["allowed"]
-    assert pipe.send(case, override="the customer did not get it").json()["state"] == "sent"
+    override: dict[str, Any] = {"override": "the customer did not get it", "overrides": overridable(seen)}
+    assert pipe.api("POST", "/texts/preview", json={"ticket_id": case} | override).json()["allowed"]
+    assert pipe.send(case, **override).json()["state"] == "sent"
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+@pytest.mark.parametrize("words", ["Hi {!Contact.FirstName}", "Hi {{ first_name }}", "Hi [[name]]", "Hi <<name>>"])
+def test_a_placeholder_that_nothing_fills_in_needs_a_reason(pipe: Pipe, case: str, words: str) -> None:
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "message": words}).json()
+    assert (seen["allowed"], seen["overridable"]) == (False, True)
+    [found] = [one for one in seen["findings"] if one["check"] == "placeholder"]
+    assert "which nothing fills in" in found["why"]
+    assert pipe.send(case, message=words).json()["state"] == "skipped"
+    text = pipe.send(case, message=words, override="these are the words", overrides=overridable(seen)).json()
+    assert (text["state"], text["message"]) == ("sent", words)
+
+
+def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -> None:
+    """What the policy finds after the reason was given stops the text, although a reason is there."""
+    first = pipe.send(case).json()
+    before = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    assert overridable(before) == [f"reason:{first['id']}:sent"]
+    pipe.box.ccaip.end_chat(first["chat_id"])
+    override = {"override": "the customer did not get it"}
+    second = pipe.send(case, **override, overrides=overridable(before)).json()
+    pipe.box.ccaip.end_chat(second["chat_id"])
+
+    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "nonsense"]).json()
+
+    assert stopped["state"] == "skipped"
+    assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+def test_a_reason_that_names_no_findings_is_a_problem_that_says_so(pipe: Pipe, case: str) -> None:
+    assert "overrides: expected the ids of the findings" in problem(pipe.send(case, override="urgent"), 422)
+    assert pipe.texts(case) == []
 
 
 def test_who_does_not_wait_is_told_where_to_look(pipe: Pipe, case: str) -> None:
@@ -237,7 +315,7 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
         assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
     seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "override": "urgent"}).json()
     assert (seen["allowed"], seen["overridable"]) == (False, False)
-    assert "suppression list" in pipe.send(case, override="urgent").json()["said"]
+    assert "suppression list" in pipe.send(case, override="urgent", overrides=["opt_out"]).json()["said"]
     assert pipe.event(case).status_code == 202
     pipe.box.salesforce.request_text(case)
     pipe.told(case, 3)
@@ -308,6 +386,31 @@ def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Any) 
     with psycopg.connect(pipe.url, autocommit=True) as connection:
         caller = Callers({"salesforce": verify}).admit(connection, f"Bearer {token}", Right.SEND)
         assert (caller.name, caller.agent) == ("salesforce:ana@acme.example", "ana@acme.example")
+
+
+MALLORY = {"agent_name": "Mallory", "agent_email": "mallory@acme.example", "agent_id": 7}
+
+
+def test_a_tokens_person_asks_whatever_the_body_says(
+    pipe: Pipe, case: str, signer: Any, verify: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eve's token, and somebody else in the body: the text, and the page that a link opens, are Eve's."""
+    for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
+        monkeypatch.setenv(name, value)
+    headers = {"Authorization": f"Bearer {jwt.encode(claims(sub='eve@acme.example'), signer[0], 'RS256')}",
+               "Idempotency-Key": secrets.token_hex(8)}  # fmt: skip
+    with database.pool(pipe.url, 2) as pool:
+        web = create_app(settings.load(_env_file=None), pool).test_client()
+        link = web.post("/v1/links", json={"ticket_id": case, **MALLORY}, headers=headers).json["url"]
+        page = web.get(link.partition("localhost")[2], follow_redirects=True)
+        sent = web.post("/v1/texts?wait=20", json={"ticket_id": case, **MALLORY}, headers=headers).json
+        [used] = pipe.query("select count(*) from api_use where caller like %s", "%mallory%")
+
+    assert "You write as eve@acme.example." in page.text
+    assert sent["agent"] == "eve@acme.example"
+    ask = pipe.texts(case)[0]["ask"]
+    assert [ask[name] for name in MALLORY] == ["eve@acme.example", "eve@acme.example", None]
+    assert used["count"] == 0
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_there_is_something_to_look_at() -> None:
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
 PURE = (
     "phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps", "policy",
-    "hours", "segments", "decoding",
+    "hours", "segments", "expected", "mapping_lines", "mapping_advice", "merge_syntax", "decoding",
 )  # fmt: skip
 IMPURE = {
     "socket", "ssl", "http", "urllib", "httpx", "requests", "asyncio", "threading", "subprocess", "psycopg",
@@ -131,15 +131,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
     "click": (
-        "connector/cli/*.py", "connector/operators.py", "connector/backfill/reports.py",
+        "connector/cli/*.py", "connector/operators.py", "connector/resuming.py", "connector/backfill/reports.py",
         "connector/backfill/watching.py",
     ),
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
-    # Which certificates are trusted; the list of chats.
-    "httpx": ("connector/connections.py", "connector/chats.py", "connector/sandbox/*"),
-    "httptools": ("connector/connections.py",),
+    # The way to the remote sides, one call, and the connections that are kept.
+    "httpx": ("connector/http.py", "connector/exchange.py", "connector/transport.py", "connector/sandbox/*"),
     "itsdangerous": ("webhooks/seals.py",),
     "jinja2": (
         "connector/templates.py", "connector/sandbox/page.py",
@@ -162,7 +161,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/embedded.py",
         "connector/queue.py", "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
         "connector/breaker.py",
-        "connector/cli/*.py", "connector/operators.py", "connector/demo.py", "webhooks/*.py",
+        "connector/cli/*.py", "connector/operators.py", "connector/resuming.py", "connector/demo.py", "webhooks/*.py",
     ),
     "psycopg_pool": (
         "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",

@@ -184,7 +184,54 @@ def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(as_environ
         fill.plan("salesforce", iter(["500000000000001AAA"]), ask)
 
 
-@pytest.mark.parametrize("command", ["run", "status", "pause"])
+def test_a_plan_that_never_ran_is_neither_resumed_nor_paused(pipe: Pipe, operator: Operator) -> None:
+    """Resumed, it would run without the canary that nobody has chosen to do without."""
+    cases = pipe.box.salesforce.make_cases(2, Subject="never ran")
+    plan = operator.plan("--where", "Subject = 'never ran'")["plan"]
+
+    assert f"has never run: there is nothing to resume. To run it: connector backfill run {plan}" in operator.does(
+        "resume", plan, status=2
+    )
+    assert "is planned: there is nothing to pause" in operator.does("pause", plan, status=2)
+
+    assert json.loads(operator.does("status", plan, "--json"))["state"] == "planned"
+    assert not any(texts(pipe)[case] for case in cases)
+
+
+def test_a_plan_that_is_over_says_so_to_every_command(pipe: Pipe, operator: Operator) -> None:
+    pipe.box.salesforce.make_cases(2, Subject="over")
+    done, cancelled = (operator.plan("--where", "Subject = 'over'")["plan"] for _ in range(2))
+    operator.run(done)
+    assert "2 of 2 cases: 2 cancelled" in operator.does("cancel", cancelled)
+
+    for command in ("run", "resume"):
+        assert "2 of 2 cases: 2 sent" in operator.does(command, done)
+        assert "was cancelled and is not run again" in operator.does(command, cancelled, status=2)
+    for command in ("pause", "cancel"):
+        assert f"is done: there is nothing to {command}" in operator.does(command, done, status=2)
+    assert "is cancelled: there is nothing to pause" in operator.does("pause", cancelled, status=2)
+    assert "is cancelled already" in operator.does("cancel", cancelled)
+
+
+def test_status_and_report_count_each_case_of_the_plan_once(pipe: Pipe, operator: Operator) -> None:
+    org = pipe.box.salesforce
+    org.make_cases(6, Subject="adds up")
+    org.make_cases(3, Subject="adds up", Status="Closed")
+    leaves = org.make_cases(1, Subject="adds up")[0]
+    plan = operator.plan("--where", "Subject = 'adds up'")["plan"]
+    org.edit(leaves, {"Subject": "something else"})
+    before = json.loads(operator.does("status", plan, "--json"))["cases"]
+    operator.run(plan)
+
+    shown = operator.does("status", plan)
+    after = json.loads(operator.does("status", plan, "--json"))["cases"]
+
+    assert (before, after) == ({"skipped": 3, "waiting": 7}, {"sent": 6, "skipped": 4})
+    assert "10 of 10 cases: 6 sent, 4 skipped" in shown
+    assert Counter(one["state"] for one in operator.outcomes(plan)) == after
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "status", "pause", "cancel", "report"])
 def test_a_plan_that_is_not_there_is_said_so(operator: Operator, command: str) -> None:
     assert "no plan" in operator.does(command, "nosuch", status=2)
 
@@ -258,7 +305,7 @@ def test_a_canary_that_cannot_sing_stops_everything(server: str, template: str, 
         assert "stopped: texting is stopped: outbound_number is not found" in said
         assert box.ccaip.texts == []
         states = pipe.query("select state, count(*)::int as n from text group by state")
-        assert states == [{"state": "cancelled", "n": 10}], "the canary was taken back, and nothing else was taken in"
+        assert states == [], "the canary is back in the plan, and nothing else was taken in"
         assert {box.salesforce.case(case)["CCAIP_SMS_Status__c"] for case in cases} == {None}
 
 
@@ -300,7 +347,11 @@ def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(pipe: Pipe, server: s
         left = len(box.ccaip.texts)
         time.sleep(2)
         assert len(box.ccaip.texts) <= left + 1
-        assert "cannot be run" in operator.does("run", plan, status=2)
+        assert "was cancelled and is not run again" in operator.does("run", plan, status=2)
+        assert {row["state"] for row in slow.query("select state from text")} == {"sent"}, "none is left as cancelled"
+        assert Counter(one["state"] for one in operator.outcomes(plan)) == {
+            "sent": len(box.ccaip.texts), "cancelled": 200 - len(box.ccaip.texts),
+        }  # fmt: skip
         assert max(texts(slow).values()) == 1
 
 

@@ -114,7 +114,7 @@ def send(to: ccaip.Account, *calls: Any) -> list[Any]:
         client, ended = ccaip.Client(to), []
         for call in calls:
             ended += await asyncio.gather(client.send(*call), return_exceptions=True)
-        client.close()
+        await client.close()
         return ended
 
     return asyncio.run(each())

@@ -165,7 +165,7 @@ def test_a_wrong_mapping_is_told_with_file_and_key_and_what_else_is_wrong(tmp_pa
     (tmp_path / "salesforce.toml").write_text("nonsense = 1")
     status, said = offline(**COMPLETE | {"CONNECTOR_MAPPINGS": str(tmp_path), "CONNECTOR_CCAIP_TOKEN": ""})
     assert status == 1
-    assert any("salesforce.toml: nonsense: this key is not known" in line for line in said), said
+    assert any("salesforce.toml, line 1: nonsense: this key is not known" in line for line in said), said
     assert any("CONNECTOR_CCAIP_TOKEN: " in line for line in said)
 
 

@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from connector import connections
-from connector.connections import Answer, Connections, NeverLeft, NoAnswer
+from connector.exchange import Answer, Bounds, NeverLeft, NoAnswer
+from connector.http import Network
+from connector.transport import Connections
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
 
@@ -93,27 +93,30 @@ class Server:
 Post = Callable[..., Answer]
 
 
+def bounded(**bounds: float) -> Bounds:
+    """Five seconds for each step, if nothing else is said."""
+    return Bounds(**{"connect_seconds": 5, "answer_seconds": 5, **bounds})
+
+
 @contextlib.contextmanager
-def reaching(server: Server, **timeouts: float) -> Iterator[Post]:
+def reaching(server: Server, network: Network | None = None, **bounds: float) -> Iterator[Post]:
     """Calls over connections to it, one after the other, and its end. Between two calls the event loop stands still."""
     with contextlib.closing(server), asyncio.Runner() as runner:
-        to = Connections(server.address, **{"connect_timeout": 5, "read_timeout": 5, **timeouts})
-        with contextlib.closing(to):
-            yield lambda *call: runner.run(to.post(*call))
+        to = Connections(server.address, bounded(**bounds), network)
+        yield lambda *call: runner.run(to.call("POST", *call))
+        runner.run(to.close())
 
 
 @pytest.fixture
-def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A certificate for this machine, which we trust."""
-    path = certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: ssl.create_default_context(cafile=path))
-    return path
+def ours(tmp_path: Path) -> Path:
+    """A certificate for this machine."""
+    return certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_connection_that_stands_is_used_again(tls: bool, ours: Path) -> None:
     server = Server(ours if tls else None)
-    with reaching(server) as post:
+    with reaching(server, Network(authorities=ours)) as post:
         for _ in range(3):
             answer = post("/sms", {"A": "b"}, b"{}")
             assert (answer.status, answer.headers["x"], answer.content) == (200, "y", b"{}")
@@ -121,10 +124,9 @@ def test_a_connection_that_stands_is_used_again(tls: bool, ours: Path) -> None:
     assert server.heard[0].count(b"POST /sms HTTP/1.1\r\n") == 3
 
 
-def test_one_that_was_idle_for_long_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.0)
+def test_one_that_was_idle_for_long_is_not() -> None:
     server = Server(None)
-    with reaching(server) as post:
+    with reaching(server, idle_seconds=0.0) as post:
         for _ in range(3):
             post("/", {}, b"{}")
     assert len(server.heard) == 3
@@ -137,11 +139,11 @@ def test_who_has_a_certificate_that_nobody_trusts_gets_nothing(tmp_path: Path) -
     assert server.heard == [b""]
 
 
-def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path) -> None:
     path = certificate(tmp_path, x509.DNSName("another.example"))
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda **_: ssl.create_default_context(cafile=path))
     server = Server(path)
-    with reaching(server) as post, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+    wrong = pytest.raises(NeverLeft, match="SSLCertVerificationError")
+    with reaching(server, Network(authorities=path)) as post, wrong:
         post("/", {"Authorization": "secret"}, b"{}")
     assert server.heard == [b""]
 
@@ -149,7 +151,7 @@ def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path, monkeypatch: 
 def test_who_speaks_no_tls_gets_nothing(ours: Path) -> None:
     server = Server(None)
     server.address = server.address.replace("http:", "https:")
-    with reaching(server, connect_timeout=0.3) as post, pytest.raises(NeverLeft):
+    with reaching(server, Network(authorities=ours), connect_seconds=0.3) as post, pytest.raises(NeverLeft):
         post("/", {"Authorization": "secret"}, b"{}")
     assert b"secret" not in b"".join(server.heard)
 
@@ -175,9 +177,9 @@ def test_what_nobody_asked_for_is_nobodys_answer(at_once: bool) -> None:
 
 def test_a_name_that_is_none_certainly_did_nothing() -> None:
     for address in ("http://nowhere.invalid", f"http://{'a' * 64}.example"):
-        to = Connections(address, connect_timeout=2, read_timeout=2)
+        to = Connections(address, bounded())
         with pytest.raises(NeverLeft):
-            asyncio.run(to.post("/", {}, b"{}"))
+            asyncio.run(to.call("POST", "/", {}, b"{}"))
 
 
 def test_a_server_that_ends_an_idle_connection_meets_a_new_one() -> None:
@@ -206,7 +208,7 @@ def test_what_may_not_leave_has_not_and_its_error_is_passed_on() -> None:
         assert post("/", {}, b"{}").status == 200
     assert [bool(one) for one in server.heard] == [False, True]
     with pytest.raises(NeverLeft):  # it listens no more
-        asyncio.run(Connections(server.address, 5, 5).post("/", {}, b"{}"))
+        asyncio.run(Connections(server.address, bounded()).call("POST", "/", {}, b"{}"))
 
 
 UNTIL_THE_END = b"HTTP/1.0 200 OK\r\n\r\nhello"
@@ -228,13 +230,41 @@ def test_an_answer_is_read_whole_however_it_is_said(said: bytes) -> None:
     assert (answer.status, answer.headers.get("x", "y"), answer.content) == (200, "y", b"hello")
 
 
-def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing(tls: bool, ours: Path) -> None:
     class Short(Server):
         def _speak(self, connection: socket.socket) -> None:
             """It has nothing to say."""
+            if self._tls:
+                self._tls.wrap_socket(connection, server_side=True).close()
 
-    with reaching(Short(None)) as post, pytest.raises(NeverLeft, match="ConnectionClosed"):
+    server = Short(ours if tls else None)
+    ended = pytest.raises(NeverLeft, match="ConnectionClosed")
+    with reaching(server, Network(authorities=ours)) as post, ended:
         post("/", {}, b"{}", partial(asyncio.sleep, 0.2))
+
+
+def test_a_connection_over_tls_that_stands_while_the_call_has_to_wait_is_used(ours: Path) -> None:
+    """What TLS says by itself at its beginning is not the end of the connection."""
+    with reaching(Server(ours), Network(authorities=ours)) as post:
+        for _ in range(3):
+            assert post("/", {}, b"{}", partial(asyncio.sleep, 0.1)).status == 200
+
+
+def test_an_answer_that_is_there_when_a_stopped_process_goes_on_is_read() -> None:
+    """It finds the end of its time and the answer at the same moment."""
+
+    async def stop_soon() -> None:
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 0.5)
+
+    class Slow(Server):
+        def _speak(self, connection: socket.socket) -> None:
+            listen(connection)
+            time.sleep(0.2)
+            connection.sendall(OK)
+
+    with reaching(Slow(None), answer_seconds=0.3) as post:
+        assert post("/", {}, b"{}", stop_soon).status == 200
 
 
 def test_no_answer_names_the_kind_of_error_only() -> None:
@@ -242,5 +272,5 @@ def test_no_answer_names_the_kind_of_error_only() -> None:
         def _speak(self, connection: socket.socket) -> None:
             listen(connection)
 
-    with reaching(Mute(None)) as post, pytest.raises(NoAnswer, match=r"^(ConnectionClosed|ConnectionResetError)$"):
+    with reaching(Mute(None)) as post, pytest.raises(NoAnswer, match=r"^(RemoteProtocolError|ConnectionResetError)$"):
         post("/", {"Authorization": "secret"}, b"{}")

@@ -165,6 +165,18 @@ def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> Non
     assert forged.status_code == 401
 
 
+def test_an_empty_signature_and_empty_values_count_as_absent(pipe: Pipe, case: str) -> None:
+    """What a Flow sends for what it does not have."""
+    headers = {
+        "Authorization": f"Bearer {pipe.key}", "Idempotency-Key": f"m-{case}",
+        "webhook-id": "", "webhook-signature": "",
+    }
+    content = {"ticket_id": case, "event_id": "", "changed_by": None}
+    answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, trust_env=False)
+    assert answer.status_code == 202, answer.text
+    assert [one["event_id"] for one in answer.json()["texts"]] == [f"m-{case}"]
+
+
 def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in(pipe: Pipe, case: str) -> None:
     headers, url = {"Authorization": f"Bearer {pipe.key}"}, f"{pipe.web}/webhooks/salesforce/events"
     other, third = pipe.box.salesforce.make_cases(2)

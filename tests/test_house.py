@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import house, ledger, queue, steps
+from connector import erasure, house, ledger, queue, steps
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
 from tests.remote import queued, started
 
@@ -103,7 +103,7 @@ def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) ->
     [waits] = ledger.take_in(connection, [event(3)])
     assert waits.text
     queued(connection, {waits.text: decision(3)})
-    assert house.purge(connection, NUMBER) == house.Erased(events=3, texts=2)
+    assert erasure.purge(connection, NUMBER) == erasure.Erased(events=3, texts=2)
     left = connection.execute("select id, state, sms is null as empty, outcome from text order by id").fetchall()
     assert left == [(gone, "sent", True, 1), (stays, "sent", False, 1), (waits.text, "cancelled", True, 1)]
     assert bodies(connection) == 1

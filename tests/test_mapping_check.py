@@ -69,6 +69,7 @@ def edited(old: str, new: str) -> str:
 
 WHEN = "when = \"sms_status == 'Requested'\""
 MESSAGE = 'message = "Hi {{ first_name'
+R = 'rule "requested", '
 
 
 @pytest.mark.parametrize(
@@ -77,57 +78,57 @@ MESSAGE = 'message = "Hi {{ first_name'
         pytest.param("[ticket]", "wrong = 1\n[ticket]", "wrong", "not known", id="at the top"),
         pytest.param("[ticket]", "[ticket]\nwrong = 1", "ticket.wrong", "not known", id="of the ticket"),
         pytest.param("[phones]", "[phones]\nwrong = 1", "phones.wrong", "not known", id="of the phones"),
-        pytest.param('name = "requested"', 'name = "requested"\nwrong = 1', "rules.0.wrong", "known", id="of a rule"),
+        pytest.param('name = "requested"', 'name = "requested"\nwrong = 1', R + "wrong", "known", id="of a rule"),
         pytest.param(
             "[write_back.sent]", "[write_back.lost]\nA = ''\n[write_back.sent]", "write_back.lost", "not known",
             id="unknown outcome",
         ),
-        pytest.param('object = "Case"', "object = 1", "ticket.object", "string", id="number for text"),
+        pytest.param('object = "Case"', "object = 1", "ticket.object", "expected text", id="number for text"),
         pytest.param('object = "Case" ', "", "ticket.object", "required", id="missing key"),
-        pytest.param('country = "US" ', "country = 1 ", "phones.country", "string", id="number for a country"),
+        pytest.param('country = "US" ', "country = 1 ", "phones.country", "expected text", id="number for a country"),
         pytest.param('country = "US" ', 'country = "us" ', "phones.country", "country code", id="small country"),
         pytest.param('country = "US" ', 'country = "UK" ', "phones.country", "country code", id="no such country"),
-        pytest.param('prefer = ["mobile"', 'prefer = [1, "mobile"', "phones.prefer.0", "string", id="in a list"),
+        pytest.param('prefer = ["mobile"', 'prefer = [1, "mobile"', "phones.prefer.0", "expected text", id="in a list"),
         pytest.param(
             'prefer = ["mobile"]', "prefer = []", "phones.prefer", "at least 1", id="no phone"
         ),
-        pytest.param('once_per = ["id", "requested_at"]', "once_per = []", "rules.0.once_per", "at least 1", id="none"),
-        pytest.param('once_per = ["id"', 'once_per = ["nope"', "rules.0.once_per", '"nope" is not', id="unknown"),
+        pytest.param('once_per = ["id", "requested_at"]', "once_per = []", R + "once_per", "at least 1", id="none"),
+        pytest.param('once_per = ["id"', 'once_per = ["nope"', R + "once_per", '"nope" is not', id="unknown"),
         pytest.param('country_from = "country"', 'country_from = "nope"', "phones.country_from", "nope", id="from"),
         pytest.param('prefer = ["mobile"', 'prefer = ["nope", "mobile"', "phones.prefer", "nope", id="phone"),
         pytest.param('id = "id" ', 'id = "nope" ', "ticket.id", "nope", id="undefined ticket id"),
-        pytest.param(WHEN, "when = \"nope == 'x'\"", "rules.0.when", '"nope" is not defined', id="undefined in when"),
-        pytest.param('= "closed"', '= "nope"', "rules.0.skip_when.the case is closed", "nope", id="skip"),
-        pytest.param(MESSAGE, 'message = "Hi {{ nope', "rules.0.message", "nope", id="undefined in text"),
+        pytest.param(WHEN, "when = \"nope == 'x'\"", R + "when", '"nope" is not defined', id="undefined in when"),
+        pytest.param('= "closed"', '= "nope"', R + "skip_when.the case is closed", "nope", id="skip"),
+        pytest.param(MESSAGE, 'message = "Hi {{ nope', R + "message", "nope", id="undefined in text"),
         pytest.param(
             '"{{ chat.id }}"', '"{{ first_name }}"', "write_back.sent.CCAIP_Chat_Id__c", "expected one of at, chat",
             id="undefined in a write-back",
         ),
-        pytest.param(WHEN, "when = 1", "rules.0.when", "expected text", id="number for a condition"),
-        pytest.param(WHEN, 'when = " "', "rules.0.when", "expected text", id="blank condition"),
-        pytest.param(WHEN, 'when = "sms_status =="', "rules.0.when", "can be read", id="half"),
-        pytest.param(WHEN, 'when = "sms_status.x"', "rules.0.when", "not for conditions", id="foreign"),
-        pytest.param(WHEN, 'when = "sms_status[0:1]"', "rules.0.when", "not for conditions", id="slice in a condition"),
-        pytest.param(MESSAGE, 'message = "{{ }} {{ first_name', "rules.0.message", "can be read", id="bad template"),
+        pytest.param(WHEN, "when = 1", R + "when", "expected text", id="number for a condition"),
+        pytest.param(WHEN, 'when = " "', R + "when", "expected text", id="blank condition"),
+        pytest.param(WHEN, 'when = "sms_status =="', R + "when", "can be read", id="half"),
+        pytest.param(WHEN, 'when = "sms_status.x"', R + "when", "not for conditions", id="foreign"),
+        pytest.param(WHEN, 'when = "sms_status[0:1]"', R + "when", "not for conditions", id="slice in a condition"),
+        pytest.param(MESSAGE, 'message = "{{ }} {{ first_name', R + "message", "can be read", id="bad template"),
         pytest.param("[write_back.sent]", "[write_back.sent]\nA = 1", "write_back.sent.A", "expected text", id="one"),
-        pytest.param("[write_back.sent]", "[write_back.sent]\n'a b' = ''", "write_back.sent.a b", "pattern", id="bad"),
-        pytest.param('"CaseNumber"', '"Case Number"', "fields.case_number", "pattern", id="bad path: space"),
-        pytest.param('"CaseNumber"', '"a..b"', "fields.case_number", "pattern", id="bad path: dots"),
-        pytest.param('"CaseNumber"', '"Id FROM User--"', "fields.case_number", "pattern", id="bad path: SOQL"),
-        pytest.param('"CaseNumber"', '"CaseNumber\\n"', "fields.case_number", "pattern", id="bad path: line end"),
-        pytest.param("case_number = ", "Case-Number = ", "fields.Case-Number", "pattern", id="bad name of a field"),
-        pytest.param('object = "Case"', 'object = "Case WHERE"', "ticket.object", "pattern", id="bad object"),
+        pytest.param("[write_back.sent]", "[write_back.sent]\n'a b' = ''", "write_back.sent.a b", "own name", id="bad"),
+        pytest.param('"CaseNumber"', '"Case Number"', "fields.case_number", "own name", id="bad path: space"),
+        pytest.param('"CaseNumber"', '"a..b"', "fields.case_number", "own name", id="bad path: dots"),
+        pytest.param('"CaseNumber"', '"Id FROM User--"', "fields.case_number", "own name", id="bad path: SOQL"),
+        pytest.param('"CaseNumber"', '"CaseNumber\\n"', "fields.case_number", "own name", id="bad path: line end"),
+        pytest.param("case_number = ", "Case-Number = ", "fields.Case-Number", "small letters", id="bad name"),
+        pytest.param('object = "Case"', 'object = "Case WHERE"', "ticket.object", "own name", id="bad object"),
         pytest.param("[fields]", '[fields]\nspare = "Spare__c"', "fields.spare", "never used", id="unused field"),
         pytest.param("[ticket]", 'outbound_number = "415"\n[ticket]', "outbound_number", "E.164", id="bad number"),
         pytest.param(
-            'name = "requested"', 'name = "requested"\noutbound_number = "+1 628-555-0199"', "rules.0.outbound_number",
+            'name = "requested"', 'name = "requested"\noutbound_number = "+1 628-555-0199"', R + "outbound_number",
             "E.164", id="bad number of a rule",
         ),
         pytest.param(
             "[ticket]", 'outbound_number = "+16285550199\\n"\n[ticket]', "outbound_number", "E.164",
             id="number and line end",
         ),
-        pytest.param('name = "requested"', 'name = "Has Space"', "rules.0.name", "pattern", id="bad rule name"),
+        pytest.param('name = "requested"', 'name = "Has Space"', 'rule "Has Space", name', "small", id="bad rule"),
         pytest.param('"Sent"', '"{{ 1 / 0 }}"', "write_back.sent.CCAIP_SMS_Status__c", "zero", id="never renders"),
     ],
 )  # fmt: skip
@@ -139,7 +140,7 @@ def test_a_wrong_file_is_refused_with_file_key_and_expectation(
     with pytest.raises(BadMapping, match=expected) as caught:
         mapping_check.load(path)
     assert str(path) in str(caught.value)
-    assert key in [problem for problem, _ in caught.value.problems]
+    assert key in [fault.key for fault in caught.value.faults]
 
 
 @pytest.mark.parametrize("outcome", ["sent", "failed", "skipped", "unknown", "cancelled"])
@@ -153,10 +154,41 @@ def test_every_outcome_has_to_be_told(outcome: str, left: dict[str, str] | None,
         mapping_check.parse(raw, "a.toml")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[ticket]", '[ticket]\nwrong = 1', "line 3: ticket.wrong: this key is not known"),
+        ('prefer = ["mobile"', 'prefer = [\n  1,\n  "mobile"', "line 17: phones.prefer.0: expected text"),
+        (WHEN, 'when = """\nnope\n"""', 'line 23: rule "requested", when: "nope" is not defined'),
+        ("once_per = [", "# a comment\nonce_per = 1 #", 'line 25: rule "requested", once_per: expected a list'),
+        ('once_per = ["id", "requested_at"]', "", 'line 21: rule "requested", once_per: required, but missing'),
+        ("[rules.skip_when]", "[rules.skip_if]", 'line 27: rule "requested", skip_if: this key is not known'),
+        ('= "closed"', "= 1", 'line 28: rule "requested", skip_when.the case is closed: expected text'),
+        ("[rules.skip_when]", "[[rules]]\n[rules.skip_when]", "line 27: rule 2, name: required, but missing"),
+        (
+            "[phones]", '[phones]\noutbound_number = "+16285550199"',
+            "line 17: phones.outbound_number: this key is not known; outbound_number belongs above the first [table]",
+        ),
+        (
+            '"CaseNumber"', '"{!Case.CaseNumber}"',
+            'line 8: fields.case_number: expected the CRM\'s own name of a field, such as "CaseNumber"',
+        ),
+        (MESSAGE, 'message = "Hi {{{Recipient.FirstName}}} {{ first_name', "{{{Recipient.FirstName}}} is written"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_its_line_and_the_rule_by_its_name(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(edited(old, new), encoding="utf-8")
+    with pytest.raises(BadMapping) as caught:
+        mapping_check.load(path)
+    assert said in str(caught.value)
+    assert "rules.0" not in str(caught.value)
+
+
 def test_two_rules_of_one_name_are_refused() -> None:
     raw = tomllib.loads(GOOD)
     raw["rules"].append(raw["rules"][0])
-    with pytest.raises(BadMapping, match=r'a\.toml: rules\.1\.name: .*"requested" is taken'):
+    with pytest.raises(BadMapping, match=r'a\.toml: rule "requested", name: .*"requested" is taken'):
         mapping_check.parse(raw, "a.toml")
 
 
@@ -166,7 +198,7 @@ def test_every_problem_is_named_at_once() -> None:
     raw["rules"][0]["once_per"] = ["nope", "requested_at"]
     with pytest.raises(BadMapping) as caught:
         mapping_check.parse(raw, "a.toml")
-    assert [key for key, _ in caught.value.problems] == ["rules.0.once_per", "fields.spare"]
+    assert [fault.key for fault in caught.value.faults] == [R + "once_per", "fields.spare"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +207,7 @@ def test_every_problem_is_named_at_once() -> None:
         pytest.param(b"[ticket", "expected TOML", id="not TOML"),
         pytest.param(b"a = 1\na = 2", "expected TOML", id="a key twice"),
         pytest.param(GOOD.encode("utf-16"), "expected TOML", id="UTF-16"),
-        pytest.param(b"# a\n# caf\xe9\n" + GOOD.encode(), "line 2 is in another encoding", id="Latin-1, with the line"),
+        pytest.param(b"# a\n# \xe9", "line 2: the file: expected TOML 1.0 in UTF-8: save it", id="Latin-1"),
         pytest.param(GOOD.encode() + b"# \xe9", "expected TOML", id="Latin-1"),
         pytest.param(b"", "required", id="empty"),
         pytest.param(b"fields = 1", "fields", id="a number for a table"),
@@ -203,9 +235,9 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
     [
         ({"agents": {"rule": "nope"}}, r"agents\.rule: expected one of the rules: requested"),
         ({"agents": {"reply": True}}, r"agents\.reply: this key is not known"),
-        ({"templates": [{"name": "a", "label": "A", "message": "x"}] * 2}, r'templates\.1\.name: .*"a" is taken'),
-        ({"templates": [{"name": "a", "label": "A", "message": "{{ no }}"}]}, r'templates\.0\.message: "no" is not'),
-        ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r"templates\.0\.label: "),
+        ({"templates": [{"name": "a", "label": "A", "message": "x"}] * 2}, r'template "a", name: .*"a" is taken'),
+        ({"templates": [{"name": "a", "label": "A", "message": "{{ no }}"}]}, r'template "a", message: "no" is not'),
+        ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r'template "a", label: '),
         ({"policy": {"opt_out": "nope"}}, r'policy\.opt_out: "nope" is not defined'),
         ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
         ({"policy": {"opt_out": "a["}}, r"policy\.opt_out: not a condition"),

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import asks, database, house, ledger, recipients, steps, texts
+from connector import asks, database, erasure, house, ledger, recipients, steps, texts
 from connector.asks import Asked
 from connector.backfill import plans
-from connector.connections import MayLeave
 from connector.crms import Query
 from connector.errors import Blame, Refused
+from connector.exchange import MayLeave
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Text, Ticket, TicketEvent
 from tests.remote import Remote, Tickets, died, queued, started
 from tests.test_mapping import TICKET_ID, VALUES, mapping
@@ -364,7 +364,7 @@ def pause(pool: ConnectionPool, text: int) -> None:
 
 def purge(pool: ConnectionPool, text: int) -> None:
     with pool.connection() as connection:
-        house.purge(connection, NUMBER)
+        erasure.purge(connection, NUMBER)
 
 
 def skip(pool: ConnectionPool, text: int) -> None:

@@ -83,7 +83,7 @@ def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"kind": "drop_after"}, "no answer from CCAI Platform (ConnectionClosed)"),
+        ({"kind": "drop_after"}, "no answer from CCAI Platform (RemoteProtocolError)"),
         ({"kind": "malformed"}, "CCAI Platform answered 200 without a chat id"),
         ({"kind": "status", "status": 502}, "CCAI Platform answered 502"),
     ],

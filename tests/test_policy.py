@@ -137,6 +137,21 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, doo
     assert (after["leaves_at"] is not None) is (case.said is Said.HOLD)
 
 
+@pytest.mark.parametrize(
+    ("door", "said", "sent"), [(Door.TRIGGER, "warn", 1), (Door.BATCH, "stop", 0), (Door.AGENT, "stop", 0)]
+)
+def test_a_placeholder_that_nothing_fills_in_is_no_batchs_text_and_a_triggers_with_a_warning(
+    pool: ConnectionPool, door: Door, said: str, sent: int
+) -> None:
+    case = Case("a placeholder", None, message="Hi {!Contact.FirstName}")
+    tickets, remote = lay_out(pool, case), Remote(pool)
+    text = taken(pool, "this", door, Ask(message=case.message))
+    remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
+    [found] = [one for one in story(pool, text)["trace"] if one["check"] == "placeholder"]
+    assert (found["said"], len(remote.sent)) == (said, sent)
+    assert "Contact" not in found["why"], "words of a message are in no log"
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide(
     pool: ConnectionPool, case: Case

@@ -226,6 +226,13 @@ EVENT = {"ticket_id": CASE, "event_id": "e1", "changed_by": USER}
             [("m", CASE, USER)], id="as Apex serializes a case",
         ),
         pytest.param({"ticket_id": CASE, "event_id": None, "changed_by": None}, "m", [("m", CASE, None)], id="nulls"),
+        pytest.param({"ticket_id": CASE, "event_id": "", "changed_by": " "}, "m", [("m", CASE, None)], id="empty"),
+        pytest.param(
+            {"ticket_id": "", "Id": CASE, "changed_by": None, "LastModifiedById": USER}, "m", [("m", CASE, USER)],
+            id="empty under one name, there under the other",
+        ),
+        pytest.param(EVENT | {"event_id": " "}, "m", [("m", CASE, USER)], id="a blank id"),
+        pytest.param([EVENT | {"event_id": ""}] * 2, "m", [("m:0", CASE, USER), ("m:1", CASE, USER)], id="in a list"),
         pytest.param([], "", [], id="an empty list"),
     ],
 )  # fmt: skip

@@ -220,7 +220,7 @@ def test_apex_asks_for_what_the_api_takes():
     source = (METADATA / "classes" / "TextCustomerController.cls").read_text()
     put = set(re.findall(r"put\((?:body, )?'(\w+)'", source)) | set(re.findall(r"\{ '(\w+)' =>", source))
     assert put <= names_of(schemas.SendBody)
-    assert {"ticket_id", "message", "template", "override", "after", "agent_name", "agent_email"} == put
+    assert {"ticket_id", "message", "template", "override", "overrides", "after", "agent_name", "agent_email"} == put
 
 
 def test_the_component_is_tested_with_what_the_api_answers():

@@ -105,7 +105,7 @@ def org() -> Iterator[Org]:
 
 @pytest.fixture
 def session(org: Org) -> Iterator[Session]:
-    session = Session(wanted(org.url), connections=20)
+    session = Session(wanted(org.url), at_once=20)
     yield session
     session.close()
 
@@ -264,7 +264,7 @@ def test_an_answer_that_does_not_come_in_time_is_unavailable(org: Org, where: st
     error = failure(session)
     org.release.set()
     assert isinstance(error, Unavailable)
-    assert "ReadTimeout" in str(error)
+    assert "TimeoutError" in str(error)
     session.close()
 
 

@@ -216,7 +216,7 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     async def send() -> list[Chat]:
         client = ccaip.Client(account(box))
         made = [await client.send(decisions[text].sms) for text in ids[:2]]
-        client.close()
+        await client.close()
         return made
 
     sent, lost = asyncio.run(send())

@@ -17,7 +17,7 @@ from connector.model import OUTCOMES
 from webhooks import drafts, refusals, stops, views, writing
 from webhooks.doorway import PER_MINUTE, Doorway, Visitors
 from webhooks.drafts import Draft
-from webhooks.links import AGAIN
+from webhooks.links import AGAIN, Visit
 from webhooks.problems import Problem
 from webhooks.writing import Writing
 
@@ -53,7 +53,10 @@ def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
 
     @pages.context_processor
     def shared() -> dict[str, Any]:
-        return {"version": __version__, "form_token": doorway.links.form_token, "look_every_ms": LOOK_EVERY_MS}
+        return {
+            "version": __version__, "look_every_ms": LOOK_EVERY_MS,
+            "form_token": doorway.links.form_token, "seal_findings": doorway.links.seal_findings,
+        }  # fmt: skip
 
     @pages.after_request
     def protect(response: Response) -> Response:
@@ -63,7 +66,8 @@ def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
     def closed(problem: Problem) -> Any:
         title = TITLES.get(problem.status, "That did not work")
         words = drafts.sentence(problem.detail)
-        return render_template("agents/closed.html", title=title, words=words), problem.status, problem.headers
+        body = render_template("agents/closed.html", title=title, words=words, typed=_unsent(doorway, problem))
+        return body, problem.status, problem.headers
 
     @pages.errorhandler(psycopg.Error)
     def away(error: psycopg.Error) -> Any:
@@ -107,12 +111,13 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         if token is not None:
             return doorway.open(page, token)
         visit = doorway.admit(page)
-        return doorway.answered(visit, page_of.form(visit, Draft()))
+        after = drafts.number(request.args.get("after", ""))
+        return doorway.answered(visit, page_of.fresh(visit, visit.after if after is None else after))
 
     @pages.post("/text/<page>")
     def submit(page: str) -> Any:
         """Send; or start from other words; or look at what was typed."""
-        visit, draft = doorway.admit_form(page), drafts.read(request.form)
+        visit, draft = _typed(doorway, page)
         match request.form.get("do"):
             case "send":
                 shown = page_of.send(visit, draft)
@@ -125,15 +130,29 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
     @pages.post("/text/<page>/preview")
     def preview(page: str) -> Response:
         """The same look, for the page's script: the parts that change."""
-        visit, draft = doorway.admit_form(page), drafts.read(request.form)
+        visit, draft = _typed(doorway, page)
         if found := drafts.too_long(draft):
             raise Problem(422, found.message or found.override)
         seen = page_of.look(visit, draft, typing=True)
         return jsonify(
-            preview=writing.part("preview", seen), verdict=writing.part("verdict", seen),
+            preview=writing.part("preview", seen), verdict=writing.part("verdict", seen, drafts.outdated(seen, draft)),
             texts=page_of.texts(visit, doorway.links.form_token(visit)), stopped=bool(stops.final(seen)),
-            wants_reason=drafts.wants_reason(seen, draft), after=seen.after, key=Draft().key,
+            wants_reason=drafts.wants_reason(seen, draft), after=page_of.after(visit, draft, seen),
+            findings=doorway.links.seal_findings(visit, drafts.overridable(seen)),
         )  # fmt: skip
+
+
+def _unsent(doorway: Doorway, problem: Problem) -> str:
+    """The words of a form that came to nothing: whoever typed them has them still."""
+    if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
+        return ""
+    return request.form.get("message", "")
+
+
+def _typed(doorway: Doorway, page: str) -> tuple[Visit, Draft]:
+    """Whose form it is, and what is in it. Raises Problem."""
+    visit = doorway.admit_form(page)
+    return visit, drafts.read(request.form, doorway.links.findings(visit, request.form.get("findings", "")))
 
 
 def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
@@ -152,7 +171,7 @@ def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         return jsonify(
             said=views.text(row).said, progress=writing.part("progress", views.text(row), writing.steps(row)),
             texts=page_of.texts(visit, doorway.links.form_token(visit)),
-            final=row["state"] in OUTCOMES, done=writing.done(row), waits=bool(row["leaves_at"]),
+            final=row["state"] in OUTCOMES, done=writing.done(row), waits=writing.waits(row),
         )  # fmt: skip
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")

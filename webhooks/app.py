@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from connector import __version__, parts, settings
+from connector import __version__, expected, parts, settings
 from webhooks import agents, callers, document, doors, health, receive, refusals, schemas, texts
 from webhooks.desk import Desk
 from webhooks.doorway import Doorway
@@ -59,7 +59,7 @@ def _not_valid(error: ValidationError) -> Response:
     """What flask-openapi3 answers for a value that is not as documented. Says where, and never the value."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return Problem(422, f"{where or 'the body'}: {first['msg']}").answer()
+    return Problem(422, f"{where or 'the body'}: {expected.words(first)}").answer()
 
 
 def _answer_http(error: HTTPException) -> Response:

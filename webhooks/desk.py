@@ -4,18 +4,20 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import asks, crms, texts
+from connector import asks, crms, duty, texts
 from connector.asks import Asked, Taken
 from connector.crms import Crm
 from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping import Mapping as TicketMapping
 from connector.model import OUTCOMES, Ask
+from connector.policy import Finding, Said
 from connector.preview import Preview, Previews
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
@@ -26,6 +28,9 @@ log = structlog.get_logger()
 LOOK, LOOK_LATER = 0.02, 0.2
 # A ticket's texts that are shown, newest first.
 MOST_SHOWN = 50
+NO_WORKER = Finding(
+    "worker", Said.WARN, "nothing is being sent now, because no worker of the connector is running; the text would wait"
+)
 
 
 class Desk:
@@ -58,12 +63,14 @@ class Desk:
             with self._crm_calls.place(caller) as free:
                 if not free:
                     raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
-                return self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+                found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
             log.warning("the CRM cannot be asked", crm=stem, why=str(error))
             raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
+        worker = self.database(duty.heard).lately
+        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
 
     def send(self, asked: Asked) -> Taken:
         """Take it in, once. Raises Problem 422."""
@@ -83,7 +90,7 @@ class Desk:
             raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
 
     def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
-        """A text, as soon as it has its outcome or after so many seconds. Raises Problem 404.
+        """A text, as soon as it has its outcome or after so many seconds; `worker`: there is one. Raises Problem 404.
 
         Without waiting where too many wait already, in all or for this caller.
         """
@@ -98,8 +105,10 @@ class Desk:
         while True:
             with self._pool.connection() as connection:
                 row = texts.seen(connection, text)
+                worker = duty.heard(connection).lately
             if row is None:
                 raise Problem(404, "there is no such text")
+            row |= {"worker": worker}
             left = end - time.monotonic()
             # What waits for its hours or its customer tells nothing new for a while.
             if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
@@ -107,8 +116,10 @@ class Desk:
             time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
 
     def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[dict[str, Any]]:
+        """A ticket's texts, newest first; `worker`: there is one."""
         with self._pool.connection() as connection:
-            return texts.seen_of_ticket(connection, stem, ticket_id, MOST_SHOWN)
+            worker = {"worker": duty.heard(connection).lately}
+            return [row | worker for row in texts.seen_of_ticket(connection, stem, ticket_id, MOST_SHOWN)]
 
     def cancel(self, text: int, by: str) -> dict[str, Any]:
         """Take it back while that can be done. Raises Problem 404 or 409."""

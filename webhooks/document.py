@@ -35,7 +35,7 @@ def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, 
         **{
             str(status): {
                 "description": said.get(status, PROBLEMS[status]),
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
             for status in sorted({*EVERYWHERE, *more})
         },

@@ -1,8 +1,7 @@
 """What an agent has typed on the hosted page, what stands against it, and what the page shows of both."""
 
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from connector import segments
 from connector.model import Ask
@@ -14,44 +13,45 @@ from webhooks.links import Visit
 MOST_CHARACTERS, LONGEST_REASON = schemas.MOST_CHARACTERS, 200
 
 
-def _key() -> str:
-    return secrets.token_urlsafe(16)
-
-
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A form. `after` is the ticket's newest text that the agent has seen; `key` makes a repetition the same text.
+    """A form. `after` is the ticket's newest text that the agent has seen: whatever is sent after it, is sent once.
 
-    `message` None: nothing was typed yet.
+    `message` None: nothing was typed yet. `overrides` are the findings that were shown when `override` was typed.
     """
 
     message: str | None = None
     template: str = ""
     override: str = ""
+    overrides: tuple[str, ...] = ()
     after: int = 0
-    key: str = field(default_factory=_key)
 
     def ask(self, visit: Visit) -> Ask:
         return Ask(
             template=self.template or None if self.message is None else None,
             message=self.message,
             override=self.override,
+            overrides=self.overrides if self.override else None,
             agent_name=visit.agent_name or None,
             agent_email=visit.agent_email or None,
             agent_id=visit.agent_id or None,
         )
 
 
-def read(form: Mapping[str, str]) -> Draft:
-    """What was sent, whoever has sent it: nothing in it is taken to be well-formed."""
-    after, key = form.get("after", ""), form.get("key", "")
+def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
+    """What was sent, whoever has sent it: nothing in it is taken to be well-formed. `overrides` was sealed."""
     return Draft(
         message=_plain(form.get("message", "")),
         template=form.get("template", "")[:200],
         override=" ".join(_plain(form.get("override", "")).split()),
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 18 else 0,
-        key=key if 16 <= len(key) <= 64 and key.isascii() and key.isprintable() else _key(),
+        overrides=overrides,
+        after=number(form.get("after", "")) or 0,
     )
+
+
+def number(typed: str) -> int | None:
+    """A text's number; None: it is none."""
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 18 else None
 
 
 def _plain(typed: str) -> str:
@@ -77,9 +77,17 @@ def problems(seen: schemas.Preview, draft: Draft) -> Problems:
     reasons = [one.why for one in against if one.overridable]
     return Problems(
         message=_message(draft) or sentence("; ".join(in_box)),
-        override=_override(draft) or (f"{sentence('; '.join(reasons))} Say why it is sent anyway." if reasons else ""),
+        override=_override(draft) or _wanted(reasons, draft),
         hopeless=sentence("; ".join(one.why for one in stops.final(seen))),
     )
+
+
+def _wanted(reasons: Sequence[str], draft: Draft) -> str:
+    """What the field for a reason says, where one is wanted for these."""
+    if not reasons:
+        return ""
+    earlier = f" Your reason was given before this was shown: “{draft.override}”." if draft.override else ""
+    return f"{sentence('; '.join(reasons))}{earlier} Say why it is sent anyway."
 
 
 def too_long(draft: Draft) -> Problems:
@@ -111,9 +119,19 @@ def around(seen: schemas.Preview, draft: Draft) -> tuple[str, str]:
     return "", ""
 
 
+def overridable(seen: schemas.Preview) -> tuple[str, ...]:
+    """The findings that a reason may be given for, or was."""
+    return tuple(one.id for one in seen.findings if one.overridable)
+
+
+def outdated(seen: schemas.Preview, draft: Draft) -> bool:
+    """There is a reason, but not for all that is found now."""
+    return bool(draft.override) and not set(overridable(seen)) <= set(draft.overrides)
+
+
 def wants_reason(seen: schemas.Preview, draft: Draft) -> bool:
     """Whether the field for a reason is shown."""
-    return bool(draft.override) or any(one.verdict is Said.STOP and one.overridable for one in seen.findings)
+    return bool(draft.override or overridable(seen))
 
 
 def sentence(words: str) -> str:

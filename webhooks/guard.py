@@ -57,15 +57,19 @@ class Guard:
         )  # fmt: skip
 
     def refuse_strangers(self, request: Request) -> None:
-        """A form comes from a page of ours. Raises Problem 403.
+        """A form comes from a page of ours. Raises Problem 403."""
+        if not self.from_us(request):
+            raise Problem(403, "This form was sent by a page of somebody else. Nothing was sent to anybody.")
+
+    def from_us(self, request: Request) -> bool:
+        """Whether a page of ours has sent this form.
 
         Under our Referrer-Policy browsers give a form's origin as "null"; then Sec-Fetch-Site has to vouch for it.
         """
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         ours = {request.host, urlsplit(self.base(request)).netloc}
         from_us = site == "same-origin" or (site is None and origin != "null")
-        if not from_us or (origin not in (None, "null") and urlsplit(origin).netloc not in ours):
-            raise Problem(403, "This form was sent by a page of somebody else. Nothing was sent to anybody.")
+        return from_us and (origin in (None, "null") or urlsplit(origin).netloc in ours)
 
     def _name(self, request: Request) -> str:
         # With this prefix browsers keep it only where it came by https. __Host- would demand the path of all pages.

@@ -2,13 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import links
+from connector import asks, links
 from webhooks import seals
 from webhooks.problems import Problem
 from webhooks.seals import Forged, Purpose
@@ -24,6 +24,7 @@ AGAIN = "Open the page again from the ticket. Nothing was sent."
 class Visit:
     """One agent at one ticket. `id` stands in the page's address and is no secret; `until` in seconds since the epoch.
 
+    `after` is the ticket's newest text when the page was opened: its first form is for the text after that one.
     Made by a link of ours, or by a CRM that signs for its agent. `number` is what people call the ticket by, once that
     is known.
     """
@@ -36,6 +37,7 @@ class Visit:
     agent_email: str = ""
     agent_id: int = 0
     number: str = ""
+    after: int | None = None
 
     @property
     def agent(self) -> str:
@@ -76,8 +78,9 @@ class Links:
         with self._pool.connection() as connection:
             if not links.use(connection, wanted.id, wanted.until):
                 raise Problem(410, f"A link opens the page once. {AGAIN}")
+            after = asks.newest(connection, wanted.crm, wanted.ticket_id)
         log.info("the page was opened", crm=wanted.crm, ticket=wanted.ticket_id)
-        return replace(wanted, until=int(self._clock()) + SESSION_SECONDS)
+        return replace(wanted, until=int(self._clock()) + SESSION_SECONDS, after=after)
 
     def session(self, page: str, cookie: str) -> Visit:
         """Who has this page open. Raises Problem 403 or 410."""
@@ -93,6 +96,18 @@ class Links:
     def form_token(self, of: Visit) -> str:
         """What each form of this page carries, and no other site can know."""
         return seals.seal(self._secret(), Purpose.FORM, of.id)
+
+    def seal_findings(self, of: Visit, ids: Sequence[str]) -> str:
+        """What a form carries of the findings that were shown with it: a reason is given for these."""
+        return seals.seal(self._secret(), Purpose.FINDINGS, [of.id, *ids])
+
+    def findings(self, of: Visit, sealed: str) -> tuple[str, ...]:
+        """The findings that were shown with this page's form; none where we have not sealed it."""
+        try:
+            page, *ids = seals.unseal(self._secret(), Purpose.FINDINGS, sealed)
+        except Forged:
+            return ()
+        return tuple(ids) if page == of.id else ()
 
     def _unsealed(self, purpose: Purpose, sealed: str) -> Visit:
         try:

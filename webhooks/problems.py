@@ -1,6 +1,7 @@
-"""Errors of the API, as RFC 9457 has them: application/problem+json with type, title, status and detail.
+"""Errors of the API, with the members of RFC 9457: type, title, status and detail.
 
 https://www.rfc-editor.org/rfc/rfc9457
+They are sent as application/json: Salesforce External Services imports no application/problem+json.
 """
 
 import json
@@ -24,6 +25,4 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
         }
-        return Response(
-            json.dumps(body), status=self.status, headers=self.headers, content_type="application/problem+json"
-        )
+        return Response(json.dumps(body), status=self.status, headers=self.headers, content_type="application/json")

@@ -5,21 +5,28 @@ Values that are not known are left out of answers. Times are ISO 8601 in UTC, nu
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from connector import expected
 from connector.model import Door, State
 from connector.policy import Said
+from webhooks.absent import Sparse
 
-# What fits a database and a log line: no control characters.
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
-Short = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN)]
+# The document says what the validator asks for, in its own language.
+PLAIN = {"pattern": f"^{expected.NO_CONTROLS}$"}
+Short = Annotated[str, Field(max_length=200, json_schema_extra=PLAIN), expected.PLAIN]
 Crm = Annotated[str, Field(max_length=40, description="Which CRM; needed only where there are several.")]
-TicketId = Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN, description="The CRM's id of the ticket.")]
+TicketId = Annotated[
+    str,
+    Field(min_length=1, max_length=100, json_schema_extra=PLAIN, description="The CRM's id of the ticket."),
+    expected.PLAIN,
+]
+FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=PLAIN), expected.PLAIN]
 # Beyond any number of segments that a policy may allow; what it does allow, the policy says.
 MOST_CHARACTERS = 5000
 
 
-class Strict(BaseModel):
+class Strict(Sparse):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -32,6 +39,9 @@ class PreviewBody(Strict):
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MOST_CHARACTERS, description="The words themselves.")
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
+    overrides: list[FindingId] = Field(
+        default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
+    )
 
 
 class SendBody(PreviewBody):
@@ -41,7 +51,7 @@ class SendBody(PreviewBody):
         default=-1, ge=-1, le=2**62,
         description="The ticket's newest text that was seen, from the preview: nobody texts twice then.",
     )
-    agent_name: Short = Field(default="", description="Who asks. A CRM's token says it by itself.")
+    agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
     agent_email: Short = ""
     agent_id: int = Field(default=0, ge=0, le=2**62)
 
@@ -59,7 +69,9 @@ class LinkBody(Strict):
 class SuppressionBody(Strict):
     """A number that nobody texts from now on, or that may be texted again."""
 
-    number: str = Field(min_length=3, max_length=40, pattern=PLAIN, description="In E.164, such as +14155550132.")
+    number: Annotated[str, expected.PLAIN] = Field(
+        min_length=3, max_length=40, json_schema_extra=PLAIN, description="In E.164, such as +14155550132."
+    )
     suppressed: bool = Field(default=True, description="false: it may be texted again.")
     why: Short = ""
 
@@ -70,7 +82,7 @@ class IdempotencyHeader(BaseModel):
     idempotency_key: str = Field(alias="Idempotency-Key", min_length=1, max_length=255)
 
 
-class Wait(BaseModel):
+class Wait(Sparse):
     """How long to wait for the outcome."""
 
     wait: float = Field(default=0, ge=0, le=20, description="Seconds to wait for the outcome.")
@@ -88,10 +100,11 @@ class TicketPath(BaseModel):
 class Finding(BaseModel):
     """What one check of the policy said."""
 
+    id: str = Field(default="", description="Names it among a request's `overrides`.")
     check: str
     verdict: Said
     why: str
-    overridable: bool = Field(description="A person may decide otherwise, with a reason.")
+    overridable: bool = Field(description="A person may decide otherwise, with a reason, or has done so.")
 
 
 class Template(BaseModel):
@@ -171,7 +184,7 @@ class Link(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is answered instead, by RFC 9457."""
+    """What is answered instead, with the members of RFC 9457."""
 
     type: str
     title: str

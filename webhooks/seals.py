@@ -15,6 +15,7 @@ class Purpose(StrEnum):
     LINK = "link to the page"
     SESSION = "session of the page"
     FORM = "form of the page"
+    FINDINGS = "findings shown with a form"
 
 
 class Forged(Exception):

@@ -1,8 +1,9 @@
 """The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
 
-OpenAPI 3.0 at /v1/openapi.json. Errors are problems (RFC 9457).
+OpenAPI 3.0 at /v1/openapi.json. Errors have the members of RFC 9457.
 """
 
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from flask import Response, g, request
@@ -52,7 +53,7 @@ def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) ->
             g.caller = callers.admit(connection, request.headers.get("Authorization", ""), right)
         if request.method == "POST":
             _require_json()
-        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key"):
+        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key", "").strip():
             raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
 
 
@@ -76,7 +77,9 @@ def _add_asking(api: APIBlueprint, desk: Desk) -> None:
         """
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
-        ask = _ask(body, caller, body)
+        if body.override.strip() and not body.overrides:
+            raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
+        ask = replace(_ask(body), **asdict(_agent(caller, body)))
         after = None if body.after < 0 else body.after
         taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
         row = desk.seen(taken.text, query.wait, caller.name)
@@ -122,7 +125,8 @@ def _add_links(api: APIBlueprint, desk: Desk, links: Links, guard: Guard) -> Non
         """
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
-        visit = new_visit(stem, ticket_id, caller.agent or body.agent_name, body.agent_email, body.agent_id)
+        who = _agent(caller, body)
+        visit = new_visit(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
         address = f"{guard.base(request)}/agents/text/{visit.id}?link={links.seal(Purpose.LINK, visit)}"
         expires_at = views.utc(datetime.fromtimestamp(visit.until, UTC))
         return _json(schemas.Link(url=address, expires_at=expires_at), 201)
@@ -157,16 +161,30 @@ def _require_json() -> None:
         raise Problem(400, "the body is not JSON that can be read") from None
 
 
-def _ask(body: schemas.PreviewBody, caller: Caller | None = None, who: schemas.SendBody | None = None) -> Ask:
-    """What is wanted. A person whom the CRM vouches for is who asks, whatever the body says."""
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """Who asks, by the names that a text keeps them under."""
+
+    agent_name: str | None
+    agent_email: str | None
+    agent_id: int | None
+
+
+def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
+    """A person whom the CRM vouches for is who asks, whatever the body says. The owner of a key may name anybody."""
+    if caller.agent:
+        return _Agent(caller.agent, caller.agent if "@" in caller.agent else None, None)
+    return _Agent(body.agent_name or None, body.agent_email or None, body.agent_id or None)
+
+
+def _ask(body: schemas.PreviewBody) -> Ask:
+    """What is wanted."""
     return Ask(
         rule=body.rule or None,
         template=body.template or None,
         message=body.message or None,
         override=body.override.strip(),
-        agent_name=(caller and caller.agent) or (who and who.agent_name) or None,
-        agent_email=(who and who.agent_email) or None,
-        agent_id=(who and who.agent_id) or None,
+        overrides=tuple(body.overrides),
     )
 
 

@@ -19,6 +19,12 @@ SAID = {
     State.UNKNOWN: "It is not known whether it was sent: {why}. It is not sent again by itself.",
     State.CANCELLED: "Not sent: {why}.",
 }
+# What is said instead while there is no worker.
+STALLED = {
+    State.RECEIVED: "It waits: nothing is being sent now, because no worker of the connector is running.",
+    State.QUEUED: "It waits: nothing is being sent now, because no worker of the connector is running.",
+    State.SENDING: "It was being sent when the connector's worker ended. The next worker finds out what became of it.",
+}
 
 
 def utc(moment: datetime) -> str:
@@ -26,14 +32,14 @@ def utc(moment: datetime) -> str:
 
 
 def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
-    """A text as connector.texts.seen gives it."""
+    """A text as the desk gives it."""
     state, sms, ask, chat = State(row["state"]), row["sms"] or {}, row["ask"] or {}, row["chat"] or {}
     message = sms.get("message") or ask.get("message") or ""
     leaves_at = utc(row["leaves_at"]) if row["leaves_at"] else ""
     return schemas.Text(
         id=row["id"], crm=row["crm"], ticket_id=row["ticket_id"], door=row["door"], state=state,
         final=state in OUTCOMES,
-        said=_said(state, row["why"], chat, leaves_at),
+        said=_said(state, row["why"], chat, leaves_at, row["worker"]),
         why=row["why"],
         to=phone.mask(sms["end_user_number"]) if sms else "",
         message=message, segments=segments.measure(message).segments,
@@ -46,11 +52,13 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
     )
 
 
-def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str) -> str:
+def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool) -> str:
     if state is State.SENT:
         return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
     if leaves_at:
         return f"It waits until {leaves_at}: {why}."
+    if not worker and state in STALLED:
+        return STALLED[state]
     return SAID[state].format(why=why.rstrip(".") or "no reason was given")
 
 
@@ -69,7 +77,9 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         overridable=sms is not None and all(one.overridable for one in against),
         why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.WARN)),
         findings=[
-            schemas.Finding(check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
+            schemas.Finding(
+                id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable
+            )
             for one in found.findings
         ],
         templates=[

@@ -37,6 +37,8 @@ class Feeder:
 
     def feed(self, connection: psycopg.Connection) -> None:
         """One step of every plan that goes on. Raises what its CRM raises."""
+        for name in plans.left_behind(connection):
+            _take_back(connection, name)
         for name in plans.active(connection):
             with connection.transaction():
                 connection.execute(plans.SQL["patience"])  # the CRM is asked in the middle of it
@@ -117,6 +119,15 @@ class Feeder:
         taken = ledger.take_in(connection, events)
         became = [{"position": row["position"], "text": one.text} for row, one in zip(kept, taken, strict=True)]
         connection.execute(plans.SQL["took_in"], {"plan": plan.id, "taken": Jsonb(became)})
+
+
+def _take_back(connection: psycopg.Connection, name: str) -> None:
+    """Texts that were leaving when their plan was halted, and were not sent."""
+    with connection.transaction():
+        plan = plans.locked(connection, name)
+        if plan and plan.state not in plans.ACTIVE:
+            count = plans.take_back(connection, name, plan.why)
+            log.info("texts of a back-fill that does not go on were taken back", plan=name, texts=count)
 
 
 def _halt(connection: psycopg.Connection, plan: Plan, to: PlanState, why: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from connector import isolation, phone, recipients
+from connector import isolation, phone, pseudonyms, recipients
 from connector.backfill import plans
 from connector.backfill.plans import Row
 from connector.crms import MOST, Crm, Query
@@ -102,11 +102,11 @@ class Planner:
         policy = self._mapping.policy
         return [
             Row(ticket.id, one.why) if isinstance(one, Skip)
-            else self._row(ticket, policy.allow(one, known[~at], Door.BATCH, "", self._now), seen)
+            else self._row(connection, ticket, policy.allow(one, known[~at], Door.BATCH, "", self._now), seen)
             for at, (ticket, one) in enumerate(zip(tickets, decided, strict=True))
         ]
 
-    def _row(self, ticket: Ticket, ruling: Ruling, seen: _Seen) -> Row:
+    def _row(self, connection: psycopg.Connection, ticket: Ticket, ruling: Ruling, seen: _Seen) -> Row:
         against = ruling.against
         if against and against.said is Said.STOP:
             return Row(ticket.id, ALIKE.get(against.check, against.why))
@@ -117,7 +117,7 @@ class Planner:
                 "ticket": ticket.id, "to": phone.mask(number), "message": ruling.sms.message,
                 "segments": ruling.size.segments,
             }
-        return Row(ticket.id, None, recipients.hashed(number), ruling.size.segments)
+        return Row(ticket.id, None, pseudonyms.of_number(connection, number), ruling.size.segments)
 
     def _report(self, connection: psycopg.Connection, plan: str, seen: _Seen) -> dict[str, Any]:
         totals = plans.totals(connection, plan)

@@ -40,6 +40,11 @@ class PlanState(StrEnum):
 
 
 ACTIVE = (PlanState.CANARY, PlanState.COOLING, PlanState.RUNNING)
+WAITING = (PlanState.PLANNING, PlanState.PLANNED, PlanState.PAUSED, PlanState.STOPPED)
+# From where a plan can be brought where it does not go on.
+HALTED_FROM = {PlanState.PAUSED: ACTIVE, PlanState.STOPPED: ACTIVE, PlanState.CANCELLED: ACTIVE + WAITING}
+# What a report calls a case that is still to come.
+TO_COME = "waiting"
 # Outcomes that a run may have too many of.
 FAILURES = (State.FAILED, State.UNKNOWN)
 
@@ -69,7 +74,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case of a plan. `skip` says why it is not texted; `number` is the customer's, hashed."""
+    """One case of a plan. `skip` says why it is not texted; `number` is the customer's, as a pseudonym."""
 
     ticket_id: str
     skip: str | None = None
@@ -158,35 +163,49 @@ def start(
     }).rowcount)
 
 
-def watch(connection: psycopg.Connection, plan: str, seconds: float) -> None:
-    """Somebody watches it: it goes on for so long."""
+def watch(connection: psycopg.Connection, plan: str, seconds: float | None) -> None:
+    """Let a watched run go on for so long; None: to its end, watched or not."""
     connection.execute(SQL["watch"], {"plan": plan, "seconds": seconds})
 
 
 def move(connection: psycopg.Connection, plan: str, to: PlanState, why: str = "") -> bool:
-    """From any state in which it goes on, or waits. False: it is over."""
-    from_states = [*ACTIVE, PlanState.PLANNED, PlanState.PAUSED, PlanState.STOPPED, PlanState.PLANNING]
-    row = {"plan": plan, "state": to, "why": why, "from_states": [state.value for state in from_states]}
+    """False: it is in no state that leads there."""
+    from_states = [state.value for state in HALTED_FROM.get(to, ACTIVE)]
+    row = {"plan": plan, "state": to, "why": why, "from_states": from_states}
     return bool(connection.execute(SQL["move"], row).rowcount)
 
 
 def halt(connection: psycopg.Connection, plan: str, to: PlanState, why: str) -> int | None:
-    """Stop it where it is: texts that have not left are taken back, as if they had never been taken in.
+    """Stop it where it is: texts that have not left go back to the plan, as if they had never been taken in.
 
-    How many those were; None: the plan was over.
+    How many those were; None: it is in no state that leads there. A text that is leaving has its outcome later; one
+    that was not sent goes back then, see `left_behind`.
     """
     with connection.transaction():
-        if not move(connection, plan, to, why):
-            return None
-        texts = [text for text, _ in connection.execute(SQL["take_back"], {"plan": plan})]
-        moved = ledger.move(connection, [steps.taken_back(text, why) for text in texts])
-        connection.execute(SQL["give_back"], {"plan": plan, "texts": list(moved)})
+        return take_back(connection, plan, why) if move(connection, plan, to, why) else None
+
+
+def take_back(connection: psycopg.Connection, plan: str, why: str) -> int:
+    """Within the caller's transaction, in which the plan does not go on: its texts that have not left. How many."""
+    texts = [text for (text,) in connection.execute(SQL["take_back"], {"plan": plan})]
+    moved = ledger.move(connection, [steps.taken_back(text, why) for text in texts])
+    connection.execute(SQL["give_back"], {"plan": plan, "texts": list(moved)})
     return len(moved)
+
+
+def left_behind(connection: psycopg.Connection) -> list[str]:
+    """The plans that do not go on and have texts that would leave all the same."""
+    return [plan for (plan,) in connection.execute(SQL["left_behind"])]
 
 
 def progress(connection: psycopg.Connection, plan: str) -> dict[str | None, int]:
     """How many of the cases that are texted are in each state; None: not taken in yet."""
     return dict(connection.execute(SQL["progress"], {"plan": plan}).fetchall())
+
+
+def tally(connection: psycopg.Connection, plan: str) -> dict[str, int]:
+    """How many of all its cases are in each state, as `outcomes` has them: each case counts once."""
+    return dict(connection.execute(SQL["tally"], {"plan": plan}).fetchall())
 
 
 def held(connection: psycopg.Connection, plan: str) -> int:

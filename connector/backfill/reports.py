@@ -109,36 +109,42 @@ def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
 
 def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool = False) -> int:
     """Where a plan is, and how far it has come. `err`: on standard error."""
-    plan, progress = plans.found(connection, name), plans.progress(connection, name)
+    plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if as_json:
         operators.print_json({
-            "plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why,
-            "cases": {state or "waiting": count for state, count in progress.items()},
+            "plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "cases": tally,
         })  # fmt: skip
     else:
         click.echo(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
-        click.echo(f"  {line(progress)}", err=err)
-        if hint := _hint(plan):
-            click.echo(hint, err=err)
-    return exit_status(plan, progress)
+        click.echo(f"  {line(tally)}", err=err)
+        if words := hint(plan):
+            click.echo(words, err=err)
+    return exit_status(plan, tally)
 
 
-def exit_status(plan: Plan, progress: Mapping[str | None, int]) -> int:
+def exit_status(plan: Plan, tally: Mapping[str, int]) -> int:
     if plan.state in (PlanState.STOPPED, PlanState.CANCELLED, PlanState.PAUSED):
         return 2
-    return 1 if any(progress.get(state) for state in plans.FAILURES) else 0
+    return 1 if any(tally.get(state) for state in plans.FAILURES) else 0
 
 
-def line(progress: Mapping[str | None, int]) -> str:
-    """ "812 of 2,000: 800 sent, 9 skipped, 3 failed; 40 under way" """
-    over = {state.value: progress.get(state, 0) for state in OUTCOMES}
-    total, done = sum(progress.values()), sum(over.values())
-    under_way = total - done - progress.get(None, 0)
-    parts = ", ".join(f"{count:,} {state}" for state, count in over.items() if count) or "nothing yet"
-    return f"{done:,} of {total:,}: {parts}" + (f"; {under_way:,} under way" if under_way else "")
+def line(tally: Mapping[str, int]) -> str:
+    """ "812 of 2,000 cases: 800 sent, 9 skipped, 3 failed; 40 under way, 1,148 waiting" """
+    over = {state.value: tally.get(state, 0) for state in OUTCOMES}
+    total, done, to_come = sum(tally.values()), sum(over.values()), tally.get(plans.TO_COME, 0)
+    left = {"under way": total - done - to_come, plans.TO_COME: to_come}
+    parts = "; ".join(filter(None, (_counts(over), _counts(left)))) or "there is nothing to send"
+    return f"{done:,} of {operators.count(total, 'case')}: {parts}"
 
 
-def _hint(plan: Plan) -> str:
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counted.items() if count)
+
+
+def hint(plan: Plan) -> str:
+    """What can be done with it now; empty: nothing."""
+    if plan.state is PlanState.PLANNED:
+        return f"Nothing was sent. To send: connector backfill run {plan.id}"
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
         return f"To go on: connector backfill run {plan.id}\nTo give it up: connector backfill cancel {plan.id}"
     if plan.state is PlanState.DONE:

@@ -26,30 +26,31 @@ LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
 LINE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-Cases = Mapping[str | None, int]
+Tally = Mapping[str, int]
 
 
 class Show(Protocol):
     """Shows how a run gets on."""
 
-    def __call__(self, plan: Plan, progress: Cases) -> None: ...
+    def __call__(self, plan: Plan, tally: Tally) -> None: ...
 
     def say(self, words: str) -> None: ...
 
 
-def watch(connection: psycopg.Connection, name: str) -> int:
-    """Until it is over. The exit status."""
-    interrupted = threading.Event()
-    with _signals(interrupted), _screen() if sys.stderr.isatty() else _lines() as show:
+def watch(connection: psycopg.Connection, name: str, interrupted: threading.Event) -> int:
+    """Until it is over, or paused because it was interrupted. The exit status."""
+    with _screen() if sys.stderr.isatty() else _lines() as show:
         _until_over(connection, name, show, interrupted)
     return reports.status(connection, name, as_json=False)
 
 
 @contextlib.contextmanager
-def _signals(interrupted: threading.Event) -> Iterator[None]:
+def interruptible() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and the end of the terminal, which end nothing meanwhile."""
+    interrupted = threading.Event()
     before = {one: signal.signal(one, lambda *_: interrupted.set()) for one in SIGNALS}
     try:
-        yield
+        yield interrupted
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -58,15 +59,15 @@ def _signals(interrupted: threading.Event) -> Iterator[None]:
 def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupted: threading.Event) -> None:
     since, before, warned = time.monotonic(), None, False
     while True:
-        plan, progress = plans.found(connection, name), plans.progress(connection, name)
-        show(plan, progress)
+        plan, tally = plans.found(connection, name), plans.tally(connection, name)
+        show(plan, tally)
         if plan.state not in ACTIVE:
             return
         if interrupted.is_set():
             _pause(connection, name, show)
             return
-        if (plan.state, progress) != before:
-            since, before = time.monotonic(), (plan.state, progress)
+        if (plan.state, tally) != before:
+            since, before = time.monotonic(), (plan.state, tally)
         elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
             held = plans.held(connection, name)
             show.say(
@@ -81,10 +82,11 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
 
 def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
     """Take back what has not left, and wait for what is leaving."""
-    plans.halt(connection, name, PlanState.PAUSED, "interrupted")
+    if plans.halt(connection, name, PlanState.PAUSED, "interrupted") is None:
+        return
     show.say("Pausing: waiting for texts that are being sent …")
     end = time.monotonic() + WATCHED
-    while plans.progress(connection, name).get(State.SENDING) and time.monotonic() < end:
+    while plans.tally(connection, name).get(State.SENDING) and time.monotonic() < end:
         time.sleep(LOOK)
 
 
@@ -107,8 +109,8 @@ def _screen() -> Iterator[Show]:
         task = bar.add_task("starting", total=None)
 
         class OnScreen:
-            def __call__(self, plan: Plan, progress: Cases) -> None:
-                bar.update(task, description=_description(plan), **_done(progress))
+            def __call__(self, plan: Plan, tally: Tally) -> None:
+                bar.update(task, description=_description(plan), **_done(tally))
 
             def say(self, words: str) -> None:
                 console.print(words)
@@ -122,11 +124,11 @@ def _lines() -> Iterator[Show]:
     last, shown = 0.0, ""
 
     class InLines:
-        def __call__(self, plan: Plan, progress: Cases) -> None:
+        def __call__(self, plan: Plan, tally: Tally) -> None:
             nonlocal last, shown
             if plan.state != shown or time.monotonic() - last >= LINE:
                 last, shown = time.monotonic(), plan.state
-                self.say(f"{_description(plan)}  {reports.line(progress)}")
+                self.say(f"{_description(plan)}  {reports.line(tally)}")
 
         def say(self, words: str) -> None:
             click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
@@ -134,9 +136,9 @@ def _lines() -> Iterator[Show]:
     yield InLines()
 
 
-def _done(progress: Cases) -> dict[str, int]:
-    over = sum(progress.get(state, 0) for state in OUTCOMES)
-    return {"total": sum(progress.values()), "completed": over}
+def _done(tally: Tally) -> dict[str, int]:
+    over = sum(tally.get(state, 0) for state in OUTCOMES)
+    return {"total": sum(tally.values()), "completed": over}
 
 
 def _description(plan: Plan) -> str:

@@ -79,14 +79,14 @@ def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
 
 
 def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.Settings:
-    """The settings, which these can start with. Warns of what has no effect; raises BadSettings with every problem.
+    """The settings, which these can start with. Warns of what is hardly meant; raises BadSettings with every problem.
 
     `here`: this process will need all that is loaded for looking at them; others do without.
     """
     problems = Problems()
     wanted = settings.look(problems, **given)
     looked = _look(wanted, *needs) if here else processes.aside(_look, wanted, *needs)
-    for words in looked.unknown:
+    for words in looked.warnings:
         log.warning(words)
     problems.add(looked.problems)
     problems.refuse()

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, NoReturn
 
 import click
 
@@ -23,11 +23,15 @@ class Backfill(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except NotThere as error:
-            raise click.UsageError(str(error)) from None
-        except CallFailed as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(2)
+        except (NotThere, CallFailed) as error:
+            _refuse(str(error))
+        except KeyboardInterrupt:
+            _refuse("interrupted")
+
+
+def _refuse(why: str) -> NoReturn:
+    click.echo(f"Error: {why}", err=True)
+    sys.exit(2)
 
 
 def _crms() -> list[str]:
@@ -136,6 +140,12 @@ def _count() -> Callable[[int], None]:
 
 
 PLAN = click.argument("plan")
+MAKE_ANOTHER = "make another one with: connector backfill CRM"
+# Why a plan in this state is not run.
+CANNOT_RUN = {
+    "planning": f"is still being made. If the command that makes it has ended, {MAKE_ANOTHER}",
+    "cancelled": f"was cancelled and is not run again. For the cases that were not texted, {MAKE_ANOTHER}",
+}
 TO_FILE = click.File("w", encoding="utf-8")
 
 
@@ -148,22 +158,23 @@ TO_FILE = click.File("w", encoding="utf-8")
               help="Percent of the texts that may fail before it stops.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
-    """Run a plan, or go on with it. Ctrl-C pauses it."""
+    """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
     from connector.backfill import plans, reports, watching
 
-    with connected() as connection:
-        found = plans.found(connection, plan)
+    with connected() as connection, watching.interruptible() as interrupted:
         watched = None if detach else watching.WATCHED
         if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
+            found = plans.found(connection, plan)
             if found.state is plans.PlanState.DONE:
                 sys.exit(reports.status(connection, plan, as_json=False))
             if found.state not in plans.ACTIVE:
-                raise click.UsageError(f"plan {plan} is {found.state}: it cannot be run")
-            click.echo(f"Plan {plan} runs already.", err=True)
+                _refuse(f"plan {plan} {CANNOT_RUN[found.state]}")
+            click.echo(f"Plan {plan} runs already, with the options that it was started with.", err=True)
         if detach:
-            click.echo(f"Plan {plan} runs. Watch it with: connector backfill status {plan}")
+            plans.watch(connection, plan, None)
+            click.echo(f"Plan {plan} runs. How far it is: connector backfill status {plan}")
             sys.exit(0)
-        sys.exit(watching.watch(connection, plan))
+        sys.exit(watching.watch(connection, plan, interrupted))
 
 
 @backfill.command()
@@ -191,29 +202,29 @@ def list_plans(limit: int, as_json: bool) -> None:
 @backfill.command()
 @PLAN
 def pause(plan: str) -> None:
-    """Send nothing more for now. Texts that have not left are taken back."""
-    _halt(plan, "paused", "run")
+    """Send nothing more for now. Texts that have not left go back to the plan."""
+    _halt(plan, "pause", "paused")
 
 
 @backfill.command()
 @PLAN
 def cancel(plan: str) -> None:
-    """Give it up. Texts that have not left are taken back."""
-    _halt(plan, "cancelled", "")
+    """Give it up. Texts that have not left go back to the plan, and are not sent."""
+    _halt(plan, "cancel", "cancelled")
 
 
-def _halt(plan: str, to: str, then: str) -> None:
-    from connector.backfill import plans
+def _halt(name: str, verb: str, to: str) -> None:
+    from connector.backfill import plans, reports
 
     with connected() as connection:
-        found = plans.found(connection, plan)
-        taken_back = plans.halt(connection, plan, plans.PlanState(to), "by an operator")
-    if taken_back is None:
-        raise click.UsageError(f"plan {plan} is {found.state} already")
-    were = "text that had not left was" if taken_back == 1 else "texts that had not left were"
-    click.echo(f"Plan {plan} is {to}. {taken_back:,} {were} taken back.")
-    if then:
-        click.echo(f"To go on: connector backfill {then} {plan}")
+        taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
+        plan, tally = plans.found(connection, name), plans.tally(connection, name)
+    if taken_back is None and plan.state != to:
+        _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}\n{reports.hint(plan)}".strip())
+    said = f"Plan {name} is {to}{' already' if taken_back is None else ''}."
+    if taken_back:
+        said += f" {taken_back:,} {'text' if taken_back == 1 else 'texts'} not sent yet went back to the plan."
+    click.echo(f"{said}\n  {reports.line(tally)}\n{reports.hint(plan)}".strip())
 
 
 @backfill.command()
@@ -221,11 +232,16 @@ def _halt(plan: str, to: str, then: str) -> None:
 @click.option("--watch", is_flag=True, help="Watch it, and pause it with Ctrl-C.")
 @click.pass_context
 def resume(ctx: click.Context, plan: str, watch: bool) -> None:
-    """Go on with a plan that was paused, as it was run."""
+    """Go on with a plan that was paused or stopped, with the options that it was run with."""
     from connector.backfill import plans
 
     with connected() as connection:
         found = plans.found(connection, plan)
+    if found.state is plans.PlanState.PLANNED:
+        _refuse(f"plan {plan} has never run: there is nothing to resume. To run it: connector backfill run {plan}")
+    if found.state in plans.ACTIVE and not watch:
+        click.echo(f"Plan {plan} runs already. How far it is: connector backfill status {plan}")
+        return
     ctx.invoke(
         run, plan=plan, canary=found.canary, cooling_off=found.cooling, most_failed=found.most_failed * 100,
         detach=not watch,

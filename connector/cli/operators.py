@@ -58,12 +58,16 @@ def status(as_json: bool) -> None:
 
 
 @click.command()
-def resume() -> None:
-    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later."""
-    from connector import operators
+@click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
+def resume(anyway: bool) -> None:
+    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later.
+
+    What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses.
+    """
+    from connector import resuming
 
     with connected() as connection:
-        sys.exit(operators.resume(connection))
+        sys.exit(resuming.resume(connection, settings.load(), anyway))
 
 
 @click.group()
@@ -228,12 +232,13 @@ def list_keys(as_json: bool) -> None:
 
 @click.command()
 @click.option("--phone", required=True, metavar="NUMBER", help="In E.164, such as +14155550132.")
-def purge(phone: str) -> None:
-    """Erase one person: number, messages and events. What was not sent yet is cancelled. The keys stay."""
+@click.option("--suppress", is_flag=True, help="Also put it on the suppression list, so that no text still reaches it.")
+def purge(phone: str, suppress: bool) -> None:
+    """Erase one person: number, messages, words and events. What was not sent yet is cancelled. Event ids stay."""
     from connector import operators
 
     with connected() as connection:
-        sys.exit(operators.purge(connection, phone))
+        sys.exit(operators.purge(connection, phone, suppress))
 
 
 COMMANDS = (status, resume, texts, suppress, keys, purge)

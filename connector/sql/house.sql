@@ -96,23 +96,3 @@ where (text.state in ('received', 'queued') or text.outcome > text.written or te
   and not exists (select from listed where listed.text = text.id
                   and listed.tells = (text.state not in ('received', 'queued')))
 order by text.id limit 1000
-
--- name: of_phone
--- The texts to one number, the tickets that they were about, and what came in for those tickets.
-select id, ticket_id, state from text where sms ->> 'end_user_number' = %(number)s
-
--- name: forget_texts
--- Number, message and the words of the remote side.
-with steps as (
-    update history set why = '' where text = any(%(ids)s) and why <> ''
-)
-update text set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null,
-                why = case when state = 'cancelled' then why else '' end
-where id = any(%(ids)s)
-
--- name: forget_events
--- Everything that came in about these tickets, and everything that holds the number, however it is written.
-update event set body = null, raw = null, changed_by = null
-where (body is not null or raw is not null) and (
-    ticket_id = any(%(tickets)s)
-    or regexp_replace(coalesce(body::text, encode(raw, 'escape')), '[^0-9]', '', 'g') like '%%' || %(digits)s || '%%')

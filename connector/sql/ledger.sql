@@ -136,6 +136,7 @@ select id, door from back where state = 'sent'
 
 -- name: lock_holders
 -- Until the caller's transaction ends, none of these gets an outcome that those who are skipped for it would miss.
+-- One that is missing has gone back to its back-fill.
 select id from text where id = any(%(ids)s) order by id for share
 
 -- name: move

@@ -66,8 +66,8 @@ update plan set
 where id = %(plan)s and state in ('planned', 'paused', 'stopped')
 
 -- name: watch
--- Somebody still watches.
-update plan set watched_until = now() + %(seconds)s * interval '1 second'
+-- Somebody still watches, or nobody has to.
+update plan set watched_until = now() + %(seconds)s::double precision * interval '1 second'
 where id = %(plan)s and watched_until is not null and state in ('canary', 'cooling', 'running')
 
 -- name: move
@@ -99,24 +99,51 @@ from plan_case join text on text.id = plan_case.text
 where plan_case.plan = %(plan)s and text.state in ('received', 'queued', 'sending')
 
 -- name: take_back
--- Texts that have not left, and their cases as if they had never been taken in.
-select text.id, plan_case.position from plan_case join text on text.id = plan_case.text
+-- Texts that have not left.
+select text.id from plan_case join text on text.id = plan_case.text
 where plan_case.plan = %(plan)s and text.state in ('received', 'queued')
 
+-- name: left_behind
+-- Plans that do not go on and have such texts: of calls that sent nothing, and were under way when the plan was halted.
+select distinct plan.id from text
+join plan_case on plan_case.text = text.id join plan on plan.id = plan_case.plan
+where text.state in ('received', 'queued') and text.door = 'batch' and plan.state in ('paused', 'stopped', 'cancelled')
+
 -- name: give_back
-update plan_case set text = null where plan = %(plan)s and text = any(%(texts)s)
+-- Their cases are as if they had never been taken in, and so are those of the texts that no ticket was told of.
+with back as (
+    update plan_case set text = null where plan = %(plan)s and text = any(%(texts)s)
+), untold as (
+    delete from text where id = any(%(texts)s) and state = 'cancelled' and outcome = 0 returning id, event
+), steps as (
+    delete from history using untold where history.text = untold.id
+)
+delete from event using untold where event.id = untold.event
 
 -- name: progress
--- How far it has come: each state with its number of cases; null: not taken in yet.
+-- How far its texts have come: each state with its number of cases; null: not taken in yet.
 select text.state, count(*) as cases from plan_case left join text on text.id = plan_case.text
 where plan_case.plan = %(plan)s and plan_case.skip is null group by text.state
 
+-- part: standing
+-- Where a case is: in the state of its text, or what there is instead of one.
+coalesce(text.state, case when plan_case.skip is not null then 'skipped' when plan.state = 'cancelled' then 'cancelled'
+                     else 'waiting' end)
+
+-- name: tally
+-- Each of its cases once: where it is, and how many are there.
+select {standing} as state, count(*) as cases
+from plan_case join plan on plan.id = plan_case.plan left join text on text.id = plan_case.text
+where plan_case.plan = %(plan)s group by 1
+
 -- name: outcomes
 -- What became of each case, in order, some at a time.
-select plan_case.position, plan_case.ticket_id, coalesce(text.state, case when plan_case.skip is null then 'waiting' else 'skipped' end) as state,
-       coalesce(nullif(text.why, ''), plan_case.skip, '') as why, (text.chat ->> 'id')::bigint as chat_id,
+select plan_case.position, plan_case.ticket_id, {standing} as state,
+       coalesce(nullif(text.why, ''), plan_case.skip,
+                case when text.id is null and plan.state = 'cancelled' then 'the back-fill was cancelled' end, '') as why,
+       (text.chat ->> 'id')::bigint as chat_id,
        text.chat ->> 'status' as chat_status, plan_case.text, plan_case.segments,
        coalesce(text.outcome > 0 and text.outcome <= text.written and text.write_refused is null, false) as ticket_told
-from plan_case left join text on text.id = plan_case.text
+from plan_case join plan on plan.id = plan_case.plan left join text on text.id = plan_case.text
 where plan_case.plan = %(plan)s and plan_case.position > %(after)s
 order by plan_case.position limit %(most)s

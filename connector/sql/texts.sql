@@ -29,6 +29,13 @@ order by id desc limit %(most)s
 -- Texts as their askers see them.
 select text.id, text.crm, text.ticket_id, text.door, text.state, text.why, text.sms, text.ask, text.trace, text.chat,
        text.outcome, text.written, text.write_refused, text.changed_at, event.received_at,
+       -- the ticket is told of what sent nothing once this one is settled
+       case when text.outcome > text.written and text.state in ('failed', 'skipped', 'cancelled') then (
+           select min(other.id) from text other
+           where other.crm = text.crm and other.ticket_id = text.ticket_id and other.id <> text.id
+               and coalesce(text.same_as, other.id) = other.id
+               and (other.state in ('received', 'queued', 'sending')
+                    or text.same_as is null and other.state = 'unknown' and text.door <> 'trigger')) end as told_after,
        case when text.state in ('received', 'queued') and text.not_before > now() then text.not_before end as leaves_at
 from text join event on event.id = text.event
 

@@ -70,3 +70,21 @@ def test_nothing_has_to_be_scrolled_sideways(pipe: Pipe, open_context: Any, view
         page.wait_for_load_state()  # with its looks
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= viewport["width"], state
+
+
+@pytest.mark.parametrize("viewport", [NARROW, {"width": 390, "height": 844}], ids=["320", "390"])
+def test_on_a_phone_what_would_leave_and_what_stops_it_come_before_send(
+    pipe: Pipe, open_context: Any, viewport: dict[str, int]
+) -> None:
+    """Nobody has to scroll past Send to see what it sends. In the page's order too: for keyboards and for ears."""
+    [case] = pipe.box.salesforce.make_cases(1)
+    page = open_context(viewport=viewport, has_touch=True).new_page()
+    page.goto(link(pipe, case, agent_name="Maya Lindgren"))
+    page.fill("#message", "Look: bit.ly/abc")
+    page.locator(".finding-stop").wait_for()
+    names = ["#message", "#verdict", "#preview .bubble", ".finding-stop", "#send"]
+    tops = [page.locator(name).bounding_box()["y"] for name in names]
+    assert tops == sorted(tops)
+    order = "(names) => names.slice(1).every((name, at) => document.querySelector(names[at])"
+    follows = ".compareDocumentPosition(document.querySelector(name)) & Node.DOCUMENT_POSITION_FOLLOWING)"
+    assert page.evaluate(order + follows, names)

@@ -84,8 +84,10 @@ def test_a_link_that_was_used_and_a_session_that_is_over(pipe: Pipe, case: str, 
     expect(second.get_by_role("heading", level=1)).to_have_text("This page is no longer open")
     expect(second.locator("main")).to_contain_text("Open the page again from the ticket.")
     first.context.clear_cookies()
+    first.fill("#message", "Carefully chosen words")
     first.click("#send")
     expect(first.get_by_role("heading", level=1)).to_have_text("This page is not open")
+    expect(first.get_by_label("Your words, to be copied")).to_have_value("Carefully chosen words")
     assert pipe.texts(case) == []
 
 

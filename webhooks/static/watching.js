@@ -25,7 +25,7 @@ export function startWatching(watch) {
       replace("texts", news.texts);
       if (news.final) byId("cancel")?.remove();
       if (news.done) return;
-      pause = news.final ? TELLING_MS : news.waits ? WAITING_MS : 0;
+      pause = news.waits ? WAITING_MS : news.final ? TELLING_MS : 0;
     } catch {
       trouble.textContent = "The connector does not answer; trying again.";
     }

@@ -1,5 +1,6 @@
 // Counts while somebody writes, and shows what would leave. What is sent is what stands in the fields: nothing here
 // writes into them but a template that was chosen, and words that are brought back.
+import { bringBack, keep } from "./keeping.js";
 import { startLooking } from "./looks.js";
 import { byId, replace } from "./parts.js";
 import { leaving, measure } from "./segments.js";
@@ -19,12 +20,18 @@ const AWAY = "The connector or the CRM does not answer; trying again.";
 export function startWriting(form) {
   const { message, template, override } = form.elements;
   const send = byId("send");
+  let shown = form.elements.findings.value; // the findings on the screen
+  bringBack(form);
   const looks = startLooking({
     typed: () => words(message.value, override.value),
     seen: words(message.defaultValue, override.defaultValue),
     everyMs: Number(form.dataset.lookEveryMs),
     ask: (signal) => fetch(form.dataset.preview, { method: "POST", body: new FormData(form), signal }),
-    answered: (news) => show(form, news),
+    answered: (news) => {
+      shown = news.findings;
+      show(form, news);
+      if (!override.value.trim()) form.elements.findings.value = shown;
+    },
     failed: (status) => {
       replace("preview", NOTHING);
       replace("verdict", TROUBLE[status] ?? AWAY);
@@ -36,6 +43,8 @@ export function startWriting(form) {
 
   for (const field of [message, override]) {
     field.addEventListener("input", () => {
+      if (field === override) form.elements.findings.value = shown; // a reason is for what is on the screen
+      keep(form);
       forgive(field);
       count();
       looks.soon();
@@ -43,6 +52,7 @@ export function startWriting(form) {
     field.addEventListener("change", looks.now);
   }
   startTemplates(message, template, () => {
+    keep(form);
     count();
     looks.now();
   });
@@ -59,9 +69,15 @@ export function startWriting(form) {
   });
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) window.location.reload(); // gone back: as it is now, not as it was
+    else refresh(); // whatever a browser has brought back until now
   });
-  count();
-  looks.now(); // a browser may have brought back other words than the page came with
+  refresh();
+
+  function refresh() {
+    byId("reason").hidden &&= !override.value.trim();
+    count();
+    looks.now();
+  }
 }
 
 const words = (message, override) => JSON.stringify([message.trim(), override.trim()]);
@@ -78,14 +94,13 @@ function mark(form, stale) {
 }
 
 function show(form, news) {
-  const { override, after, key } = form.elements;
+  const { override, after } = form.elements;
   replace("preview", news.preview);
   replace("verdict", news.verdict);
   replace("texts", news.texts);
   byId("reason").hidden = !news.wants_reason && !override.value.trim() && document.activeElement !== override;
   byId("send").hidden = news.stopped;
   after.value = news.after;
-  key.value = news.key;
 }
 
 function startCounting(message) {

@@ -20,7 +20,8 @@ def ticket_id(given: str) -> str:
 
 def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
+    from connector import http
     from connector.crms.salesforce.org import Salesforce
     from connector.crms.salesforce.session import Session
 
-    return Salesforce(Session(settings.load()), file)
+    return Salesforce(Session(settings.load(), http.load()), file)

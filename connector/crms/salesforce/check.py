@@ -62,9 +62,10 @@ def _opt_out(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
 def _conditions(file: MappingFile) -> Iterator[tuple[str, Condition]]:
     if file.policy.opt_out:
         yield "policy.opt_out", file.policy.opt_out
-    for index, rule in enumerate(file.rules):
-        yield f"rules.{index}.when", rule.when
-        yield from ((f"rules.{index}.skip_when.{why}", condition) for why, condition in rule.skip_when.items())
+    yield from ((f"skip_when, {why}", condition) for why, condition in file.skip_when.items())
+    for rule in file.rules:
+        yield f'rule "{rule.name}", when', rule.when
+        yield from ((f'rule "{rule.name}", skip_when, {why}', condition) for why, condition in rule.skip_when.items())
 
 
 def _compared(key: str, condition: Condition, fields: dict[str, Field]) -> Iterator[Misfit]:

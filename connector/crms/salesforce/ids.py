@@ -10,14 +10,16 @@ PATTERN = r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?"
 ID = re.compile(PATTERN)
 # What people are told about anything else.
 NO_ID = "this is no id of a Salesforce record: expected 15 or 18 letters and digits"
-CASE_NUMBER = (
-    "this is a number, such as a case has, and no id of a Salesforce record: expected the 15 or 18 letters and digits "
-    "in the address of the record's page"
-)
 WRONG_CHECKSUM = (
     "this is no id of a Salesforce record: its last three characters do not fit the others; a character was changed, "
     "perhaps a capital letter by a spreadsheet"
 )
+# What people give for an id, and how it is known.
+CASE_NUMBER = re.compile(r"\d{1,14}")
+A_NUMBER = (
+    f"{NO_ID}; this looks like the number that people know the record by, and its id stands in the address of its page"
+)
+AN_ADDRESS = f"{NO_ID}; this looks like the address of its page, and the id is one part of it"
 LETTERS = string.ascii_uppercase + "012345"
 # The first three characters of the ids of standard objects. Those of custom objects differ from org to org.
 # https://help.salesforce.com/s/articleView?id=000385203&type=1
@@ -48,7 +50,7 @@ def problem(given: str, kind: str = "") -> str | None:
     put into small letters would be the id of another record.
     """
     if not ID.fullmatch(given):
-        return CASE_NUMBER if given.isascii() and given.isdigit() else NO_ID
+        return A_NUMBER if CASE_NUMBER.fullmatch(given) else AN_ADDRESS if ".com/" in given else NO_ID
     if len(given) == 18 and long(given[:15]) != given:
         return WRONG_CHECKSUM
     prefix = PREFIXES.get(kind.lower(), given[:3])

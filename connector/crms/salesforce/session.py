@@ -15,13 +15,18 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import requests
 from pydantic import BaseModel, Field, ValidationError
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
 from connector.crms.salesforce import verdicts
 from connector.crms.salesforce.settings import Settings
 from connector.errors import Blame, Refused, Unavailable
+from connector.exchange import Bounds, NeverLeft, NoAnswer
+from connector.http import Network
+from connector.transport import Caller, Connections
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -31,7 +36,13 @@ JWT_SECONDS = 180
 USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance. By a bare
 # number, simple-salesforce is led to a TypeError.
-NO_ANSWER = (requests.RequestException, ValueError, RecursionError, TypeError)
+NO_ANSWER = (NeverLeft, NoAnswer, requests.RequestException, ValueError, RecursionError, TypeError)
+
+
+# Bytes of an answer: a page of a query holds up to 2,000 records.
+LARGEST = 32_000_000
+# Seconds that a connection may be idle. One that the org has ended is not used again, and its answers can be had anew.
+IDLE_SECONDS = 60.0
 
 
 class Granted(BaseModel):
@@ -61,36 +72,51 @@ class _Page(BaseModel):
         return page
 
 
-class _Pinned(HTTPAdapter):
-    """Reaches the org's host, with timeouts. Plain http where the org's address says so: the sandbox's."""
+class _Pinned(BaseAdapter):
+    """Reaches the org's host and no other, over kept connections. The settings of the requests.Session do not count."""
 
-    def __init__(self, scheme: str, timeouts: tuple[float, float], connections: int) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
-        self._scheme, self._timeouts = scheme, timeouts
+    def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
+        super().__init__()
+        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, LARGEST, IDLE_SECONDS)
+        self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        if request.url and self._scheme == "http":
-            request.url = request.url.replace("https://", "http://", 1)
-        return super().send(request, **kwargs | {"timeout": self._timeouts})
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        """Raises NeverLeft or NoAnswer, which requests and simple-salesforce pass on."""
+        content = request.body or b""
+        content = content.encode() if isinstance(content, str) else content
+        headers = {**request.headers, "Accept-Encoding": "gzip"}
+        answer = self._caller.call(request.method or "GET", request.path_url, headers, content)
+        response = requests.Response()
+        response.request, response.url = request, request.url or ""
+        response.status_code, response._content = answer.status, answer.content
+        response.headers = CaseInsensitiveDict(answer.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        return response
+
+    def close(self) -> None:
+        self._caller.close()
 
 
-class _Nowhere(HTTPAdapter):
+class _Nowhere(BaseAdapter):
     """Every other host: the token goes to nobody but the org."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         raise requests.exceptions.InvalidURL("not the org's host")
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 class Session:
     """Calls to one org, for any number of threads."""
 
-    def __init__(self, wanted: Settings, connections: int = 8) -> None:
+    def __init__(self, wanted: Settings, network: Network | None = None, at_once: int = 8) -> None:
+        """At most so many calls are under way at once."""
         self._wanted = wanted
         self._lock = threading.Lock()
         self._client: Salesforce | None = None
         self._user = ""
-        parts = urlsplit(wanted.url)
-        self._host = f"https://{parts.netloc}"
+        self._host = f"https://{urlsplit(wanted.url).netloc}"  # simple-salesforce knows no other scheme
         self._http = requests.Session()
         self._http.trust_env = False  # no .netrc: it would replace the token
         self._http.headers.update({
@@ -101,8 +127,7 @@ class Session:
         self._usage: tuple[float, float] | None = None
         for prefix in ("https://", "http://"):
             self._http.mount(prefix, _Nowhere())
-        timeouts = (wanted.connect_timeout, wanted.read_timeout)
-        self._http.mount(f"{self._host}/", _Pinned(parts.scheme, timeouts, connections))
+        self._http.mount(f"{self._host}/", _Pinned(wanted, network or Network(), at_once))
 
     def call(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """One REST call below /services/data/vNN.0/; what it answers. Raises Refused or Unavailable."""
@@ -115,7 +140,7 @@ class Session:
         except SalesforceError as error:
             raise verdicts.of_answer(error) from None
         except NO_ANSWER as error:
-            raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
+            raise Unavailable(f"no answer from Salesforce ({_kind(error)})") from None
 
     def query(self, soql: str) -> Iterator[list[dict[str, Any]]]:
         """All records of a query, page by page: Salesforce may cut an answer at any size. Raises like `call`.
@@ -150,7 +175,7 @@ class Session:
             if answer.status_code != requests.codes.ok:
                 raise verdicts.of_status(answer.status_code, answer.json())
         except NO_ANSWER as error:
-            raise Unavailable(f"no answer from Salesforce ({type(error).__name__})") from None
+            raise Unavailable(f"no answer from Salesforce ({_kind(error)})") from None
         return answer.content.decode(), answer.headers
 
     def _get(self, client: Salesforce, path: str) -> requests.Response:
@@ -194,7 +219,7 @@ class Session:
             answer = self._http.post(f"{self._host}{TOKEN_PATH}", data=self._grant(), allow_redirects=False)
             content = answer.json()
         except NO_ANSWER as error:
-            raise Unavailable(f"no token from Salesforce ({type(error).__name__})") from None
+            raise Unavailable(f"no token from Salesforce ({_kind(error)})") from None
         if answer.status_code != requests.codes.ok:
             raise verdicts.of_login(answer.status_code, content)
         try:
@@ -223,6 +248,11 @@ class Session:
         except (jwt.PyJWTError, ValueError, TypeError):
             why = f"CONNECTOR_SALESFORCE_JWT_KEY: expected an RSA private key in PEM, not encrypted{_instead(key)}"
             raise Refused(why, Blame.SETTINGS) from None
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong with an answer, in a word or two."""
+    return str(error) if isinstance(error, NeverLeft | NoAnswer) else type(error).__name__
 
 
 # What is given instead of a private key, by what its PEM says.

@@ -3,11 +3,44 @@
 The pipe reads only the org's; the doors' are read by the web side alone. See environment.FromEnvironment.
 """
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from connector import settings
+from connector.expected import matching
 
 ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
+
+
+# Addresses of an org that answer people and not the API, by their ends.
+# https://help.salesforce.com/s/articleView?id=xcloud.domain_name_url_formats.htm
+PAGES = (".force.com", ".salesforce-setup.com", ".visualforce.com", ".salesforce-sites.com", ".site.com")
+MY_DOMAIN = "the org's My Domain (Setup > My Domain), such as https://acme.my.salesforce.com"
+ORG_ID = "the org's id, 15 or 18 letters and digits that begin with 00D (Setup > Company Information)"
+LOG_IN = ("login.salesforce.com", "test.salesforce.com", "www.salesforce.com")
+
+
+def _my_domain(given: object) -> object:
+    """Refuses what people copy from the browser's address bar instead of the org's My Domain."""
+    text = str(given)
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    except ValueError:
+        return given  # refused as no address
+    words = f"expected {MY_DOMAIN}"
+    if host.endswith(".lightning.force.com"):
+        raise ValueError(f"{words}; in the address of a page, write .my.salesforce.com for .lightning.force.com")
+    if host.endswith(PAGES):
+        raise ValueError(f"{words}; this is the address of pages, which does not answer the API")
+    if host in LOG_IN:
+        raise ValueError(f"{words}; this is where people log in")
+    return given
+
+
+ClientName = Annotated[str, matching(r"[\w.-]+", "expected letters, digits, dots, underscores and hyphens alone")]
+OrganizationId = Annotated[str, matching(r"00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?", f"expected {ORG_ID}")]
 
 
 class Settings(settings.FromEnvironment):
@@ -18,14 +51,14 @@ class Settings(settings.FromEnvironment):
 
     model_config = {"env_prefix": ENV_PREFIX}
 
-    url: settings.HttpsUrl
-    api_version: str = Field(default="67.0", pattern=r"^\d{2,3}\.0$")
-    client_id: str = Field(min_length=1)
+    url: Annotated[settings.HttpsUrl, BeforeValidator(_my_domain)] = Field(description=MY_DOMAIN)
+    api_version: Annotated[str, matching(r"[0-9]{2,3}\.0", "expected a version of the API, such as 67.0")] = "67.0"
+    client_id: str = Field(min_length=1, description="the consumer key of the org's external client app")
     jwt_key: SecretStr | None = None
     username: str | None = None
     client_secret: SecretStr | None = Field(default=None, validate_default=True)
     jwt_audience: str = "https://login.salesforce.com"
-    client_name: str = Field(default="ccai-sms-connector", pattern=r"^[\w.-]+$")
+    client_name: ClientName = "ccai-sms-connector"
     connect_timeout: float = Field(default=5, gt=0)
     read_timeout: float = Field(default=30, gt=0)
 
@@ -64,7 +97,7 @@ class Doors(settings.FromEnvironment):
 
     model_config = {"env_prefix": ENV_PREFIX}
 
-    organization_id: str = Field(pattern=r"^00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?$")
+    organization_id: OrganizationId = Field(description=ORG_ID)
     webhook_secrets: settings.SigningSecrets = []
     webhook_keys: settings.Secrets = []
     outbound_message_tokens: settings.Secrets = Field(default=[], validate_default=True)

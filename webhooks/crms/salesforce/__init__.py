@@ -36,8 +36,8 @@ def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
         return outbound_message.parse(message.body, wanted.organization_id, file.ticket.object)
 
     def parse_events(message: Message) -> Sequence[TicketEvent | ItemRefused]:
-        message_id = message.headers.get("Idempotency-Key", "")
-        if "webhook-signature" in message.headers:
+        message_id = message.headers.get("Idempotency-Key", "").strip()
+        if message.headers.get("webhook-signature", "").strip():
             message_id = signing.verify_signature(message.body, message.headers, wanted.webhook_secrets)
         else:
             signing.verify_bearer(message.headers.get("Authorization", ""), wanted.webhook_keys)

@@ -11,12 +11,13 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
-from connector import settings
+from connector import expected, settings
 from connector.crms.salesforce import ids
 from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
+from webhooks.absent import Sparse
 from webhooks.links import Visit
 
 ALGORITHM = "HMACSHA256"
@@ -25,10 +26,10 @@ LONGEST = 200_000
 # Seconds that two clocks may differ; and from where on a moment is in milliseconds.
 LEEWAY, MILLISECONDS = 60, 1e11
 
-Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, StringConstraints(max_length=200), expected.PLAIN]
 
 
-class _Loose(BaseModel):
+class _Loose(Sparse):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 

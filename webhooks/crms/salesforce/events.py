@@ -1,7 +1,8 @@
 """Case events as JSON: one object or a list of them, from a Flow's HTTP callout, Apex, or any script.
 
 {"ticket_id": "500…", "event_id": "…", "changed_by": "005…"}; a case as Apex serializes it ("Id", "LastModifiedById")
-works as well. Other keys are kept with the event, and are not looked at: the case is read back.
+works as well. Other keys are kept with the event, and are not looked at: the case is read back. A value that is empty
+or null counts as absent.
 """
 
 import json
@@ -10,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
@@ -18,9 +18,11 @@ from pydantic import (
     ValidationError,
 )
 
+from connector import expected
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
+from webhooks.absent import Sparse
 from webhooks.receive import ItemRefused
 
 MOST_EVENTS = 200
@@ -36,11 +38,11 @@ def _an_id(given: str) -> str:
 
 Id = Annotated[str, AfterValidator(_an_id)]
 # What fits a database and a log line: no control characters.
-EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=200), expected.PLAIN]
 EVENT_ID = TypeAdapter(EventId)
 
 
-class Event(BaseModel):
+class Event(Sparse):
     """One event as it is sent."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -86,8 +88,7 @@ def _event(index: int, item: Any, name: str, kind: str) -> TicketEvent:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")
-        raise Unreadable(f"event {index}: {key or 'the event'}: {words}") from None
+        raise Unreadable(f"event {index}: {key or 'the event'}: {expected.words(first)}") from None
     if event_id is None:
         raise Unreadable(f"event {index}: expected event_id, or a header Idempotency-Key or webhook-id for the message")
     if problem := ids.problem(event.ticket_id, kind):

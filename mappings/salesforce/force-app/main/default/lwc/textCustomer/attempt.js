@@ -47,5 +47,6 @@ function newKey() {
 }
 
 function isSame(one, other) {
-    return one.message === other.message && one.overrideReason === other.overrideReason;
+    const fields = ({ message, overrideReason, overrides }) => JSON.stringify([message, overrideReason, overrides]);
+    return fields(one) === fields(other);
 }

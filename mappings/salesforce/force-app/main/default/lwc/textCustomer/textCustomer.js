@@ -12,7 +12,7 @@ import read from '@salesforce/apex/TextCustomerController.read';
 import { Attempt } from './attempt';
 import { follow } from './follow';
 import { measure, stranger } from './segments';
-import { ask, facts, findings, outcome, segmentsLine, unitsLine } from './words';
+import { ask, facts, findings, outcome, overridable, segmentsLine, unitsLine } from './words';
 
 // Milliseconds without a key before the connector is asked again what it thinks of the message.
 const TYPING = 500;
@@ -23,6 +23,7 @@ export default class TextCustomer extends LightningElement {
     shown = {};
     message = '';
     reason = '';
+    overrides = [];
     chosen = '';
     problem = '';
     isLooking = false;
@@ -75,7 +76,8 @@ export default class TextCustomer extends LightningElement {
         return this.view === 'broken';
     }
     get words() {
-        return { message: this.message.trim(), overrideReason: this.reason.trim() };
+        const overrideReason = this.reason.trim();
+        return { message: this.message.trim(), overrideReason, overrides: overrideReason ? this.overrides : [] };
     }
     get recipient() {
         return [this.shown.customer, this.shown.to].filter(Boolean).join(', ') || 'not known';
@@ -150,9 +152,9 @@ export default class TextCustomer extends LightningElement {
         this._asked += 1;
         const asked = this._asked;
         this.isLooking = true;
-        const { message, overrideReason } = this.words;
+        const { message, overrideReason, overrides } = this.words;
         const words = isFilling ? { message: '', template: this.chosen } : { message, template: '' };
-        const { found, problem } = await ask(preview, { caseId: this.recordId, overrideReason, ...words });
+        const { found, problem } = await ask(preview, { caseId: this.recordId, overrideReason, overrides, ...words });
         if (asked !== this._asked) {
             return;
         }
@@ -181,8 +183,10 @@ export default class TextCustomer extends LightningElement {
         this.message = event.detail.value;
         this.lookSoon();
     }
+    /** A reason is for what was on the screen when it was typed, and for nothing that is found later. */
     changeReason(event) {
         this.reason = event.detail.value;
+        this.overrides = overridable(this.shown.findings);
         this.lookSoon();
     }
 

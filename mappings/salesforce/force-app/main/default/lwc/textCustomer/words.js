@@ -28,6 +28,11 @@ export function findings(all) {
         }));
 }
 
+/** The names of those findings that a person's reason may be given for. */
+export function overridable(all) {
+    return (all ?? []).filter((one) => one.overridable).map((one) => one.id);
+}
+
 /** "2 segments of at most 4" */
 export function segmentsLine({ segments }, most) {
     const limit = most ? ` of at most ${most}` : '';

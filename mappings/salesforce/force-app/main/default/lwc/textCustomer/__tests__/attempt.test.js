@@ -1,7 +1,7 @@
 import { Attempt } from '../attempt';
 
-const HI = { message: 'Hi', overrideReason: '' };
-const BYE = { message: 'Bye', overrideReason: '' };
+const HI = { message: 'Hi', overrideReason: '', overrides: [] };
+const BYE = { message: 'Bye', overrideReason: '', overrides: [] };
 
 describe('attempt', () => {
     it('has a key that the connector and Apex take', () => {
@@ -34,6 +34,14 @@ describe('attempt', () => {
         const first = attempt.request(HI, '1');
         attempt.refused();
         expect(attempt.request({ ...HI, overrideReason: 'urgent' }, '1').idempotencyKey).not.toBe(first.idempotencyKey);
+    });
+
+    it('is a new one when the same reason is given for other findings', () => {
+        const attempt = new Attempt();
+        const first = attempt.request({ ...HI, overrideReason: 'urgent', overrides: ['hours'] }, '1');
+        attempt.refused();
+        const again = attempt.request({ ...HI, overrideReason: 'urgent', overrides: ['hours', 'window:17'] }, '1');
+        expect(again.idempotencyKey).not.toBe(first.idempotencyKey);
     });
 
     it('is spent once it has an outcome, for the same words', () => {

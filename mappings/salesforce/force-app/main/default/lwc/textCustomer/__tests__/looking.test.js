@@ -20,7 +20,7 @@ describe('before it leaves', () => {
         element.recordId = CASE;
         await flush();
         expect(preview).toHaveBeenCalledTimes(1);
-        expect(preview).toHaveBeenCalledWith({ caseId: CASE, message: '', template: '', overrideReason: '' });
+        expect(preview).toHaveBeenCalledWith({ caseId: CASE, message: '', template: '', overrideReason: '', overrides: [] });
         expect(words('[data-id="recipient"]')).toBe('Ana Silva, +1•••••••••32');
         expect(find('lightning-textarea').value).toBe('Hi Ana');
         expect(words('[data-id="segments"]')).toBe('1 segment of at most 4');
@@ -86,11 +86,11 @@ describe('before it leaves', () => {
             answer({ ...FINE, findings: [{ ...CLOSED.findings[0], verdict: 'overridden', why: 'overridden: urgent' }] })
         );
         await typed('lightning-input', ' urgent ');
-        expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ overrideReason: 'urgent' }));
+        expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ overrideReason: 'urgent', overrides: ['hours'] }));
         expect(words('[data-id="findings"]')).toBe('Overridden: Overridden: urgent.');
         send.mockResolvedValue(answer(SENT));
         await click('send');
-        expect(send).toHaveBeenCalledWith(expect.objectContaining({ overrideReason: 'urgent' }));
+        expect(send).toHaveBeenCalledWith(expect.objectContaining({ overrideReason: 'urgent', overrides: ['hours'] }));
     });
 
     it('sends nothing that the connector could not look at', async () => {

@@ -24,6 +24,7 @@ describe('sending', () => {
             caseId: CASE,
             message: 'Hi Ana',
             overrideReason: '',
+            overrides: [],
             after: '17',
             idempotencyKey: expect.stringMatching(/^[0-9a-f]{32}$/)
         });

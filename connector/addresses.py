@@ -1,0 +1,43 @@
+"""Addresses as people set them, each refused with what it was probably meant to be."""
+
+import re
+from urllib.parse import urlsplit
+
+from pydantic import ValidationInfo
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def https_or_loopback(url: str) -> str:
+    """The URL without a trailing slash. Plain http carries secrets in the clear: for this machine only."""
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.port == 0
+    except ValueError:
+        raise ValueError("expected an address such as https://host") from None
+    if wrong:
+        raise ValueError("expected an address such as https://host")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("expected an address such as https://host, without a path or anything else behind the host")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("expected https://; plain http is for addresses of this machine only")
+    return url.rstrip("/")
+
+
+def subdomain(given: str) -> str:
+    """CCAI Platform's, alone."""
+    if re.fullmatch(r"[A-Za-z0-9-]*", given):
+        return given
+    whole = "; this looks like a whole address: take what stands before its first dot" if "." in given else ""
+    raise ValueError(f"expected the subdomain of your CCAI Platform address alone, such as acme{whole}")
+
+
+def domain(given: str, info: ValidationInfo) -> str:
+    """CCAI Platform's, without the subdomain."""
+    words = "expected your CCAI Platform address without the subdomain, such as uc1.ccaiplatform.com"
+    if not re.fullmatch(r"[A-Za-z0-9.-]*", given):
+        whole = "; this looks like a whole address: leave out https:// and any path" if "/" in given else ""
+        raise ValueError(f"{words}{whole}")
+    if (before := info.data.get("ccaip_subdomain")) and given.lower().startswith(f"{before.lower()}."):
+        raise ValueError(f"{words}; this begins with the subdomain, which would be there twice")
+    return given

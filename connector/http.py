@@ -1,0 +1,160 @@
+"""What all HTTP clients share: the proxy, the certificate authorities that are trusted, and our own certificate.
+
+The variables are documented in docs/deployment.md, "Behind a proxy, with a private certificate authority". `.netrc` is
+never read.
+"""
+
+import functools
+import ipaddress
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+
+from connector import environment, settings
+
+PROXY = "expected the address of an HTTP proxy, such as http://proxy.example:3128"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The way to the remote sides. Without a proxy: directly; without `authorities`: the public ones are trusted."""
+
+    proxy: str = field(default="", repr=False)  # it may hold a password
+    no_proxy: tuple[str, ...] = ()
+    authorities: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def proxy_for(self, address: str) -> httpx.Proxy | None:
+        """The proxy for an https:// address. Plain http is for this machine, which needs none."""
+        if urlsplit(address).scheme != "https" or not self.proxy or self._is_direct(address):
+            return None
+        return httpx.Proxy(self.proxy, ssl_context=self.tls() if self.proxy.startswith("https:") else None)
+
+    def tls(self) -> ssl.SSLContext:
+        """Whom we trust, and who we are. Raises OSError where a file cannot be used."""
+        return _tls(self.authorities, self.certificate, self.key)
+
+    def _is_direct(self, address: str) -> bool:
+        parts = urlsplit(address)
+        host, port = (parts.hostname or "").rstrip("."), str(parts.port or 443)
+        return any(_matches(host, port, exception.lower()) for exception in self.no_proxy)
+
+
+def _matches(host: str, port: str, exception: str) -> bool:
+    """Whether this entry of NO_PROXY names the host: "*", a domain with all below it, an address, a network."""
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(exception.strip("[]"), strict=False)
+    except ValueError:
+        name, _, its_port = exception.partition(":")
+    name = name.removeprefix("*").strip(".")
+    right_port = its_port in ("", port)
+    return exception == "*" or (bool(name) and right_port and f".{host}".endswith(f".{name}"))
+
+
+@functools.cache
+def _tls(authorities: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """Made once: it takes longer than a call."""
+    if authorities:
+        context = ssl.create_default_context(cafile=authorities)
+    else:
+        context = httpx.create_ssl_context(trust_env=False)
+    if certificate:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    """In place of OpenSSL's question at the terminal."""
+    return ""
+
+
+def _proxy(address: SecretStr) -> SecretStr:
+    given = address.get_secret_value().strip()
+    given = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(given)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        httpx.Proxy(given)
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError(PROXY) from None
+    if not known or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(PROXY)
+    return SecretStr(given)
+
+
+def _file(path: Path) -> Path:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    return path.absolute()
+
+
+def _authorities(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"{path} holds no certificates in PEM (-----BEGIN CERTIFICATE-----)") from None
+    return path
+
+
+ProxyAddress = Annotated[SecretStr, AfterValidator(_proxy)]
+File = Annotated[Path, AfterValidator(_file)]
+Authorities = Annotated[File, AfterValidator(_authorities)]
+
+
+class Settings(environment.FromEnvironment):
+    """The way out, in our own variables."""
+
+    https_proxy: ProxyAddress | None = None
+    no_proxy: settings.Words = []
+    ca_file: Authorities | None = None
+    client_key: File | None = None
+    client_certificate: File | None = Field(default=None, validate_default=True)
+    trust_environment: bool = False
+
+    @field_validator("client_certificate")
+    @classmethod
+    def _with_its_key(cls, certificate: Path | None, info: ValidationInfo) -> Path | None:
+        key = info.data.get("client_key")
+        if certificate is None:
+            if key:
+                raise ValueError("expected the certificate of CONNECTOR_CLIENT_KEY")
+            return None
+        try:
+            _tls(None, certificate, key)
+        except ssl.SSLError:
+            raise ValueError(
+                f"{certificate} and CONNECTOR_CLIENT_KEY (or the same file) have to hold a certificate in PEM and its "
+                "private key, which is not encrypted"
+            ) from None
+        return certificate
+
+
+class Common(environment.OfAllPrograms):
+    """The same in the variables that many programs read."""
+
+    https_proxy: ProxyAddress | None = None
+    no_proxy: settings.Words = []
+    ssl_cert_file: Authorities | None = None
+    requests_ca_bundle: Authorities | None = None
+
+
+def load() -> Network:
+    """The way out, by the settings; our own variables win. Raises BadSettings."""
+    own = settings.load(Settings)
+    common = settings.load(Common) if own.trust_environment else Common.model_construct()
+    proxy = own.https_proxy or common.https_proxy
+    return Network(
+        proxy=proxy.get_secret_value() if proxy else "",
+        no_proxy=tuple(own.no_proxy or common.no_proxy),
+        authorities=own.ca_file or common.ssl_cert_file or common.requests_ca_bundle,
+        certificate=own.client_certificate,
+        key=own.client_key,
+    )

@@ -1,0 +1,86 @@
+"""Where the keys of a mapping file stand, and what people call them: `rules.0.when` is line 41, rule "requested", when.
+
+A statement of TOML, a header or a key with its value, is TOML by itself: read one by one, each tells its keys.
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Lists whose entries people call by their names.
+CALLED = {"rules": "rule", "templates": "template"}
+ENTRY = re.compile(r"(\w+)\.(\d+)(?:\.(.+))?", re.DOTALL)
+
+Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Places:
+    """The line of each key, by its name with dots. `tables` are those that have a header of their own."""
+
+    keys: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
+
+    def line(self, key: str) -> int | None:
+        """Of the key, else of what it should stand in; None: the file has neither."""
+        while key and key not in self.keys:
+            key = key.rpartition(".")[0]
+        return self.keys.get(key)
+
+
+def places(text: str) -> Places:
+    """Of a text that is TOML."""
+    found, counts, table = Places(), Counter[Path](), Path()
+    statement, first = "", 1
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += f"{line}\n"
+        try:
+            content = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # it goes on in the next line
+        if statement.lstrip().startswith("["):
+            table = _table(content, counts)
+            found.tables.setdefault(".".join(table), first)
+            found.keys.setdefault(".".join(table), first)
+        else:
+            for path in _inside(content):
+                found.keys.setdefault(".".join(table + path), first)
+        statement, first = "", number + 1
+    return found
+
+
+def _table(content: Any, counts: Counter[Path]) -> Path:
+    """Where a header leads, its lists by the number of the entry that is being written."""
+    path = Path()
+    while content:
+        [(name, content)] = content.items()
+        path += (name,)
+        if isinstance(content, list):
+            content = content[0]
+            counts[path] += 1
+        if counts[path]:
+            path += (str(counts[path] - 1),)
+    return path
+
+
+def _inside(content: Any) -> Iterator[Path]:
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for name, value in entries:
+        yield (str(name),)
+        yield from ((str(name), *rest) for rest in _inside(value))
+
+
+def called(key: str, raw: Mapping[str, Any]) -> str:
+    """What people call a key of this file: a rule and a template by its name."""
+    found = ENTRY.fullmatch(key)
+    if not found or found[1] not in CALLED:
+        return key
+    listed, index = raw.get(found[1]), int(found[2])
+    entry = listed[index] if isinstance(listed, list) and index < len(listed) else None
+    name = entry.get("name") if isinstance(entry, dict) else None
+    what = CALLED[found[1]]
+    who = f'{what} "{name}"' if isinstance(name, str) and name.isprintable() else f"{what} {index + 1}"
+    return f"{who}, {found[3]}" if found[3] else who

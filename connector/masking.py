@@ -1,0 +1,87 @@
+"""Takes phone numbers and e-mail addresses out of words, however they are written."""
+
+import html
+import re
+import unicodedata
+from typing import Any
+from urllib.parse import unquote
+
+from connector import phone
+
+# Between two digits of one number.
+APART = r"[^\w\"{}:,+@<>]{0,4}"
+# Anything that looks like a whole phone number, and not like a date or an IPv4 address.
+NUMBER = re.compile(
+    r"(?<![\w.\-/])(?!\d{4}-\d\d-\d\d(?!\d))(?!(?:\d{1,3}\.){3}\d{1,3}(?![\d.]))"
+    r"(?:(?:\+|%2B)[\s(]{0,2}\d(?:[\s().\-/]{0,3}\d){6,14}|\(?\d(?:[\s().\-/]{0,3}\d){8,14}|\d{3}[-.\s]\d{4})(?!\w)",
+    re.IGNORECASE,
+)
+EMAIL = re.compile(r"[\w.+%'-]+@(?=[\w-]+(?:\.[\w-]+)+)")
+JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+# Unreadable messages come in any encoding.
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
+
+
+def masked(words: str) -> str:
+    """The words with any phone number shown by its last two digits, and any e-mail address by its domain."""
+    return EMAIL.sub("•••@", _replaced(NUMBER, words))
+
+
+def _replaced(pattern: re.Pattern[str], words: str) -> str:
+    """With each thing found masked, whatever digits it is written in."""
+    parts, end = [], 0
+    for found in pattern.finditer(_plain(words)):
+        parts += [words[end : found.start()], phone.mask(words[found.start() : found.end()])]
+        end = found.end()
+    return "".join([*parts, words[end:]]) if parts else words
+
+
+def _plain(words: str) -> str:
+    """In as many characters: all decimal digits as ASCII's, dashes as "-", invisible characters as blanks."""
+    return words if words.isascii() else "".join(map(_plain_sign, words))
+
+
+def _plain_sign(sign: str) -> str:
+    if sign.isdecimal():
+        return str(unicodedata.decimal(sign))
+    category = unicodedata.category(sign)
+    if category in (phone.DASH, phone.INVISIBLE):
+        return "-" if category == phone.DASH else " "
+    plain = unicodedata.normalize("NFKC", sign)
+    return plain if len(plain) == 1 else sign
+
+
+class Spellings:
+    """One number (E.164) in every way of writing it: with and without its country, in any digits and punctuation."""
+
+    def __init__(self, number: str) -> None:
+        self.digits = phone.national(number)
+        country = number.removesuffix(self.digits)[1:]
+        self._pattern = re.compile(
+            rf"(?<!\d)(?:(?:\+|%2B|00|011)?{APART}{APART.join(country)}{APART}0?{APART})?0?{APART.join(self.digits)}(?!\d)",
+            re.IGNORECASE,
+        )
+
+    def without(self, value: Any) -> Any:
+        """The value, as the database has it, with the number masked; None for bytes that hold it."""
+        if isinstance(value, str):
+            return _replaced(self._pattern, value)
+        if isinstance(value, bytes):
+            return None if any(map(self._within, _texts(value))) else value
+        if isinstance(value, dict):
+            return {self.without(key): self.without(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.without(one) for one in value]
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and self._within(f"{value:.0f}"):
+            return phone.mask(f"{value:.0f}")
+        return value
+
+    def _within(self, text: str) -> bool:
+        return self._pattern.search(_plain(text)) is not None
+
+
+def _texts(raw: bytes) -> list[str]:
+    """What bytes may say."""
+    texts = [raw.decode(encoding, "ignore") for encoding in ENCODINGS]
+    texts += [raw[1:].decode(encoding, "ignore") for encoding in ENCODINGS]
+    return [unquote(html.unescape(JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text))) for text in texts]
