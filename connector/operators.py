@@ -16,7 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from connector import duty, erasure, keys, lane, ledger, phone, recipients, texts
+from connector import crms, duty, erasure, keys, lane, ledger, phone, recipients, texts
+from connector.errors import Unreadable
 from connector.model import State
 from connector.texts import Only
 
@@ -128,14 +129,29 @@ def show_texts(
     connection: psycopg.Connection, state: State | None, ticket: str | None, only: Only | None, most: int,
     as_json: bool,
 ) -> int:  # fmt: skip
-    """The newest texts."""
-    rows = texts.listed(connection, state, ticket, most, only=only)
+    """The newest texts. 1 if there is none about the ticket that was named."""
+    full, problem = _meant(ticket) if ticket else (None, "")
+    rows = texts.listed(connection, state, full, most, only=only)
     if as_json:
         print_json(rows)
-    else:
+    elif rows or not ticket:
         columns = LISTED_ONLY[only] if only else LISTED
         print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
-    return 0
+    if rows or not ticket:
+        return 0
+    click.echo(f"There is no such text about ticket {ticket}{f': {problem}' if problem else ''}.", err=True)
+    return 1
+
+
+def _meant(ticket: str) -> tuple[str, str]:
+    """The id in full of the ticket that a person means; and why no ticket can have it, in words."""
+    problems = []
+    for stem in crms.known():
+        try:
+            return crms.named(stem, ticket), ""
+        except Unreadable as error:
+            problems.append(str(error))
+    return ticket, "; ".join(problems)
 
 
 def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:

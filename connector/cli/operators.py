@@ -8,6 +8,7 @@ import click
 import psycopg
 
 from connector import database, settings, whereabouts
+from connector.cli.text_number import TextNumber
 from connector.errors import BadSettings
 from connector.keys import Right
 from connector.model import MOST_CHAT_ID, State
@@ -42,6 +43,7 @@ def wanted(may_make: bool = False) -> settings.Settings:
     return found
 
 
+TEXT = click.argument("id", type=TextNumber(1))
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
@@ -75,7 +77,7 @@ def texts() -> None:
 
 @texts.command(name="list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
-@click.option("--ticket", metavar="ID", help="Only those about this ticket.")
+@click.option("--ticket", metavar="ID", help="Only those about this ticket: its id, of 15 or 18 characters.")
 @click.option(
     "--held", "only", flag_value=Only.HELD,
     help="Only those that wait for their hours or for another try, and until when.",
@@ -97,7 +99,7 @@ def list_texts(state: str | None, ticket: str | None, only: str | None, limit: i
 
 
 @texts.command()
-@click.argument("id", type=int)
+@TEXT
 @JSON
 def show(id: int, as_json: bool) -> None:
     """One text and how it came to where it is. Numbers are masked."""
@@ -108,7 +110,7 @@ def show(id: int, as_json: bool) -> None:
 
 
 @texts.command()
-@click.argument("id", type=int)
+@TEXT
 @click.option(
     "--sent", "chat", type=click.IntRange(1, MOST_CHAT_ID), metavar="CHAT_ID",
     help="It was sent; this is its chat in CCAI Platform.",
@@ -125,7 +127,7 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
 
 
 @texts.command()
-@click.argument("id", type=int)
+@TEXT
 def cancel(id: int) -> None:
     """Take back a text that has not left. Its ticket is told."""
     from connector import operators
@@ -135,7 +137,7 @@ def cancel(id: int) -> None:
 
 
 @texts.command(name="give-up")
-@click.argument("id", type=int)
+@TEXT
 @click.option("--why", required=True, help="For whoever looks at the text later.")
 def give_up(id: int, why: str) -> None:
     """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""

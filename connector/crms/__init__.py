@@ -114,6 +114,12 @@ def _files() -> list[str]:
     return [f"{stem}.toml" for stem in known()]
 
 
+def named(stem: str, given: str) -> str:
+    """A ticket's id in full, as it is kept here, whichever way a person writes it. Raises Unreadable."""
+    full: str = importlib.import_module(f"connector.crms.{stem}").ticket_id(given)
+    return full
+
+
 def connect(stem: str, file: MappingFile) -> Crm:
     """The CRM of this stem, from its own settings. Raises BadSettings. Calls nobody yet."""
     return importlib.import_module(f"connector.crms.{stem}").connect(file)

@@ -1,13 +1,21 @@
 """Salesforce. The web side knows its ids and no more, so the org and its libraries are loaded only to be connected."""
 
 from connector.crms import Crm
-from connector.crms.salesforce import settings
+from connector.crms.salesforce import ids, settings
+from connector.errors import Unreadable
 from connector.mapping_file import MappingFile
 
 
 def address() -> str:
     """The org's address as it is set; empty where it is not."""
     return settings.load_address()
+
+
+def ticket_id(given: str) -> str:
+    """A record's id in full, of 18 characters; spaces around it are left out. Raises Unreadable."""
+    if problem := ids.problem(given.strip()):
+        raise Unreadable(problem)
+    return ids.long(given.strip())
 
 
 def connect(file: MappingFile) -> Crm:

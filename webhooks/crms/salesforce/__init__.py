@@ -9,9 +9,8 @@ from typing import Any
 from flask import Response
 
 from connector import settings
-from connector.crms.salesforce import ids
+from connector.crms.salesforce import ticket_id
 from connector.crms.salesforce.settings import Doors
-from connector.errors import Unreadable
 from connector.ledger import TakenIn
 from connector.mapping_file import MappingFile
 from connector.model import TicketEvent
@@ -25,13 +24,6 @@ __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 
 # Before the ids that senders of JSON choose: none of them is ever one of Salesforce's notifications, or one of ours.
 JSON_IDS = "json:"
-
-
-def ticket_id(given: str) -> str:
-    """A record's id in full, of 18 characters; spaces around it are left out. Raises Unreadable."""
-    if problem := ids.problem(given.strip()):
-        raise Unreadable(problem)
-    return ids.long(given.strip())
 
 
 def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:

@@ -1,0 +1,22 @@
+"""The numbers of texts, as people type them."""
+
+import re
+from typing import Any
+
+import click
+
+# No zero in front: that is how cases are numbered.
+TEXT_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class TextNumber(click.IntRange):
+    """The number of a text. What else is written there is a ticket's: it must not name a text by accident."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not TEXT_NUMBER.fullmatch(value):
+            self.fail(
+                f"expected a text's number, such as 17, not {value!r}; a ticket's are shown by: "
+                f"connector texts list --ticket {value}",
+                param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
