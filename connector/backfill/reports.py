@@ -14,7 +14,7 @@ from typing import IO
 import click
 import psycopg
 
-from connector import operators
+from connector import harmless, operators
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.model import OUTCOMES
@@ -61,6 +61,7 @@ def in_words(plan: Plan) -> Iterator[str]:
 
 def _hanging(start: str, words: str) -> str:
     """Words beside their start, as wide as the screen; in one line where there is none."""
+    words = harmless.on_screen(words)
     if not sys.stdout.isatty():
         return start + words
     width = shutil.get_terminal_size().columns
@@ -84,25 +85,29 @@ def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
         operators.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
         return
     for line in in_words(plan):
-        click.echo(line)
+        click.echo(line)  # what others have written is harmless in it, and wrapped
     if (plan.report or {}).get("texts"):
-        click.echo(f"\nNothing was sent. To send: connector backfill run {plan.id}")
+        operators.say()
+        operators.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
     else:
-        click.echo("\nThere is nothing to send.")
+        operators.say()
+        operators.say("There is nothing to send.")
 
 
 def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """A line for each case."""
-    writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    """A line for each case. Nothing in it is calculated by a spreadsheet."""
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in plans.outcomes(connection, name):
-        writer.writerow(row | {"ticket_told": str(row["ticket_told"]).lower()})
+        fields = row | {"ticket_told": str(row["ticket_told"]).lower()}
+        writer.writerow({name: harmless.in_spreadsheet(fields[name]) for name in COLUMNS})
 
 
 def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
     """The same, a JSON object in a line."""
     for row in plans.outcomes(connection, name):
-        file.write(json.dumps({key: row[key] for key in COLUMNS if row[key] is not None}, ensure_ascii=False) + "\n")
+        fields = {key: row[key] for key in COLUMNS if row[key] is not None}
+        file.write(harmless.in_json(json.dumps(fields, ensure_ascii=False)) + "\n")
 
 
 def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
@@ -130,10 +135,10 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
             "cases": {state or "waiting": count for state, count in progress.items()},
         })  # fmt: skip
     else:
-        click.echo(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
-        click.echo(f"  {line(progress)}", err=err)
-        if hint := _hint(plan):
-            click.echo(hint, err=err)
+        operators.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        operators.say(f"  {line(progress)}", err=err)
+        for hint in _hints(plan):
+            operators.say(hint, err=err)
     return exit_status(plan, progress)
 
 
@@ -152,9 +157,9 @@ def line(progress: Mapping[str | None, int]) -> str:
     return f"{done:,} of {total:,}: {parts}" + (f"; {under_way:,} under way" if under_way else "")
 
 
-def _hint(plan: Plan) -> str:
+def _hints(plan: Plan) -> Iterator[str]:
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
-        return f"To go on: connector backfill run {plan.id}\nTo give it up: connector backfill cancel {plan.id}"
+        yield f"To go on: connector backfill run {plan.id}"
+        yield f"To give it up: connector backfill cancel {plan.id}"
     if plan.state is PlanState.DONE:
-        return f"Case by case: connector backfill report {plan.id} --csv FILE"
-    return ""
+        yield f"Case by case: connector backfill report {plan.id} --csv FILE"

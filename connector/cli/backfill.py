@@ -25,7 +25,9 @@ class Backfill(click.Group):
         except NotThere as error:
             raise click.UsageError(str(error)) from None
         except CallFailed as error:
-            click.echo(f"Error: {error}", err=True)
+            from connector import operators
+
+            operators.say(f"Error: {error}", err=True)
             sys.exit(2)
 
 
