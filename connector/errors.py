@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from connector import masking
+
 
 class ConnectorError(Exception):
     """Any error that this project raises on purpose. Its text is written for people and carries no secret."""
@@ -99,7 +101,10 @@ class KeyUsedOtherwise(ConnectorError):
 
 
 class CallFailed(ConnectorError):
-    """A call to a remote side did not give the answer that was hoped for."""
+    """A call to a remote side did not give the answer that was hoped for. Its words end in logs, tickets and tables."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(masking.masked(words))
 
 
 class Blame(StrEnum):

@@ -23,7 +23,8 @@ QUEUE_LOG_DAYS = 7
 IDEMPOTENCY_DAYS = 7
 # A link is worth nothing within minutes; a day more, should clocks differ.
 USED_LINK_DAYS = 1
-
+# What a caller has used of a minute counts within that minute.
+USE_DAYS = 1
 
 # What is put right, and what is said of it.
 JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
@@ -48,6 +49,7 @@ class Erased:
     queue_log: int = 0
     idempotency: int = 0
     used_links: int = 0
+    use: int = 0
     plans: int = 0
 
 
@@ -55,7 +57,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
     """Erase what is older than its retention; 0 days keeps events and texts forever."""
     days = {
         "events": retention_days, "texts": retention_days, "queue_log": QUEUE_LOG_DAYS,
-        "idempotency": IDEMPOTENCY_DAYS, "used_links": USED_LINK_DAYS, "plans": retention_days,
+        "idempotency": IDEMPOTENCY_DAYS, "used_links": USED_LINK_DAYS, "use": USE_DAYS, "plans": retention_days,
     }
     erased = Erased(**{
         name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()

@@ -1,17 +1,26 @@
-"""Logs: a sentence plus fields. Numbers come here masked; message bodies and secrets never do."""
+"""Logs: a sentence plus fields. Message bodies and secrets never come here.
+
+What remote sides and people have written does: so every line is made harmless for the terminal that shows it, and whole
+phone numbers and e-mail addresses are masked in it, wherever they come from.
+"""
 
 import json
 import logging
 import sys
 import time
 import traceback
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from connector import harmless, masking
+
 # What a library says again while something is away is said once in so many seconds.
 SAY_AGAIN = 10.0
+# Fields that hold ids, whatever these look like.
+IDS = ("ticket", "plan")
 # Characters of an error's trace, from its end.
 MOST_TRACE = 2_000
 
@@ -23,6 +32,7 @@ def configure() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            safe,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
@@ -34,6 +44,22 @@ def configure() -> None:
     handler.addFilter(Sparing())
     handler.setFormatter(Lines(people))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def safe(_: Any, __: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """The line as it may be kept: every text in it masked and harmless. A ticket's id is no number, and stays whole."""
+    ids = {key: harmless.on_screen(str(line[key])) for key in IDS if key in line}
+    return {key: _safe(value) for key, value in line.items()} | ids
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, str):
+        return harmless.on_screen(masking.masked(value))
+    if isinstance(value, Mapping):
+        return {_safe(key): _safe(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_safe(one) for one in value]
+    return value
 
 
 class Sparing(logging.Filter):
@@ -65,6 +91,6 @@ class Lines(logging.Formatter):
             if not type(error).__module__.startswith("psycopg"):  # what a database that is away raises says no more
                 line["trace"] = "".join(traceback.format_tb(error.__traceback__))[-MOST_TRACE:]
         if self._people:
-            return f"{record.levelname} {' '.join(line.values())}"
+            return f"{record.levelname} {' '.join(_safe(line).values())}"
         at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
-        return json.dumps(line | {"level": record.levelname.lower(), "timestamp": at}, ensure_ascii=False)
+        return json.dumps(_safe(line) | {"level": record.levelname.lower(), "timestamp": at}, ensure_ascii=False)

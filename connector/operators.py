@@ -15,8 +15,9 @@ import psycopg
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from connector import crms, duty, erasure, keys, lane, ledger, phone, recipients, texts
+from connector import crms, duty, erasure, harmless, keys, lane, ledger, phone, recipients, texts
 from connector.errors import Unreadable
 from connector.model import State
 from connector.texts import Only
@@ -31,7 +32,12 @@ def _plain(value: object) -> str:
 
 def print_json(value: object) -> None:
     """For machines."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    click.echo(harmless.in_json(json.dumps(value, indent=2, ensure_ascii=False, default=_plain)))
+
+
+def say(line: str = "", err: bool = False) -> None:
+    """One line for people, whoever has written its words. `err`: on standard error."""
+    click.echo(harmless.on_screen(line), err=err)
 
 
 def count(number: int, noun: str) -> str:
@@ -47,7 +53,7 @@ def print_table(columns: list[str], rows: list[list[object]]) -> None:
         table.add_column(column, no_wrap=True)
     table.add_column(last, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else _plain(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else harmless.on_screen(_plain(cell))) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
@@ -69,7 +75,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         })
         return int(bad)
     for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
-        click.echo(line)
+        say(line)
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
 
@@ -158,7 +164,7 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
     """One text and its history. The number is masked, and of the message only its length is shown."""
     story = texts.story(connection, text)
     if story is None:
-        click.echo(f"There is no text {text}.", err=True)
+        say(f"There is no text {text}.", err=True)
         return 1
     sms = story.pop("sms")
     story["to"] = phone.mask(sms["end_user_number"]) if sms else None
@@ -168,11 +174,11 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
         return 0
     history, trace = story.pop("history"), story.pop("trace")
     for name, value in _told(story):
-        click.echo(f"{name:<12} {value}")
-    click.echo()
+        say(f"{name:<12} {value}")
+    say()
     if trace:
         print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in trace])
-        click.echo()
+        say()
     print_table(
         ["at (UTC)", "from", "to", "why"],
         [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
@@ -201,11 +207,11 @@ def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
     """A person has found out what became of an unknown text."""
     if texts.resolve(connection, text, chat):
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
-        click.echo(f"Text {text}: {found}. The ticket will be told.")
+        say(f"Text {text}: {found}. The ticket will be told.")
         return 0
     loaded = ledger.load(connection, [text]).get(text)
     state = f"is {loaded.state}, not unknown: nothing was changed" if loaded else "does not exist"
-    click.echo(f"Text {text} {state}.", err=True)
+    say(f"Text {text} {state}.", err=True)
     return 1
 
 
@@ -223,20 +229,20 @@ TOO_LATE = {
 def cancel(connection: psycopg.Connection, text: int) -> int:
     """Take back what has not left."""
     if texts.cancel(connection, text, "an operator"):
-        click.echo(f"Text {text} is cancelled. The ticket will be told.")
+        say(f"Text {text} is cancelled. The ticket will be told.")
         return 0
     loaded = ledger.load(connection, [text]).get(text)
     why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else "does not exist"
-    click.echo(f"Text {text} {why}.", err=True)
+    say(f"Text {text} {why}.", err=True)
     return 1
 
 
 def give_up(connection: psycopg.Connection, text: int, why: str) -> int:
     """A person has decided that the ticket need not be told."""
     if ledger.give_up_telling(connection, text, f"given up: {why}"):
-        click.echo(f"Text {text}: its ticket is not told any more.")
+        say(f"Text {text}: its ticket is not told any more.")
         return 0
-    click.echo(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)
+    say(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)
     return 1
 
 
@@ -251,7 +257,7 @@ def suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
     """Nobody texts this number any more."""
     number = _number(typed)
     new = recipients.suppress(connection, number, why, "an operator")
-    click.echo(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
+    say(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
     return 0
 
 
@@ -259,9 +265,9 @@ def allow(connection: psycopg.Connection, typed: str) -> int:
     """It may be texted again. 1 if it was not on the list."""
     number = _number(typed)
     if recipients.allow(connection, number):
-        click.echo(f"{phone.mask(number)} is no longer on the suppression list.")
+        say(f"{phone.mask(number)} is no longer on the suppression list.")
         return 0
-    click.echo(f"{phone.mask(number)} is not on the suppression list: nothing was changed.", err=True)
+    say(f"{phone.mask(number)} is not on the suppression list: nothing was changed.", err=True)
     return 1
 
 
@@ -282,19 +288,19 @@ def add_key(connection: psycopg.Connection, name: str, rights: Sequence[keys.Rig
     """A new key, shown this once."""
     key = keys.add(connection, name, rights, per_minute)
     if key is None:
-        click.echo(f"There is a key called {name} already. Revoke it first, or take another name.", err=True)
+        say(f"There is a key called {name} already. Revoke it first, or take another name.", err=True)
         return 1
-    click.echo("This is the key. It is not shown again, and only its hash is kept:", err=True)
-    click.echo(key)
+    say("This is the key. It is not shown again, and only its hash is kept:", err=True)
+    say(key)
     return 0
 
 
 def revoke_key(connection: psycopg.Connection, name: str) -> int:
     """It is worth nothing any more."""
     if keys.revoke(connection, name):
-        click.echo(f"The key {name} is revoked.")
+        say(f"The key {name} is revoked.")
         return 0
-    click.echo(f"There is no key called {name}.", err=True)
+    say(f"There is no key called {name}.", err=True)
     return 1
 
 
@@ -316,5 +322,5 @@ def purge(connection: psycopg.Connection, typed: str, suppress: bool) -> int:
     number = _number(typed)
     erased = erasure.purge(connection, number, suppress)
     what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"
-    click.echo(f"Erased what is known of {phone.mask(number)}: {what}.")
+    say(f"Erased what is known of {phone.mask(number)}: {what}.")
     return 0

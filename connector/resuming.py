@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 import click
 import psycopg
 
-from connector import crms, lane, parts, upkeep
+from connector import crms, lane, operators, parts, upkeep
 from connector.errors import BadMapping, BadSettings, CallFailed
 from connector.settings import Settings
 
@@ -22,7 +22,8 @@ def resume(connection: psycopg.Connection, settings: Settings, anyway: bool) -> 
         wrong = _still_wrong(probes)
     for name, why in wrong.items():
         what = "Texting stays stopped" if name == lane.PLATFORM else f"{name} still cannot be used"
-        click.echo(f"{what}: {why}\nPut it right, and restart what runs; or without asking: connector resume --anyway")
+        operators.say(f"{what}: {why}")
+        operators.say("Put it right, and restart what runs; or without asking: connector resume --anyway")
     resumed = [
         name for account in accounts if account.lane not in wrong for name in lane.resume(connection, account.lane)
     ]

@@ -15,13 +15,16 @@ import jinja2
 import jmespath
 from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
-from connector import merge_syntax
+from connector import masking, merge_syntax
 
 
 class CannotApply(ValueError):
-    """A template or condition does not work on this ticket's values. Its text says why."""
+    """A template or condition does not work on this ticket's values. Its text says why; numbers in it are masked."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(masking.masked(words))
 
 
 # What filters and functions raise when a value is not of the kind that they were written for.
@@ -103,7 +106,7 @@ class Condition:
             self._compiled.search({})
         except JMESPathError as error:
             # Types are known only when there are values: an empty ticket may well not suit a function.
-            if not isinstance(error, jmespath.exceptions.JMESPathTypeError):
+            if not isinstance(error, JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
         nodes = list(_nodes(self._compiled.parsed))
         if foreign := [node["type"] for node in nodes if node["type"] not in NODES]:
@@ -124,7 +127,15 @@ class Condition:
         try:
             return self._compiled.search(values)
         except (JMESPathError, *VALUES_DO_NOT_SUIT) as error:
-            raise CannotApply(f"{self.source}: {error}") from None
+            raise CannotApply(f"{self.source}: {_without_value(error)}") from None
+
+
+def _without_value(error: Exception) -> str:
+    """What a condition met, without the ticket's value: that may name a person."""
+    if isinstance(error, JMESPathTypeError):
+        expected = ", ".join(error.expected_types)
+        return f"invalid type for {error.function_name}(): expected one of {expected}, found {error.actual_type}"
+    return str(error) or type(error).__name__
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

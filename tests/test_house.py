@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import erasure, house, ledger, queue, steps
+from connector import erasure, house, keys, ledger, queue, steps
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
 from tests.remote import queued, started
 
@@ -111,6 +111,27 @@ def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) ->
     assert rows == [(queue.Kind.WRITE_BACK,)], "the ticket of the cancelled text is told"
     dump = str(connection.execute("select text.*, event.* from text join event on event.id = event").fetchall())
     assert "5550132" not in dump.replace("-", "").replace(" ", "")
+
+
+def test_who_used_the_api_is_forgotten_whatever_the_retention(connection: psycopg.Connection) -> None:
+    """A caller may be a person, by name and address; the count of a minute is worth nothing after it."""
+    for caller in ("salesforce:maya@example.com", "key:site"):
+        keys.use(connection, caller)
+    connection.execute("update api_use set minute = minute - interval '2 days' where caller like 'salesforce:%%'", [])
+    assert house.keep(connection, 0) == house.Erased(use=1)
+    assert connection.execute("select caller from api_use").fetchall() == [("key:site",)]
+
+
+def test_words_of_texts_without_a_number_leave_too(connection: psycopg.Connection) -> None:
+    """A text that was skipped or cancelled keeps the name of whoever did it, in its row and in its history."""
+    [one] = ledger.take_in(connection, [event(1)])
+    assert one.text
+    ledger.move(connection, [steps.cancelled(one.text, "cancelled by Maya Lindgren")])
+    ledger.told(connection, [ledger.Told(one.text, 1, refused="Maya may not")])
+    age(connection, 31)
+    assert house.keep(connection, 30).texts == 1
+    left = connection.execute("select text, history from text left join history on history.text = text.id").fetchall()
+    assert "Maya" not in str(left)
 
 
 def test_a_job_that_the_queue_has_given_up_is_done_after_all(connection: psycopg.Connection) -> None:

@@ -14,7 +14,7 @@ from typing import IO
 import click
 import psycopg
 
-from connector import operators
+from connector import harmless, operators
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.model import OUTCOMES
@@ -47,6 +47,7 @@ def in_words(plan: Plan) -> Iterator[str]:
 
 def _hanging(start: str, words: str) -> str:
     """Words beside their start, as wide as the screen; in one line where there is none."""
+    words = harmless.on_screen(words)
     if not sys.stdout.isatty():
         return start + words
     width = shutil.get_terminal_size().columns
@@ -70,25 +71,29 @@ def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
         operators.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
         return
     for line in in_words(plan):
-        click.echo(line)
+        click.echo(line)  # what others have written is harmless in it, and wrapped
     if (plan.report or {}).get("texts"):
-        click.echo(f"\nNothing was sent. To send: connector backfill run {plan.id}")
+        operators.say()
+        operators.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
     else:
-        click.echo("\nThere is nothing to send.")
+        operators.say()
+        operators.say("There is nothing to send.")
 
 
 def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """A line for each case."""
-    writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    """A line for each case. Nothing in it is calculated by a spreadsheet."""
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in plans.outcomes(connection, name):
-        writer.writerow(row | {"ticket_told": str(row["ticket_told"]).lower()})
+        fields = row | {"ticket_told": str(row["ticket_told"]).lower()}
+        writer.writerow({name: harmless.in_spreadsheet(fields[name]) for name in COLUMNS})
 
 
 def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
     """The same, a JSON object in a line."""
     for row in plans.outcomes(connection, name):
-        file.write(json.dumps({key: row[key] for key in COLUMNS if row[key] is not None}, ensure_ascii=False) + "\n")
+        fields = {key: row[key] for key in COLUMNS if row[key] is not None}
+        file.write(harmless.in_json(json.dumps(fields, ensure_ascii=False)) + "\n")
 
 
 def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
@@ -115,10 +120,10 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
             "plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "cases": tally,
         })  # fmt: skip
     else:
-        click.echo(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
-        click.echo(f"  {line(tally)}", err=err)
-        if words := hint(plan):
-            click.echo(words, err=err)
+        operators.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        operators.say(f"  {line(tally)}", err=err)
+        for hint in hints(plan):
+            operators.say(hint, err=err)
     return exit_status(plan, tally)
 
 
@@ -141,12 +146,12 @@ def _counts(counted: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counted.items() if count)
 
 
-def hint(plan: Plan) -> str:
-    """What can be done with it now; empty: nothing."""
+def hints(plan: Plan) -> Iterator[str]:
+    """What can be done with it now."""
     if plan.state is PlanState.PLANNED:
-        return f"Nothing was sent. To send: connector backfill run {plan.id}"
+        yield f"Nothing was sent. To send: connector backfill run {plan.id}"
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
-        return f"To go on: connector backfill run {plan.id}\nTo give it up: connector backfill cancel {plan.id}"
+        yield f"To go on: connector backfill run {plan.id}"
+        yield f"To give it up: connector backfill cancel {plan.id}"
     if plan.state is PlanState.DONE:
-        return f"Case by case: connector backfill report {plan.id} --csv FILE"
-    return ""
+        yield f"Case by case: connector backfill report {plan.id} --csv FILE"

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-import click
 import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from connector import operators
+from connector import harmless, operators
 from connector.backfill import plans, reports
 from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.model import OUTCOMES, State
@@ -113,7 +112,7 @@ def _screen() -> Iterator[Show]:
                 bar.update(task, description=_description(plan), **_done(tally))
 
             def say(self, words: str) -> None:
-                console.print(words)
+                console.print(Text(harmless.on_screen(words)))
 
         yield OnScreen()
 
@@ -131,7 +130,7 @@ def _lines() -> Iterator[Show]:
                 self.say(f"{_description(plan)}  {reports.line(tally)}")
 
         def say(self, words: str) -> None:
-            click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
+            operators.say(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
 
     yield InLines()
 

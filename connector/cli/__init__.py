@@ -13,7 +13,7 @@ import click
 import psycopg
 import structlog
 
-from connector import __version__, console, database, logs, processes, settings, whereabouts
+from connector import __version__, console, database, harmless, logs, processes, settings, whereabouts
 from connector.cli import backfill, operators
 from connector.errors import BadMapping, BadSettings, Problems
 
@@ -165,7 +165,7 @@ def check(offline: bool) -> None:
 
     marks = set()
     for line, mark in checkup.run(_web, offline):
-        click.echo(f"{mark}  {line}" if mark else line)
+        click.echo(harmless.on_screen(f"{mark}  {line}" if mark else line))
         marks.add(mark)
     sys.exit(1 if checkup.Mark.WRONG in marks else 0)
 

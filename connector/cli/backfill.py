@@ -29,8 +29,11 @@ class Backfill(click.Group):
             _refuse("interrupted")
 
 
-def _refuse(why: str) -> NoReturn:
-    click.echo(f"Error: {why}", err=True)
+def _refuse(why: str, *hints: str) -> NoReturn:
+    from connector import operators
+
+    for line in (f"Error: {why}", *hints):
+        operators.say(line, err=True)
     sys.exit(2)
 
 
@@ -214,17 +217,19 @@ def cancel(plan: str) -> None:
 
 
 def _halt(name: str, verb: str, to: str) -> None:
+    from connector import operators
     from connector.backfill import plans, reports
 
     with connected() as connection:
         taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
         plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if taken_back is None and plan.state != to:
-        _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}\n{reports.hint(plan)}".strip())
+        _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}", *reports.hints(plan))
     said = f"Plan {name} is {to}{' already' if taken_back is None else ''}."
     if taken_back:
         said += f" {taken_back:,} {'text' if taken_back == 1 else 'texts'} not sent yet went back to the plan."
-    click.echo(f"{said}\n  {reports.line(tally)}\n{reports.hint(plan)}".strip())
+    for line in (said, f"  {reports.line(tally)}", *reports.hints(plan)):
+        operators.say(line)
 
 
 @backfill.command()

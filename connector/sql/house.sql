@@ -11,13 +11,16 @@ where id in (
 -- Numbers and messages of texts that are over and told; what is unknown stays for a person.
 with old as (
     select id from text
-    where (sms is not null or ask is not null) and changed_at < now() - %(days)s * interval '1 day'
+    where (sms is not null or ask is not null
+           or why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null)
+      and changed_at < now() - %(days)s * interval '1 day'
       and state in ('sent', 'skipped', 'failed', 'cancelled') and outcome <= written
     limit %(most)s for update skip locked
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update text set sms = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null
+update text set sms = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+                write_refused = null
 from old where text.id = old.id
 
 -- name: erase_queue_log
@@ -34,6 +37,11 @@ delete from idempotency where (caller, key) in (
 -- Links that could open nothing any more anyway.
 delete from used_link where id in (
     select id from used_link where expires_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
+-- name: erase_use
+-- How often a caller, who may be a person, asked in a minute that is long over.
+delete from api_use where caller in (
+    select caller from api_use where minute < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_plans
 -- Back-fills that are over or were left lying, with their cases.
