@@ -126,6 +126,9 @@ class Delivery:
             steps.skipped(text.id, skip, revision=text.revision)
             for text, skip in decisions.items() if isinstance(skip, Skip)
         ]
+        for text, skip in decisions.items():
+            if isinstance(skip, Skip):  # why, in words, may hold what people wrote
+                log.info("text skipped", text=text.id, ticket=text.ticket_id, check=skip.check)
         failed = [
             self._verdicts.on_reading(text, error)
             for text, error in decisions.items() if isinstance(error, CallFailed)
