@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import erasure, ledger, recipients, steps, texts
+from connector import erasure, ledger, pseudonyms, steps, texts
 from connector.backfill import plans
 from connector.backfill.feeding import Feeder
 from connector.backfill.plans import PlanState
@@ -34,8 +34,8 @@ class BackFill:
         self.pool, self.tickets = pool, [f"{at:018d}" for at in range(cases)]
         with pool.connection() as connection:
             self.plan = plans.make(connection, "salesforce", Query(), Ask(rule="requested"))
-            hashed = [plans.Row(ticket, None, recipients.hashed(number(ticket))) for ticket in self.tickets]
-            plans.add(connection, self.plan, 0, hashed)
+            hashed = {ticket: pseudonyms.of_number(connection, number(ticket)) for ticket in self.tickets}
+            plans.add(connection, self.plan, 0, [plans.Row(ticket, None, one) for ticket, one in hashed.items()])
             plans.planned(connection, self.plan, {})
         self.run()
 

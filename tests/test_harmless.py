@@ -70,7 +70,7 @@ COMMANDS = [
 def test_odd_words_are_shown_as_they_are_and_do_nothing(text: int, run: Run, command: list[str], as_json: bool) -> None:
     to_file = ["-"] if command[1:2] == ["report"] else []
     result = run(*command, *["--json", *to_file] * as_json)
-    shown = result.output
+    shown = result.stdout
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert not [sign for sign in ACTED_UPON if sign in shown]
     if as_json and not to_file:
