@@ -35,15 +35,23 @@ class FromEnvironment(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore",
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
         hide_input_in_errors=True,
-    )  # fmt: skip
+    )
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: EnvSettingsSource, dotenv_settings: DotEnvSettingsSource, **_: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: EnvSettingsSource,
+        dotenv_settings: DotEnvSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment, with the files that it names, wins over the .env file, with those that it names."""
         of_environment = secret_files.SecretFiles(settings_cls, env_settings.env_vars)
         of_env_file = secret_files.SecretFiles(settings_cls, dotenv_settings.env_vars)
@@ -82,7 +90,7 @@ def reading() -> Iterator[None]:
 def unknown() -> list[str]:
     """Variables that are set and that no settings know, in words: a misspelt one would just have no effect.
 
-    Settings are known once their modules are loaded: see connector/refusals.py.
+    Settings are known once their modules are loaded: see connector/preflight.py.
     """
     names = {f"{prefix(kind)}{name}".upper() for kind in kinds() for name in kind.model_fields}
     names |= {f"{secret}{secret_files.SUFFIX}" for kind in kinds() for secret in secret_files.secrets_of(kind)}

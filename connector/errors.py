@@ -1,18 +1,18 @@
 """What can go wrong, told apart by what has to happen next.
 
-    ConnectorError
-    ├── BadSettings        the environment or .env file: refused at start
-    ├── BadMapping         a mapping file: refused at start
-    ├── BadFile            a file that a person gave to a command: refused, nothing done
-    ├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
-    ├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
-    ├── NotThere           a ticket or plan that somebody asks about does not exist
-    ├── KeyUsedOtherwise   an idempotency key that was used for something else
-    └── CallFailed         a call to a remote side
-        ├── Refused        it said no: certainly not done
-        ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
-        ├── NotSent        we did not ask it, for a reason of our own: certainly not done, soon
-        └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
+ConnectorError
+├── BadSettings        the environment or .env file: refused at start
+├── BadMapping         a mapping file: refused at start
+├── BadFile            a file that a person gave to a command: refused, nothing done
+├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
+├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
+├── NotThere           a ticket or plan that somebody asks about does not exist
+├── KeyUsedOtherwise   an idempotency key that was used for something else
+└── CallFailed         a call to a remote side
+    ├── Refused        it said no: certainly not done
+    ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
+    ├── NotSent        we did not ask it, for a reason of our own: certainly not done, soon
+    └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
 """
 
 import contextlib
@@ -43,9 +43,9 @@ class BadMapping(ConnectorError):
     """A mapping file cannot be used. Its text has all faults, each with file, line, key and expectation."""
 
     def __init__(self, file: str, faults: list[Fault]) -> None:
-        super().__init__("\n".join(
-            f"{file}{f', line {one.line}' if one.line else ''}: {one.key}: {one.expected}" for one in faults
-        ))  # fmt: skip
+        super().__init__(
+            "\n".join(f"{file}{f', line {one.line}' if one.line else ''}: {one.key}: {one.expected}" for one in faults)
+        )
         self.file, self.faults = file, faults
 
 

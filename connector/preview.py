@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from connector import asks, database, lane, recipients, segments, texts
-from connector.admission import Clock
 from connector.crms import Crm
+from connector.delivery.admission import Clock
 from connector.errors import NotThere
-from connector.mapping import Mapping as TicketMapping
+from connector.expressions import CannotApply, Template
+from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticket
-from connector.policy import Finding, Said
-from connector.templates import CannotApply, Template
+from connector.policy import segments
+from connector.policy.checks import Finding, Said
+from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -61,16 +62,16 @@ class Previews:
     """Previews for all CRMs. Safe for many threads."""
 
     def __init__(
-        self, connected: Mapping[str, tuple[Crm, TicketMapping]], clock: Clock = database.now,
+        self,
+        connected: Mapping[str, tuple[Crm, TicketMapping]],
+        clock: Clock = postgres.now,
         monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._connected, self._clock, self._monotonic = connected, clock, monotonic
         # Tickets that were read lately, and when, by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
-    def preview(
-        self, connect: Connect, stem: str, ticket_id: str, ask: Ask, typing: bool = False
-    ) -> Preview:
+    def preview(self, connect: Connect, stem: str, ticket_id: str, ask: Ask, typing: bool = False) -> Preview:
         """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should.
 
         `connect` gives a connection once the CRM has answered: none is held while it is asked. `typing`: the ticket may
@@ -80,9 +81,7 @@ class Previews:
         with connect() as connection:
             return self._preview(connection, stem, ticket_id, ask, ticket)
 
-    def _preview(
-        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, ticket: Ticket
-    ) -> Preview:
+    def _preview(self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, ticket: Ticket) -> Preview:
         mapping = self._connected[stem][1]
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
@@ -102,7 +101,7 @@ class Previews:
             most_segments=mapping.file.policy.most_segments,
             findings=findings,
             templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
-            after=asks.newest(connection, stem, ticket_id),
+            after=agent_requests.newest(connection, stem, ticket_id),
         )
 
     def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
@@ -121,12 +120,10 @@ class Previews:
 
     def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
         """What else would keep it: a closed account, and what the ticket's newest text met."""
-        all_closed = lane.look_all(connection)
-        in_the_way = [closed for name in (lane.PLATFORM, stem) if (closed := all_closed.get(name))]
-        found = [
-            Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way
-        ]
-        newest = texts.listed(connection, None, ticket_id, 1, stem)
+        all_closed = circuit_breaker.look_all(connection)
+        in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
+        found = [Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
+        newest = text_views.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
             if newest[0]["state"] != State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:

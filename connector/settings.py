@@ -58,12 +58,18 @@ SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Whose pages may show one of ours in a frame: it goes into a header as it is.
 Origins = Annotated[
-    list[Annotated[str, expected.matching(
-        r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?",
-        "expected origins such as https://acme.lightning.force.com, without a path or a slash at the end",
-    )]],
-    NoDecode, BeforeValidator(_words),
-]  # fmt: skip
+    list[
+        Annotated[
+            str,
+            expected.matching(
+                r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?",
+                "expected origins such as https://acme.lightning.force.com, without a path or a slash at the end",
+            ),
+        ]
+    ],
+    NoDecode,
+    BeforeValidator(_words),
+]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 

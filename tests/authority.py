@@ -27,7 +27,7 @@ ANSWERS = {
     "/apps/api/v1/sms": CHAT,
     "/manager/api/v1/chats": [],
     "/services/oauth2/token": {"access_token": "token", "id": "https://login.example/id/00Dx/0056x000001abcdAAA"},
-}  # fmt: skip
+}
 # 200 MB of nothing.
 BOMB = gzip.compress(bytes(200_000_000))
 
@@ -57,10 +57,16 @@ class Authority:
     def _signed(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, more: Any) -> x509.Certificate:
         now = datetime.now(UTC)
         return (
-            x509.CertificateBuilder().subject_name(name).issuer_name(self._name).public_key(key.public_key())
-            .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(1))
-            .not_valid_after(now + timedelta(1)).add_extension(more, critical=False).sign(self._key, hashes.SHA256())
-        )  # fmt: skip
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(1))
+            .not_valid_after(now + timedelta(1))
+            .add_extension(more, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
 
 
 def _name(name: str) -> x509.Name:

@@ -16,11 +16,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
-from connector import database, settings
+from connector import settings
 from connector.sandbox import Sandbox
+from connector.store import migrations, postgres
 from tests.agent import Agent
 from tests.pipe import Pipe, running
-from webhooks.links import Links
+from webhooks.agent_page.sessions import Links
 
 NUMBER = itertools.count()
 
@@ -43,7 +44,7 @@ def own_server(given: str | None, prefix: str) -> Iterator[tuple[str, Path]]:
     # At the very end: the embedded server's library looks into its folder once more when the program ends.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     wanted = settings.load(data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None)
-    with database.running(wanted) as url:
+    with postgres.running(wanted) as url:
         yield url, folder
 
 
@@ -64,7 +65,7 @@ def template(server: str) -> Iterator[str]:
     """A migrated database that the tests' own databases are copies of."""
     name = f"connector_template_{os.getpid()}"
     with created(server, name) as url:
-        database.migrate(url)
+        migrations.migrate(url)
         yield name
 
 
@@ -77,7 +78,7 @@ def url(server: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def pool(url: str) -> Iterator[ConnectionPool]:
-    with database.pool(url, 8) as pool:
+    with postgres.pool(url, 8) as pool:
         yield pool
 
 

@@ -1,6 +1,6 @@
 """Carries TCP connections on to somewhere else. As a process of its own, for a host that has only this way out:
 
-    python -m tests.forward 127.0.0.1:8787 198.18.0.5:8787
+python -m tests.forward 127.0.0.1:8787 198.18.0.5:8787
 """
 
 import contextlib

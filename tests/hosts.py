@@ -14,7 +14,7 @@ from typing import Protocol
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from connector import demo
+from connector.cli import demo
 from connector.sandbox import Sandbox
 from tests.forward import Address, Forwarder
 from tests.pipe import free_port, wait_for
@@ -64,9 +64,7 @@ class Namespace:
         )
         stack.callback(_end, inside)
 
-    def _cable(
-        self, kind: str, here: str, there: str, target: Address | str, stack: contextlib.ExitStack
-    ) -> Forwarder:
+    def _cable(self, kind: str, here: str, there: str, target: Address | str, stack: contextlib.ExitStack) -> Forwarder:
         end = f"{self._name}{kind[0]}"
         _ip("link", "add", end, "type", "veth", "peer", "name", kind, "netns", self._name)
         stack.callback(_ip, "link", "delete", "dev", end)

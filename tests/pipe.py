@@ -15,9 +15,11 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from connector import demo, keys, processes
-from connector.keys import Right
+from connector import supervisor
+from connector.cli import demo
 from connector.sandbox import Sandbox
+from connector.store import api_keys
+from connector.store.api_keys import Right
 
 Found = TypeVar("Found")
 PATIENCE = 30.0
@@ -72,7 +74,7 @@ class Pipe:
     def api_key(self, *rights: Right, per_minute: int = 100_000) -> str:
         """A new key to the API, with these rights, or with all."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            key = keys.add(connection, secrets.token_hex(4), rights or list(Right), per_minute)
+            key = api_keys.add(connection, secrets.token_hex(4), rights or list(Right), per_minute)
         assert key
         return key
 
@@ -102,7 +104,10 @@ class Pipe:
     def outbound_message(self, body: bytes, token: str | None = None) -> httpx.Response:
         return httpx.post(
             f"{self.web}/webhooks/salesforce/outbound-messages/{token or self.token}",
-            content=body, headers={"Content-Type": "text/xml; charset=utf-8"}, trust_env=False, timeout=60,
+            content=body,
+            headers={"Content-Type": "text/xml; charset=utf-8"},
+            trust_env=False,
+            timeout=60,
         )
 
 
@@ -120,8 +125,8 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
         **{f"CONNECTOR_{name.upper()}": value for name, value in more.items()},
     }
     box.salesforce.settings.outbound_message_url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{token}"
-    with processes.children(["serve", "worker"], environment, logs) as started:
-        wait_for(lambda: processes.answers("127.0.0.1", port), "the web side is ready")
+    with supervisor.children(["serve", "worker"], environment, logs) as started:
+        wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web side is ready")
         wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
         yield pipe
         assert all(process.poll() is None for process in started.values()), "a process has ended"

@@ -7,22 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector import admission, database, lane, ledger, queue, slots
-from connector.admission import Admission
-from connector.breaker import Breaker
 from connector.crms import Query
-from connector.delivery import Delivery
-from connector.exchange import MayLeave
-from connector.gate import Gate
-from connector.ledger import Wanted
-from connector.mapping import Mapping as TicketMapping
-from connector.mapping_file import PolicyKeys
+from connector.delivery import admission
+from connector.delivery.admission import Admission
+from connector.delivery.backpressure import Gate
+from connector.delivery.breaker import Breaker
+from connector.delivery.pacing import Pace
+from connector.delivery.pipeline import Delivery
+from connector.delivery.retry_policy import DIED, Verdicts
+from connector.delivery.sender import Sender, awake
+from connector.http.exchange import MayLeave
+from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Ask, Chat, Decision, OutboundSms, Ticket
-from connector.pace import Pace
-from connector.people import People
-from connector.policy import Policy
-from connector.sending import Sender, awake
-from connector.verdicts import DIED, Verdicts
+from connector.policy.checks import Policy
+from connector.policy.config import PolicyKeys
+from connector.store import circuit_breaker, postgres, rate_limit
+from connector.store import texts as text_store
+from connector.store.jobs import Later
+from connector.store.postgres import Asking
+from connector.store.texts import Attempt, Claim
+from connector.store.waiting_senders import People
 
 # What tests that are about something else go by: any hour, and as many texts to a number as they like.
 LENIENT = Policy(PolicyKeys(), frozenset({"hours", "window"}))
@@ -30,24 +34,24 @@ LENIENT = Policy(PolicyKeys(), frozenset({"hours", "window"}))
 
 def queued(connection: psycopg.Connection, decisions: Mapping[int, Decision]) -> dict[int, int]:
     """Queue these texts as if the policy had nothing against them; which text holds each one's reason."""
-    known = ledger.load(connection, list(decisions))
-    wanted = [
-        Wanted(text, known[text].revision, one.rule, one.reason, one.sms, []) for text, one in decisions.items()
-    ]
-    return {text: held.holder for text, held in ledger.decide(connection, wanted, database.now(connection)).items()}
+    known = text_store.load(connection, list(decisions))
+    wanted = [Claim(text, known[text].revision, one.rule, one.reason, one.sms, []) for text, one in decisions.items()]
+    return {text: held.holder for text, held in text_store.admit(connection, wanted, postgres.now(connection)).items()}
 
 
-def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -> dict[int, int | lane.Closed]:
+def started(
+    connection: psycopg.Connection, *texts: int, good_for: float = 60
+) -> dict[int, int | circuit_breaker.Closed]:
     """Begin the calls of these texts as a worker does that has just read them; the numbers of their claims."""
-    tries = [ledger.Try(text.id, text.revision, text.id) for text in ledger.load(connection, texts).values()]
-    return ledger.claim(connection, tries, good_for)
+    tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
+    return text_store.start_sending(connection, tries, good_for)
 
 
 def died(pool: ConnectionPool) -> set[int]:
     """The workers of all texts in `sending` have had their time: what upkeep makes of it."""
     with pool.connection() as connection:
         connection.execute("update text set claim_until = now() - interval '1 second' where state = 'sending'")
-        return ledger.give_up_overdue(connection, DIED)
+        return text_store.give_up_overdue(connection, DIED)
 
 
 class Tickets:
@@ -88,9 +92,16 @@ class Remote:
         return await asyncio.to_thread(self.answer, sms)
 
     def deliver(
-        self, *texts: int, decide: Callable[[Ticket], object] | None = None, per_second: float = 0,
-        busy_seconds: float = 60, try_unknown_again: bool = False, policy: Policy = LENIENT,
-        clock: admission.Clock = database.now, tickets: Tickets | None = None, mapping: TicketMapping | None = None,
+        self,
+        *texts: int,
+        decide: Callable[[Ticket], object] | None = None,
+        per_second: float = 0,
+        busy_seconds: float = 60,
+        try_unknown_again: bool = False,
+        policy: Policy = LENIENT,
+        clock: admission.Clock = postgres.now,
+        tickets: Tickets | None = None,
+        mapping: TicketMapping | None = None,
     ) -> float | None:
         """Deliver these texts as a worker does; for how many seconds they have to wait, if they have.
 
@@ -104,24 +115,22 @@ class Remote:
 
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
-                ask = database.Asking(self.pool, threads)
-                rates = slots.Rates.of(per_second or 1, 1)
+                ask = Asking(self.pool, threads)
+                rates = rate_limit.Rates.of(per_second or 1, 1)
 
-                async def reserve(count: int, batch: bool, claimed: bool) -> slots.Grant:
-                    return await ask(slots.reserve, rates, count, batch, claimed)
+                async def reserve(count: int, batch: bool, claimed: bool) -> rate_limit.Grant:
+                    return await ask(rate_limit.reserve, rates, count, batch, claimed)
 
                 gate = Gate(500, ["salesforce"], self.closed(), outdated=self.outdated)
                 breaker, people = Breaker(ask, gate), People(ask)
-                sender = Sender(
-                    self.pool, self, Pace(per_second, reserve), threads, 4, 30, people.left, self.clock
-                )
+                sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4, 30, people.left, self.clock)
                 verdicts = Verdicts(breaker, busy_seconds, try_unknown_again)
                 admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
                 crms = {"salesforce": (tickets or Tickets(), mapping or Decide())}
                 delivery = Delivery(self.pool, crms, admitted, sender, verdicts, breaker, people, threads)
                 try:
                     await delivery.deliver(texts)
-                except queue.Later as later:
+                except Later as later:
                     return later.seconds
                 finally:
                     self.passed = breaker.take_passed()
@@ -129,10 +138,10 @@ class Remote:
 
         waits = asyncio.run(run())
         with self.pool.connection() as connection:
-            lane.passed(connection, self.passed)
+            circuit_breaker.passed(connection, self.passed)
         return waits
 
-    def closed(self) -> dict[str, lane.Closed]:
+    def closed(self) -> dict[str, circuit_breaker.Closed]:
         """What a worker's gate knows."""
         with self.pool.connection() as connection:
-            return lane.look_all(connection)
+            return circuit_breaker.look_all(connection)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import ledger, steps, texts
+from connector import transitions
 from connector.errors import Blame, Refused, Unavailable
-from connector.mapping import same_value
+from connector.mapping.rules import same_value
 from connector.model import Ask, Chat, Door, OutboundSms, Skip, Ticket, TicketEvent
+from connector.store import events, outcomes, text_views, texts
+from connector.store.outcomes import WriteResult
 from tests.remote import Remote, Tickets
 from tests.test_final_truth import TICKET, Told
 from tests.test_mapping import TICKET_ID, VALUES, mapping
@@ -43,19 +45,33 @@ class Change:
 CHANGES = [
     Change("nothing", VALUES, SENT, SENT, SENT),
     Change("our own write-back", VALUES | {"status": "Failed"}, SENT, SENT, SENT, {"status": "Failed"}),
-    Change("our own write-back, in the CRM's spelling", VALUES | {"status": "failed "}, SENT, SENT, SENT,
-           {"status": "Failed"}),
+    Change(
+        "our own write-back, in the CRM's spelling",
+        VALUES | {"status": "failed "},
+        SENT,
+        SENT,
+        SENT,
+        {"status": "Failed"},
+    ),
     Change("a person took the request back", VALUES | {"status": None}, TOLD, SENT, SENT),
-    Change("a person took it back after our own write", VALUES | {"status": None}, TOLD, SENT, SENT,
-           {"status": "Failed"}),
-    Change("a person said something of their own", VALUES | {"status": "Cancelled"}, TOLD, SENT, SENT,
-           {"status": "Failed"}),
+    Change(
+        "a person took it back after our own write", VALUES | {"status": None}, TOLD, SENT, SENT, {"status": "Failed"}
+    ),
+    Change(
+        "a person said something of their own", VALUES | {"status": "Cancelled"}, TOLD, SENT, SENT, {"status": "Failed"}
+    ),
     Change("a person closed the ticket", VALUES | {"closed": True}, TOLD, TOLD, TOLD),
-    Change("closed, after our own write-back", VALUES | {"status": "Sent", "closed": True}, TOLD, TOLD, TOLD,
-           {"status": "Sent"}),
+    Change(
+        "closed, after our own write-back",
+        VALUES | {"status": "Sent", "closed": True},
+        TOLD,
+        TOLD,
+        TOLD,
+        {"status": "Sent"},
+    ),
     Change("the number was taken away", VALUES | {"mobile": None, "web": None}, TOLD, TOLD, TOLD),
     Change("the ticket was deleted", DELETED, QUIET, QUIET, QUIET),
-]  # fmt: skip
+]
 
 
 class Changing(Tickets):
@@ -98,7 +114,7 @@ class Away(Remote):
 def asked_for(pool: ConnectionPool, name: str, door: Door, ask: Ask | None = None) -> int:
     with pool.connection() as connection:
         event = TicketEvent("salesforce", name, TICKET_ID, door=door, ask=ask)
-        [one] = ledger.take_in(connection, [event])
+        [one] = events.save(connection, [event])
     return one.text or 0
 
 
@@ -106,14 +122,14 @@ def other_told(pool: ConnectionPool, wrote: Mapping[str, Any]) -> None:
     """Another text of the ticket has an outcome, and the ticket was told."""
     other = asked_for(pool, "other", Door.AGENT)
     with pool.connection() as connection:
-        ledger.move(connection, [steps.failed(other, "refused")])
-        ledger.write_begins(connection, {other: wrote})
-        ledger.told(connection, [ledger.Told(other, 1)])
+        texts.move(connection, [transitions.failed(other, "refused")])
+        outcomes.begin_write(connection, {other: wrote})
+        outcomes.record(connection, [WriteResult(other, 1)])
 
 
 def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
-        found = texts.story(connection, text)
+        found = text_views.story(connection, text)
     assert found
     return found
 
@@ -130,7 +146,7 @@ def test_what_is_held_for_the_customers_night_keeps_its_rule(pool: ConnectionPoo
     text, tickets = asked_for(pool, "a", Door.TRIGGER), Tickets(VALUES)
     with pool.connection() as connection:
         accepted = AT_ANY_HOUR.decide(Ticket("salesforce", TICKET_ID, VALUES))
-        ledger.move(connection, [steps.held(text, "it is night", 0, [], accepted=accepted.accepted)])
+        texts.move(connection, [transitions.held(text, "it is night", 0, [], accepted=accepted.accepted)])
     other_told(pool, {"status": "Failed"})
     tickets.values |= {"status": "Failed"}
 
@@ -169,9 +185,9 @@ def told(pool: ConnectionPool) -> Told:
 
 
 NOT_SENT = {
-    "failed": lambda text: steps.failed(text, "refused"),
-    "skipped": lambda text: steps.skipped(text, Skip("opted out")),
-    "cancelled": lambda text: steps.cancelled(text, "by an agent"),
+    "failed": lambda text: transitions.failed(text, "refused"),
+    "skipped": lambda text: transitions.skipped(text, Skip("opted out")),
+    "cancelled": lambda text: transitions.cancelled(text, "by an agent"),
 }
 
 
@@ -183,7 +199,7 @@ def test_a_click_that_sends_nothing_leaves_the_ticket_to_the_text_that_waits(
     """The agent has seen on the page what came of it; the ticket still says `Requested`."""
     texts_ = [told.new(name) for name in "ab"]
     waiting, clicked = texts_ if waiting_first else reversed(texts_)
-    told.move(steps.held(waiting, "it is night", 3600, []))
+    told.move(transitions.held(waiting, "it is night", 3600, []))
     told.move(outcome(clicked))
     told.write_back(clicked)
     assert told.org.says() == (None, None), "nothing is written over the request"
@@ -197,12 +213,12 @@ def test_a_click_that_sends_nothing_leaves_the_ticket_to_the_text_that_waits(
 
 def test_a_click_that_sent_is_told_at_once(told: Told) -> None:
     waiting, clicked = told.new("a"), told.new("b")
-    told.move(steps.held(waiting, "it is night", 3600, []))
+    told.move(transitions.held(waiting, "it is night", 3600, []))
     told.sent(clicked, 115)
     told.write_back(clicked)
     assert told.org.says() == ("Sent", "115")
 
-    told.move(steps.skipped(waiting, Skip("text 2 went to this number")))
+    told.move(transitions.skipped(waiting, Skip("text 2 went to this number")))
     told.until_told(waiting, clicked)
 
     assert told.org.says()[0] == "Skipped"
@@ -215,7 +231,7 @@ def test_nothing_is_written_over_a_request_that_is_about_to_be_decided(told: Tol
     told.write_back(first)
     assert told.org.says() == (None, None)
 
-    told.move(steps.held(again, "it is night", 3600, []))
+    told.move(transitions.held(again, "it is night", 3600, []))
     told.write_back(first)
 
     assert told.org.says() == ("Sent", "114")
@@ -223,11 +239,11 @@ def test_nothing_is_written_over_a_request_that_is_about_to_be_decided(told: Tol
 
 def test_what_waited_for_a_text_that_ends_quietly_is_told(told: Told) -> None:
     waiting, clicked = told.new("a"), told.new("b")
-    told.move(steps.failed(clicked, "refused"))
+    told.move(transitions.failed(clicked, "refused"))
     told.write_back(clicked)
     assert told.org.says() == (None, None)
 
-    told.move(steps.skipped(waiting, Skip("no rule asks for a text", told=False)))
+    told.move(transitions.skipped(waiting, Skip("no rule asks for a text", told=False)))
     told.until_told(clicked)
 
     assert told.org.says()[0] == "Failed"
@@ -236,11 +252,11 @@ def test_what_waited_for_a_text_that_ends_quietly_is_told(told: Told) -> None:
 def test_an_old_text_that_is_settled_as_not_sent_does_not_hide_a_later_one(told: Told) -> None:
     first, second = told.new("a"), told.new("b")
     claim = told.calling(first)
-    told.move(steps.unknown(first, claim, "no answer"))
+    told.move(transitions.unknown(first, claim, "no answer"))
     told.sent(second, 115)
     told.until_told(first, second)
 
-    told.move(steps.not_sent(first, "a person says so"))
+    told.move(transitions.not_sent(first, "a person says so"))
     told.until_told(first, second)
     assert told.org.says() == ("Sent", "115")
 
@@ -248,12 +264,12 @@ def test_an_old_text_that_is_settled_as_not_sent_does_not_hide_a_later_one(told:
 def test_a_customer_with_a_text_is_no_failure_whatever_was_said_meanwhile(told: Told) -> None:
     first, second = told.new("a"), told.new("b")
     claim = told.calling(first)
-    told.move(steps.unknown(first, claim, "no answer"))
-    told.move(steps.failed(second, "refused"))
+    told.move(transitions.unknown(first, claim, "no answer"))
+    told.move(transitions.failed(second, "refused"))
     told.until_told(first, second)
     assert told.org.says()[0] == "Failed"
 
-    told.move(steps.sent(first, claim, Chat(id=114)))
+    told.move(transitions.sent(first, claim, Chat(id=114)))
     told.until_told(first, second)
     assert told.org.says() == ("Sent", "114")
 
@@ -263,23 +279,23 @@ def test_a_click_that_sends_nothing_does_not_hide_that_a_text_is_unknown(told: T
     """The agent has seen what came of the click. A trigger was asked for by the ticket: it has its answer there."""
     first = told.new("a")
     claim = told.calling(first)
-    told.move(steps.unknown(first, claim, "no answer"))
+    told.move(transitions.unknown(first, claim, "no answer"))
     told.until_told(first)
     with told.pool.connection() as connection:
-        [one] = ledger.take_in(connection, [TicketEvent("salesforce", "b", TICKET, door=door)])
+        [one] = events.save(connection, [TicketEvent("salesforce", "b", TICKET, door=door)])
     second = one.text or 0
-    told.move(steps.failed(second, "refused"))
+    told.move(transitions.failed(second, "refused"))
     told.write_back(second)
     assert told.org.says()[0] == ("Failed" if door is Door.TRIGGER else "Unknown")
 
-    told.move(steps.not_sent(first, "a person says so"))
+    told.move(transitions.not_sent(first, "a person says so"))
     told.until_told(first, second)
     assert told.org.says()[0] == "Failed"
 
 
 def test_the_pause_after_a_refusal_does_not_grow_by_what_fails_for_a_moment(told: Told) -> None:
     text = told.new("a")
-    told.move(steps.failed(text, "refused"))
+    told.move(transitions.failed(text, "refused"))
     told.org.refuse = lambda _, __: Unavailable("UNABLE_TO_LOCK_ROW")
     for _ in range(6):
         told.write_back(text)
@@ -304,7 +320,7 @@ def test_a_second_request_with_an_empty_field_in_once_per_is_told_why_nothing_le
     first = asked_for(pool, "a", Door.TRIGGER)
     remote.deliver(first, mapping=keyed, tickets=tickets)
     with pool.connection() as connection:
-        ledger.told(connection, [ledger.Told(first, 1)])
+        outcomes.record(connection, [WriteResult(first, 1)])
 
     second = asked_for(pool, "b", Door.TRIGGER)
     remote.deliver(second, mapping=keyed, tickets=tickets)

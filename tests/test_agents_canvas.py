@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from psycopg_pool import ConnectionPool
 from werkzeug.test import TestResponse
 
-from connector import database, demo, settings
+from connector import settings
+from connector.cli import demo
 from connector.errors import BadSettings
+from connector.store import postgres
 from tests.pipe import Pipe
 from webhooks.app import create_app
 from webhooks.crms.salesforce import canvas
@@ -62,7 +64,7 @@ def wanted(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
 
 @pytest.fixture
 def browser(wanted: settings.Settings, pipe: Pipe) -> Iterator[FlaskClient]:
-    with database.pool(pipe.url, 4) as pool:
+    with postgres.pool(pipe.url, 4) as pool:
         yield create_app(wanted, pool).test_client()
 
 
@@ -128,16 +130,35 @@ def test_what_the_org_has_not_signed_like_this_opens_nothing(pipe: Pipe, case: s
     without_case = json.loads(json.dumps(fine))
     without_case["context"]["environment"] = {"parameters": {"recordId": "../../x"}}
     bad = [
-        "", ".", "a.b", "..", "é.é", body, f"{first}.", f".{body}", f"{first}.{body}A", f"A{first}.{body}",
-        "\x00" * 10, "x" * 300_000, good.swapcase(), signed(fine, "another.consumer.secret.entirely"),
-        signed(fine, SECRETS[0][:-1]), signed(b"not json"), signed(b"[" * 100_000), signed([]), signed(None),
-        signed(b'{"algorithm": "HMACSHA256", "issuedAt": NaN}'), signed(fine | {"algorithm": "none"}),
+        "",
+        ".",
+        "a.b",
+        "..",
+        "é.é",
+        body,
+        f"{first}.",
+        f".{body}",
+        f"{first}.{body}A",
+        f"A{first}.{body}",
+        "\x00" * 10,
+        "x" * 300_000,
+        good.swapcase(),
+        signed(fine, "another.consumer.secret.entirely"),
+        signed(fine, SECRETS[0][:-1]),
+        signed(b"not json"),
+        signed(b"[" * 100_000),
+        signed([]),
+        signed(None),
+        signed(b'{"algorithm": "HMACSHA256", "issuedAt": NaN}'),
+        signed(fine | {"algorithm": "none"}),
         *(signed(fine | {"algorithm": name}) for name in ("HMACSHA1", "hmacsha256", "", None)),
         *(signed(fine | {"issuedAt": at}) for at in (None, time.time() - 301, time.time() + 120, -1e308)),
         signed(fine | {"context": {}}),
-        signed(envelope(case, "00D000000000009EAA")), signed(envelope(case, "")), signed(without_user),
+        signed(envelope(case, "00D000000000009EAA")),
+        signed(envelope(case, "")),
+        signed(without_user),
         signed(without_case),
-    ]  # fmt: skip
+    ]
     for request in bad:
         answer = come(browser, request)
         assert answer.status_code == 403, request[:60]
@@ -167,17 +188,24 @@ def test_links_begin_with_the_public_url_and_forms_may_come_from_it(
     assert "does not belong to this page" in answer.text, "the origin was fine, the token was not"
 
 
-def test_a_frame_needs_to_be_allowed_where_canvas_is_set_up(
-    wanted: settings.Settings, pool: ConnectionPool
-) -> None:
+def test_a_frame_needs_to_be_allowed_where_canvas_is_set_up(wanted: settings.Settings, pool: ConnectionPool) -> None:
     with pytest.raises(BadSettings, match="CONNECTOR_FRAME_ANCESTORS: expected the origins of salesforce"):
         create_app(wanted.model_copy(update={"frame_ancestors": []}), pool)
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://a.example", "https://a.example/", "https://a.example;script-src", "*", "https://*", "'self'",
-               "https://a.example\nX: y", "https://"]
-)  # fmt: skip
+    "origin",
+    [
+        "http://a.example",
+        "https://a.example/",
+        "https://a.example;script-src",
+        "*",
+        "https://*",
+        "'self'",
+        "https://a.example\nX: y",
+        "https://",
+    ],
+)
 def test_what_is_no_origin_gets_into_no_header(origin: str) -> None:
     with pytest.raises(BadSettings, match="CONNECTOR_FRAME_ANCESTORS"):
         settings.load(frame_ancestors=[origin], _env_file=None)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import httpx
 from psycopg_pool import ConnectionPool
 
-from connector import house, links
-from connector.keys import Right
+from connector.store import page_links, retention
+from connector.store.api_keys import Right
 from tests.agent import Agent, Page, link, plain
 from tests.pipe import Pipe
-from webhooks.links import LINK_SECONDS, SESSION_SECONDS, Links, Visit, visit
-from webhooks.seals import Purpose
+from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, Links, Visit, visit
+from webhooks.agent_page.signed_values import Purpose
 
 COOKIE = "texting"
 
@@ -61,9 +61,17 @@ def test_what_we_have_not_sealed_as_a_link_opens_nothing(pipe: Pipe, case: str, 
     fine = visit("salesforce", case, "Maya", "", 0)
     token = ours.seal(Purpose.LINK, fine)
     forged = [
-        "", "x", token[:-1], f"{token}A", token.swapcase(), "é" * 20, "." * 50, "A" * 5000,
-        ours.seal(Purpose.SESSION, fine), ours.form_token(fine),
-    ]  # fmt: skip
+        "",
+        "x",
+        token[:-1],
+        f"{token}A",
+        token.swapcase(),
+        "é" * 20,
+        "." * 50,
+        "A" * 5000,
+        ours.seal(Purpose.SESSION, fine),
+        ours.form_token(fine),
+    ]
     for one in forged:
         page = Page(plain(f"{pipe.web}/agents/text/{fine.id}", params={"link": one}))
         assert page.status == 403, one
@@ -98,18 +106,18 @@ def test_a_session_is_of_one_page_and_ends(pipe: Pipe, case: str, ours: Links) -
 def test_all_web_sides_make_one_secret(pipe: Pipe, pool: ConnectionPool) -> None:
     def secret(_: int) -> bytes:
         with pool.connection() as connection:
-            return links.secret(connection)
+            return page_links.secret(connection)
 
     with ThreadPoolExecutor(8) as threads:
         [one] = set(threads.map(secret, range(8)))
-    assert len(one) == links.SECRET_BYTES
+    assert len(one) == page_links.SECRET_BYTES
 
 
 def test_used_links_are_forgotten_when_they_could_open_nothing_anyway(pool: ConnectionPool) -> None:
     now = time.time()
     with pool.connection() as connection:
-        assert links.use(connection, "old", now - 90_000)
-        assert links.use(connection, "young", now)
-        assert not links.use(connection, "young", now)
-        assert house.keep(connection, 30) == house.Erased(used_links=1)
+        assert page_links.use(connection, "old", now - 90_000)
+        assert page_links.use(connection, "young", now)
+        assert not page_links.use(connection, "young", now)
+        assert retention.keep(connection, 30) == retention.Erased(used_links=1)
         assert connection.execute("select id from used_link").fetchall() == [("young",)]

@@ -7,7 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from connector import database, demo, settings
+from connector import settings
+from connector.cli import demo
+from connector.store import postgres
 from tests.agent import Agent, link, texts_to
 from tests.pipe import Pipe
 from webhooks.app import create_app
@@ -33,7 +35,7 @@ def test_the_page_shows_whom_it_is_about_and_what_would_leave(pipe: Pipe, case: 
 def test_looking_at_other_words_shows_them_as_they_would_leave(pipe: Pipe, case: str, agent: Agent) -> None:
     page = agent.submit(agent.open(case), "preview", message="“Grüße” – Ihr Paket ist da…\r\nBis bald")
     assert page.value("message") == "“Grüße” – Ihr Paket ist da…\nBis bald"
-    assert "\"Grüße\" - Ihr Paket ist da...\nBis bald" in page.root.xpath("string(//p[@class='bubble'])")
+    assert '"Grüße" - Ihr Paket ist da...\nBis bald' in page.root.xpath("string(//p[@class='bubble'])")
     assert "GSM-7" in page.words
     back = agent.submit(page, "template", template="requested")
     assert back.value("message").startswith("Hi Customer")
@@ -155,9 +157,7 @@ def test_a_reason_for_findings_that_were_not_shown_counts_for_nothing(
 
 
 @pytest.mark.parametrize("how", ["double click", "two tabs", "two agents"])
-def test_at_the_same_moment_one_text_leaves(
-    pipe: Pipe, case: str, agents: Callable[[], Agent], how: str
-) -> None:
+def test_at_the_same_moment_one_text_leaves(pipe: Pipe, case: str, agents: Callable[[], Agent], how: str) -> None:
     people = [agents(), agents()] * 2 if how == "two agents" else [agents()] * 4
     pages = [people[0].open(case)] * 4 if how == "double click" else [one.open(case) for one in people]
     with ThreadPoolExecutor(4) as threads:
@@ -169,9 +169,7 @@ def test_at_the_same_moment_one_text_leaves(
     assert [str(row["id"]) for row in pipe.texts(case)] == [text]
 
 
-def test_a_text_of_the_workflow_meanwhile_is_shown_before_another_is_sent(
-    pipe: Pipe, case: str, agent: Agent
-) -> None:
+def test_a_text_of_the_workflow_meanwhile_is_shown_before_another_is_sent(pipe: Pipe, case: str, agent: Agent) -> None:
     page = agent.open(case)
     pipe.box.salesforce.request_text(case)
     pipe.told(case)
@@ -204,8 +202,12 @@ def test_once_more_wants_a_reason_beside_its_field(pipe: Pipe, case: str, agent:
 
 def test_what_is_wrong_with_the_message_is_said_beside_it(pipe: Pipe, case: str, agent: Agent) -> None:
     page = agent.open(case)
-    for message, words in (("", "The message is empty."), ("x" * 700, "5 segments"), ("y" * 6000, "at most 5000"),
-                           ("Look: bit.ly/abc", "link shortener")):  # fmt: skip
+    for message, words in (
+        ("", "The message is empty."),
+        ("x" * 700, "5 segments"),
+        ("y" * 6000, "at most 5000"),
+        ("Look: bit.ly/abc", "link shortener"),
+    ):
         refused = agent.submit(page, message=message)
         assert refused.status == 422, message
         assert refused.field("message").get("aria-invalid") == "true"
@@ -256,7 +258,7 @@ def test_where_no_template_suits_the_agent_writes(
         monkeypatch.setenv(name, value)
     wanted = settings.load(_env_file=None, mappings=tmp_path)
     url = link(pipe, case).removeprefix(pipe.web)
-    with database.pool(pipe.url, 2) as pool:
+    with postgres.pool(pipe.url, 2) as pool:
         browser = create_app(wanted, pool).test_client()
         page = browser.get(url, follow_redirects=True).text
         assert "does not suit this case" in page

@@ -9,9 +9,9 @@ import pytest
 
 from tests.agent import Agent, Page, plain, texts_to
 from tests.pipe import Pipe
-from webhooks.doorway import PER_MINUTE
-from webhooks.links import Links
-from webhooks.seals import Purpose
+from webhooks.agent_page.access import PER_MINUTE
+from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.signed_values import Purpose
 
 
 def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, agent: Agent) -> None:
@@ -22,9 +22,15 @@ def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, ag
         headers = one.answer.headers
         policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
         assert policy == {
-            "default-src": "'none'", "style-src": "'self'", "script-src": "'self'", "img-src": "data:",
-            "connect-src": "'self'", "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'",
-        }  # fmt: skip
+            "default-src": "'none'",
+            "style-src": "'self'",
+            "script-src": "'self'",
+            "img-src": "data:",
+            "connect-src": "'self'",
+            "form-action": "'self'",
+            "base-uri": "'none'",
+            "frame-ancestors": "'none'",
+        }
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
@@ -47,10 +53,14 @@ def test_a_form_of_another_session_or_site_is_refused(
         assert agent.submit(page, token=token).status == 403
     here = pipe.web
     refused = [
-        {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site", "Origin": here}, {"Sec-Fetch-Site": "none"}, {"Origin": ""},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": here},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": ""},
         {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
-    ]  # fmt: skip
+    ]
     for headers in refused:
         assert agent.submit(page, headers=headers).status == 403, headers
     assert pipe.texts(case) == []
@@ -109,15 +119,26 @@ def test_an_agent_who_asks_without_end_is_asked_to_wait(pipe: Pipe, case: str, a
 @pytest.mark.parametrize(
     "typed",
     [
-        {"message": "<script>alert(1)</script>"}, {"message": "</textarea><img src=x>"}, {"message": "a\x00b"},
-        {"message": "\u202e reversed"}, {"message": "{{ 7 * 7 }} %s %(x)s"}, {"override": "a\nb\x07"},
-        {"override": "z" * 500}, {"after": "-1"}, {"after": "9" * 40}, {"after": "²"},
-        {"findings": "é" * 20}, {"findings": ""}, {"findings": "k" * 10_000}, {"template": "<b>"},
-        {"do": "nothing"}, {"message": "x" * 200_000},
+        {"message": "<script>alert(1)</script>"},
+        {"message": "</textarea><img src=x>"},
+        {"message": "a\x00b"},
+        {"message": "\u202e reversed"},
+        {"message": "{{ 7 * 7 }} %s %(x)s"},
+        {"override": "a\nb\x07"},
+        {"override": "z" * 500},
+        {"after": "-1"},
+        {"after": "9" * 40},
+        {"after": "²"},
+        {"findings": "é" * 20},
+        {"findings": ""},
+        {"findings": "k" * 10_000},
+        {"template": "<b>"},
+        {"do": "nothing"},
+        {"message": "x" * 200_000},
         {"message": "y" * 1_500_000},
     ],
     ids=lambda typed: next(iter(typed)),
-)  # fmt: skip
+)
 def test_odd_input_does_no_harm(case: str, agent: Agent, typed: dict[str, str]) -> None:
     page = agent.submit(agent.open(case), **({"do": "preview"} | typed))
     assert page.status in (200, 403, 413, 422)

@@ -17,12 +17,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from connector import database, demo, keys, settings
+from connector import settings
+from connector.cli import demo
 from connector.errors import BadSettings, NotAuthentic
-from connector.keys import Right
+from connector.store import api_keys, postgres
+from connector.store.api_keys import Right
 from tests.pipe import Pipe
+from webhooks.api.auth import Callers
 from webhooks.app import create_app
-from webhooks.callers import Callers
 from webhooks.crms.salesforce import tokens
 
 NOWHERE = "500999999999999AAA"
@@ -217,11 +219,14 @@ def test_what_waits_for_its_customer_can_be_cancelled_once_and_the_case_is_told(
 @pytest.mark.parametrize(
     ("method", "path", "right"),
     [
-        ("POST", "/texts/preview", Right.PREVIEW), ("POST", "/texts", Right.SEND), ("GET", "/texts/1", Right.READ),
+        ("POST", "/texts/preview", Right.PREVIEW),
+        ("POST", "/texts", Right.SEND),
+        ("GET", "/texts/1", Right.READ),
         ("POST", "/suppressions", Right.SUPPRESS),
-        ("DELETE", "/texts/1", Right.SEND), ("GET", f"/tickets/salesforce/{NOWHERE}/texts", Right.READ),
+        ("DELETE", "/texts/1", Right.SEND),
+        ("GET", f"/tickets/salesforce/{NOWHERE}/texts", Right.READ),
     ],
-)  # fmt: skip
+)
 def test_a_key_does_what_it_is_for_and_nothing_else(pipe: Pipe, method: str, path: str, right: Right) -> None:
     body: dict[str, Any] = {"json": {"ticket_id": NOWHERE}} if method == "POST" else {}
     headers = {"Idempotency-Key": secrets.token_hex(8)}
@@ -236,14 +241,14 @@ def test_a_key_does_what_it_is_for_and_nothing_else(pipe: Pipe, method: str, pat
 
 def test_a_revoked_key_is_worth_nothing(pipe: Pipe) -> None:
     with psycopg.connect(pipe.url, autocommit=True) as connection:
-        key = keys.add(connection, "gone", [Right.READ], 10)
+        key = api_keys.add(connection, "gone", [Right.READ], 10)
         assert key
-        assert keys.add(connection, "gone", [Right.READ], 10) is None
+        assert api_keys.add(connection, "gone", [Right.READ], 10) is None
         kept = connection.execute("select hash from api_key where name = 'gone'").fetchone()
         assert kept
         assert key not in kept[0]
-        assert keys.revoke(connection, "gone")
-        assert not keys.revoke(connection, "gone")
+        assert api_keys.revoke(connection, "gone")
+        assert not api_keys.revoke(connection, "gone")
     problem(pipe.api("GET", "/texts/1", key), 401)
 
 
@@ -261,18 +266,24 @@ def test_a_key_is_counted_by_the_minute(pipe: Pipe) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [
-        (b"{", "application/json", 400), (b"", "application/json", 400), (b"[" * 100_000, "application/json", 400),
-        (b"[]", "application/json", 422), (b'"x"', "application/json", 422), (b"null", "application/json", 422),
-        (b"{}", "application/json", 422), (b'{"ticket_id": 5}', "application/json", 422),
+        (b"{", "application/json", 400),
+        (b"", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"[]", "application/json", 422),
+        (b'"x"', "application/json", 422),
+        (b"null", "application/json", 422),
+        (b"{}", "application/json", 422),
+        (b'{"ticket_id": 5}', "application/json", 422),
         (b'{"ticket_id": "500000000000001AAA", "more": 1}', "application/json", 422),
-        (b'{"ticket_id": "500\\u0000"}', "application/json", 422), (b"ticket_id=1", "text/plain", 415),
+        (b'{"ticket_id": "500\\u0000"}', "application/json", 422),
+        (b"ticket_id=1", "text/plain", 415),
         (b'{"ticket_id": "nonsense"}', "application/json", 404),
         (b'{"ticket_id": "../../x"}', "application/json", 404),
         (b'{"ticket_id": "500999999999999AAA", "crm": "nocrm"}', "application/json", 404),
         (b'{"ticket_id": "500999999999999AAA"}', "application/json", 404),
         (b"x" * 2_000_000, "application/json", 413),
     ],
-)  # fmt: skip
+)
 def test_bad_input_gets_a_clear_problem(pipe: Pipe, content: bytes, kind: str, status: int) -> None:
     problem(pipe.api("POST", "/texts/preview", content=content, headers={"Content-Type": kind}), status)
 
@@ -359,10 +370,15 @@ def make_signer(path: Path, valid_for: timedelta) -> Signer:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "org")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - timedelta(days=2)).not_valid_after(now + valid_for)
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + valid_for)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return key, path
 
@@ -397,9 +413,11 @@ def test_a_tokens_person_asks_whatever_the_body_says(
     """Eve's token, and somebody else in the body: the text, and the page that a link opens, are Eve's."""
     for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
         monkeypatch.setenv(name, value)
-    headers = {"Authorization": f"Bearer {jwt.encode(claims(sub='eve@acme.example'), signer[0], 'RS256')}",
-               "Idempotency-Key": secrets.token_hex(8)}  # fmt: skip
-    with database.pool(pipe.url, 2) as pool:
+    headers = {
+        "Authorization": f"Bearer {jwt.encode(claims(sub='eve@acme.example'), signer[0], 'RS256')}",
+        "Idempotency-Key": secrets.token_hex(8),
+    }
+    with postgres.pool(pipe.url, 2) as pool:
         web = create_app(settings.load(_env_file=None), pool).test_client()
         link = web.post("/v1/links", json={"ticket_id": case, **MALLORY}, headers=headers).json["url"]
         page = web.get(link.partition("localhost")[2], follow_redirects=True)
@@ -416,14 +434,25 @@ def test_a_tokens_person_asks_whatever_the_body_says(
 @pytest.mark.parametrize(
     "other",
     [
-        {"iss": "somebody else"}, {"aud": "https://elsewhere.example.com"}, {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
-        {"sub": ""}, {"sub": "a\nb"}, {"sub": "x" * 1000}, {"sub": None}, {"exp": None}, {"aud": None}, {"iss": None},
-        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)}, {"exp": datetime(2100, 1, 1, tzinfo=UTC)},
-        {"exp": datetime.now(UTC) + timedelta(hours=3)}, {"exp": 10**12}, {"exp": "soon"},
+        {"iss": "somebody else"},
+        {"aud": "https://elsewhere.example.com"},
+        {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"sub": ""},
+        {"sub": "a\nb"},
+        {"sub": "x" * 1000},
+        {"sub": None},
+        {"exp": None},
+        {"aud": None},
+        {"iss": None},
+        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"exp": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"exp": datetime.now(UTC) + timedelta(hours=3)},
+        {"exp": 10**12},
+        {"exp": "soon"},
         {"iat": datetime(2100, 1, 1, tzinfo=UTC)},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_token_that_is_not_good_is_refused(signer: Any, verify: Any, other: dict[str, Any]) -> None:
     with pytest.raises(NotAuthentic):
         verify(jwt.encode(claims(**other), signer[0], "RS256"))
@@ -440,8 +469,8 @@ def test_a_token_by_an_expired_certificate_is_refused(tmp_path: Path, monkeypatc
 
 
 def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], verify: Any) -> None:
-    public = signer[0].public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    public = (
+        signer[0].public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     by_others = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     header = jwt.utils.base64url_encode(b'{"alg":"HS256","typ":"JWT"}').decode()
@@ -450,10 +479,15 @@ def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], 
         jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(f"{header}.{body}".encode(), public)
     ).decode()
     for token in (
-        jwt.encode(claims(), "x" * 64, "HS256"), jwt.encode(claims(), None, "none"),
-        jwt.encode(claims(), by_others, "RS256"), jwt.encode(claims(), signer[0], "RS512"),
-        f"{header}.{body}.{mac}", "a.b.c", "..", "\ud800.b.c",
-    ):  # fmt: skip
+        jwt.encode(claims(), "x" * 64, "HS256"),
+        jwt.encode(claims(), None, "none"),
+        jwt.encode(claims(), by_others, "RS256"),
+        jwt.encode(claims(), signer[0], "RS512"),
+        f"{header}.{body}.{mac}",
+        "a.b.c",
+        "..",
+        "\ud800.b.c",
+    ):
         with pytest.raises(NotAuthentic):
             verify(token)
 

@@ -32,9 +32,12 @@ def negative_data_rejection_but_for_empty(ctx: Any, response: Any, case: schemat
 
 
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
     negative_data_rejection_but_for_empty,
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

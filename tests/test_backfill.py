@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from connector import backfill, demo
-from connector.backfill import plans
+from connector.backfill import library, plans
+from connector.cli import demo
 from connector.crms import Query
 from connector.errors import BadSettings, Refused
 from connector.model import Ask, State
@@ -35,15 +35,25 @@ class Operator:
 
     def __init__(self, pipe: Pipe, **more: str) -> None:
         self.pipe = pipe
-        self.environment = os.environ | demo.environment(pipe.box, pipe.url, 1, "t" * 30) | {
-            "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0", **more,
-        }  # fmt: skip
+        self.environment = (
+            os.environ
+            | demo.environment(pipe.box, pipe.url, 1, "t" * 30)
+            | {
+                "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0",
+                **more,
+            }
+        )
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "connector", "backfill", *arguments], env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.pipe.logs, **more,
-        )  # fmt: skip
+            [sys.executable, "-m", "connector", "backfill", *arguments],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.pipe.logs,
+            **more,
+        )
 
     def does(self, *arguments: str, status: int = 0, given: str | None = None) -> str:
         return "".join(self.says(*arguments, status=status, given=given))
@@ -117,8 +127,10 @@ def test_a_plan_says_what_will_happen_and_a_run_does_it(pipe: Pipe, operator: Op
     assert not any(texts(pipe)[case] for case in closed + without)
     outcomes = operator.outcomes(plan["plan"])
     assert Counter(one["state"] for one in outcomes) == {"sent": 40, "skipped": 5}
-    wait_for(lambda: all(one["ticket_told"] for one in operator.outcomes(plan["plan"]) if one["state"] == "sent"),
-             "all cases are told")  # fmt: skip
+    wait_for(
+        lambda: all(one["ticket_told"] for one in operator.outcomes(plan["plan"]) if one["state"] == "sent"),
+        "all cases are told",
+    )
     for case in cases:
         assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Sent"
     again = operator.plan("--where", "Subject = 'Recall'")
@@ -142,8 +154,9 @@ def test_cases_can_be_given_in_any_form(pipe: Pipe, operator: Operator, form: st
     plan = operator.plan("--ids", "-", given=given)
     assert (plan["cases"], plan["texts"], plan["twice"]) == (7, 5, 1)
     assert {one["why"].split(",")[0].split(":")[0]: one["examples"] for one in plan["skipped"]} == {
-        "this is no id of a Salesforce record": ["nonsense"], "the ticket does not exist": [NOBODY],
-    }  # fmt: skip
+        "this is no id of a Salesforce record": ["nonsense"],
+        "the ticket does not exist": [NOBODY],
+    }
 
 
 @pytest.mark.parametrize(
@@ -164,7 +177,7 @@ def test_what_cannot_be_planned_is_refused_in_words(operator: Operator, argument
     "soql", ["SELECT Id FROM Contact", "DELETE Case", "SELECT (SELECT Id FROM Tasks) FROM Case", ""]
 )
 def test_a_query_of_something_else_is_refused_and_leaves_no_plan(as_environment: Operator, soql: str) -> None:
-    with backfill.opened() as fill:
+    with library.opened() as fill:
         before = len(plans.listed(fill.connection, 1000))
         with pytest.raises(Refused, match="expected a query of Case"):
             fill.plan("salesforce", Query(whole=soql), Ask())
@@ -180,7 +193,7 @@ def test_a_report_of_a_plan_that_is_not_there_leaves_the_file_alone(operator: Op
 
 @pytest.mark.parametrize("ask", [Ask(rule="nope"), Ask(template="nope")])
 def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(as_environment: Operator, ask: Ask) -> None:
-    with backfill.opened() as fill, pytest.raises(BadSettings, match=r"there is no \w+ nope; there is: requested"):
+    with library.opened() as fill, pytest.raises(BadSettings, match=r"there is no \w+ nope; there is: requested"):
         fill.plan("salesforce", iter(["500000000000001AAA"]), ask)
 
 
@@ -258,10 +271,11 @@ def test_a_case_that_no_longer_fits_its_plan_is_not_texted(pipe: Pipe, operator:
     assert [texts(pipe)[case] for case in cases] == [1, 0, 0, 0, 0]
     whys = {one["ticket_id"]: one["why"] for one in operator.outcomes(plan["plan"]) if one["ticket_id"] != stays}
     assert whys == {
-        closes: "the case is closed", leaves: "the plan's query does not find the case any more",
+        closes: "the case is closed",
+        leaves: "the plan's query does not find the case any more",
         moves: "the customer's number has changed since the plan",
         opts_out: "the customer has opted out, as the ticket says",
-    }  # fmt: skip
+    }
 
 
 def test_killed_three_times_and_continued_it_texts_each_once(pipe: Pipe) -> None:
@@ -320,8 +334,9 @@ def test_too_many_failures_stop_it(pipe: Pipe, operator: Operator) -> None:
     assert "texts so far failed or are unknown; allowed: 20%" in said
 
 
-def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(pipe: Pipe, server: str, template: str,
-                                                         tmp_path: Path) -> None:  # fmt: skip
+def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(
+    pipe: Pipe, server: str, template: str, tmp_path: Path
+) -> None:
     with (
         Sandbox(port=0).running() as box,
         created(server, f"connector_test_pause_{os.getpid()}", template) as url,
@@ -350,14 +365,15 @@ def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(pipe: Pipe, server: s
         assert "was cancelled and is not run again" in operator.does("run", plan, status=2)
         assert {row["state"] for row in slow.query("select state from text")} == {"sent"}, "none is left as cancelled"
         assert Counter(one["state"] for one in operator.outcomes(plan)) == {
-            "sent": len(box.ccaip.texts), "cancelled": 200 - len(box.ccaip.texts),
-        }  # fmt: skip
+            "sent": len(box.ccaip.texts),
+            "cancelled": 200 - len(box.ccaip.texts),
+        }
         assert max(texts(slow).values()) == 1
 
 
 def test_nobody_watches_and_it_pauses(pipe: Pipe, as_environment: Operator) -> None:
     cases = pipe.box.salesforce.make_cases(3, Subject="alone")
-    with backfill.opened() as fill:
+    with library.opened() as fill:
         plan = fill.plan("salesforce", iter(cases), Ask())
         assert plans.start(fill.connection, plan, 1, 0.1, 3600, 0.5)
         wait_for(lambda: plans.found(fill.connection, plan).state is plans.PlanState.PAUSED, "it pauses", 30)
@@ -367,7 +383,7 @@ def test_nobody_watches_and_it_pauses(pipe: Pipe, as_environment: Operator) -> N
 def test_a_script_does_it_in_a_dozen_lines(pipe: Pipe, as_environment: Operator) -> None:
     cases = pipe.box.salesforce.make_cases(25)
     for _ in range(2):  # the same script again texts nobody again
-        with backfill.opened() as fill:
+        with library.opened() as fill:
             ids = fill.take_in("salesforce", cases, Ask(rule="requested"), "spring recall")
             outcomes = list(fill.outcomes(ids, patience=60))
         assert [one.state for one in outcomes] == [State.SENT] * 25
@@ -390,7 +406,7 @@ def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: O
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
     plan, early, late = done.stdout.split()
-    with backfill.opened() as fill:
+    with library.opened() as fill:
         report = plans.found(fill.connection, plan).report
     assert report
     assert (report["cases"], report["texts"], report["skipped"]) == (50_000, 50_000, [])

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import erasure, ledger, pseudonyms, steps, texts
+from connector import transitions
 from connector.backfill import plans
-from connector.backfill.feeding import Feeder
+from connector.backfill.feeder import Feeder
 from connector.backfill.plans import PlanState
 from connector.crms import Query
 from connector.errors import Unavailable
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Ticket, TicketEvent
+from connector.store import erasure, events, pseudonyms, text_views, texts
+from connector.store.texts import Attempt
 from tests.remote import Remote, Tickets, died, queued, started
 
 MANY = 30
@@ -65,7 +67,7 @@ class BackFill:
     def states(self) -> dict[str, int]:
         """What `connector texts list` counts."""
         with self.pool.connection() as connection:
-            return Counter(row["state"] for row in texts.listed(connection, None, None, 1000))
+            return Counter(row["state"] for row in text_views.listed(connection, None, None, 1000))
 
     def rows(self, table: str) -> int:
         with self.pool.connection() as connection:
@@ -130,13 +132,13 @@ def test_paused_between_decision_and_claim_nothing_leaves(fill: BackFill) -> Non
     [first, *_] = fill.feed()
     with fill.pool.connection() as connection:
         queued(connection, {first: decide(Ticket("salesforce", fill.tickets[0], {}))})
-        tries = [ledger.Try(first, ledger.load(connection, [first])[first].revision, 1)]
+        tries = [Attempt(first, texts.load(connection, [first])[first].revision, 1)]
 
     fill.halt()
 
     with fill.pool.connection() as connection:
-        assert ledger.to_be_sent(connection, [first]) == set()
-        assert ledger.claim(connection, tries, 60) == {}
+        assert texts.to_be_sent(connection, [first]) == set()
+        assert texts.start_sending(connection, tries, 60) == {}
     fill.finish(Remote(fill.pool))
 
 
@@ -179,7 +181,7 @@ def test_a_lost_claim_that_is_undone_after_the_pause_goes_back_too(fill: BackFil
         started(connection, first)
     fill.halt()
     with fill.pool.connection() as connection:
-        ledger.unclaim(connection, [ledger.Try(first, 1, first)])
+        texts.undo_sending(connection, [Attempt(first, 1, first)])
 
     assert fill.feed() == []
 
@@ -211,7 +213,7 @@ def test_a_text_whose_ticket_was_told_something_is_kept_as_cancelled(fill: BackF
     assert isinstance(claim, int)
     died(fill.pool)
     with fill.pool.connection() as connection:
-        ledger.move(connection, [steps.again(first, claim, "busy", 60)])
+        texts.move(connection, [transitions.again(first, claim, "busy", 60)])
 
     assert fill.halt() == MANY
 
@@ -224,12 +226,12 @@ def test_a_trigger_that_was_to_be_skipped_for_a_text_that_went_back_is_decided_a
     with fill.pool.connection() as connection:
         queued(connection, {first: decide(Ticket("salesforce", fill.tickets[0], {}))})
         event = TicketEvent("salesforce", "trigger", fill.tickets[0], door=Door.TRIGGER)
-        [taken] = ledger.take_in(connection, [event])
+        [taken] = events.save(connection, [event])
     trigger = taken.text or 0
     fill.halt()
 
     with fill.pool.connection() as connection:  # what a worker had found before the pause
-        assert ledger.move(connection, [steps.skipped_as(trigger, first, revision=0)]) == {trigger}
+        assert texts.move(connection, [transitions.skipped_as(trigger, first, revision=0)]) == {trigger}
 
     remote = Remote(fill.pool)
     remote.deliver(trigger, decide=decide)
@@ -244,14 +246,14 @@ def test_a_text_that_waited_for_another_one_of_the_same_reason_is_not_sent_while
 ) -> None:
     [first, *_] = fill.feed()
     with fill.pool.connection() as connection:
-        [taken] = ledger.take_in(connection, [TicketEvent("salesforce", "trigger", fill.tickets[0])])
+        [taken] = events.save(connection, [TicketEvent("salesforce", "trigger", fill.tickets[0])])
         queued(connection, {taken.text or 0: decide(Ticket("salesforce", fill.tickets[0], {}))})
     remote = Remote(fill.pool)
     remote.deliver(first, decide=decide)
     assert fill.states()["skipped"] == 1
     fill.halt()
     with fill.pool.connection() as connection:
-        ledger.move(connection, [steps.taken_back(taken.text or 0, "an operator")])
+        texts.move(connection, [transitions.taken_back(taken.text or 0, "an operator")])
 
     assert fill.feed() == []
 

@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connector import ccaip
+from connector.ccaip import client as client_store
+from connector.ccaip import responses
+from connector.ccaip.client import Account, Client
 from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
 from connector.model import OutboundSms
 
@@ -103,15 +105,15 @@ def remote() -> Iterator[Remote]:
     remote.close()
 
 
-def account(address: str, **more: Any) -> ccaip.Account:
-    return ccaip.Account(address, "customer", TOKEN, **{"read_timeout": 5, **more})
+def account(address: str, **more: Any) -> Account:
+    return Account(address, "customer", TOKEN, **{"read_timeout": 5, **more})
 
 
-def send(to: ccaip.Account, *calls: Any) -> list[Any]:
+def send(to: Account, *calls: Any) -> list[Any]:
     """Calls one after the other, each with these arguments: what they return or raise."""
 
     async def each() -> list[Any]:
-        client, ended = ccaip.Client(to), []
+        client, ended = Client(to), []
         for call in calls:
             ended += await asyncio.gather(client.send(*call), return_exceptions=True)
         await client.close()
@@ -189,7 +191,7 @@ def test_wrong_credentials_and_addresses_are_settings_and_no_redirect_is_followe
     "body",
     [None, b"<html>", [], {"message": None}, {"message": [1]}, {"message": " "}, b"\xff", {"message": "x" * 9999}],
     ids=["empty", "HTML", "list", "null", "list of words", "blank", "bytes", "long"],
-)  # fmt: skip
+)
 def test_every_other_refusal_fails_this_text_with_bounded_words(remote: Remote, status: int, body: object) -> None:
     error = failure(remote, answer(status, body))
     assert isinstance(error, Refused)
@@ -210,16 +212,22 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(hours=10), usegmt=True)
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [
-        pytest.param("7", 7, 7, id="seconds"), pytest.param(" 7 ", 7, 7, id="seconds with space"),
-        pytest.param("0", 0, 0, id="zero"), pytest.param(SOON, 35_000, 36_000, id="a date"),
+        pytest.param("7", 7, 7, id="seconds"),
+        pytest.param(" 7 ", 7, 7, id="seconds with space"),
+        pytest.param("0", 0, 0, id="zero"),
+        pytest.param(SOON, 35_000, 36_000, id="a date"),
         pytest.param("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0, id="a date that is over"),
-        pytest.param(None, 1, 1, id="missing"), pytest.param("", 1, 1, id="empty"),
-        pytest.param("soon", 1, 1, id="words"), pytest.param("-5", 1, 1, id="negative"),
-        pytest.param("1.5", 1, 1, id="fraction"), pytest.param("nan", 1, 1, id="nan"),
-        pytest.param("²", 1, 1, id="superscript"), pytest.param("Wed, 99 Oct 2015", 1, 1, id="no date"),
+        pytest.param(None, 1, 1, id="missing"),
+        pytest.param("", 1, 1, id="empty"),
+        pytest.param("soon", 1, 1, id="words"),
+        pytest.param("-5", 1, 1, id="negative"),
+        pytest.param("1.5", 1, 1, id="fraction"),
+        pytest.param("nan", 1, 1, id="nan"),
+        pytest.param("²", 1, 1, id="superscript"),
+        pytest.param("Wed, 99 Oct 2015", 1, 1, id="no date"),
         pytest.param("Wed, 21 Oct 99999 07:28:00 GMT", 1, 1, id="a year that no calendar has"),
     ],
-)  # fmt: skip
+)
 def test_too_many_requests_is_later_by_retry_after(
     remote: Remote, header: str | None, least: float, most: float
 ) -> None:
@@ -243,21 +251,25 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
     "behave",
     [
         *(pytest.param(answer(status, {"message": "message is required"}), id=str(status)) for status in (500, 504)),
-        pytest.param(answer(503, None, Retry_After="5"), id="503, later"), pytest.param(answer(303), id="303, done?"),
-        pytest.param(answer(200), id="200, empty"), pytest.param(answer(200, b"<html>"), id="200, not JSON"),
+        pytest.param(answer(503, None, Retry_After="5"), id="503, later"),
+        pytest.param(answer(303), id="303, done?"),
+        pytest.param(answer(200), id="200, empty"),
+        pytest.param(answer(200, b"<html>"), id="200, not JSON"),
         pytest.param(answer(200, {}), id="200, no id"),
         pytest.param(answer(200, {"id": None, "status": "a"}), id="200, null id"),
         pytest.param(answer(200, []), id="200, list"),
         pytest.param(answer(200, b'{"id": 1, "status'), id="200, cut"),
         pytest.param(answer(200, b"[" * 100_000), id="200, nested"),
         pytest.param(answer(200, b"\xff"), id="200, bytes"),
-        pytest.param(answer(204), id="204"), pytest.param(answer(201, CHAT), id="201"),
+        pytest.param(answer(204), id="204"),
+        pytest.param(answer(201, CHAT), id="201"),
         pytest.param(answer(599), id="599"),
         pytest.param(answer(200, b"x", Content_Encoding="gzip"), id="200, not the gzip it says"),
         pytest.param(answer(500, b"[" * 100_000), id="500, nested"),
         pytest.param(close, id="closed before reading"),
         pytest.param(lambda connection: read_request(connection) and None, id="closed after reading"),
-        pytest.param(reset, id="reset"), pytest.param(says(b"\x00\x01garbage\r\n\r\n"), id="garbage"),
+        pytest.param(reset, id="reset"),
+        pytest.param(says(b"\x00\x01garbage\r\n\r\n"), id="garbage"),
         pytest.param(says(OK % 500 + b'{"id": 1, "status": "a"}'), id="closed within the body"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Le"), id="closed within the head"),
         pytest.param(says(b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 400 X\r\nContent-Le"), id="closed within the second head"),
@@ -268,7 +280,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
         pytest.param(says(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500), id="a head without an end"),
         pytest.param(says(b"HTTP/1.1 99999 X\r\n\r\n"), id="a status of five digits"),
     ],
-)  # fmt: skip
+)
 def test_what_may_have_been_sent_is_never_guessed(remote: Remote, behave: Behave) -> None:
     assert isinstance(failure(remote, behave), OutcomeUnknown)
 
@@ -311,9 +323,10 @@ def kinds(kind: type[Exception]) -> Iterator[type[Exception]]:
 # What sockets and TLS raise, at every step.
 SOCKETS = [OSError, TimeoutError, socket.gaierror, *kinds(ConnectionError), *kinds(ssl.SSLError)]
 STEPS = [
-    *(("connect", kind, Unavailable) for kind in SOCKETS), *(("leave", kind, OutcomeUnknown) for kind in SOCKETS),
+    *(("connect", kind, Unavailable) for kind in SOCKETS),
+    *(("leave", kind, OutcomeUnknown) for kind in SOCKETS),
     *(("wait", kind, OutcomeUnknown) for kind in SOCKETS),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("step", "kind", "verdict"), STEPS, ids=lambda one: getattr(one, "__name__", one))
@@ -358,9 +371,12 @@ def test_the_request_is_the_one_of_the_vendors_page(remote: Remote) -> None:
     assert b"content-type: application/json" in head.lower()
     assert httpx.BasicAuth("customer", TOKEN)._auth_header.encode() in head
     assert body == {
-        "chat_type": "Messaging (SMS)", "end_user_number": "+14155550100", "outbound_number": "+16285550199",
-        "message": "lorem ipsum", "ticket_id": "5006x00000XXxxxXXX",
-    }  # fmt: skip
+        "chat_type": "Messaging (SMS)",
+        "end_user_number": "+14155550100",
+        "outbound_number": "+16285550199",
+        "message": "lorem ipsum",
+        "ticket_id": "5006x00000XXxxxXXX",
+    }
 
 
 @pytest.mark.parametrize(
@@ -392,20 +408,22 @@ def test_an_account_shows_no_credentials() -> None:
     [
         pytest.param(answer(400, {"message": "message is required"}), None, id="right"),
         pytest.param(answer(400, {"message": "end_user_number is invalid"}), None, id="its own fault"),
-        pytest.param(answer(400, {"message": ccaip.NON_US}), Refused, id="its number is the tenant's"),
+        pytest.param(answer(400, {"message": responses.NON_US}), Refused, id="its number is the tenant's"),
         pytest.param(answer(400, {"message": "outbound_number is not found"}), Refused, id="unknown number"),
-        pytest.param(answer(401), Refused, id="wrong token"), pytest.param(answer(404), Refused, id="wrong address"),
+        pytest.param(answer(401), Refused, id="wrong token"),
+        pytest.param(answer(404), Refused, id="wrong address"),
         pytest.param(answer(400, {"message": "SMS is not enabled"}), Refused, id="not enabled"),
-        pytest.param(answer(429), Unavailable, id="later"), pytest.param(answer(500), OutcomeUnknown, id="broken"),
+        pytest.param(answer(429), Unavailable, id="later"),
+        pytest.param(answer(500), OutcomeUnknown, id="broken"),
     ],
-)  # fmt: skip
+)
 def test_a_probe_tells_whether_the_settings_are_right(
     remote: Remote, behave: Behave, error: type[CallFailed] | None
 ) -> None:
     remote.behave = behave
     found = None
     try:
-        ccaip.probe(account(remote.address), "+16285550199")
+        client_store.probe(account(remote.address), "+16285550199")
     except CallFailed as failed:
         found = type(failed)
     assert found is error
@@ -415,10 +433,12 @@ def test_a_probe_can_send_nothing_to_nobody(remote: Remote) -> None:
     seen: list[bytes] = []
     remote.behave = lambda connection: seen.append(read_request(connection))
     with pytest.raises(OutcomeUnknown):
-        ccaip.probe(account(remote.address), "+16285550199")
+        client_store.probe(account(remote.address), "+16285550199")
     assert json.loads(seen[0].partition(b"\r\n\r\n")[2]) == {
-        "chat_type": "Messaging (SMS)", "end_user_number": "+16285550199", "outbound_number": "+16285550199"
-    }  # fmt: skip
+        "chat_type": "Messaging (SMS)",
+        "end_user_number": "+16285550199",
+        "outbound_number": "+16285550199",
+    }
 
 
 def test_a_call_leaves_when_it_may_and_not_a_byte_before(remote: Remote) -> None:

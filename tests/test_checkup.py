@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from connector import cli, demo
+from connector import cli
+from connector.cli import demo
 from connector.sandbox import Sandbox
 from tests.test_cli import connector
 
@@ -50,9 +51,10 @@ def test_the_docs_settings_for_the_sandbox_are_those_of_the_demo(tmp_path: Path)
     told = dict(line.split("=", 1) for line in shown.splitlines())
     assert told.pop("CONNECTOR_DATA_DIR") == "data"
     assert told == {
-        name: value for name, value in demo.environment(Sandbox(port=8787), "", 8080, "$token").items()
+        name: value
+        for name, value in demo.environment(Sandbox(port=8787), "", 8080, "$token").items()
         if name not in ("CONNECTOR_DATABASE_URL", "CONNECTOR_HOST", "CONNECTOR_PORT")
-    }  # fmt: skip
+    }
     (tmp_path / ".env").write_text(shown.replace("$token", "t" * 24))
     (tmp_path / ".env").chmod(0o600)
     assert offline(tmp_path) == (0, ["ok  settings and mapping files are complete"])
@@ -82,7 +84,7 @@ def test_where_nothing_is_set_up_everything_is_named_at_once(tmp_path: Path) -> 
         ({"CONNECTOR_DATA_DIR": "/dev/null/data"}, ["DATA_DIR"]),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
-)  # fmt: skip
+)
 def test_it_finds_what_run_would_refuse(variables: dict[str, str], named: list[str]) -> None:
     status, said = offline(**COMPLETE | variables)
     assert status == 1
@@ -91,9 +93,12 @@ def test_it_finds_what_run_would_refuse(variables: dict[str, str], named: list[s
 
 def test_run_names_the_same_at_once() -> None:
     wrong = {
-        "CONNECTOR_PORT": "x", "CONNECTOR_CCAIP_SUBDOMAIN": "a.b", "CONNECTOR_CCAIP_TOKEN": "",
-        "CONNECTOR_SALESFORCE_URL": "x", "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": "short",
-    }  # fmt: skip
+        "CONNECTOR_PORT": "x",
+        "CONNECTOR_CCAIP_SUBDOMAIN": "a.b",
+        "CONNECTOR_CCAIP_TOKEN": "",
+        "CONNECTOR_SALESFORCE_URL": "x",
+        "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": "short",
+    }
     status, said = offline(**COMPLETE | wrong)
     assert (status, [line.split()[1] for line in said]) == (1, [f"{name}:" for name in wrong])
     run = connector("run", **COMPLETE | wrong)
@@ -105,14 +110,17 @@ def test_it_warns_of_misspelt_variables_and_of_an_open_env_file(tmp_path: Path) 
     file.write_text("CONNECTOR_BATCH_SHAER=0.5\nOTHER=1\nCONNECTOR_SALESFORCE_WEBHOOK_KEY=x\nCONNECTOR_EMPTY=\n")
     file.chmod(0o640)
     more = {"CONNECTOR_NOTHING_LIKE_IT": "1", "CONNECTOR_TEST_SEED": "1"}
-    assert offline(tmp_path, **COMPLETE | more) == (0, [
-        "warning  CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean CONNECTOR_BATCH_SHARE?",
-        "warning  CONNECTOR_NOTHING_LIKE_IT is not known and has no effect",
-        "warning  CONNECTOR_SALESFORCE_WEBHOOK_KEY is not known and has no effect; did you mean "
-        "CONNECTOR_SALESFORCE_WEBHOOK_KEYS?",
-        "warning  .env is open to others than its owner: chmod 600 .env",
-        "ok  settings and mapping files are complete",
-    ])  # fmt: skip
+    assert offline(tmp_path, **COMPLETE | more) == (
+        0,
+        [
+            "warning  CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean CONNECTOR_BATCH_SHARE?",
+            "warning  CONNECTOR_NOTHING_LIKE_IT is not known and has no effect",
+            "warning  CONNECTOR_SALESFORCE_WEBHOOK_KEY is not known and has no effect; did you mean "
+            "CONNECTOR_SALESFORCE_WEBHOOK_KEYS?",
+            "warning  .env is open to others than its owner: chmod 600 .env",
+            "ok  settings and mapping files are complete",
+        ],
+    )
     file.write_text("CONNECTOR_BATCH_SHARE=0.5\n")
     file.chmod(0o600)
     assert offline(tmp_path, **COMPLETE) == (0, ["ok  settings and mapping files are complete"])
@@ -177,7 +185,7 @@ def test_a_wrong_mapping_is_told_with_file_and_key_and_what_else_is_wrong(tmp_pa
         ("empty", "{}/empty holds no mapping file; expected salesforce.toml"),
         ("strange", "no CRM is called acme; a mapping file has its CRM's name: salesforce.toml"),
     ],
-)  # fmt: skip
+)
 def test_a_folder_of_mappings_that_is_none_is_told_with_what_is_expected(
     tmp_path: Path, place: str, words: str
 ) -> None:

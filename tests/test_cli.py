@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from connector import demo, processes
+from connector import supervisor
+from connector.cli import demo
 from connector.sandbox import Sandbox
 from tests.pipe import free_port
 
@@ -22,9 +23,14 @@ def connector(*arguments: str, folder: Path | None = None, **variables: str) -> 
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTOR_")}
     return subprocess.run(
         [sys.executable, "-m", "connector", *arguments],
-        env=clean | variables, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        env=clean | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
         cwd=folder,
-    )  # fmt: skip
+    )
 
 
 def test_the_demo_ends_with_the_chat_id_on_the_case_also_the_second_time(tmp_path: Path) -> None:
@@ -64,7 +70,7 @@ def test_run_says_where_it_listens_once_it_does_and_warns_of_what_has_no_effect(
     port = free_port()
     with run(url, tmp_path, port, CONNECTOR_BATCH_SHAER="0.5") as (running, said):
         assert f"listening on http://127.0.0.1:{port}, 1 worker; see: connector status; stop with" in said[-1]
-        assert processes.answers("127.0.0.1", port)
+        assert supervisor.answers("127.0.0.1", port)
         assert "".join(said).count("CONNECTOR_BATCH_SHAER is not known and has no effect; did you mean") == 1
         running.terminate()
         rest = running.communicate(timeout=60)[1]
@@ -96,19 +102,23 @@ def test_no_process_is_left_behind_by_a_run_that_was_killed(url: str, tmp_path: 
         left = children(running)
         running.kill()
         assert psutil.wait_procs(left, timeout=30)[1] == []
-        processes.require_free("127.0.0.1", port, "CONNECTOR_PORT")
+        supervisor.require_free("127.0.0.1", port, "CONNECTOR_PORT")
 
 
 @contextlib.contextmanager
-def run(
-    url: str, folder: Path, port: int, **variables: str
-) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def run(url: str, folder: Path, port: int, **variables: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`connector run` with a sandbox, once it listens, and what it has said until then."""
-    with Sandbox(port=0).running() as box, subprocess.Popen(
-        [sys.executable, "-m", "connector", "run"],
-        env=os.environ | demo.environment(box, url, port, "t" * 30) | variables,
-        stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True,
-    ) as running:  # fmt: skip
+    with (
+        Sandbox(port=0).running() as box,
+        subprocess.Popen(
+            [sys.executable, "-m", "connector", "run"],
+            env=os.environ | demo.environment(box, url, port, "t" * 30) | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            start_new_session=True,
+        ) as running,
+    ):
         try:
             said = []
             for line in running.stderr or ():

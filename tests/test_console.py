@@ -8,25 +8,35 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from connector import ledger
 from connector.model import Decision, OutboundSms, TicketEvent
+from connector.store import events
 from tests.remote import queued
 from tests.test_checkup import COMPLETE
 
 COMMANDS = [
-    ["--help"], ["check", "--offline"], ["status"], ["texts", "list"], ["texts", "show", "1"], ["suppress", "list"],
-    ["suppress", "add", "+14155550132", "--why", "Müller 東京 ☎"], ["suppress", "list", "--json"], ["nonsense ☎"],
-    ["texts", "list", "--ticket", "東京"], ["backfill", "--help"], ["backfill", "list"],
+    ["--help"],
+    ["check", "--offline"],
+    ["status"],
+    ["texts", "list"],
+    ["texts", "show", "1"],
+    ["suppress", "list"],
+    ["suppress", "add", "+14155550132", "--why", "Müller 東京 ☎"],
+    ["suppress", "list", "--json"],
+    ["nonsense ☎"],
+    ["texts", "list", "--ticket", "東京"],
+    ["backfill", "--help"],
+    ["backfill", "list"],
     ["keys", "add", "☎ é", "--right", "read"],
-    ["keys", "list"], ["purge", "--phone", "☎"],
-]  # fmt: skip
+    ["keys", "list"],
+    ["purge", "--phone", "☎"],
+]
 
 
 @pytest.fixture
 def shown(url: str) -> str:
     """A database with a text whose words no small console has."""
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", "e ☎", "case 東京")])
+        events.save(connection, [TicketEvent("salesforce", "e ☎", "case 東京")])
         sms = OutboundSms("+14155550132", "+16285550199", "Hi Jürgen ☎", "case")
         queued(connection, {1: Decision("rule ☎", "1", sms)})
     return url
@@ -51,6 +61,10 @@ def test_an_argument_that_is_no_text_is_refused_in_words(shown: str, tmp_path: P
     wanted = os.environ | {"CONNECTOR_DATABASE_URL": shown}
     done = subprocess.run(
         [sys.executable, "-m", "connector", "texts", "list", "--ticket", b"\xff\xfe"],
-        env=wanted, capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
+        env=wanted,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr

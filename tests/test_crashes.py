@@ -25,10 +25,11 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from connector import demo, keys, ledger
-from connector.keys import Right
+from connector.cli import demo
 from connector.model import Ask, Door, TicketEvent
 from connector.sandbox import Sandbox
+from connector.store import api_keys, events
+from connector.store.api_keys import Right
 from tests.conftest import created
 from tests.pipe import free_port
 
@@ -51,8 +52,11 @@ class Mortal:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "connector", self._command],
-                env=self._environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def kill(self) -> None:
         """kill -9, of everything that the command has started too; and the next life."""
@@ -76,7 +80,7 @@ class Senders:
     def __init__(self, box: Sandbox, web: str, url: str, key: str, chance: random.Random) -> None:
         self.box, self._web, self._url, self._key, self._chance = box, web, url, key, chance
         with psycopg.connect(url, autocommit=True) as connection:
-            self._api_key = keys.add(connection, "agents", [Right.SEND], 1_000_000)
+            self._api_key = api_keys.add(connection, "agents", [Right.SEND], 1_000_000)
         self.acknowledged: list[str] = []
         self.taken: list[int] = []
         self.cases: list[str] = []
@@ -107,7 +111,7 @@ class Senders:
         """By the library, as a back-fill."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             event = TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
-            self.taken += [one.text for one in ledger.take_in(connection, [event]) if one.text]
+            self.taken += [one.text for one in events.save(connection, [event]) if one.text]
 
     def _post(self, path: str, key: str, body: dict[str, Any], idempotency_key: str) -> httpx.Response:
         """Again and again, until it is acknowledged."""
@@ -147,9 +151,11 @@ def alive(box: Sandbox, url: str, logs: Path) -> Iterator[tuple[list[Mortal], st
     """A web side and two workers; at the end they are asked to stop, and stop in order."""
     port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
     environment = demo.environment(box, url, port, token) | {
-        "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": key, "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "60",
-        "CONNECTOR_CCAIP_READ_TIMEOUT": "5", "CONNECTOR_WRITE_BACK_HOLD_SECONDS": "1",
-    }  # fmt: skip
+        "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": key,
+        "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "60",
+        "CONNECTOR_CCAIP_READ_TIMEOUT": "5",
+        "CONNECTOR_WRITE_BACK_HOLD_SECONDS": "1",
+    }
     box.salesforce.settings.outbound_message_url = (
         f"http://127.0.0.1:{port}/webhooks/salesforce/outbound-messages/{token}"
     )
@@ -231,8 +237,10 @@ def test_nothing_is_lost_doubled_or_guessed_whatever_dies(server: str, template:
             assert time.monotonic() < deadline, rows(url, "select * from text where outcome > written or outcome = 0")
             time.sleep(0.5)
         states = check(box, url, senders)
-        print(f"{len(senders.cases)} cases, {dict(states)}, {dict(senders.statuses)}, "
-              f"deaths {[mortal.deaths for mortal in mortals]}")  # fmt: skip
+        print(
+            f"{len(senders.cases)} cases, {dict(states)}, {dict(senders.statuses)}, "
+            f"deaths {[mortal.deaths for mortal in mortals]}"
+        )
         doors = Counter(text["door"] for text in rows(url, "select door from text"))
         print(dict(doors))
         assert min(doors.get(door, 0) for door in Door) > 5, "every door was used"

@@ -6,10 +6,11 @@ from types import ModuleType
 
 import pytest
 
-from connector import crms, mapping_check, settings
+from connector import crms, settings
 from connector.crms import Crm, Query
 from connector.errors import NotAuthentic, Refused, Unavailable
-from connector.mapping_file import MappingFile
+from connector.mapping import loader
+from connector.mapping.schema import MappingFile
 from connector.sandbox import Sandbox
 from webhooks.receive import Entrance
 
@@ -39,7 +40,7 @@ def of(stem: str, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def file(stem: str) -> MappingFile:
-    return mapping_check.load(MAPPINGS / f"{stem}.toml")
+    return loader.load(MAPPINGS / f"{stem}.toml")
 
 
 @pytest.fixture
@@ -94,8 +95,10 @@ def test_many_tickets_are_written_in_one_call_and_each_has_its_own_answer(
     assert isinstance(answers[2], Refused)
     assert answers[3] is None
     assert [of.fields(box, ticket)[of.FIELD] for ticket in (first, locked, last)] == [
-        f"for {first}", None, f"for {last}"
-    ]  # fmt: skip
+        f"for {first}",
+        None,
+        f"for {last}",
+    ]
     assert crm.write([(first, {of.FIELD: None})]) == [None]
     assert of.fields(box, first)[of.FIELD] is None
 

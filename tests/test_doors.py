@@ -10,7 +10,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from connector import database
+from connector.store import postgres
 from tests.pipe import Pipe, outbound_message
 
 OTHER_ORG = b"00D999999999999EAA"
@@ -118,9 +118,7 @@ def test_a_sender_that_hangs_up_half_way_leaves_nothing(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
-def test_json_without_a_right_key_is_401_and_nothing_is_kept(
-    pipe: Pipe, case: str, headers: dict[str, str]
-) -> None:
+def test_json_without_a_right_key_is_401_and_nothing_is_kept(pipe: Pipe, case: str, headers: dict[str, str]) -> None:
     before = events(pipe)
     answer = httpx.post(
         f"{pipe.web}/webhooks/salesforce/events", json={"ticket_id": case}, headers=headers, trust_env=False
@@ -142,7 +140,9 @@ def test_json_without_a_right_key_is_401_and_nothing_is_kept(
 def test_json_that_cannot_be_read_is_400_with_words(pipe: Pipe, body: bytes, words: str) -> None:
     answer = httpx.post(
         f"{pipe.web}/webhooks/salesforce/events",
-        content=body, headers={"Authorization": f"Bearer {pipe.key}"}, trust_env=False,
+        content=body,
+        headers={"Authorization": f"Bearer {pipe.key}"},
+        trust_env=False,
     )
     assert answer.status_code == 400
     assert words in answer.json()["error"]
@@ -168,8 +168,10 @@ def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> Non
 def test_an_empty_signature_and_empty_values_count_as_absent(pipe: Pipe, case: str) -> None:
     """What a Flow sends for what it does not have."""
     headers = {
-        "Authorization": f"Bearer {pipe.key}", "Idempotency-Key": f"m-{case}",
-        "webhook-id": "", "webhook-signature": "",
+        "Authorization": f"Bearer {pipe.key}",
+        "Idempotency-Key": f"m-{case}",
+        "webhook-id": "",
+        "webhook-signature": "",
     }
     content = {"ticket_id": case, "event_id": "", "changed_by": None}
     answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, trust_env=False)
@@ -183,7 +185,8 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
     body = [{"ticket_id": case, "event_id": "mine"}]
     assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == 202
     body += [
-        {"ticket_id": other, "event_id": "mine"}, {"ticket_id": other, "event_id": "new"},
+        {"ticket_id": other, "event_id": "mine"},
+        {"ticket_id": other, "event_id": "new"},
         {"ticket_id": third, "event_id": "new"},
     ]
     for known in (False, True):
@@ -210,7 +213,7 @@ def test_without_a_database_nothing_is_acknowledged(server: str, monkeypatch: py
     monkeypatch.setenv("CONNECTOR_SALESFORCE_ORGANIZATION_ID", "00D000000000001EAA")
     monkeypatch.setenv("CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS", token)
     gone = "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1"
-    with contextlib.closing(database.pool(gone, 1)) as pool:
+    with contextlib.closing(postgres.pool(gone, 1)) as pool:
         pool.timeout = 0.2
         client = create_app(settings.load(_env_file=None), pool).test_client()
         assert client.get("/readyz").status_code == 503

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from connector import database, settings
+from connector import settings
+from connector.store import postgres
 from tests.test_cli import connector
 
 LONG = "a-folder-with-a-long-name-" * 5
@@ -27,16 +28,22 @@ def base() -> Iterator[Path]:
 @pytest.mark.parametrize(
     "name",
     [
-        "Application Support", "it's", 'a "quoted" one', "Müller 東京", LONG, f"{LONG} é", "one,two",
+        "Application Support",
+        "it's",
+        'a "quoted" one',
+        "Müller 東京",
+        LONG,
+        f"{LONG} é",
+        "one,two",
         "$HOME `id` \\ ; & % *",
     ],
     ids=["blank", "apostrophe", "quote", "not ASCII", "long", "long, blank, not ASCII", "comma", "shell"],
-)  # fmt: skip
+)
 def test_a_data_folder_may_have_any_name(base: Path, name: str) -> None:
     """Commands in processes of their own, one of them while the server runs already."""
     data = base / name
     wanted = settings.load(data_dir=data, database_url=None, _env_file=None)
-    with database.ready(wanted) as url:
+    with postgres.ready(wanted) as url:
         done = connector("suppress", "add", "+14155550132", CONNECTOR_DATA_DIR=str(data))
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
         with psycopg.connect(url) as connection:
@@ -56,7 +63,7 @@ def test_a_locale_that_is_not_installed_does_not_matter(base: Path, variable: st
 
 def test_a_new_database_is_the_same_in_every_locale(base: Path) -> None:
     before = dict(os.environ)
-    with database.running(settings.load(data_dir=base, database_url=None, _env_file=None)) as url:
+    with postgres.running(settings.load(data_dir=base, database_url=None, _env_file=None)) as url:
         with psycopg.connect(url) as connection:
             query = "select datcollate, pg_encoding_to_char(encoding) from pg_database limit 1"
             found = connection.execute(query).fetchone()

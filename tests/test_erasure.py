@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from connector import demo, erasure, pseudonyms, recipients
+from connector.cli import demo
 from connector.masking import Spellings
+from connector.store import erasure, pseudonyms, recipients
 from tests.agent import Agent
 from tests.pipe import Pipe, outbound_message
 
@@ -26,9 +27,17 @@ FIRST, LAST = "Zebulonia", "Quarkenbush"
 WORDS = "your walrus is ready"
 WHY = "she asked for the walrus"
 SPELLINGS = [
-    NUMBER, "(415) 555-0187", "415.555.0187", "1 415 555 0187", "0014155550187", FULL_WIDTH, "٤١٥-٥٥٥-٠١٨٧",
-    "tel:%2B14155550187", "415\u200b555\u200b0187", "415 / 555 - 0187",
-]  # fmt: skip
+    NUMBER,
+    "(415) 555-0187",
+    "415.555.0187",
+    "1 415 555 0187",
+    "0014155550187",
+    FULL_WIDTH,
+    "٤١٥-٥٥٥-٠١٨٧",
+    "tel:%2B14155550187",
+    "415\u200b555\u200b0187",
+    "415 / 555 - 0187",
+]
 
 
 @pytest.fixture
@@ -48,9 +57,11 @@ def everything(connection: psycopg.Connection) -> Iterator[tuple[str, str]]:
     for table, column, kind in columns:
         query = sql.SQL("select {0} from {1}" if kind == "bytea" else "select {0}::text from {1}")
         for (value,) in connection.execute(query.format(sql.Identifier(column), sql.Identifier(table))):
-            said = [value] if not isinstance(value, bytes) else [
-                value.decode(encoding, "ignore") for encoding in ("utf-8", "utf-16-le", "utf-16-be")
-            ]  # fmt: skip
+            said = (
+                [value]
+                if not isinstance(value, bytes)
+                else [value.decode(encoding, "ignore") for encoding in ("utf-8", "utf-16-le", "utf-16-be")]
+            )
             yield from ((f"{table}.{column}", one) for one in said if one)
 
 
@@ -61,7 +72,8 @@ def digits(text: str) -> str:
 def left(connection: psycopg.Connection, *words: str) -> set[str]:
     """Where anything of the person is."""
     return {
-        place for place, said in everything(connection)
+        place
+        for place, said in everything(connection)
         if NATIONAL in digits(said) or any(word.casefold() in said.casefold() for word in words)
     }
 
@@ -69,10 +81,14 @@ def left(connection: psycopg.Connection, *words: str) -> set[str]:
 def plan(pipe: Pipe, case: str) -> str:
     """A back-fill for this case, planned and not run."""
     made = subprocess.run(
-        [sys.executable, "-m", "connector", "backfill", "salesforce", "--ids", "-", "--json"], input=case, text=True,
-        env=os.environ | demo.environment(pipe.box, pipe.url, 1, "t" * 30), cwd=pipe.logs, check=True,
+        [sys.executable, "-m", "connector", "backfill", "salesforce", "--ids", "-", "--json"],
+        input=case,
+        text=True,
+        env=os.environ | demo.environment(pipe.box, pipe.url, 1, "t" * 30),
+        cwd=pipe.logs,
+        check=True,
         capture_output=True,
-    )  # fmt: skip
+    )
     return json.loads(made.stdout)["plan"]
 
 
@@ -137,8 +153,9 @@ def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Co
         )
     erasure.purge(connection, NUMBER)
     assert connection.execute("select state, sms, why from text where ticket_id = %s", [case]).fetchall() == [
-        ("cancelled", None, "erased"), ("cancelled", None, "erased"),
-    ]  # fmt: skip
+        ("cancelled", None, "erased"),
+        ("cancelled", None, "erased"),
+    ]
 
 
 def test_purge_can_put_the_number_on_the_suppression_list(connection: psycopg.Connection) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector import database
-from connector.ledger import TakenIn
 from connector.model import TicketEvent
+from connector.store import postgres
+from connector.store.events import EventReceipt
 from webhooks.event_batcher import MAX_EVENTS, EventBatcher
 
 
@@ -22,7 +22,7 @@ def commits(pool: ConnectionPool) -> int:
     return row[0] if row else 0
 
 
-def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[TakenIn] | Exception]:
+def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[EventReceipt] | Exception]:
     """All of them at the same moment, from a thread each."""
     batcher = EventBatcher(pool)
     with ThreadPoolExecutor(len(requests)) as threads:
@@ -59,7 +59,7 @@ def test_an_event_that_cannot_be_saved_is_nobody_elses_business(pool: Connection
 
 
 def test_without_a_database_everybody_hears_of_it() -> None:
-    gone = database.pool("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1", 1)
+    gone = postgres.pool("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1", 1)
     gone.timeout = 0.2
     answers = save(gone, *([event(str(number))] for number in range(5)))
     assert [isinstance(answer, psycopg.OperationalError) for answer in answers] == [True] * 5

@@ -25,9 +25,26 @@ PYDANTIC = re.compile(
     r"[Uu]nable to parse|valid (?:string|integer|number|list|dict|boolean)|rules\.\d"
 )
 WRONG = [
-    None, True, -1, 2**70, 1.5, float("nan"), float("inf"), "", "x", "x" * 6000, "\0", b"x", [], [None], [1] * 3,
-    {}, {"a": None}, {"nope": 1}, object(),
-]  # fmt: skip
+    None,
+    True,
+    -1,
+    2**70,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "x" * 6000,
+    "\0",
+    b"x",
+    [],
+    [None],
+    [1] * 3,
+    {},
+    {"a": None},
+    {"nope": 1},
+    object(),
+]
 # It shares no code with the rest.
 OTHERS = ("connector.sandbox",)
 
@@ -100,7 +117,8 @@ ORG = {"url": "https://acme.my.salesforce.com", "client_id": "id", "client_secre
         (settings.Settings, {"ccaip_domain": "https://uc1.ccaiplatform.com"}, "DOMAIN: .*leave out https://"),
         (settings.Settings, {"ccaip_domain": "uc1.ccaiplatform.com/apps/api"}, "DOMAIN: .*leave out https://"),
         (
-            settings.Settings, {"ccaip_subdomain": "acme", "ccaip_domain": "acme.uc1.ccaiplatform.com"},
+            settings.Settings,
+            {"ccaip_subdomain": "acme", "ccaip_domain": "acme.uc1.ccaiplatform.com"},
             "DOMAIN: .*begins with the subdomain, which would be there twice",
         ),
         (settings.Settings, {"ccaip_url": "https://acme.example/apps/api/v1/sms"}, "URL: .*without a path"),
@@ -113,7 +131,7 @@ ORG = {"url": "https://acme.my.salesforce.com", "client_id": "id", "client_secre
         (salesforce.Settings, ORG | {"api_version": "v67"}, "API_VERSION: expected a version of the API, such as 67.0"),
         (salesforce.Doors, {"organization_id": "500000000000001AAA"}, "ORGANIZATION_ID: .*begin with 00D"),
     ],
-)  # fmt: skip
+)
 def test_the_likely_mistake_is_named_with_the_setting(kind: Any, given: dict[str, str], words: str) -> None:
     with pytest.raises(BadSettings, match=f"CONNECTOR_.*{words}"):
         settings.load(kind, _env_file=None, **given)

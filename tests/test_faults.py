@@ -8,11 +8,13 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import database, lane, ledger, steps, texts
-from connector.ccaip import NON_US
+from connector import transitions
+from connector.ccaip.responses import NON_US
+from connector.delivery.retry_policy import DIED
 from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
 from connector.model import Chat, Decision, Door, OutboundSms, State, Ticket, TicketEvent
-from connector.verdicts import DIED
+from connector.store import circuit_breaker, postgres, text_views, texts
+from connector.store import events as event_store
 from tests.remote import Remote, died, started
 
 BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", Blame.BUSY)
@@ -26,12 +28,12 @@ def decide(ticket: Ticket) -> Decision:
 def taken(pool: ConnectionPool, count: int = 1, door: Door = Door.TRIGGER) -> list[int]:
     events = [TicketEvent("salesforce", f"{door}{number}", f"{number:018d}", door=door) for number in range(count)]
     with pool.connection() as connection:
-        return [one.text for one in ledger.take_in(connection, events) if one.text]
+        return [one.text for one in event_store.save(connection, events) if one.text]
 
 
 def story(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
-        found = texts.story(connection, text)
+        found = text_views.story(connection, text)
     assert found
     return found
 
@@ -51,9 +53,9 @@ def raises(error: CallFailed) -> Callable[[OutboundSms], Chat]:
     return answer
 
 
-def closed(pool: ConnectionPool) -> lane.Closed | None:
+def closed(pool: ConnectionPool) -> circuit_breaker.Closed | None:
     with pool.connection() as connection:
-        return lane.look(connection)
+        return circuit_breaker.look(connection)
 
 
 def early(pool: ConnectionPool) -> None:
@@ -117,7 +119,7 @@ def test_the_one_more_try_of_an_unknown_text_closes_the_lane_like_any_other(
     Remote(pool, raises(second)).deliver(text, try_unknown_again=True)
     assert story(pool, text)["state"] == "unknown"
     with pool.connection() as connection:
-        [status] = lane.status(connection)
+        [status] = circuit_breaker.status(connection)
     assert bool(status.stopped_at) is stopped
     assert bool(status.held_until) is not stopped
 
@@ -142,8 +144,8 @@ def test_a_person_settles_an_unknown_text_once(pool: ConnectionPool, chat: int |
     [text] = taken(pool)
     Remote(pool, raises(OutcomeUnknown("no answer"))).deliver(text, decide=decide)
     with pool.connection() as connection:
-        assert texts.resolve(connection, text, chat)
-        assert not texts.resolve(connection, text, chat)
+        assert text_views.resolve(connection, text, chat)
+        assert not text_views.resolve(connection, text, chat)
         [reasons] = connection.execute("select count(*) from reason").fetchone() or [0]
     after = story(pool, text)
     assert (after["state"], after["outcome"]) == (state, 2)
@@ -177,16 +179,16 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
     assert str(NOT_FOUND) in str(found)
     assert not found.stopped, "it may still be the text's own fault"
     with pool.connection() as connection:
-        lane.probed(connection, lane.PLATFORM)
+        circuit_breaker.probed(connection, circuit_breaker.PLATFORM)
     assert (found := closed(pool))
     assert found.stopped
     called = len(remote.sent)
     assert called <= 12, "as many as were under way"
     assert {story(pool, text)["state"] for text in many} == {"queued"}
-    assert remote.deliver(*many, decide=decide) == lane.LOOK_AGAIN
+    assert remote.deliver(*many, decide=decide) == circuit_breaker.LOOK_AGAIN
     assert len(remote.sent) == called
     with pool.connection() as connection:
-        assert lane.resume(connection)
+        assert circuit_breaker.resume(connection)
     remote.answer = lambda _: Chat(id=1)
     assert remote.deliver(*many, decide=decide) is None
     assert {story(pool, text)["state"] for text in many} == {"sent"}
@@ -196,7 +198,7 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
 @pytest.mark.parametrize("per_second", [0, 1000])
 def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, per_second: float) -> None:
     with pool.connection() as connection:
-        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     [text] = taken(pool, door=Door.AGENT)
     remote = Remote(pool)
     remote.deliver(text, decide=decide, per_second=per_second)
@@ -212,7 +214,7 @@ def test_several_in_a_row_that_are_not_of_the_us_are_the_outbound_numbers_fault(
     states = sorted(story(pool, text)["state"] for text in many)
     assert states == ["failed"] * 4 + ["queued"]
     with pool.connection() as connection:
-        assert lane.status(connection)[0].stopped_at
+        assert circuit_breaker.status(connection)[0].stopped_at
 
 
 def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool: ConnectionPool) -> None:
@@ -220,13 +222,13 @@ def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool
     Remote(pool, raises(Unavailable("slow down", 120))).deliver(first, decide=decide)
     other = Remote(pool)
     for per_second in (0, 1000):
-        assert other.deliver(second, decide=decide, per_second=per_second) == lane.LOOK_AGAIN
+        assert other.deliver(second, decide=decide, per_second=per_second) == circuit_breaker.LOOK_AGAIN
     assert other.sent == []
     assert story(pool, first)["state"] == "queued"
     with pool.connection() as connection:
-        [status] = lane.status(connection)
+        [status] = circuit_breaker.status(connection)
         assert status.held_until
-        assert 110 < (status.held_until - database.now(connection)).total_seconds() <= 120
+        assert 110 < (status.held_until - postgres.now(connection)).total_seconds() <= 120
 
 
 def test_a_pause_that_is_lifted_is_over_for_all_texts(pool: ConnectionPool) -> None:
@@ -234,7 +236,7 @@ def test_a_pause_that_is_lifted_is_over_for_all_texts(pool: ConnectionPool) -> N
     first, second = taken(pool, 2)
     Remote(pool, raises(Unavailable("slow down", 3600))).deliver(first, decide=decide)
     with pool.connection() as connection:
-        assert lane.resume(connection) == [lane.PLATFORM]
+        assert circuit_breaker.resume(connection) == [circuit_breaker.PLATFORM]
     remote = Remote(pool)
     remote.deliver(first, second, decide=decide)
     assert {story(pool, text)["state"] for text in (first, second)} == {"sent"}
@@ -252,7 +254,7 @@ def test_an_outage_of_the_platform_is_no_texts_fault_however_long_it_is(pool: Co
     after = story(pool, text)
     assert (after["state"], len(remote.sent)) == ("queued", 30)
     with pool.connection() as connection:
-        assert ledger.load(connection, [text])[text].attempts == 0
+        assert texts.load(connection, [text])[text].attempts == 0
 
 
 def test_a_text_that_alone_cannot_be_sent_while_others_are_is_given_up_in_the_end(pool: ConnectionPool) -> None:
@@ -294,7 +296,7 @@ def test_a_text_that_alone_is_refused_as_by_a_wrong_setting_fails_alone_and_stop
         if closed(pool):
             stops += 1
             with pool.connection() as connection:
-                lane.resume(connection)
+                circuit_breaker.resume(connection)
         remote.deliver(others.pop(), decide=decide)
     after = story(pool, odd)
     assert (after["state"], after["why"], stops) == ("failed", "Forbidden", 1)
@@ -309,56 +311,56 @@ def test_a_setting_that_no_probe_finds_is_still_no_texts_fault(pool: ConnectionP
         early(pool)
         remote.deliver(many[turn % 3], decide=decide)
         with pool.connection() as connection:
-            lane.resume(connection)
+            circuit_breaker.resume(connection)
     assert {story(pool, text)["state"] for text in many} == {"queued"}
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one_and_a_pause_does_not_resume(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        lane.hold(connection, lane.PLATFORM, "slow down", 500)
-        lane.hold(connection, lane.PLATFORM, "slow down", 5)
-        [status] = lane.status(connection)
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 5)
+        [status] = circuit_breaker.status(connection)
         assert status.held_until
-        assert (status.held_until - database.now(connection)).total_seconds() == pytest.approx(500, abs=5)
-        assert lane.stop(connection, lane.PLATFORM, "first")
-        assert not lane.stop(connection, lane.PLATFORM, "second")
-        assert lane.status(connection)[0].stopped_why == "first"
-        assert lane.resume(connection) == [lane.PLATFORM]
-        assert lane.resume(connection) == []
-        assert lane.look(connection) is None
+        assert (status.held_until - postgres.now(connection)).total_seconds() == pytest.approx(500, abs=5)
+        assert circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "first")
+        assert not circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "second")
+        assert circuit_breaker.status(connection)[0].stopped_why == "first"
+        assert circuit_breaker.resume(connection) == [circuit_breaker.PLATFORM]
+        assert circuit_breaker.resume(connection) == []
+        assert circuit_breaker.look(connection) is None
 
 
 def test_pauses_that_nobody_asked_for_grow_while_nothing_passes(pool: ConnectionPool) -> None:
     lengths = []
     with pool.connection() as connection:
         for _ in range(9):
-            lane.hold(connection, "salesforce", "away")
-            lane.hold(connection, "salesforce", "away")  # those that meet it at once are one
-            [status] = lane.status(connection)
+            circuit_breaker.hold(connection, "salesforce", "away")
+            circuit_breaker.hold(connection, "salesforce", "away")  # those that meet it at once are one
+            [status] = circuit_breaker.status(connection)
             assert status.held_until
-            lengths.append((status.held_until - database.now(connection)).total_seconds())
+            lengths.append((status.held_until - postgres.now(connection)).total_seconds())
             connection.execute("update pace set held_until = now()")
         assert [0.7 < length < 1.3 for length in lengths] == [True] + [False] * 8
         assert 40 < lengths[-1] < 80
-        lane.passed(connection, ["salesforce"])
-        lane.hold(connection, "salesforce", "away")
-        [status] = lane.status(connection)
+        circuit_breaker.passed(connection, ["salesforce"])
+        circuit_breaker.hold(connection, "salesforce", "away")
+        [status] = circuit_breaker.status(connection)
         assert status.held_until
-        assert (status.held_until - database.now(connection)).total_seconds() < 1.3
+        assert (status.held_until - postgres.now(connection)).total_seconds() < 1.3
 
 
 def test_what_is_stopped_again_and_again_is_probed_less_soon_until_something_passes(pool: ConnectionPool) -> None:
     def next_probe(connection: psycopg.Connection) -> float:
-        lane.resume(connection)
-        lane.stop(connection, lane.PLATFORM, "wrong")
-        [status] = lane.status(connection)
+        circuit_breaker.resume(connection)
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+        [status] = circuit_breaker.status(connection)
         assert status.probe_at
-        return (status.probe_at - database.now(connection)).total_seconds()
+        return (status.probe_at - postgres.now(connection)).total_seconds()
 
     with pool.connection() as connection:
         first, second, third = (next_probe(connection) for _ in range(3))
         assert 1.4 < first < 2.8 < second < 5.6 < third < 11
-        lane.passed(connection, [lane.PLATFORM])
+        circuit_breaker.passed(connection, [circuit_breaker.PLATFORM])
         assert next_probe(connection) < 2.8
 
 
@@ -370,8 +372,9 @@ def test_an_error_of_our_own_leaves_no_text_in_sending(pool: ConnectionPool) -> 
 
     Remote(pool, answer).deliver(text, decide=decide)
     assert (story(pool, text)["state"], story(pool, text)["why"]) == (
-        "unknown", "an error of the connector's own (ZeroDivisionError)"
-    )  # fmt: skip
+        "unknown",
+        "an error of the connector's own (ZeroDivisionError)",
+    )
 
 
 def test_an_outcome_outlives_a_database_that_is_away_for_a_while(pool: ConnectionPool, server: str) -> None:
@@ -423,7 +426,7 @@ def test_texts_wait_for_their_turn_and_all_of_them_are_sent_once(pool: Connectio
 
 
 def test_steps_say_where_they_may_come_from() -> None:
-    assert steps.found(1, Chat(id=2), "").from_states == (State.UNKNOWN,)
-    assert steps.not_sent(1, "").from_states == (State.UNKNOWN,)
-    assert steps.failed(1, "").from_states == (State.RECEIVED, State.QUEUED)
-    assert steps.refused(1, 1, "").from_states == (State.SENDING,)
+    assert transitions.found(1, Chat(id=2), "").from_states == (State.UNKNOWN,)
+    assert transitions.not_sent(1, "").from_states == (State.UNKNOWN,)
+    assert transitions.failed(1, "").from_states == (State.RECEIVED, State.QUEUED)
+    assert transitions.refused(1, 1, "").from_states == (State.SENDING,)

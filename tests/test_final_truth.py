@@ -12,21 +12,24 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import lane, ledger, mapping_check, queue, steps, texts
-from connector.breaker import Breaker
+from connector import transitions
 from connector.crms import Change
-from connector.database import Asking
+from connector.delivery.backpressure import Gate
+from connector.delivery.breaker import Breaker
+from connector.delivery.write_back import WriteBack
 from connector.errors import Blame, CallFailed, Refused, Unavailable
-from connector.gate import Gate
-from connector.mapping import Mapping as TicketMapping
+from connector.mapping import loader
+from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, Skip, TicketEvent
-from connector.write_back import WriteBack
+from connector.store import circuit_breaker, events, outcomes, text_views, texts
+from connector.store.jobs import Later
+from connector.store.postgres import Asking
 from tests.remote import queued, started
 
 TICKET = "500000000000001AAA"
 VALIDATION = Refused("Salesforce: FIELD_CUSTOM_VALIDATION_EXCEPTION: not now", Blame.TICKET)
 MAPPING = TicketMapping(
-    mapping_check.load(Path(__file__).parent.parent / "mappings" / "salesforce.toml"), "+16285550199", ["US"]
+    loader.load(Path(__file__).parent.parent / "mappings" / "salesforce.toml"), "+16285550199", ["US"]
 )
 
 
@@ -73,12 +76,12 @@ class Told:
 
     def new(self, name: str, ticket: str = TICKET) -> int:
         with self.pool.connection() as connection:
-            [one] = ledger.take_in(connection, [TicketEvent("salesforce", name, ticket)])
+            [one] = events.save(connection, [TicketEvent("salesforce", name, ticket)])
         return one.text or 0
 
-    def move(self, *moves: steps.Move) -> None:
+    def move(self, *moves: transitions.Move) -> None:
         with self.pool.connection() as connection:
-            assert ledger.move(connection, moves) == {move.id for move in moves}
+            assert texts.move(connection, moves) == {move.id for move in moves}
 
     def calling(self, text: int, reason: str = "r") -> int:
         """Its call is under way: the claim's number."""
@@ -90,10 +93,11 @@ class Told:
         return claim
 
     def sent(self, text: int, chat: int) -> None:
-        self.move(steps.sent(text, self.calling(text, f"reason {text}"), Chat(id=chat, status="selecting")))
+        self.move(transitions.sent(text, self.calling(text, f"reason {text}"), Chat(id=chat, status="selecting")))
 
     def write_back(self, *ids: int) -> None:
         """What a worker does with a job of these texts. Raises queue.Later like it."""
+
         async def run() -> None:
             with ThreadPoolExecutor(2) as threads:
                 breaker = Breaker(Asking(self.pool, threads), Gate(400))
@@ -111,7 +115,7 @@ class Told:
 
     def row(self, text: int) -> dict[str, Any]:
         with self.pool.connection() as connection:
-            found = texts.story(connection, text)
+            found = text_views.story(connection, text)
         assert found
         return found
 
@@ -135,12 +139,12 @@ def test_who_was_told_of_another_text_is_told_again_when_that_changes(told: Told
     """Text 1 is unknown, text 2 is skipped for the same reason and tells Unknown; then text 1 is settled as sent."""
     first, second = told.new("a"), told.new("b", other)
     claim = told.calling(first)
-    told.move(steps.unknown(first, claim, "no answer"))
-    told.move(steps.skipped_as(second, first))
+    told.move(transitions.unknown(first, claim, "no answer"))
+    told.move(transitions.skipped_as(second, first))
     told.until_told(first, second)
     assert told.org.says(other) == ("Unknown", None)
 
-    told.move(steps.sent(first, claim, Chat(id=114)))
+    told.move(transitions.sent(first, claim, Chat(id=114)))
     assert [text for text, _ in told.due()][-2:] in ([first, second], [second, first])
     told.until_told(first, second)
 
@@ -152,11 +156,11 @@ def test_who_was_skipped_for_a_text_of_another_ticket_is_told_when_that_has_an_o
     other = "500000000000002AAA"
     first, second = told.new("a"), told.new("b", other)
     claim = told.calling(first)
-    told.move(steps.skipped_as(second, first))
+    told.move(transitions.skipped_as(second, first))
     told.until_told(second)
     assert told.org.says(other) == (None, None), "there is nothing to say yet"
 
-    told.move(steps.sent(first, claim, Chat(id=114)))
+    told.move(transitions.sent(first, claim, Chat(id=114)))
     told.until_told(first, second)
 
     assert told.org.says(other) == ("Sent", "114")
@@ -165,7 +169,7 @@ def test_who_was_skipped_for_a_text_of_another_ticket_is_told_when_that_has_an_o
 def test_both_steps_in_one_commit_tell_both(told: Told) -> None:
     first, second = told.new("a"), told.new("b", "500000000000002AAA")
     claim = told.calling(first)
-    told.move(steps.skipped_as(second, first), steps.sent(first, claim, Chat(id=114)))
+    told.move(transitions.skipped_as(second, first), transitions.sent(first, claim, Chat(id=114)))
     told.until_told(first, second)
     assert told.org.says("500000000000002AAA") == ("Sent", "114")
 
@@ -173,7 +177,7 @@ def test_both_steps_in_one_commit_tell_both(told: Told) -> None:
 def test_an_older_outcome_is_overtaken_by_a_newer_one_that_was_written(told: Told) -> None:
     first, second = told.new("a"), told.new("b")
     told.sent(first, 114)
-    told.move(steps.skipped(second, Skip("in its window")))
+    told.move(transitions.skipped(second, Skip("in its window")))
     told.write_back(first, second)
     assert told.org.says()[0] == "Skipped"
     assert told.org.calls == [[TICKET]], "one write, of the newest"
@@ -184,7 +188,7 @@ def test_an_older_outcome_is_told_where_the_newer_one_is_refused_and_that_one_wh
     """A validation rule does not take `Skipped` for a while."""
     first, second = told.new("a"), told.new("b")
     told.sent(first, 114)
-    told.move(steps.skipped(second, Skip("in its window")))
+    told.move(transitions.skipped(second, Skip("in its window")))
     told.org.refuse = lambda _, fields: VALIDATION if fields["CCAIP_SMS_Status__c"] == "Skipped" else None
     told.write_back(first, second)
     told.write_back(first)
@@ -199,7 +203,7 @@ def test_an_older_outcome_is_told_where_the_newer_one_is_refused_and_that_one_wh
 def test_a_write_that_comes_late_is_corrected_by_the_newer_outcome(told: Told) -> None:
     """One worker reads the older outcome and is stopped; another tells the newer one; then the first one goes on."""
     first, second = told.new("a"), 2
-    told.move(steps.failed(first, "the phone is unusable"))
+    told.move(transitions.failed(first, "the phone is unusable"))
 
     def meanwhile() -> None:
         assert told.new("b") == second
@@ -220,7 +224,7 @@ def test_a_write_that_comes_late_is_corrected_by_the_newer_outcome(told: Told) -
 def test_a_late_write_of_a_worker_that_dies_after_it_is_corrected_too(told: Told) -> None:
     """Nobody notes that it was made: but that it was begun is noted before."""
     first, second = told.new("a"), 2
-    told.move(steps.failed(first, "the phone is unusable"))
+    told.move(transitions.failed(first, "the phone is unusable"))
 
     class Died(BaseException): ...
 
@@ -244,10 +248,10 @@ def test_a_late_write_of_a_worker_that_dies_after_it_is_corrected_too(told: Told
 def test_a_late_write_of_the_same_texts_older_outcome_is_corrected(told: Told) -> None:
     text = told.new("a")
     claim = told.calling(text)
-    told.move(steps.unknown(text, claim, "no answer"))
+    told.move(transitions.unknown(text, claim, "no answer"))
 
     def meanwhile() -> None:
-        told.move(steps.sent(text, claim, Chat(id=114)))
+        told.move(transitions.sent(text, claim, Chat(id=114)))
         told.write_back(text)
         assert told.org.says() == ("Sent", "114")
 
@@ -272,11 +276,13 @@ def test_a_refused_outcome_is_told_again_with_long_pauses_until_a_person_gives_i
     assert max(pauses) < 4600
     assert told.row(text)["write_refused"] == str(VALIDATION)
     with told.pool.connection() as connection:
-        [counted] = [row for row in texts.counts(connection) if row["state"] == "sent"]
+        [counted] = [row for row in text_views.counts(connection) if row["state"] == "sent"]
         assert (counted["untold"], counted["refused"]) == (1, 1)
-        assert [row["id"] for row in texts.listed(connection, None, None, 10, only=texts.Only.REFUSED)] == [text]
-        assert ledger.give_up_telling(connection, text, "given up: the case is closed")
-        assert not ledger.give_up_telling(connection, text, "again")
+        assert [row["id"] for row in text_views.listed(connection, None, None, 10, only=text_views.Only.REFUSED)] == [
+            text
+        ]
+        assert outcomes.give_up(connection, text, "given up: the case is closed")
+        assert not outcomes.give_up(connection, text, "again")
     told.write_back(text)
     assert len(told.org.calls) == 12, "nobody asks again"
     assert told.row(text)["write_refused"] == f"{VALIDATION}; given up: the case is closed"
@@ -306,20 +312,20 @@ def test_a_ticket_that_is_gone_is_not_told_again(told: Told) -> None:
 def test_a_call_that_is_refused_because_of_one_value_is_halved_until_it_is_alone(told: Told, blame: Blame) -> None:
     tickets = [f"{number:018d}" for number in range(40)]
     ids = [told.new(ticket, ticket) for ticket in tickets]
-    told.move(*(steps.failed(text, "no") for text in ids))
+    told.move(*(transitions.failed(text, "no") for text in ids))
     bad = tickets[17]
     told.org.whole = lambda listed: Refused("JSON_PARSER_ERROR", blame) if bad in listed else None
     told.write_back(*ids)
     assert {ticket for ticket in tickets if told.org.says(ticket)[0] == "Failed"} == {*tickets} - {bad}
     assert len(told.org.calls) < 15
     with told.pool.connection() as connection:
-        assert lane.look(connection, "salesforce") is None, "nobody else is to blame"
+        assert circuit_breaker.look(connection, "salesforce") is None, "nobody else is to blame"
 
 
 def test_where_nothing_can_be_written_though_a_probe_passes_each_outcome_waits_on_its_own(told: Told) -> None:
     """A firewall does not like the address by which cases are written: that must not use up the calls of the day."""
     ids = [told.new(f"{number:018d}", f"{number:018d}") for number in range(100)]
-    told.move(*(steps.failed(text, "no") for text in ids))
+    told.move(*(transitions.failed(text, "no") for text in ids))
     told.org.whole = lambda _: Refused("Salesforce: HTTP 403: ", Blame.SETTINGS)
     told.write_back(*ids)
     assert len(told.org.calls) <= 10
@@ -342,16 +348,16 @@ def test_what_all_would_meet_holds_the_outcomes_without_a_try_and_is_said(
     told: Told, error: Refused | Unavailable, stopped: bool
 ) -> None:
     ids = [told.new(name, f"{name:>018}") for name in "abc"]
-    told.move(*(steps.failed(text, "no") for text in ids))
+    told.move(*(transitions.failed(text, "no") for text in ids))
     told.org.broken = error
     jobs = told.due()
-    with pytest.raises(queue.Later) as later:
+    with pytest.raises(Later) as later:
         told.write_back(*ids)
-    assert later.value.seconds == lane.LOOK_AGAIN, "no pause of all is any job's own"
+    assert later.value.seconds == circuit_breaker.LOOK_AGAIN, "no pause of all is any job's own"
     assert len(told.due()) == len(jobs), "the job itself comes again"
     with told.pool.connection() as connection:
         assert connection.execute("select max(write_attempts) from text").fetchone() == (0,)
-        closed = lane.look(connection, "salesforce")
+        closed = circuit_breaker.look(connection, "salesforce")
     assert closed
     assert (closed.stopped, str(error) in str(closed)) == (stopped, True)
 
@@ -363,10 +369,10 @@ def test_what_all_would_meet_holds_the_outcomes_without_a_try_and_is_said(
 def test_what_contradicts_a_person_stands_on_the_ticket(told: Told) -> None:
     text = told.new("a")
     claim = told.calling(text)
-    told.move(steps.unknown(text, claim, "no answer"))
-    told.move(steps.not_sent(text, "a person found that it was not sent"))
+    told.move(transitions.unknown(text, claim, "no answer"))
+    told.move(transitions.not_sent(text, "a person found that it was not sent"))
     with told.pool.connection() as connection:
-        ledger.move(connection, [steps.sent(text, claim, Chat(id=114))])
+        texts.move(connection, [transitions.sent(text, claim, Chat(id=114))])
     told.until_told(text)
     assert told.org.says() == ("Sent", "114")
     assert "it had been settled as not sent" in (told.org.tickets[TICKET]["CCAIP_SMS_Error__c"] or "")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.grouping import Group
+from connector.batcher import Group
 
 
 class Calls:

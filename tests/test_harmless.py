@@ -11,13 +11,14 @@ from click.testing import CliRunner, Result
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from connector import harmless, ledger, logs, recipients, steps
-from connector.backfill import plans, reports
-from connector.cli import main
+from connector import harmless, logs, transitions
+from connector.backfill import plans
+from connector.cli import backfill_report, main
 from connector.crms import Query
 from connector.errors import Blame, Refused
+from connector.expressions import CannotApply, Condition
 from connector.model import Ask, Skip, TicketEvent
-from connector.templates import CannotApply, Condition
+from connector.store import events, recipients, texts
 
 NUMBER = "+14155550132"
 # Markup, a bell and a title; a single C1 character that begins a sequence; text that runs backwards; a second line.
@@ -31,18 +32,27 @@ def text(pool: ConnectionPool) -> int:
     """A text about which everybody has written something odd."""
     with pool.connection() as connection:
         ask = Ask(agent_name=ODD, override=ODD)
-        [taken] = ledger.take_in(connection, [TicketEvent("salesforce", ODD, f"500{ODD}", ask=ask)])
+        [taken] = events.save(connection, [TicketEvent("salesforce", ODD, f"500{ODD}", ask=ask)])
         assert taken.text
         trace = [{"check": ODD, "said": ODD, "why": ODD}]
-        ledger.move(connection, [steps.skipped(taken.text, Skip(ODD), trace)])
+        texts.move(connection, [transitions.skipped(taken.text, Skip(ODD), trace)])
         connection.execute("update text set rule = %s, contradicted = %s, write_refused = %s", [ODD] * 3)
         connection.execute("update text set outcome = 1, written = 0")
         recipients.suppress(connection, NUMBER, ODD, ODD)
-        connection.execute("insert into pace (lane, next_at, stopped_at, stopped_why) values (%s, now(), now(), %s)",
-                           [ODD, ODD])  # fmt: skip
-        report = {"cases": 1, "texts": 1, "segments": 1, "seconds": 1, "calls": 1, "held": 0, "twice": 0,
-                  "skipped": [{"why": ODD, "cases": 1, "examples": [ODD]}],
-                  "first": [{"ticket": ODD, "to": "+1", "message": ODD}]}  # fmt: skip
+        connection.execute(
+            "insert into pace (lane, next_at, stopped_at, stopped_why) values (%s, now(), now(), %s)", [ODD, ODD]
+        )
+        report = {
+            "cases": 1,
+            "texts": 1,
+            "segments": 1,
+            "seconds": 1,
+            "calls": 1,
+            "held": 0,
+            "twice": 0,
+            "skipped": [{"why": ODD, "cases": 1, "examples": [ODD]}],
+            "first": [{"ticket": ODD, "to": "+1", "message": ODD}],
+        }
         connection.execute(
             """insert into plan (id, crm, query, ask, state, why, report)
                values ('abc', %s, '{}', '{}', 'stopped', %s, %s)""",
@@ -59,10 +69,17 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 COMMANDS = [
-    ["status"], ["texts", "list"], ["texts", "list", "--refused"], ["texts", "list", "--contradicted"],
-    ["texts", "show", "1"], ["suppress", "list"], ["keys", "list"], ["backfill", "list"],
-    ["backfill", "status", "abc"], ["backfill", "report", "abc"],
-]  # fmt: skip
+    ["status"],
+    ["texts", "list"],
+    ["texts", "list", "--refused"],
+    ["texts", "list", "--contradicted"],
+    ["texts", "show", "1"],
+    ["suppress", "list"],
+    ["keys", "list"],
+    ["backfill", "list"],
+    ["backfill", "status", "abc"],
+    ["backfill", "report", "abc"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -89,7 +106,7 @@ def _strings(value: object) -> list[str]:
 
 def test_a_plan_in_words_is_harmless(text: int, pool: ConnectionPool, capsys: pytest.CaptureFixture[str]) -> None:
     with pool.connection() as connection:
-        reports.show_plan(connection, "abc", as_json=False)
+        backfill_report.show_plan(connection, "abc", as_json=False)
     shown = capsys.readouterr().out
     assert "[/VIP] [bold]x" in shown
     assert not [sign for sign in ACTED_UPON if sign in shown]
@@ -109,10 +126,17 @@ def test_log_lines_are_harmless_and_masked_whoever_wrote_them() -> None:
         assert not [sign for sign in ("555", "ada", *ACTED_UPON, "\n") if sign in of_library]
 
 
-@pytest.mark.parametrize("kept", [
-    "at 2026-11-26 16:32 UTC", "text 123456 of 2", "case 500000000000001AAA", "http://192.168.100.200:8080",
-    "no answer (after 30.0 s)", "1,000,000 cases",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "at 2026-11-26 16:32 UTC",
+        "text 123456 of 2",
+        "case 500000000000001AAA",
+        "http://192.168.100.200:8080",
+        "no answer (after 30.0 s)",
+        "1,000,000 cases",
+    ],
+)
 def test_what_is_no_number_is_not_masked(kept: str) -> None:
     assert logs.safe(None, "", {"event": kept}) == {"event": kept}
 
@@ -131,16 +155,29 @@ def test_a_condition_that_cannot_be_applied_does_not_quote_the_value() -> None:
         assert value not in str(error.value)
 
 
-@pytest.mark.parametrize("cell", [
-    '=HYPERLINK("http://x","y")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "+1415 555", "-",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '=HYPERLINK("http://x","y")',
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        "＝1",
+        "+1415 555",
+        "-",
+    ],
+)
 def test_no_field_of_a_csv_is_a_formula(pool: ConnectionPool, cell: str) -> None:
     """Nor is what stands behind a line's end in a field, which would begin a row."""
     with pool.connection() as connection:
         plan = plans.make(connection, "salesforce", Query(), Ask())
         plans.add(connection, plan, 0, [plans.Row(cell, f"odd{cell}")])
         file = io.StringIO(newline="")
-        reports.write_csv(connection, plan, file)
+        backfill_report.write_csv(connection, plan, file)
     [row] = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
     assert (row["ticket_id"], row["why"]) == (f"'{harmless.on_screen(cell)}", f"odd{harmless.on_screen(cell)}")
     assert len(file.getvalue().splitlines()) == 2

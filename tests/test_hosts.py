@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector import ledger
 from connector.model import TicketEvent
 from connector.sandbox import Clock, Sandbox
+from connector.store import events
 from tests.conftest import created
 from tests.hosts import hosts
 from tests.pipe import wait_for
@@ -35,7 +35,7 @@ def ask_for_one(box: Sandbox, url: str) -> str:
     """A case that wants a text, taken in."""
     [case] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", f"e-{case}", case)])
+        events.save(connection, [TicketEvent("salesforce", f"e-{case}", case)])
     return case
 
 

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connector import hours, phone
-from connector.hours import Closed, HoursKeys, Open
+from connector import phone
+from connector.policy import config, quiet_hours
+from connector.policy.config import HoursKeys
+from connector.policy.quiet_hours import Closed, Open
 
 NEW_YORK, SAN_FRANCISCO, HAWAII = "+12125550100", "+14155552671", "+18085550100"
 TEXAS = {"by_state": {"TX": {"open": "09:00-21:00", "sunday": "12:00-21:00"}}}
@@ -62,11 +64,11 @@ def at(text: str, zone: str = "UTC") -> datetime:
         (NEW_YORK, None, None, "2026-03-07T21:00", {}, "2026-03-08T08:00"),
         (NEW_YORK, None, None, "2026-10-31T21:00", {}, "2026-11-01T08:00"),
     ],
-)  # fmt: skip
+)
 def test_open_or_closed_until(
     number: str, zone: str | None, state: str | None, now: str, keys: dict[str, Any], until: str | None
 ) -> None:
-    found = hours.look(number, zone, state, at(now, "America/New_York"), HoursKeys(**keys))
+    found = quiet_hours.look(number, zone, state, at(now, "America/New_York"), HoursKeys(**keys))
     if until is None:
         assert isinstance(found, Open), found
     else:
@@ -77,10 +79,10 @@ def test_open_or_closed_until(
 def test_where_the_clocks_go_back_it_may_open_twice() -> None:
     """1:30 comes at 5:30 UTC and again at 6:30."""
     keys = HoursKeys(open="01:30-01:45")
-    between = hours.look(NEW_YORK, None, None, at("2026-11-01T05:50"), keys)
+    between = quiet_hours.look(NEW_YORK, None, None, at("2026-11-01T05:50"), keys)
     assert isinstance(between, Closed)
     assert between.until == at("2026-11-01T06:30")
-    assert isinstance(hours.look(NEW_YORK, None, None, at("2026-11-01T06:44"), keys), Open)
+    assert isinstance(quiet_hours.look(NEW_YORK, None, None, at("2026-11-01T06:44"), keys), Open)
 
 
 def test_the_pages_examples_are_hours() -> None:
@@ -93,25 +95,25 @@ def test_the_pages_examples_are_hours() -> None:
 def test_of_several_zones_the_strictest_wins() -> None:
     idaho = "+12085550100"  # in two zones
     morning, noon = at("2026-06-02T08:30", "America/Boise"), at("2026-06-02T14:30", "America/New_York")
-    found = hours.look(idaho, None, None, morning, HoursKeys())
+    found = quiet_hours.look(idaho, None, None, morning, HoursKeys())
     assert isinstance(found, Closed)
     assert found.until
     assert found.until == morning + timedelta(minutes=30)
-    nowhere = hours.look("+15005550100", None, None, noon, HoursKeys())
+    nowhere = quiet_hours.look("+15005550100", None, None, noon, HoursKeys())
     assert isinstance(nowhere, Open)
     assert "for want of a better zone" in nowhere.why
-    kansas = hours.look("+17855550100", None, None, noon, HoursKeys())
+    kansas = quiet_hours.look("+17855550100", None, None, noon, HoursKeys())
     assert isinstance(kansas, Open)
 
 
 def test_without_any_zone_the_mappings_own_counts_and_says_so() -> None:
-    found = hours.look("+8835100000", None, None, at("2026-06-02T05:00"), HoursKeys(zone="Europe/Berlin"))
+    found = quiet_hours.look("+8835100000", None, None, at("2026-06-02T05:00"), HoursKeys(zone="Europe/Berlin"))
     assert found.why == "it is 07:00 in Europe/Berlin, for want of a better zone; texts may leave from 08:00 to 20:00"
 
 
 def test_what_never_opens_has_no_time() -> None:
-    keys = HoursKeys(days_off=list(hours.DAYS))
-    assert hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys) == Closed(
+    keys = HoursKeys(days_off=list(config.DAYS))
+    assert quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys) == Closed(
         "it is 08:00 in America/New_York, by the number; Tuesday, 2026-06-02, is a day off", None
     )
 
@@ -119,13 +121,17 @@ def test_what_never_opens_has_no_time() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"open": "8-20"}, "expected hours such as"), ({"open": "20:00-08:00"}, "end after they start"),
-        ({"open": "08:00-24:30"}, "end after they start"), ({"open": 8}, "expected hours such as"),
-        ({"days_off": ["someday"]}, "expected days such as"), ({"days_off": ["2026-13-01"]}, "expected days such as"),
-        ({"zone": "Mars/Olympus"}, "expected an IANA time zone"), ({"by_state": {"TX": {"opens": "1"}}}, "opens"),
+        ({"open": "8-20"}, "expected hours such as"),
+        ({"open": "20:00-08:00"}, "end after they start"),
+        ({"open": "08:00-24:30"}, "end after they start"),
+        ({"open": 8}, "expected hours such as"),
+        ({"days_off": ["someday"]}, "expected days such as"),
+        ({"days_off": ["2026-13-01"]}, "expected days such as"),
+        ({"zone": "Mars/Olympus"}, "expected an IANA time zone"),
+        ({"by_state": {"TX": {"opens": "1"}}}, "opens"),
         ({"by_state": {"TX": {}, "tx": {}}}, '"tx" is there in another spelling'),
     ],
-)  # fmt: skip
+)
 def test_bad_hours_are_refused_with_the_key(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         HoursKeys(**keys)
@@ -140,11 +146,11 @@ def test_bad_hours_are_refused_with_the_key(keys: dict[str, Any], words: str) ->
 def test_when_it_opens_it_is_open_and_not_a_minute_before(
     number: str, zone: str | None, now: datetime, keys: dict[str, Any]
 ) -> None:
-    found = hours.look(number, zone, "TX", now, HoursKeys(**keys))
+    found = quiet_hours.look(number, zone, "TX", now, HoursKeys(**keys))
     if isinstance(found, Closed) and found.until:
         assert now < found.until <= now + timedelta(days=15)
-        assert isinstance(hours.look(number, zone, "TX", found.until, HoursKeys(**keys)), Open)
-        before = hours.look(number, zone, "TX", found.until - timedelta(seconds=1), HoursKeys(**keys))
+        assert isinstance(quiet_hours.look(number, zone, "TX", found.until, HoursKeys(**keys)), Open)
+        before = quiet_hours.look(number, zone, "TX", found.until - timedelta(seconds=1), HoursKeys(**keys))
         assert isinstance(before, Closed)
 
 
@@ -154,15 +160,15 @@ def test_whatever_the_crm_says_there_is_an_answer(
 ) -> None:
     """Away from the first and last days that there are."""
     now = now.replace(year=min(max(now.year, 2), 9998), day=min(now.day, 28))
-    assert hours.look(number, zone, state, now, HoursKeys(**TEXAS)).why
+    assert quiet_hours.look(number, zone, state, now, HoursKeys(**TEXAS)).why
 
 
 def test_a_look_at_numbers_of_a_kind_costs_no_memory() -> None:
     keys = HoursKeys()
-    hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
+    quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
     tracemalloc.start()
     for _ in range(1000):
-        hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
+        quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
     assert tracemalloc.get_traced_memory()[0] < 100_000
     tracemalloc.stop()
 
@@ -170,10 +176,12 @@ def test_a_look_at_numbers_of_a_kind_costs_no_memory() -> None:
 @pytest.mark.parametrize(
     ("area", "zones"),
     [
-        ("270", {"America/Chicago", "America/New_York"}), ("423", {"America/Chicago", "America/New_York"}),
-        ("850", {"America/Chicago", "America/New_York"}), ("212", {"America/New_York"}),
+        ("270", {"America/Chicago", "America/New_York"}),
+        ("423", {"America/Chicago", "America/New_York"}),
+        ("850", {"America/Chicago", "America/New_York"}),
+        ("212", {"America/New_York"}),
     ],
-)  # fmt: skip
+)
 def test_an_area_code_in_two_zones_is_in_both_whatever_the_exchange(area: str, zones: set[str]) -> None:
     for exchange in (201, 555, 999):
         assert phone.zones(f"+1{area}{exchange}0100") == zones
@@ -183,5 +191,5 @@ def test_in_two_zones_it_opens_with_the_later_and_closes_with_the_earlier() -> N
     kentucky = "+12705550100"
     early, late = at("2026-06-02T08:30", "America/New_York"), at("2026-06-02T20:30", "America/New_York")
     for now in (early, late):
-        assert isinstance(hours.look(kentucky, None, None, now, HoursKeys()), Closed)
-    assert isinstance(hours.look(kentucky, None, None, early + timedelta(minutes=30), HoursKeys()), Open)
+        assert isinstance(quiet_hours.look(kentucky, None, None, now, HoursKeys()), Closed)
+    assert isinstance(quiet_hours.look(kentucky, None, None, early + timedelta(minutes=30), HoursKeys()), Open)

@@ -4,8 +4,12 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import erasure, house, keys, ledger, queue, steps
+from connector import transitions
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from connector.store import api_keys, erasure, events, outcomes, retention, texts
+from connector.store.events import EventReceipt
+from connector.store.jobs import Kind
+from connector.store.outcomes import WriteResult
 from tests.remote import queued, started
 
 NUMBER = "+14155550132"
@@ -31,12 +35,12 @@ def connection(pool: ConnectionPool) -> psycopg.Connection:
 
 def sent(connection: psycopg.Connection, number: int, to: str = NUMBER) -> int:
     """A text that was sent and told."""
-    [one] = ledger.take_in(connection, [event(number)])
+    [one] = events.save(connection, [event(number)])
     assert one.text
     queued(connection, {one.text: decision(number, to)})
     claim = started(connection, one.text)[one.text]
-    ledger.move(connection, [steps.sent(one.text, claim, Chat(id=number))])
-    ledger.told(connection, [ledger.Told(one.text, 1)])
+    texts.move(connection, [transitions.sent(one.text, claim, Chat(id=number))])
+    outcomes.record(connection, [WriteResult(one.text, 1)])
     return one.text
 
 
@@ -62,29 +66,33 @@ def messages(connection: psycopg.Connection) -> int:
 
 def test_bodies_and_messages_leave_and_the_keys_stay(connection: psycopg.Connection) -> None:
     text = sent(connection, 1)
-    ledger.take_in(connection, [unreadable(b"<odd/>")])
+    events.save(connection, [unreadable(b"<odd/>")])
     age(connection, 31)
     sent(connection, 2)
-    assert house.keep(connection, 30) == house.Erased(events=2, texts=1, queue_log=2)
-    assert house.keep(connection, 30) == house.Erased()
+    assert retention.keep(connection, 30) == retention.Erased(events=2, texts=1, queue_log=2)
+    assert retention.keep(connection, 30) == retention.Erased()
     assert (bodies(connection), messages(connection)) == (1, 1)
-    assert ledger.take_in(connection, [event(1)]) == [ledger.TakenIn("e1", text, True)]
-    [again] = ledger.take_in(connection, [TicketEvent("salesforce", "new", case(1))])
+    assert events.save(connection, [event(1)]) == [EventReceipt("e1", text, True)]
+    [again] = events.save(connection, [TicketEvent("salesforce", "new", case(1))])
     assert again.text
     assert queued(connection, {again.text: decision(1)}) == {again.text: text}
 
 
 def test_what_is_not_over_or_not_told_or_unknown_is_kept(connection: psycopg.Connection) -> None:
-    taken = ledger.take_in(connection, [event(number) for number in (1, 2, 3)])
+    taken = events.save(connection, [event(number) for number in (1, 2, 3)])
     waiting, unknown, untold = (one.text or 0 for one in taken)
     queued(connection, {text: decision(text) for text in (waiting, unknown, untold)})
     claims = started(connection, unknown, untold)
-    ledger.move(connection, [
-        steps.unknown(unknown, claims[unknown], "no answer"), steps.sent(untold, claims[untold], Chat(id=1)),
-    ])
-    ledger.told(connection, [ledger.Told(unknown, 1)])
+    texts.move(
+        connection,
+        [
+            transitions.unknown(unknown, claims[unknown], "no answer"),
+            transitions.sent(untold, claims[untold], Chat(id=1)),
+        ],
+    )
+    outcomes.record(connection, [WriteResult(unknown, 1)])
     age(connection, 400)
-    house.keep(connection, 30)
+    retention.keep(connection, 30)
     assert messages(connection) == 3
     assert bodies(connection) == 1, "the event of the text that waits"
 
@@ -92,15 +100,15 @@ def test_what_is_not_over_or_not_told_or_unknown_is_kept(connection: psycopg.Con
 def test_zero_days_keep_everything(connection: psycopg.Connection) -> None:
     sent(connection, 1)
     age(connection, 4000)
-    assert house.keep(connection, 0) == house.Erased(queue_log=1 + 1)
+    assert retention.keep(connection, 0) == retention.Erased(queue_log=1 + 1)
     assert (bodies(connection), messages(connection)) == (1, 1)
 
 
 def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) -> None:
     gone, stays = sent(connection, 1), sent(connection, 2, "+14155550199")
     connection.execute("update event set body = '{\"Phone\": \"415-555-0199\"}' where event_id = 'e2'")
-    ledger.take_in(connection, [unreadable(b"<odd>+1 (415) 555-0132")])
-    [waits] = ledger.take_in(connection, [event(3)])
+    events.save(connection, [unreadable(b"<odd>+1 (415) 555-0132")])
+    [waits] = events.save(connection, [event(3)])
     assert waits.text
     queued(connection, {waits.text: decision(3)})
     assert erasure.purge(connection, NUMBER) == erasure.Erased(events=3, texts=2)
@@ -108,7 +116,7 @@ def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) ->
     assert left == [(gone, "sent", True, 1), (stays, "sent", False, 1), (waits.text, "cancelled", True, 1)]
     assert bodies(connection) == 1
     rows = connection.execute("select entrypoint from pgqueuer order by id desc limit 1").fetchall()
-    assert rows == [(queue.Kind.WRITE_BACK,)], "the ticket of the cancelled text is told"
+    assert rows == [(Kind.WRITE_BACK,)], "the ticket of the cancelled text is told"
     dump = str(connection.execute("select text.*, event.* from text join event on event.id = event").fetchall())
     assert "5550132" not in dump.replace("-", "").replace(" ", "")
 
@@ -116,26 +124,26 @@ def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) ->
 def test_who_used_the_api_is_forgotten_whatever_the_retention(connection: psycopg.Connection) -> None:
     """A caller may be a person, by name and address; the count of a minute is worth nothing after it."""
     for caller in ("salesforce:maya@example.com", "key:site"):
-        keys.use(connection, caller)
+        api_keys.use(connection, caller)
     connection.execute("update api_use set minute = minute - interval '2 days' where caller like 'salesforce:%%'", [])
-    assert house.keep(connection, 0) == house.Erased(use=1)
+    assert retention.keep(connection, 0) == retention.Erased(use=1)
     assert connection.execute("select caller from api_use").fetchall() == [("key:site",)]
 
 
 def test_words_of_texts_without_a_number_leave_too(connection: psycopg.Connection) -> None:
     """A text that was skipped or cancelled keeps the name of whoever did it, in its row and in its history."""
-    [one] = ledger.take_in(connection, [event(1)])
+    [one] = events.save(connection, [event(1)])
     assert one.text
-    ledger.move(connection, [steps.cancelled(one.text, "cancelled by Maya Lindgren")])
-    ledger.told(connection, [ledger.Told(one.text, 1, refused="Maya may not")])
+    texts.move(connection, [transitions.cancelled(one.text, "cancelled by Maya Lindgren")])
+    outcomes.record(connection, [WriteResult(one.text, 1, refused="Maya may not")])
     age(connection, 31)
-    assert house.keep(connection, 30).texts == 1
+    assert retention.keep(connection, 30).texts == 1
     left = connection.execute("select text, history from text left join history on history.text = text.id").fetchall()
     assert "Maya" not in str(left)
 
 
 def test_a_job_that_the_queue_has_given_up_is_done_after_all(connection: psycopg.Connection) -> None:
-    ledger.take_in(connection, [event(1)])
+    events.save(connection, [event(1)])
     connection.execute("update pgqueuer set status = 'failed'")
-    house.requeue(connection)
+    retention.requeue(connection)
     assert connection.execute("select status::text from pgqueuer").fetchall() == [("queued",)]

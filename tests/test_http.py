@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from connector import ccaip, chats, http
+from connector.ccaip import chats
+from connector.ccaip.client import Account, Client
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import Settings
 from connector.errors import BadSettings, CallFailed, OutcomeUnknown, Unavailable
-from connector.http import Network
+from connector.http import config
+from connector.http.config import Network
 from connector.model import OutboundSms
 from tests.authority import Authority, Proxy, Site
 
@@ -26,12 +28,12 @@ SECONDS = 1.0
 Reach = Callable[[str, Network], object]
 
 
-def account(url: str, network: Network) -> ccaip.Account:
-    return ccaip.Account(url, "customer", "token", read_timeout=SECONDS, network=network)
+def account(url: str, network: Network) -> Account:
+    return Account(url, "customer", "token", read_timeout=SECONDS, network=network)
 
 
 async def send(url: str, network: Network, *more: Any) -> object:
-    client = ccaip.Client(account(url, network))
+    client = Client(account(url, network))
     try:
         return await client.send(SMS, *more)
     finally:
@@ -43,14 +45,18 @@ def text(url: str, network: Network) -> object:
 
 
 def list_chats(url: str, network: Network) -> object:
-    return list(chats._pages(account(url, network), datetime.now(UTC)))
+    return list(chats.pages(account(url, network), datetime.now(UTC)))
 
 
 def salesforce(url: str, network: Network) -> object:
     wanted = Settings(
-        url=url, client_id="app", client_secret=SecretStr("secret"), read_timeout=SECONDS, _env_file=None,
+        url=url,
+        client_id="app",
+        client_secret=SecretStr("secret"),
+        read_timeout=SECONDS,
+        _env_file=None,
         _env_prefix="NOBODY_SETS_THIS_",
-    )  # fmt: skip
+    )
     with closing(Session(wanted, network)) as session:
         return session.call("limits")
 
@@ -170,7 +176,7 @@ def test_a_call_through_a_proxy_that_may_not_leave_has_not(site: Site, authority
 
 def test_a_tunnel_is_kept_for_the_next_call(site: Site, authority: Authority, proxy: Proxy) -> None:
     async def twice() -> None:
-        client = ccaip.Client(account(site.url, Network(proxy.url, authorities=authority.path)))
+        client = Client(account(site.url, Network(proxy.url, authorities=authority.path)))
         for _ in range(3):
             await client.send(SMS)
         await client.close()
@@ -214,7 +220,7 @@ def test_a_netrc_is_never_read(
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("CONNECTOR_CA_FILE", str(authority.path))
 
-    reach(site.url, http.load())
+    reach(site.url, config.load())
 
     credentials = {None, "Bearer token", "Basic Y3VzdG9tZXI6dG9rZW4="}
     assert {authorization for _, authorization in site.heard} <= credentials
@@ -230,14 +236,12 @@ def environment(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> pytest
     return monkeypatch
 
 
-def test_the_environment_counts_only_where_it_is_trusted(
-    environment: pytest.MonkeyPatch, authority: Authority
-) -> None:
-    assert http.load() == Network()
+def test_the_environment_counts_only_where_it_is_trusted(environment: pytest.MonkeyPatch, authority: Authority) -> None:
+    assert config.load() == Network()
 
     environment.setenv("CONNECTOR_TRUST_ENVIRONMENT", "true")
 
-    assert http.load() == Network("http://proxy.example:3128", ("localhost", ".inner.example"), authority.path)
+    assert config.load() == Network("http://proxy.example:3128", ("localhost", ".inner.example"), authority.path)
 
 
 def test_our_own_variables_win_over_those_of_the_environment(
@@ -246,7 +250,7 @@ def test_our_own_variables_win_over_those_of_the_environment(
     environment.setenv("CONNECTOR_TRUST_ENVIRONMENT", "true")
     environment.setenv("CONNECTOR_HTTPS_PROXY", "http://other.example:1")
 
-    assert http.load() == Network("http://other.example:1", ("localhost", ".inner.example"), authority.path)
+    assert config.load() == Network("http://other.example:1", ("localhost", ".inner.example"), authority.path)
 
 
 @ALL
@@ -266,23 +270,31 @@ def test_an_environment_that_is_not_trusted_leads_nowhere(
 @pytest.mark.parametrize(
     ("exceptions", "address", "direct"),
     [
-        ("*", "https://a.example", True), ("a.example", "https://a.example", True),
-        ("example", "https://a.example", True), (".example", "https://a.example", True),
-        ("*.example", "https://A.EXAMPLE", True), ("a.example:443", "https://a.example", True),
-        ("a.example:8443", "https://a.example", False), ("a.example:8443", "https://a.example:8443", True),
-        ("ample", "https://a.example", False), ("a.example.org", "https://a.example", False),
-        ("10.0.0.0/8", "https://10.1.2.3", True), ("10.0.0.0/8", "https://11.1.2.3", False),
-        ("10.1.2.3", "https://10.1.2.3:8443", True), ("::1", "https://[::1]:8443", True),
-        ("", "https://a.example", False), ("nowhere, a.example", "https://a.example", True),
+        ("*", "https://a.example", True),
+        ("a.example", "https://a.example", True),
+        ("example", "https://a.example", True),
+        (".example", "https://a.example", True),
+        ("*.example", "https://A.EXAMPLE", True),
+        ("a.example:443", "https://a.example", True),
+        ("a.example:8443", "https://a.example", False),
+        ("a.example:8443", "https://a.example:8443", True),
+        ("ample", "https://a.example", False),
+        ("a.example.org", "https://a.example", False),
+        ("10.0.0.0/8", "https://10.1.2.3", True),
+        ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("10.1.2.3", "https://10.1.2.3:8443", True),
+        ("::1", "https://[::1]:8443", True),
+        ("", "https://a.example", False),
+        ("nowhere, a.example", "https://a.example", True),
     ],
-)  # fmt: skip
+)
 def test_no_proxy_names_hosts_domains_and_networks(
     monkeypatch: pytest.MonkeyPatch, exceptions: str, address: str, direct: bool
 ) -> None:
     monkeypatch.setenv("CONNECTOR_HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("CONNECTOR_NO_PROXY", exceptions)
 
-    assert (http.load().proxy_for(address) is None) is direct
+    assert (config.load().proxy_for(address) is None) is direct
 
 
 def test_plain_http_on_this_machine_needs_no_proxy() -> None:
@@ -292,9 +304,16 @@ def test_plain_http_on_this_machine_needs_no_proxy() -> None:
 @pytest.mark.parametrize("variable", ["CONNECTOR_HTTPS_PROXY", "HTTPS_PROXY"])
 @pytest.mark.parametrize(
     "value",
-    ["socks5://me:hush@a.example", "http://", "http://me:hush@a.example/path", "http://me:hush@a.example:99999",
-     "ftp://a", "http://a.example:0", "http://[a"],
-)  # fmt: skip
+    [
+        "socks5://me:hush@a.example",
+        "http://",
+        "http://me:hush@a.example/path",
+        "http://me:hush@a.example:99999",
+        "ftp://a",
+        "http://a.example:0",
+        "http://[a",
+    ],
+)
 def test_what_is_no_proxy_is_refused_without_its_password(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
@@ -302,18 +321,21 @@ def test_what_is_no_proxy_is_refused_without_its_password(
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(BadSettings, match=f"^{variable}: expected the address of an HTTP proxy") as caught:
-        http.load()
+        config.load()
     assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("variable", "content", "words"),
     [
-        ("CA_FILE", None, "cannot be read"), ("CA_FILE", b"nothing", "holds no certificates in PEM"),
-        ("CA_FILE", b"\x30\x82", "holds no certificates in PEM"), ("CLIENT_CERTIFICATE", None, "cannot be read"),
-        ("CLIENT_CERTIFICATE", b"nothing", "have to hold a certificate"), ("CLIENT_KEY", b"x", "CERTIFICATE: expected"),
+        ("CA_FILE", None, "cannot be read"),
+        ("CA_FILE", b"nothing", "holds no certificates in PEM"),
+        ("CA_FILE", b"\x30\x82", "holds no certificates in PEM"),
+        ("CLIENT_CERTIFICATE", None, "cannot be read"),
+        ("CLIENT_CERTIFICATE", b"nothing", "have to hold a certificate"),
+        ("CLIENT_KEY", b"x", "CERTIFICATE: expected"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_of_no_use_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, content: bytes | None, words: str
 ) -> None:
@@ -323,7 +345,7 @@ def test_a_file_that_is_of_no_use_is_refused(
     monkeypatch.setenv(f"CONNECTOR_{variable}", str(path))
 
     with pytest.raises(BadSettings, match=f"^CONNECTOR_.*{words}"):
-        http.load()
+        config.load()
 
 
 def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(
@@ -332,4 +354,4 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(
     monkeypatch.setenv("CONNECTOR_CLIENT_CERTIFICATE", str(authority.certify("locked", b"hush")))
 
     with pytest.raises(BadSettings, match=r"^CONNECTOR_CLIENT_CERTIFICATE: .* not encrypted"):
-        http.load()
+        config.load()

@@ -19,15 +19,31 @@ A, B, C, D = (f"50000000000000{number}AAA" for number in range(1, 5))
 @pytest.mark.parametrize(
     "text",
     [
-        "{A}\n{B}\n", "{A}\r\n{B}", "{A}\r{B}\r", "\n\n  {A}  \n\n{B}\n\n", "Id\n{A}\n{B}\n", "ID\n{A}\n{B}\n",
-        "iD\n{A}\n{B}\n", "TICKET_ID\n{A}\n{B}\n", "Case ID,Subject\n{A},x\n{B},y\n", "case_id\n{A}\n{B}",
-        "Subject;CaseId\nx;{A}\ny;{B}\n", "Subject\tId\nx\t{A}\ny\t{B}\n", "{A};x, y\n{B};z\n", "{A}\tx\n{B}\ty\n",
-        '"Id";"Subject, long, and more"\n"{A}";"x"\n"{B}";"y"\n', "sep=;\nId;Subject\n{A};x,y\n{B};z\n",
-        'Id,Subject\n{A},"two\nlines"\n{B},"a ""word"" here"\n', 'Id,Subject\n{A},"\n\n"\n{B},5" nail\n',
-        'Id,Subject\n{A},"see also\n{C}"\n{B},"one, two\nthree, four"\n', "Id,Subject\n,\n{A},x\n,\n{B},y\n,,,\n",
-        '"Case\nID",Subject\n{A},x\n{B},y\n', "\ufeffId\n{A}\n\ufeff{B}\n", "Id\n{A}\u00a0\n{B}\u200b\n",
+        "{A}\n{B}\n",
+        "{A}\r\n{B}",
+        "{A}\r{B}\r",
+        "\n\n  {A}  \n\n{B}\n\n",
+        "Id\n{A}\n{B}\n",
+        "ID\n{A}\n{B}\n",
+        "iD\n{A}\n{B}\n",
+        "TICKET_ID\n{A}\n{B}\n",
+        "Case ID,Subject\n{A},x\n{B},y\n",
+        "case_id\n{A}\n{B}",
+        "Subject;CaseId\nx;{A}\ny;{B}\n",
+        "Subject\tId\nx\t{A}\ny\t{B}\n",
+        "{A};x, y\n{B};z\n",
+        "{A}\tx\n{B}\ty\n",
+        '"Id";"Subject, long, and more"\n"{A}";"x"\n"{B}";"y"\n',
+        "sep=;\nId;Subject\n{A};x,y\n{B};z\n",
+        'Id,Subject\n{A},"two\nlines"\n{B},"a ""word"" here"\n',
+        'Id,Subject\n{A},"\n\n"\n{B},5" nail\n',
+        'Id,Subject\n{A},"see also\n{C}"\n{B},"one, two\nthree, four"\n',
+        "Id,Subject\n,\n{A},x\n,\n{B},y\n,,,\n",
+        '"Case\nID",Subject\n{A},x\n{B},y\n',
+        "\ufeffId\n{A}\n\ufeff{B}\n",
+        "Id\n{A}\u00a0\n{B}\u200b\n",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
 def test_ids_are_read_in_every_form_and_encoding(text: str, encoding: str) -> None:
     text = text.format(A=A, B=B, C=C)
@@ -53,12 +69,16 @@ def test_rows_without_an_id_are_counted() -> None:
         ('Id,Name\n{A},x\n{B},"y\n{C},"z"\n{D},z\n', 3),  # until the next quotation mark
         ('Id,Name\n{A},"x\n{B},y\n{C},y"\n{D},z\n', 2),  # which may even look like the end
         ('Id,Name\n{A},"x\n{B},y\n{C},"\n{D},z\n', 2),
-        ('"{A}\n{B}\n{C}\n', 1), ('"{A}\n{B}\n{C}"\n', 1), ('{A}\n"{B}\n{C}"\n{D}\n', 2),
-        ('"Id\n{A}\n{B}\n', 1), ('Id,"Name\n{A},x\n{B},y"\n{C},z\n', 1),
+        ('"{A}\n{B}\n{C}\n', 1),
+        ('"{A}\n{B}\n{C}"\n', 1),
+        ('{A}\n"{B}\n{C}"\n{D}\n', 2),
+        ('"Id\n{A}\n{B}\n', 1),
+        ('Id,"Name\n{A},x\n{B},y"\n{C},z\n', 1),
         ('Id,Name\n{A},"x\ny"\n{B},"y\n{C},z\n', 4),  # lines, not rows
-        ('Id;Name\r\n{A};x\r\n{B};"y\r\n{C};z\r\n', 3), ('Id,Name\n{A},"x" y\n{B},z\n', 2),
+        ('Id;Name\r\n{A};x\r\n{B};"y\r\n{C};z\r\n', 3),
+        ('Id,Name\n{A},"x" y\n{B},z\n', 2),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_a_quotation_mark_that_is_not_closed_is_told_with_its_line(text: str, line: int, encoding: str) -> None:
     with pytest.raises(BadFile, match=f"^line {line}: a quotation mark"):
@@ -68,16 +88,21 @@ def test_a_quotation_mark_that_is_not_closed_is_told_with_its_line(text: str, li
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "there is none in it"), (b"\n \n", "there is none in it"), (b"Id\n", "there is none in it"),
-        (b"Id,Name\n,x\n", "there is none in it"), (b"\xef\xbb\xbf", "there is none"),
+        (b"", "there is none in it"),
+        (b"\n \n", "there is none in it"),
+        (b"Id\n", "there is none in it"),
+        (b"Id,Name\n,x\n", "there is none in it"),
+        (b"\xef\xbb\xbf", "there is none"),
         (b"\xff\xfe", "there is none"),
-        (b"PK\x03\x04\x14\x00", "a workbook or an archive: save it as CSV"), (b"\xd0\xcf\x11\xe0\xa1", "a workbook"),
+        (b"PK\x03\x04\x14\x00", "a workbook or an archive: save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1", "a workbook"),
         (b"Id\n500\n5\x0001\n", r"line 3: expected text, but .*0x00"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 2: expected text"), (b"\x1f\x8b\x08\x08abc", "line 1: expected text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 2: expected text"),
+        (b"\x1f\x8b\x08\x08abc", "line 1: expected text"),
         (b"\xff\xfe5\x000\x000", "it breaks off"),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_what_is_no_file_of_ids_is_told_in_one_sentence(data: bytes, words: str) -> None:
     with pytest.raises(BadFile, match=words) as caught:
         id_file.read(data)
@@ -90,11 +115,15 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | 
 
 
 @given(
-    ids=IDS, words=WORDS, separator=st.sampled_from(id_file.SEPARATORS), name=st.sampled_from(["Id", "ID", "Case Id"]),
-    first=st.booleans(), end=st.sampled_from(["\n", "\r\n"]),
+    ids=IDS,
+    words=WORDS,
+    separator=st.sampled_from(id_file.SEPARATORS),
+    name=st.sampled_from(["Id", "ID", "Case Id"]),
+    first=st.booleans(),
+    end=st.sampled_from(["\n", "\r\n"]),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"]),
-)  # fmt: skip
+)
 def test_every_csv_that_a_program_writes_is_read_whole(
     ids: list[str], words: str, separator: str, name: str, first: bool, end: str, quoting: int, encoding: str
 ) -> None:
@@ -115,9 +144,11 @@ def test_the_command_names_option_file_and_line_and_plans_nothing(url: str, tmp_
     (tmp_path / "ids.csv").write_text(f'Id,Name\n{A},"x\n{B},y\n')
     (tmp_path / "cases.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
     for option, file, words in (
-        ("--ids", "ids.csv", "line 2: a quotation mark"), ("--ids", "cases.xlsx", "this is a workbook"),
-        ("--ids", ".", "Is a directory"), ("--soql", "cases.xlsx", "this is a workbook"),
-    ):  # fmt: skip
+        ("--ids", "ids.csv", "line 2: a quotation mark"),
+        ("--ids", "cases.xlsx", "this is a workbook"),
+        ("--ids", ".", "Is a directory"),
+        ("--soql", "cases.xlsx", "this is a workbook"),
+    ):
         done = connector("backfill", "salesforce", option, file, folder=tmp_path, CONNECTOR_DATABASE_URL=url)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert file in done.stderr

@@ -7,9 +7,13 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import database, lane, ledger, queue, steps, texts
+from connector import transitions
+from connector.delivery.retry_policy import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
-from connector.verdicts import DIED
+from connector.store import circuit_breaker, events, jobs, migrations, outcomes, text_views, texts
+from connector.store.events import EventReceipt
+from connector.store.outcomes import PendingOutcomes, WriteResult
+from connector.store.texts import Attempt
 from tests.remote import Remote, died, queued, started
 
 CASE = "500000000000001AAA"
@@ -26,7 +30,7 @@ def decision(reason: str) -> Decision:
 
 def taken(pool: ConnectionPool, *names: str) -> list[int]:
     with pool.connection() as connection:
-        return [one.text for one in ledger.take_in(connection, [event(name) for name in names]) if one.text]
+        return [one.text for one in events.save(connection, [event(name) for name in names]) if one.text]
 
 
 def jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
@@ -37,14 +41,14 @@ def jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
 
 def state(pool: ConnectionPool, text: int) -> State:
     with pool.connection() as connection:
-        return ledger.load(connection, [text])[text].state
+        return texts.load(connection, [text])[text].state
 
 
 def test_an_event_and_its_job_are_one_commit(pool: ConnectionPool) -> None:
     class Boom(Exception): ...
 
     with pool.connection() as connection, pytest.raises(Boom), connection.transaction():  # noqa: PT012
-        ledger.take_in(connection, [event("a")])
+        events.save(connection, [event("a")])
         raise Boom
     assert jobs(pool) == []
     [text] = taken(pool, "a")
@@ -54,10 +58,10 @@ def test_an_event_and_its_job_are_one_commit(pool: ConnectionPool) -> None:
 def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPool) -> None:
     barrier = threading.Barrier(6)
 
-    def take(_: int) -> list[ledger.TakenIn]:
+    def take(_: int) -> list[EventReceipt]:
         with pool.connection() as connection:
             barrier.wait()
-            return ledger.take_in(connection, [event("b"), event("a"), event("b")])
+            return events.save(connection, [event("b"), event("a"), event("b")])
 
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(take, range(6)))
@@ -68,8 +72,8 @@ def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPo
 
 def test_an_event_without_a_ticket_is_kept_and_has_no_text(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        assert ledger.take_in(connection, [event("a", None)]) == [ledger.TakenIn("a", None, False)]
-        assert ledger.take_in(connection, [event("a", None)]) == [ledger.TakenIn("a", None, True)]
+        assert events.save(connection, [event("a", None)]) == [EventReceipt("a", None, False)]
+        assert events.save(connection, [event("a", None)]) == [EventReceipt("a", None, True)]
     assert jobs(pool) == []
 
 
@@ -77,11 +81,11 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
     first, second, third = taken(pool, "a", "b", "c")
     with pool.connection() as connection:
         assert queued(connection, {first: decision("r"), second: decision("r")}) == {first: first, second: first}
-        ledger.move(connection, [steps.skipped_as(second, first), steps.failed(first, "no")])
+        texts.move(connection, [transitions.skipped_as(second, first), transitions.failed(first, "no")])
         assert queued(connection, {third: decision("r")}) == {third: third}
         claims = started(connection, third)
-        ledger.move(connection, [steps.unknown(third, claims[third], "gone")])
-        [fourth] = [one.text for one in ledger.take_in(connection, [event("d")])]
+        texts.move(connection, [transitions.unknown(third, claims[third], "gone")])
+        [fourth] = [one.text for one in events.save(connection, [event("d")])]
         assert queued(connection, {fourth: decision("r")}) == {fourth: third}
 
 
@@ -90,12 +94,12 @@ def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         assert started(connection, text) == {}
         queued(connection, {text: decision("r")})
-        tries = [ledger.Try(text, ledger.load(connection, [text])[text].revision, 1)]
+        tries = [Attempt(text, texts.load(connection, [text])[text].revision, 1)]
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> dict[int, int | lane.Closed]:
+        def claim(_: int) -> dict[int, int | circuit_breaker.Closed]:
             with pool.connection() as connection:
-                return ledger.claim(connection, tries, 60)
+                return texts.start_sending(connection, tries, 60)
 
         claimed = list(threads.map(claim, range(4)))
     assert sorted(map(len, claimed)) == [0, 0, 0, 1]
@@ -109,11 +113,11 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
     def open_and_close() -> None:
         with pool.connection() as connection:
             while not over.is_set():
-                lane.stop(connection, lane.PLATFORM, "a setting")
-                lane.resume(connection)
-                lane.hold(connection, lane.PLATFORM, "busy", 0.0001)
+                circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "a setting")
+                circuit_breaker.resume(connection)
+                circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "busy", 0.0001)
 
-    answers = list[dict[int, int | lane.Closed]]()
+    answers = list[dict[int, int | circuit_breaker.Closed]]()
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in ids})
         closing = threads.submit(open_and_close)
@@ -132,12 +136,14 @@ def test_a_text_that_was_taken_back_does_not_wait_for_a_closed_lane(pool: Connec
     back, waits = taken(pool, "a", "b")
     with pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in (back, waits)})
-        ledger.move(connection, [steps.failed(back, "taken back")])
-        lane.hold(connection, lane.PLATFORM, "slow down", 500)
+        texts.move(connection, [transitions.failed(back, "taken back")])
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
         answers = started(connection, back, waits)
     assert answers.keys() == {waits}
-    assert isinstance(closed := answers[waits], lane.Closed)
-    assert (closed.stopped, closed.seconds) == (False, lane.LOOK_AGAIN), "the pause is not the text's: it can be lifted"
+    assert isinstance(closed := answers[waits], circuit_breaker.Closed)
+    assert (closed.stopped, closed.seconds) == (False, circuit_breaker.LOOK_AGAIN), (
+        "the pause is not the text's: it can be lifted"
+    )
 
 
 def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_does(pool: ConnectionPool) -> None:
@@ -145,11 +151,11 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
     with pool.connection() as connection:
         queued(connection, {text: decision("r")})
         claim = started(connection, text)[text]
-        assert ledger.move(connection, [steps.unknown(text, claim, DIED)]) == {text}
-        assert ledger.move(connection, [steps.failed(text, "late")]) == set()
-        assert ledger.move(connection, [steps.sent(text, claim, CHAT)]) == {text}
-        assert ledger.move(connection, [steps.unknown(text, claim, DIED)]) == set()
-        story = texts.story(connection, text)
+        assert texts.move(connection, [transitions.unknown(text, claim, DIED)]) == {text}
+        assert texts.move(connection, [transitions.failed(text, "late")]) == set()
+        assert texts.move(connection, [transitions.sent(text, claim, CHAT)]) == {text}
+        assert texts.move(connection, [transitions.unknown(text, claim, DIED)]) == set()
+        story = text_views.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
     assert jobs(pool)[1:] == [("write_backs", text)] * 2
@@ -158,18 +164,20 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
 def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
     quiet, told = taken(pool, "a", "b")
     with pool.connection() as connection:
-        ledger.move(connection, [steps.skipped(quiet, Skip("no rule", told=False)), steps.skipped(told, Skip("no"))])
+        texts.move(
+            connection, [transitions.skipped(quiet, Skip("no rule", told=False)), transitions.skipped(told, Skip("no"))]
+        )
     assert jobs(pool)[2:] == [("write_backs", told)]
 
 
 def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:
     old, new = taken(pool, "a", "b")
     with pool.connection() as connection:
-        ledger.move(connection, [steps.skipped(old, Skip("old")), steps.skipped(new, Skip("new"))])
-        to_tell = ledger.outcomes(connection, [old, new])
+        texts.move(connection, [transitions.skipped(old, Skip("old")), transitions.skipped(new, Skip("new"))])
+        to_tell = outcomes.pending(connection, [old, new])
         assert ([one.text for one in to_tell.outcomes], to_tell.overtaken) == ([new, old], {}), "the newest first"
-        ledger.told(connection, [ledger.Told(new, 1)])
-        assert ledger.outcomes(connection, [old, new]) == ledger.ToTell([], {old: 1}, [])
+        outcomes.record(connection, [WriteResult(new, 1)])
+        assert outcomes.pending(connection, [old, new]) == PendingOutcomes([], {old: 1}, [])
 
 
 def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: ConnectionPool) -> None:
@@ -188,26 +196,33 @@ def test_a_text_found_in_sending_was_left_by_a_dead_worker_and_is_unknown(pool: 
 
 def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: str) -> None:
     with ThreadPoolExecutor(3) as threads:
-        assert list(threads.map(database.migrate, [url] * 3)) == [[], [], []]
+        assert list(threads.map(migrations.migrate, [url] * 3)) == [[], [], []]
     with psycopg.connect(url, autocommit=True) as connection:
-        assert database.current(connection)
+        assert migrations.current(connection)
         connection.execute("delete from migration")
-        assert not database.current(connection)
+        assert not migrations.current(connection)
 
 
 def test_a_person_comes_first() -> None:
-    order = sorted(queue.PRIORITY, key=queue.PRIORITY.__getitem__, reverse=True)
+    order = sorted(jobs.PRIORITY, key=jobs.PRIORITY.__getitem__, reverse=True)
     assert [f"{kind} for {door}" for kind, door in order] == [
-        "write_backs for agent", "ask_agent for agent", "write_backs for trigger", "deliver_trigger for trigger",
-        "write_backs for batch", "ask_batch for batch",
-    ]  # fmt: skip
+        "write_backs for agent",
+        "ask_agent for agent",
+        "write_backs for trigger",
+        "deliver_trigger for trigger",
+        "write_backs for batch",
+        "ask_batch for batch",
+    ]
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "a\ud83db", "\\u0000", "\\\0"])
 def test_an_odd_character_holds_up_nobody(pool: ConnectionPool, odd: str) -> None:
     fine, text = taken(pool, "a", "b")
     with pool.connection() as connection:
-        assert ledger.move(connection, [steps.failed(text, odd), steps.skipped(fine, Skip("no"))]) == {fine, text}
-        story = texts.story(connection, text)
+        assert texts.move(connection, [transitions.failed(text, odd), transitions.skipped(fine, Skip("no"))]) == {
+            fine,
+            text,
+        }
+        story = text_views.story(connection, text)
     assert story is not None
     assert story["why"] == odd.replace("\0", "�").replace("\ud83d", "?")

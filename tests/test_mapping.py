@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import mapping_check
-from connector.mapping import Mapping
+from connector.mapping import loader
+from connector.mapping.rules import Mapping
 from connector.model import OUTCOMES, Ask, Decision, Outcome, Skip, State, Ticket
 
 TICKET_ID = "5006x00000XXxxxXXX"
@@ -25,25 +25,41 @@ RULE: dict[str, Any] = {
 RAW: dict[str, Any] = {
     "ticket": {"object": "Case", "id": "id"},
     "fields": {
-        "id": "Id", "status": "Status__c", "closed": "IsClosed", "kind": "Kind__c", "asked_at": "Asked__c",
-        "first_name": "Contact.FirstName", "mobile": "Contact.MobilePhone", "web": "SuppliedPhone",
-        "country": "Contact.MailingCountryCode", "agent": "Agent__c", "email": "Owner.Email",
+        "id": "Id",
+        "status": "Status__c",
+        "closed": "IsClosed",
+        "kind": "Kind__c",
+        "asked_at": "Asked__c",
+        "first_name": "Contact.FirstName",
+        "mobile": "Contact.MobilePhone",
+        "web": "SuppliedPhone",
+        "country": "Contact.MailingCountryCode",
+        "agent": "Agent__c",
+        "email": "Owner.Email",
     },
     "phones": {"prefer": ["mobile", "web"], "country": "US", "country_from": "country"},
     "rules": [RULE],
     "write_back": {
         state: {"Status__c": state.title(), "Error__c": "{{ why }}", "At__c": "{{ at }}"} for state in OUTCOMES
     },
-}  # fmt: skip
+}
 VALUES: dict[str, Any] = {
-    "id": TICKET_ID, "status": "Requested", "closed": False, "kind": None, "asked_at": "2026-03-01T10:00:00Z",
-    "first_name": "Ada", "mobile": "(415) 555-2671", "web": "415-555-0100", "country": None, "agent": None,
+    "id": TICKET_ID,
+    "status": "Requested",
+    "closed": False,
+    "kind": None,
+    "asked_at": "2026-03-01T10:00:00Z",
+    "first_name": "Ada",
+    "mobile": "(415) 555-2671",
+    "web": "415-555-0100",
+    "country": None,
+    "agent": None,
     "email": None,
-}  # fmt: skip
+}
 
 
 def mapping(rule: Values[str, Any] | None = None, *more: Values[str, Any], **top: Any) -> Mapping:
-    file = mapping_check.parse(RAW | {"rules": [RULE | (rule or {}), *more]} | top, "a.toml")
+    file = loader.parse(RAW | {"rules": [RULE | (rule or {}), *more]} | top, "a.toml")
     return Mapping(file, "+16285550100", ["US", "GB"])
 
 
@@ -78,18 +94,19 @@ def no_phone(why: str) -> Skip:
         pytest.param({"closed": True, "kind": "Test"}, Skip("the case is closed"), id="the first skip_when"),
         pytest.param({"kind": "Test"}, Skip("the case is a test"), id="the second skip_when"),
         pytest.param({"closed": True, "mobile": None, "web": None}, Skip("the case is closed"), id="skip before phone"),
-        pytest.param(
-            {"mobile": None, "web": ""}, no_phone("there is no phone number on the ticket"), id="no phone"
-        ),
+        pytest.param({"mobile": None, "web": ""}, no_phone("there is no phone number on the ticket"), id="no phone"),
         pytest.param(
             {"mobile": "call", "web": "1-800-356-9377"},
             no_phone("Contact.MobilePhone is not a phone number; SuppliedPhone is a toll-free number"),
             id="unusable phones by the CRM's names",
         ),
-        pytest.param({"mobile": "+49 151 23456789", "web": None},
-                     no_phone("Contact.MobilePhone is a number of DE; allowed: US, GB"), id="country not allowed"),
+        pytest.param(
+            {"mobile": "+49 151 23456789", "web": None},
+            no_phone("Contact.MobilePhone is a number of DE; allowed: US, GB"),
+            id="country not allowed",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_ticket_that_must_not_be_texted_is_skipped_with_the_reason(values: dict[str, Any], skip: Skip) -> None:
     assert decide(**values) == skip
 
@@ -119,11 +136,21 @@ def test_a_rule_that_does_not_suit_the_ticket_is_skipped_with_its_name(
     assert words in found.why
 
 
-@pytest.mark.parametrize("when", [
-    "contains(kind, 'URGENT')", "starts_with(kind, 'U')", "ends_with(kind, 'T')", "length(kind) > `3`",
-    "join(', ', kind) == 'a'", "to_number(kind) > `1` && contains(kind, 'x')", "reverse(kind) == 'x'",
-    "contains(kind, 'URGENT') && status == 'Requested'", "max(kind) > `1`", "sort(kind) == 'x'",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "when",
+    [
+        "contains(kind, 'URGENT')",
+        "starts_with(kind, 'U')",
+        "ends_with(kind, 'T')",
+        "length(kind) > `3`",
+        "join(', ', kind) == 'a'",
+        "to_number(kind) > `1` && contains(kind, 'x')",
+        "reverse(kind) == 'x'",
+        "contains(kind, 'URGENT') && status == 'Requested'",
+        "max(kind) > `1`",
+        "sort(kind) == 'x'",
+    ],
+)
 @pytest.mark.parametrize("kind", [None, 5, True])
 def test_a_condition_that_a_value_does_not_suit_does_not_hold_and_the_next_decides(when: str, kind: object) -> None:
     first = RULE | {"name": "urgent", "when": when}
@@ -182,11 +209,13 @@ def test_an_agent_may_be_named(agent: object, email: str | None, expected: tuple
 @pytest.mark.parametrize(
     ("of_rule", "of_file", "expected"),
     [
-        ("+16285550199", "+16285550198", "+16285550199"), (None, "+16285550198", "+16285550198"),
-        ("+16285550199", None, "+16285550199"), (None, None, "+16285550100"),
+        ("+16285550199", "+16285550198", "+16285550199"),
+        (None, "+16285550198", "+16285550198"),
+        ("+16285550199", None, "+16285550199"),
+        (None, None, "+16285550100"),
     ],
     ids=["the rule's first", "then the file's", "the rule's alone", "then the setting"],
-)  # fmt: skip
+)
 def test_the_outbound_number_is_the_nearest(of_rule: str | None, of_file: str | None, expected: str) -> None:
     found = mapping({"outbound_number": of_rule}, outbound_number=of_file).decide(Ticket("salesforce", "x", VALUES))
     assert text(found).outbound_number == expected
@@ -195,10 +224,12 @@ def test_the_outbound_number_is_the_nearest(of_rule: str | None, of_file: str | 
 @pytest.mark.parametrize(
     ("country", "typed", "number"),
     [
-        ("GB", "07400 123456", "+447400123456"), ("gb", "07400 123456", "+447400123456"),
-        (None, "4155552671", "+14155552671"), ("", "4155552671", "+14155552671"),
+        ("GB", "07400 123456", "+447400123456"),
+        ("gb", "07400 123456", "+447400123456"),
+        (None, "4155552671", "+14155552671"),
+        ("", "4155552671", "+14155552671"),
     ],
-)  # fmt: skip
+)
 def test_the_tickets_own_country_reads_numbers_without_a_plus(country: str | None, typed: str, number: str) -> None:
     assert text(decide(country=country, mobile=typed)).end_user_number == number
 
@@ -238,8 +269,10 @@ def outcome(state: State, chat: dict[str, Any] | None = None) -> Outcome:
 @pytest.mark.parametrize("state", OUTCOMES)
 def test_an_outcome_becomes_the_fields_of_its_state(state: State) -> None:
     assert mapping().write_back(outcome(state)) == {
-        "Status__c": state.title(), "Error__c": None, "At__c": "2026-03-01T10:05:06Z"
-    }  # fmt: skip
+        "Status__c": state.title(),
+        "Error__c": None,
+        "At__c": "2026-03-01T10:05:06Z",
+    }
 
 
 def test_the_chat_is_written_back() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from connector import mapping_advice, mapping_check, merge_syntax
-from connector.mapping import Mapping
+from connector import merge_syntax
+from connector.mapping import hints, loader
+from connector.mapping.rules import Mapping
 from connector.model import Skip, Ticket
 from tests.test_checkup import COMPLETE, SHIPPED, offline
 from tests.test_mapping_check import GOOD
@@ -19,15 +20,28 @@ message = "Again."
 
 """
 PLACEHOLDERS = [
-    "{!Contact.FirstName}", "{!$User.FirstName}", "[[name]]", "[[First Name]]", "%%name%%", "%%First Name%%",
-    "<<name>>", "<<Contact.FirstName>>", "${first_name}", "*|FNAME|*", "{first_name}", "{Contact.FirstName}",
-    "%FIRST_NAME%", "«FirstName»", "[First Name]", "<first_name>",
-]  # fmt: skip
+    "{!Contact.FirstName}",
+    "{!$User.FirstName}",
+    "[[name]]",
+    "[[First Name]]",
+    "%%name%%",
+    "%%First Name%%",
+    "<<name>>",
+    "<<Contact.FirstName>>",
+    "${first_name}",
+    "*|FNAME|*",
+    "{first_name}",
+    "{Contact.FirstName}",
+    "%FIRST_NAME%",
+    "«FirstName»",
+    "[First Name]",
+    "<first_name>",
+]
 FOREIGN_AND_RENDERED = ["{{{Recipient.FirstName}}}", "{{Contact.FirstName}}", "{{ first_name }}", "{% if x %}"]
 
 
 def advice(text: str) -> list[str]:
-    return mapping_advice.of(mapping_check.parse(tomllib.loads(text), "a.toml", text), text)
+    return hints.of(loader.parse(tomllib.loads(text), "a.toml", text), text)
 
 
 def line_of(text: str, start: str) -> int:
@@ -44,13 +58,16 @@ def test_merge_syntax_of_other_programs_is_warned_of_with_its_line(placeholder: 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[phones]", '[[templates]]\nname = "call"\nlabel = "Call"\nmessage = "Hi <<name>>"\n[phones]',
-         'template "call", message: <<name>> would'),
+        (
+            "[phones]",
+            '[[templates]]\nname = "call"\nlabel = "Call"\nmessage = "Hi <<name>>"\n[phones]',
+            'template "call", message: <<name>> would',
+        ),
         ("[phones]", '[policy]\nbrand = "%%brand%%"\n[phones]', "policy.brand: %%brand%% would"),
         ("[phones]", '[policy]\nopt_out_line = "{!a.b} STOP"\n[phones]', "policy.opt_out_line: {!a.b} would"),
         ('"Sent"', '"{!Case.Status}"', "write_back.sent.CCAIP_SMS_Status__c: {!Case.Status} would"),
     ],
-)  # fmt: skip
+)
 def test_every_text_of_a_mapping_is_looked_at(old: str, new: str, said: str) -> None:
     [found] = advice(GOOD.replace(old, new, 1))
     assert said in found
@@ -87,7 +104,7 @@ def test_the_shipped_guard_is_for_every_rule_wherever_it_is_pasted(above: bool) 
     shipped = SHIPPED.read_text(encoding="utf-8")
     text = shipped.replace("[[rules]]", f"{SECOND}[[rules]]", 1) if above else f"{shipped}\n{SECOND}"
     assert advice(text) == []
-    mapping = Mapping(mapping_check.parse(tomllib.loads(text), "a.toml", text), "+16285550199", ["US"])
+    mapping = Mapping(loader.parse(tomllib.loads(text), "a.toml", text), "+16285550199", ["US"])
     for status in ("Requested", "Again"):
         values = dict.fromkeys(mapping.file.fields) | {"id": "1", "sms_status": status, "status": "Closed"}
         assert mapping.decide(Ticket("salesforce", "1", values)) == Skip("the case is closed")
@@ -105,4 +122,4 @@ def test_check_warns_of_both_and_names_file_and_line(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in warnings] == [
         f"warning  {tmp_path}/salesforce.toml, line {line_of(text, start)}"
         for start in ("[rules.skip_when]", 'message = "Hi {!')
-    ]  # fmt: skip
+    ]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connector import mapping_check
 from connector.errors import BadMapping
+from connector.mapping import loader
 
 SHIPPED = Path(__file__).parent.parent / "mappings" / "salesforce.toml"
 GOOD = """
@@ -50,14 +50,14 @@ CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
 def test_a_byte_order_mark_is_no_part_of_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "salesforce.toml"
     path.write_text(GOOD, encoding="utf-8-sig")
-    assert mapping_check.load(path).rules
+    assert loader.load(path).rules
 
 
 @pytest.mark.parametrize("text", [SHIPPED.read_text(encoding="utf-8"), GOOD], ids=["shipped", "of these tests"])
 def test_a_good_mapping_loads(tmp_path: Path, text: str) -> None:
     path = tmp_path / "salesforce.toml"
     path.write_text(text, encoding="utf-8")
-    file = mapping_check.load(path)
+    file = loader.load(path)
     assert [rule.name for rule in file.rules] == ["requested"]
     assert "mobile" in file.phones.prefer
 
@@ -80,7 +80,10 @@ R = 'rule "requested", '
         pytest.param("[phones]", "[phones]\nwrong = 1", "phones.wrong", "not known", id="of the phones"),
         pytest.param('name = "requested"', 'name = "requested"\nwrong = 1', R + "wrong", "known", id="of a rule"),
         pytest.param(
-            "[write_back.sent]", "[write_back.lost]\nA = ''\n[write_back.sent]", "write_back.lost", "not known",
+            "[write_back.sent]",
+            "[write_back.lost]\nA = ''\n[write_back.sent]",
+            "write_back.lost",
+            "not known",
             id="unknown outcome",
         ),
         pytest.param('object = "Case"', "object = 1", "ticket.object", "expected text", id="number for text"),
@@ -89,9 +92,7 @@ R = 'rule "requested", '
         pytest.param('country = "US" ', 'country = "us" ', "phones.country", "country code", id="small country"),
         pytest.param('country = "US" ', 'country = "UK" ', "phones.country", "country code", id="no such country"),
         pytest.param('prefer = ["mobile"', 'prefer = [1, "mobile"', "phones.prefer.0", "expected text", id="in a list"),
-        pytest.param(
-            'prefer = ["mobile"]', "prefer = []", "phones.prefer", "at least 1", id="no phone"
-        ),
+        pytest.param('prefer = ["mobile"]', "prefer = []", "phones.prefer", "at least 1", id="no phone"),
         pytest.param('once_per = ["id", "requested_at"]', "once_per = []", R + "once_per", "at least 1", id="none"),
         pytest.param('once_per = ["id"', 'once_per = ["nope"', R + "once_per", '"nope" is not', id="unknown"),
         pytest.param('country_from = "country"', 'country_from = "nope"', "phones.country_from", "nope", id="from"),
@@ -101,7 +102,10 @@ R = 'rule "requested", '
         pytest.param('= "closed"', '= "nope"', R + "skip_when.the case is closed", "nope", id="skip"),
         pytest.param(MESSAGE, 'message = "Hi {{ nope', R + "message", "nope", id="undefined in text"),
         pytest.param(
-            '"{{ chat.id }}"', '"{{ first_name }}"', "write_back.sent.CCAIP_Chat_Id__c", "expected one of at, chat",
+            '"{{ chat.id }}"',
+            '"{{ first_name }}"',
+            "write_back.sent.CCAIP_Chat_Id__c",
+            "expected one of at, chat",
             id="undefined in a write-back",
         ),
         pytest.param(WHEN, "when = 1", R + "when", "expected text", id="number for a condition"),
@@ -121,24 +125,30 @@ R = 'rule "requested", '
         pytest.param("[fields]", '[fields]\nspare = "Spare__c"', "fields.spare", "never used", id="unused field"),
         pytest.param("[ticket]", 'outbound_number = "415"\n[ticket]', "outbound_number", "E.164", id="bad number"),
         pytest.param(
-            'name = "requested"', 'name = "requested"\noutbound_number = "+1 628-555-0199"', R + "outbound_number",
-            "E.164", id="bad number of a rule",
+            'name = "requested"',
+            'name = "requested"\noutbound_number = "+1 628-555-0199"',
+            R + "outbound_number",
+            "E.164",
+            id="bad number of a rule",
         ),
         pytest.param(
-            "[ticket]", 'outbound_number = "+16285550199\\n"\n[ticket]', "outbound_number", "E.164",
+            "[ticket]",
+            'outbound_number = "+16285550199\\n"\n[ticket]',
+            "outbound_number",
+            "E.164",
             id="number and line end",
         ),
         pytest.param('name = "requested"', 'name = "Has Space"', 'rule "Has Space", name', "small", id="bad rule"),
         pytest.param('"Sent"', '"{{ 1 / 0 }}"', "write_back.sent.CCAIP_SMS_Status__c", "zero", id="never renders"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_is_refused_with_file_key_and_expectation(
     tmp_path: Path, old: str, new: str, key: str, expected: str
 ) -> None:
     path = tmp_path / "salesforce.toml"
     path.write_text(edited(old, new), encoding="utf-8")
     with pytest.raises(BadMapping, match=expected) as caught:
-        mapping_check.load(path)
+        loader.load(path)
     assert str(path) in str(caught.value)
     assert key in [fault.key for fault in caught.value.faults]
 
@@ -151,13 +161,13 @@ def test_every_outcome_has_to_be_told(outcome: str, left: dict[str, str] | None,
     if left is not None:
         raw["write_back"][outcome] = left
     with pytest.raises(BadMapping, match=rf"write_back\.{outcome}: .*{words}"):
-        mapping_check.parse(raw, "a.toml")
+        loader.parse(raw, "a.toml")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[ticket]", '[ticket]\nwrong = 1', "line 3: ticket.wrong: this key is not known"),
+        ("[ticket]", "[ticket]\nwrong = 1", "line 3: ticket.wrong: this key is not known"),
         ('prefer = ["mobile"', 'prefer = [\n  1,\n  "mobile"', "line 17: phones.prefer.0: expected text"),
         (WHEN, 'when = """\nnope\n"""', 'line 23: rule "requested", when: "nope" is not defined'),
         ("once_per = [", "# a comment\nonce_per = 1 #", 'line 25: rule "requested", once_per: expected a list'),
@@ -166,21 +176,23 @@ def test_every_outcome_has_to_be_told(outcome: str, left: dict[str, str] | None,
         ('= "closed"', "= 1", 'line 28: rule "requested", skip_when.the case is closed: expected text'),
         ("[rules.skip_when]", "[[rules]]\n[rules.skip_when]", "line 27: rule 2, name: required, but missing"),
         (
-            "[phones]", '[phones]\noutbound_number = "+16285550199"',
+            "[phones]",
+            '[phones]\noutbound_number = "+16285550199"',
             "line 17: phones.outbound_number: this key is not known; outbound_number belongs above the first [table]",
         ),
         (
-            '"CaseNumber"', '"{!Case.CaseNumber}"',
+            '"CaseNumber"',
+            '"{!Case.CaseNumber}"',
             'line 8: fields.case_number: expected the CRM\'s own name of a field, such as "CaseNumber"',
         ),
         (MESSAGE, 'message = "Hi {{{Recipient.FirstName}}} {{ first_name', "{{{Recipient.FirstName}}} is written"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_names_its_line_and_the_rule_by_its_name(tmp_path: Path, old: str, new: str, said: str) -> None:
     path = tmp_path / "salesforce.toml"
     path.write_text(edited(old, new), encoding="utf-8")
     with pytest.raises(BadMapping) as caught:
-        mapping_check.load(path)
+        loader.load(path)
     assert said in str(caught.value)
     assert "rules.0" not in str(caught.value)
 
@@ -189,7 +201,7 @@ def test_two_rules_of_one_name_are_refused() -> None:
     raw = tomllib.loads(GOOD)
     raw["rules"].append(raw["rules"][0])
     with pytest.raises(BadMapping, match=r'a\.toml: rule "requested", name: .*"requested" is taken'):
-        mapping_check.parse(raw, "a.toml")
+        loader.parse(raw, "a.toml")
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -197,7 +209,7 @@ def test_every_problem_is_named_at_once() -> None:
     raw["fields"]["spare"] = "Spare__c"
     raw["rules"][0]["once_per"] = ["nope", "requested_at"]
     with pytest.raises(BadMapping) as caught:
-        mapping_check.parse(raw, "a.toml")
+        loader.parse(raw, "a.toml")
     assert [fault.key for fault in caught.value.faults] == [R + "once_per", "fields.spare"]
 
 
@@ -217,7 +229,7 @@ def test_a_file_that_is_no_toml_in_utf8_is_refused(tmp_path: Path, content: byte
     path = tmp_path / "salesforce.toml"
     path.write_bytes(content)
     with pytest.raises(BadMapping, match=words) as caught:
-        mapping_check.load(path)
+        loader.load(path)
     assert str(path) in str(caught.value)
 
 
@@ -227,7 +239,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
     if there:
         path.mkdir()
     with pytest.raises(BadMapping, match="the file: cannot be read"):
-        mapping_check.load(path)
+        loader.load(path)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +259,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
         ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:
     with pytest.raises(BadMapping, match=words):
-        mapping_check.parse(tomllib.loads(GOOD) | more, "a.toml")
+        loader.parse(tomllib.loads(GOOD) | more, "a.toml")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector import mapping_advice, mapping_check
+from connector.mapping import hints, loader
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "mappings").glob("*.toml"))}
@@ -23,8 +23,8 @@ EXAMPLES = [
 
 
 def loads(text: str, path: Path) -> None:
-    file = mapping_check.parse(tomllib.loads(text), path.name, text)
-    assert mapping_advice.of(file, text) == []
+    file = loader.parse(tomllib.loads(text), path.name, text)
+    assert hints.of(file, text) == []
 
 
 def test_there_are_lines_and_examples_to_try() -> None:
@@ -52,7 +52,7 @@ def test_each_example_of_the_documentation_works_in_the_shipped_mapping(
 ) -> None:
     raw = tomllib.loads(COMMENTED.sub("", example) if commented else example)
     for shipped, text in SHIPPED.items():
-        mapping_check.parse(merged(tomllib.loads(text), raw), shipped.name)
+        loader.parse(merged(tomllib.loads(text), raw), shipped.name)
 
 
 def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

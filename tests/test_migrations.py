@@ -13,12 +13,12 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector import database, queue
 from connector.model import Decision, OutboundSms
+from connector.store import jobs, migrations, postgres
 from tests.conftest import created
 from tests.remote import Remote
 
-MIGRATIONS = sorted(database.MIGRATIONS.glob("*.sql"))
+MIGRATIONS = sorted(migrations.MIGRATIONS.glob("*.sql"))
 
 # What a column of a table that is there may say besides its type: the version before leaves it out.
 COLUMN = r"add column \w+ (?!.*\b(?:unique|primary key|references|check|generated)\b)"
@@ -78,9 +78,13 @@ with incoming as (
 select fresh.event_id, texts.id as text, false as duplicate from fresh left join texts on texts.event = fresh.id
 """
 EVENT = {
-    "crm": "salesforce", "door": "trigger", "ticket_id": "500000000000001AAA", "changed_by": "005000000000001AAA",
-    "body": {"Id": "500000000000001AAA"}, "problem": None,
-}  # fmt: skip
+    "crm": "salesforce",
+    "door": "trigger",
+    "ticket_id": "500000000000001AAA",
+    "changed_by": "005000000000001AAA",
+    "body": {"Id": "500000000000001AAA"},
+    "problem": None,
+}
 
 
 def actions(script: str) -> Iterator[str]:
@@ -133,21 +137,21 @@ def test_what_a_version_before_took_in_is_there_and_delivered_and_it_goes_on(ser
     with created(server, f"connector_migrations_{at}") as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("create table migration (name text primary key, at timestamptz not null default now())")
-            queue.install(connection)
+            jobs.install(connection)
             for path in MIGRATIONS[:at]:
                 connection.execute(path.read_text(encoding="utf-8"))
                 connection.execute("insert into migration (name) values (%s)", [path.stem])
             taken = take_in_as_before(connection, "a", "b")
             before = {table: kept(connection, table) for table in ("event", "text")}
 
-            assert database.migrate(url) == [*(path.stem for path in MIGRATIONS[at:]), "pseudonyms"]
-            assert database.current(connection)
+            assert migrations.migrate(url) == [*(path.stem for path in MIGRATIONS[at:]), "pseudonyms"]
+            assert migrations.current(connection)
             for table, rows in before.items():
                 assert kept(connection, table, ", ".join(rows[0])) == rows
             taken += take_in_as_before(connection, "c", "a")
         assert len(taken) == 3
 
-        with database.pool(url, 4) as pool:
+        with postgres.pool(url, 4) as pool:
             remote = Remote(pool)
             remote.deliver(*taken, decide=each_its_own())
             with pool.connection() as connection:

@@ -8,8 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from lxml import html
 
-from connector import database, demo, duty, keys, settings
-from connector.keys import Right
+from connector import settings
+from connector.cli import demo
+from connector.store import api_keys, leases, postgres
+from connector.store.api_keys import Right
 from tests.pipe import Pipe
 from webhooks.app import create_app
 
@@ -21,7 +23,7 @@ def web(pipe: Pipe, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
     """A web side beside the sandbox, on a database that no worker has ever seen."""
     for name, value in demo.environment(pipe.box, url, 8080, pipe.token).items():
         monkeypatch.setenv(name, value)
-    with database.pool(url, 2) as pool:
+    with postgres.pool(url, 2) as pool:
         yield create_app(settings.load(_env_file=None), pool).test_client()
 
 
@@ -29,7 +31,7 @@ def web(pipe: Pipe, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
 def ask(url: str, web: FlaskClient) -> Any:
     """Asks the API with a key that has all rights."""
     with psycopg.connect(url, autocommit=True) as connection:
-        key = keys.add(connection, "any", list(Right), 1000)
+        key = api_keys.add(connection, "any", list(Right), 1000)
 
     def ask(path: str, **body: Any) -> Any:
         headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "0123456789"}
@@ -45,7 +47,7 @@ def test_the_api_says_that_nothing_is_being_sent(url: str, case: str, ask: Any) 
     text = ask("/texts", ticket_id=case)
     assert (text["final"], NOTHING in text["said"]) == (False, True)
     with psycopg.connect(url, autocommit=True) as connection:
-        duty.alive(connection)
+        leases.alive(connection)
     assert "why" not in ask("/texts/preview", ticket_id=case)
     assert ask("/texts", ticket_id=case)["said"] == "It is being looked at."
 
@@ -73,7 +75,8 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
         row = connection.execute(
             "with e as (insert into event (crm, event_id, door, ticket_id) values ('salesforce', 'x', 'trigger', %s)"
             " returning id) insert into text (event, crm, ticket_id, door)"
-            " select id, 'salesforce', %s, 'trigger' from e returning id", [case, case],
+            " select id, 'salesforce', %s, 'trigger' from e returning id",
+            [case, case],
         ).fetchone()
     assert row
     page = web.get(link, follow_redirects=True).request.path

@@ -40,10 +40,28 @@ def both(body: bytes) -> list[str | None]:
     return [event.ticket_id for event in parse(body)]
 
 
-@pytest.mark.parametrize("text", [
-    "&nope;", "&a.b-c;", "a & b", "\x00", "\x0b", "\x1f", "\ufffe", "&#0;", "&#xB;", "&#xD83D;", "&#x110000;",
-    "&#9999999;", "&", "&#;", "&#x;", "&;",
-], ids=ascii)  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&nope;",
+        "&a.b-c;",
+        "a & b",
+        "\x00",
+        "\x0b",
+        "\x1f",
+        "\ufffe",
+        "&#0;",
+        "&#xB;",
+        "&#xD83D;",
+        "&#x110000;",
+        "&#9999999;",
+        "&",
+        "&#;",
+        "&#x;",
+        "&;",
+    ],
+    ids=ascii,
+)
 def test_an_outbound_message_with_an_undeclared_entity_or_a_control_character_in_one_notification_texts_both(
     text: str,
 ) -> None:
@@ -66,10 +84,20 @@ def test_a_damaged_message_in_utf_16_is_read_as_well() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    ["<sf:A>", "</sf:A>", "<b", "a < b", "<a b=c/>", "<sf:A></sf:B>", "<x:A/>", "]]>", "<1/>",
-     "<a>" * 5000 + "</a>" * 5000],
+    [
+        "<sf:A>",
+        "</sf:A>",
+        "<b",
+        "a < b",
+        "<a b=c/>",
+        "<sf:A></sf:B>",
+        "<x:A/>",
+        "]]>",
+        "<1/>",
+        "<a>" * 5000 + "</a>" * 5000,
+    ],
     ids=lambda text: text[:12],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_notification_that_is_no_xml_is_kept_alone_and_the_others_are_texted(broken: str, place: int) -> None:
     good = [notification(1), notification(3)]
@@ -114,8 +142,10 @@ def test_two_notifications_of_two_cases_under_one_id_are_two_events() -> None:
 
 @ODD_IDS
 def test_a_record_in_an_outbound_message_with_an_id_that_fits_no_case_takes_no_other_with_it(given_id: str) -> None:
-    damaged = notification(2).replace(CASE, given_id) if given_id.strip() == given_id else notification(2).replace(
-        CASE, "5006x00000XXxx "
+    damaged = (
+        notification(2).replace(CASE, given_id)
+        if given_id.strip() == given_id
+        else notification(2).replace(CASE, "5006x00000XXxx ")
     )
     first, second = parse(message(notification(1), damaged).encode())
     assert (first.ticket_id, second.ticket_id) == (CASE, None)
@@ -239,8 +269,10 @@ def test_an_outbound_message_with_a_damaged_notification_is_acknowledged_and_bot
     for ticket in (case, last):
         pipe.box.salesforce.edit(ticket, {"CCAIP_SMS_Status__c": "Requested"})
     org = f"<OrganizationId>{pipe.box.salesforce.organization_id}</OrganizationId>"
-    two = [notification(7000 + at, record(f"<sf:Id>{ticket}</sf:Id><sf:S>{text}</sf:S>"))
-           for at, (ticket, text) in enumerate(((case, "fine"), (last, "&nope;\x02")))]  # fmt: skip
+    two = [
+        notification(7000 + at, record(f"<sf:Id>{ticket}</sf:Id><sf:S>{text}</sf:S>"))
+        for at, (ticket, text) in enumerate(((case, "fine"), (last, "&nope;\x02")))
+    ]
     address = f"{pipe.web}/webhooks/salesforce/outbound-messages/{pipe.token}"
     answer = httpx.post(address, content=message(*two, org=org), headers={"Content-Type": "text/xml"}, trust_env=False)
     assert "<Ack>true</Ack>" in answer.text

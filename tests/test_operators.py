@@ -7,8 +7,10 @@ from datetime import UTC
 import psycopg
 import pytest
 
-from connector import duty, lane, ledger, operators, steps
+from connector import transitions
+from connector.cli import reports
 from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
+from connector.store import circuit_breaker, events, leases, texts
 from tests.remote import queued, started
 from tests.test_cli import connector
 
@@ -20,14 +22,18 @@ Run = Callable[..., tuple[int, str, str]]
 def run(url: str) -> Run:
     """Runs a command on a ledger with one text that was sent, and one that is unknown: texts 1 and 2."""
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", f"e{number}", f"case{number}") for number in (1, 2)])
+        events.save(connection, [TicketEvent("salesforce", f"e{number}", f"case{number}") for number in (1, 2)])
         for text in (1, 2):
             sms = OutboundSms(NUMBER, "+16285550199", "Hi Ada", f"case{text}")
             queued(connection, {text: Decision("requested", str(text), sms)})
         claims = started(connection, 1, 2)
-        ledger.move(connection, [
-            steps.sent(1, claims[1], Chat(id=114, status="selecting")), steps.unknown(2, claims[2], "no answer"),
-        ])
+        texts.move(
+            connection,
+            [
+                transitions.sent(1, claims[1], Chat(id=114, status="selecting")),
+                transitions.unknown(2, claims[2], "no answer"),
+            ],
+        )
 
     def run(*arguments: str) -> tuple[int, str, str]:
         done = connector(*arguments, CONNECTOR_DATABASE_URL=url, COLUMNS="80")
@@ -46,9 +52,9 @@ def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, ur
     assert (code, out.splitlines()[0]) == (0, "Texts may leave.")
     assert [line.split() for line in out.splitlines() if "sent" in line] == [["sent", "1", "1"]]
     with psycopg.connect(url, autocommit=True) as connection:
-        lane.hold(connection, lane.PLATFORM, "slow down", 600)
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 600)
         assert run("status")[1].startswith("Texts wait until 2")
-        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     code, out, _ = run("status", "--json")
     said = json.loads(out)
     assert (code, said["stopped_why"], said["texts"]) == (1, "SMS is not enabled", {"sent": 1, "unknown": 1})
@@ -67,10 +73,10 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
     assert (said["texts_held"], said["next_leaves_at"]) == (0, None)
     assert "No worker has been heard of: nothing leaves until one runs" in run("status")[1]
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", f"h{number}", f"case{number}") for number in (1, 2, 3)])
+        events.save(connection, [TicketEvent("salesforce", f"h{number}", f"case{number}") for number in (1, 2, 3)])
         for text, hours in ((3, 1), (4, 2)):
-            ledger.move(connection, [steps.held(text, "outside the hours", hours * 3600, [])])
-        duty.alive(connection)
+            texts.move(connection, [transitions.held(text, "outside the hours", hours * 3600, [])])
+        leases.alive(connection)
         [[first]] = connection.execute("select min(not_before) from text").fetchall()
         leaves_at = first.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         out = run("status")[1]
@@ -78,9 +84,9 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
-        lane.hold(connection, lane.PLATFORM, "slow down", 9_000)
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 9_000)
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
-        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
         assert "2 queued texts wait for their hours, or for another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update duty set next_at = now() - interval '21 seconds' where name = 'alive'")
@@ -90,8 +96,12 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
     assert (code, [line[0] for line in lines]) == (0, ["4", "3"])
     assert lines[1][3:] == [leaves_at, "outside", "the", "hours"]
     assert [row["leaves_at"] is not None for row in json.loads(run("texts", "list", "--json")[1])] == [
-        False, True, True, False, False
-    ]  # fmt: skip
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 TOO_LATE = {
@@ -116,7 +126,7 @@ def test_a_text_that_is_over_is_not_taken_back_and_its_state_is_said(run: Run, u
 
 def test_a_text_that_waits_is_taken_back_once(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", "c", "case3")])
+        events.save(connection, [TicketEvent("salesforce", "c", "case3")])
     assert run("texts", "cancel", "3")[:2] == (0, "Text 3 is cancelled. The ticket will be told.\n")
     assert run("texts", "cancel", "3")[::2] == (1, "Text 3 was cancelled before.\n")
     assert run("texts", "cancel", "99")[::2] == (1, "Text 99 does not exist.\n")
@@ -141,8 +151,10 @@ def test_texts_are_listed_and_one_is_told_with_its_history(run: Run) -> None:
     assert "to           ••••••••••32" in out
     assert "message      6 characters" in out
     assert [line.split()[1:3] for line in out.splitlines() if line.strip().startswith("20")] == [
-        ["received", "queued"], ["queued", "sending"], ["sending", "unknown"]
-    ]  # fmt: skip
+        ["received", "queued"],
+        ["queued", "sending"],
+        ["sending", "unknown"],
+    ]
     assert len(json.loads(run("texts", "show", "1", "--json")[1])["history"]) == 3
     assert run("texts", "show", "99")[::2] == (1, "There is no text 99.\n")
 
@@ -171,9 +183,9 @@ def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update text set sms = null where id = 2")
         connection.execute("delete from recipient where 2 in (text, before_text)")
-    assert operators.count(1, "text") == "1 text"
-    assert operators.count(0, "text") == "0 texts"
-    assert operators.count(1234, "event") == "1,234 events"
+    assert reports.count(1, "text") == "1 text"
+    assert reports.count(0, "text") == "0 texts"
+    assert reports.count(1234, "event") == "1,234 events"
     assert run("purge", "--phone", NUMBER)[1] == "Erased what is known of ••••••••••32: 1 text, 1 event.\n"
 
 

@@ -14,13 +14,17 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import asks, database, erasure, house, ledger, recipients, steps, texts
-from connector.asks import Asked
+from connector import transitions
 from connector.backfill import plans
 from connector.crms import Query
 from connector.errors import Blame, Refused
-from connector.exchange import MayLeave
+from connector.http.exchange import MayLeave
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Text, Ticket, TicketEvent
+from connector.store import agent_requests, erasure, outcomes, postgres, recipients, retention, text_views, texts
+from connector.store import events as event_store
+from connector.store.agent_requests import Asked
+from connector.store.outcomes import WriteResult
+from connector.store.texts import Attempt
 from tests.remote import Remote, Tickets, died, queued, started
 from tests.test_mapping import TICKET_ID, VALUES, mapping
 
@@ -41,24 +45,24 @@ def text(pool: ConnectionPool) -> int:
 
 def new(pool: ConnectionPool, name: str, door: Door = Door.TRIGGER, ticket: str = SMS.ticket_id) -> int:
     with pool.connection() as connection:
-        [one] = ledger.take_in(connection, [TicketEvent("salesforce", name, ticket, door=door)])
+        [one] = event_store.save(connection, [TicketEvent("salesforce", name, ticket, door=door)])
     return one.text or 0
 
 
 def read(pool: ConnectionPool, text: int) -> Text:
     """What a worker knows that has just read it."""
     with pool.connection() as connection:
-        return ledger.load(connection, [text])[text]
+        return texts.load(connection, [text])[text]
 
 
-def move(pool: ConnectionPool, *moves: steps.Move) -> set[int]:
+def move(pool: ConnectionPool, *moves: transitions.Move) -> set[int]:
     with pool.connection() as connection:
-        return ledger.move(connection, moves)
+        return texts.move(connection, moves)
 
 
 def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
-        found = texts.story(connection, text)
+        found = text_views.story(connection, text)
     assert found
     return found
 
@@ -80,26 +84,26 @@ def sending(pool: ConnectionPool, text: int) -> int:
 @pytest.mark.parametrize(
     "step",
     [
-        lambda text: steps.failed(text.id, "the ticket could not be read", text.revision),
-        lambda text: steps.put_off(text.id, text.revision, "the ticket could not be read", 5),
-        lambda text: steps.skipped(text.id, Skip("no"), revision=text.revision),
-        lambda text: steps.held(text.id, "at night", 5, [], text.revision),
-        lambda text: steps.skipped_as(text.id, 1, revision=text.revision),
+        lambda text: transitions.failed(text.id, "the ticket could not be read", text.revision),
+        lambda text: transitions.put_off(text.id, text.revision, "the ticket could not be read", 5),
+        lambda text: transitions.skipped(text.id, Skip("no"), revision=text.revision),
+        lambda text: transitions.held(text.id, "at night", 5, [], text.revision),
+        lambda text: transitions.skipped_as(text.id, 1, revision=text.revision),
     ],
     ids=["failed", "put off", "skipped", "held", "skipped as another"],
 )
 def test_a_worker_that_did_not_claim_a_text_cannot_move_it_once_another_has(
-    pool: ConnectionPool, text: int, step: Callable[[Text], steps.Move]
+    pool: ConnectionPool, text: int, step: Callable[[Text], transitions.Move]
 ) -> None:
     """A reads the ticket and is cut off; B takes over and calls; A comes back with what it made of its reading."""
     before = read(pool, text)
-    claim = sending(pool, text)
+    claim = sender(pool, text)
 
     assert move(pool, step(before)) == set()
 
     assert row(pool, text)["state"] == "sending"
     assert set(holders(pool)) == {text}, "its reason and its number are still its own"
-    assert move(pool, steps.sent(text, claim, CHAT)) == {text}
+    assert move(pool, transitions.sent(text, claim, CHAT)) == {text}
 
 
 def test_a_step_before_the_call_is_not_taken_by_who_read_an_older_revision(pool: ConnectionPool, text: int) -> None:
@@ -108,15 +112,17 @@ def test_a_step_before_the_call_is_not_taken_by_who_read_an_older_revision(pool:
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
 
-    assert move(pool, steps.held(text, "at night", 5, [], before.revision)) == set()
+    assert move(pool, transitions.held(text, "at night", 5, [], before.revision)) == set()
 
     assert set(holders(pool)) == {text}
 
 
 def test_an_answer_of_another_claim_does_not_move_a_text_out_of_its_call(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     for answer in (
-        steps.refused(text, claim - 1, "no"), steps.again(text, claim + 1, "later", 5), steps.unknown(text, 0, "?"),
+        transitions.refused(text, claim - 1, "no"),
+        transitions.again(text, claim + 1, "later", 5),
+        transitions.unknown(text, 0, "?"),
     ):
         assert move(pool, answer) == set()
     assert row(pool, text)["state"] == "sending"
@@ -138,9 +144,9 @@ def test_a_worker_that_was_held_up_with_the_claims_answer_in_its_socket_does_not
 
 
 def test_the_clock_that_claims_go_by_also_runs_while_the_machine_sleeps() -> None:
-    from connector import sending
+    from connector.delivery import sender
 
-    assert getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) == sending.CLOCK
+    assert getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) == sender.CLOCK
 
 
 def test_a_claim_is_good_for_the_longest_call_and_not_for_longer_whether_or_not_there_is_a_job(
@@ -149,7 +155,7 @@ def test_a_claim_is_good_for_the_longest_call_and_not_for_longer_whether_or_not_
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
         started(connection, text, good_for=3600)
-        assert ledger.give_up_overdue(connection, "too late") == set()
+        assert texts.give_up_overdue(connection, "too late") == set()
         connection.execute("delete from pgqueuer")
     assert died(pool) == {text}
     assert row(pool, text)["state"] == "unknown"
@@ -161,12 +167,12 @@ def test_a_claim_that_may_have_been_made_when_the_database_was_lost_is_undone_by
     """Whether the commit got through cannot be known; that nothing was sent, can."""
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
-        mine = ledger.Try(text, ledger.load(connection, [text])[text].revision, 1)
-        theirs = ledger.Try(text, mine.revision, 2)
-        ledger.claim(connection, [theirs], 60)
-        ledger.unclaim(connection, [mine])
+        mine = Attempt(text, texts.load(connection, [text])[text].revision, 1)
+        theirs = Attempt(text, mine.revision, 2)
+        texts.start_sending(connection, [theirs], 60)
+        texts.undo_sending(connection, [mine])
         assert row(pool, text)["state"] == "sending"
-        ledger.unclaim(connection, [theirs])
+        texts.undo_sending(connection, [theirs])
     assert row(pool, text)["state"] == "queued"
     remote = Remote(pool)
     remote.deliver(text, decide=decide)
@@ -177,8 +183,8 @@ def test_of_several_tries_for_one_text_in_one_statement_one_gets_it(pool: Connec
     """A job came twice, and both runs claim at the same moment."""
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
-        revision = ledger.load(connection, [text])[text].revision
-        answers = ledger.claim(connection, [ledger.Try(text, revision, token) for token in (11, 12, 13)], 60)
+        revision = texts.load(connection, [text])[text].revision
+        answers = texts.start_sending(connection, [Attempt(text, revision, token) for token in (11, 12, 13)], 60)
     assert len(answers) == 1
     assert answers.keys() <= {11, 12, 13}
 
@@ -195,8 +201,11 @@ def test_a_text_that_waits_after_its_ticket_was_told_keeps_its_rule(pool: Connec
     text = new(pool, "a", ticket=TICKET_ID)
     Remote(pool).deliver(text, mapping=at_any_hour, tickets=Tickets(VALUES))
     with pool.connection() as connection:
-        connection.execute("update text set state = 'queued', outcome = 1, not_before = null,"
-                           """ wrote = '{"status": "Unknown"}' where id = %s""", [text])
+        connection.execute(
+            "update text set state = 'queued', outcome = 1, not_before = null,"
+            """ wrote = '{"status": "Unknown"}' where id = %s""",
+            [text],
+        )
         connection.execute("delete from recipient")
     remote = Remote(pool)
     remote.deliver(text, mapping=at_any_hour, tickets=Tickets(values))
@@ -223,10 +232,10 @@ def test_before_the_first_byte_an_error_of_whatever_kind_is_certain(pool: Connec
 @pytest.mark.parametrize("door", [Door.TRIGGER, Door.BATCH])
 def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool, door: Door) -> None:
     text = new(pool, "a", door)
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
 
-    assert move(pool, steps.refused(text, claim, "end_user_number is invalid")) == {text}
+    assert move(pool, transitions.refused(text, claim, "end_user_number is invalid")) == {text}
 
     after = row(pool, text)
     assert (after["state"], after["why"], after["outcome"]) == ("failed", "end_user_number is invalid", 2)
@@ -236,23 +245,23 @@ def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool,
 def test_a_refusal_that_all_would_meet_lets_a_text_that_was_given_up_wait_after_all(
     pool: ConnectionPool, text: int
 ) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
 
-    assert move(pool, steps.again(text, claim, "SMS is not enabled", 0)) == {text}
+    assert move(pool, transitions.again(text, claim, "SMS is not enabled", 0)) == {text}
 
     assert row(pool, text)["state"] == "queued"
     assert set(holders(pool)) == {text}
 
 
 def test_a_chat_contradicts_a_person_who_settled_the_text_as_not_sent(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
     with pool.connection() as connection:
-        assert texts.resolve(connection, text, None)
+        assert text_views.resolve(connection, text, None)
     assert holders(pool) == []
 
-    assert move(pool, steps.sent(text, claim, CHAT)) == {text}
+    assert move(pool, transitions.sent(text, claim, CHAT)) == {text}
 
     after = row(pool, text)
     assert (after["state"], after["chat"]["id"], after["outcome"]) == ("sent", 114, 3)
@@ -261,12 +270,12 @@ def test_a_chat_contradicts_a_person_who_settled_the_text_as_not_sent(pool: Conn
 
 
 def test_a_chat_contradicts_a_person_who_settled_the_text_as_another_chat(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
     with pool.connection() as connection:
-        assert texts.resolve(connection, text, 999)
+        assert text_views.resolve(connection, text, 999)
 
-    move(pool, steps.sent(text, claim, CHAT))
+    move(pool, transitions.sent(text, claim, CHAT))
 
     after = row(pool, text)
     assert (after["state"], after["chat"]["id"]) == ("sent", 114)
@@ -274,23 +283,23 @@ def test_a_chat_contradicts_a_person_who_settled_the_text_as_another_chat(pool: 
 
 
 def test_a_chat_that_a_person_has_found_already_is_nothing_new(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
     with pool.connection() as connection:
-        assert texts.resolve(connection, text, 114)
+        assert text_views.resolve(connection, text, 114)
 
-    assert move(pool, steps.sent(text, claim, CHAT)) == set()
+    assert move(pool, transitions.sent(text, claim, CHAT)) == set()
 
     assert (row(pool, text)["contradicted"], row(pool, text)["outcome"]) == (None, 2)
 
 
 def test_a_refusal_contradicts_a_person_who_settled_the_text_as_sent(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
     with pool.connection() as connection:
-        assert texts.resolve(connection, text, 999)
+        assert text_views.resolve(connection, text, 999)
 
-    move(pool, steps.refused(text, claim, "end_user_number is invalid"))
+    move(pool, transitions.refused(text, claim, "end_user_number is invalid"))
 
     after = row(pool, text)
     assert (after["state"], after["outcome"]) == ("sent", 3)
@@ -299,8 +308,8 @@ def test_a_refusal_contradicts_a_person_who_settled_the_text_as_sent(pool: Conne
 
 def second_try(pool: ConnectionPool, text: int) -> tuple[int, int]:
     """The first call is unclear, the one more try is under way: the numbers of both claims."""
-    first = sending(pool, text)
-    move(pool, steps.unknown(text, first, "no answer", after=0))
+    first = sender(pool, text)
+    move(pool, transitions.unknown(text, first, "no answer", after=0))
     with pool.connection() as connection:
         connection.execute("update text set not_before = now() - interval '1 second'")
         second = started(connection, text)[text]
@@ -313,9 +322,9 @@ def test_while_the_second_call_is_under_way_the_first_ones_refusal_makes_it_cert
 ) -> None:
     first, second = second_try(pool, text)
 
-    assert move(pool, steps.refused(text, first, "no")) == set()
+    assert move(pool, transitions.refused(text, first, "no")) == set()
     assert row(pool, text)["state"] == "sending", "it is the second one's"
-    assert move(pool, steps.refused(text, second, "no")) == {text}
+    assert move(pool, transitions.refused(text, second, "no")) == {text}
 
     assert row(pool, text)["state"] == "failed", "neither of them has sent it"
 
@@ -323,8 +332,8 @@ def test_while_the_second_call_is_under_way_the_first_ones_refusal_makes_it_cert
 def test_while_the_second_call_is_under_way_the_first_ones_chat_is_kept(pool: ConnectionPool, text: int) -> None:
     first, second = second_try(pool, text)
 
-    assert move(pool, steps.sent(text, first, CHAT)) == set()
-    assert move(pool, steps.refused(text, second, "in a session", "probably sent")) == {text}
+    assert move(pool, transitions.sent(text, first, CHAT)) == set()
+    assert move(pool, transitions.refused(text, second, "in a session", "probably sent")) == {text}
 
     after = row(pool, text)
     assert (after["state"], after["chat"]["id"], after["contradicted"]) == ("sent", 114, None)
@@ -332,8 +341,8 @@ def test_while_the_second_call_is_under_way_the_first_ones_chat_is_kept(pool: Co
 
 def test_two_chats_of_one_text_are_said_loudly(pool: ConnectionPool, text: int) -> None:
     first, second = second_try(pool, text)
-    move(pool, steps.sent(text, first, CHAT))
-    move(pool, steps.sent(text, second, Chat(id=115)))
+    move(pool, transitions.sent(text, first, CHAT))
+    move(pool, transitions.sent(text, second, Chat(id=115)))
     after = row(pool, text)
     assert (after["state"], after["chat"]["id"]) == ("sent", 115)
     assert "the customer may have two texts" in after["contradicted"]
@@ -343,10 +352,10 @@ def test_a_late_refusal_of_the_first_call_says_nothing_while_the_second_is_uncle
     pool: ConnectionPool, text: int
 ) -> None:
     first, second = second_try(pool, text)
-    move(pool, steps.unknown(text, second, "no answer again"))
-    assert move(pool, steps.refused(text, first, "no")) == set()
+    move(pool, transitions.unknown(text, second, "no answer again"))
+    assert move(pool, transitions.refused(text, first, "no")) == set()
     assert row(pool, text)["state"] == "unknown"
-    assert move(pool, steps.refused(text, second, "no")) == {text}
+    assert move(pool, transitions.refused(text, second, "no")) == {text}
     assert row(pool, text)["state"] == "failed", "now both are known"
 
 
@@ -355,11 +364,11 @@ def test_a_late_refusal_of_the_first_call_says_nothing_while_the_second_is_uncle
 
 def cancel_by_a_person(pool: ConnectionPool, text: int) -> None:
     with pool.connection() as connection:
-        assert texts.cancel(connection, text, "somebody")
+        assert text_views.cancel(connection, text, "somebody")
 
 
 def pause(pool: ConnectionPool, text: int) -> None:
-    assert move(pool, steps.taken_back(text, "paused")) == {text}
+    assert move(pool, transitions.taken_back(text, "paused")) == {text}
 
 
 def purge(pool: ConnectionPool, text: int) -> None:
@@ -368,11 +377,11 @@ def purge(pool: ConnectionPool, text: int) -> None:
 
 
 def skip(pool: ConnectionPool, text: int) -> None:
-    assert move(pool, steps.skipped(text, Skip("deleted"), revision=read(pool, text).revision)) == {text}
+    assert move(pool, transitions.skipped(text, Skip("deleted"), revision=read(pool, text).revision)) == {text}
 
 
 def fail(pool: ConnectionPool, text: int) -> None:
-    assert move(pool, steps.failed(text, "cannot be read", read(pool, text).revision)) == {text}
+    assert move(pool, transitions.failed(text, "cannot be read", read(pool, text).revision)) == {text}
 
 
 WAYS_OUT = [cancel_by_a_person, pause, skip, fail]
@@ -413,16 +422,16 @@ def test_a_text_that_was_taken_back_after_it_was_decided_is_not_called(
 ) -> None:
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
-        mine = ledger.Try(text, ledger.load(connection, [text])[text].revision, 1)
+        mine = Attempt(text, texts.load(connection, [text])[text].revision, 1)
     way_out(pool, text)
     with pool.connection() as connection:
-        assert ledger.claim(connection, [mine], 60) == {}
+        assert texts.start_sending(connection, [mine], 60) == {}
 
 
 def test_an_agent_who_takes_a_text_back_while_its_ticket_is_read_can_ask_again(pool: ConnectionPool) -> None:
     def asked(key: str) -> int:
         with pool.connection() as connection:
-            return asks.take_in(connection, Asked("salesforce", SMS.ticket_id, Ask(), "maya", key)).text
+            return agent_requests.take_in(connection, Asked("salesforce", SMS.ticket_id, Ask(), "maya", key)).text
 
     first = asked("one")
     remote = Remote(pool)
@@ -451,7 +460,7 @@ def test_a_back_fill_that_is_paused_while_its_tickets_are_read_is_sent_whole_aft
             events = [
                 TicketEvent("salesforce", f"{ticket}:{tries}", ticket, door=Door.BATCH) for _, ticket, _, tries in rows
             ]
-            taken = [one.text or 0 for one in ledger.take_in(connection, events)]
+            taken = [one.text or 0 for one in event_store.save(connection, events)]
             became = [{"position": position, "text": text} for (position, *_), text in zip(rows, taken, strict=True)]
             connection.execute(plans.SQL["took_in"], {"plan": plan, "taken": psycopg.types.json.Jsonb(became)})
         return taken
@@ -498,23 +507,23 @@ def test_reasons_and_numbers_of_texts_that_are_over_are_given_back_by_maintenanc
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
         connection.execute("update text set state = 'cancelled', changed_at = now() - interval '2 days'")
-        house.requeue(connection)
+        retention.requeue(connection)
         assert holders(pool) == [text, text], "the quick look is at those of the last hours"
-        house.free(connection)
+        retention.free(connection)
     assert holders(pool) == []
 
 
 def test_texts_and_outcomes_without_a_job_get_one(pool: ConnectionPool) -> None:
     waiting, untold, told = (new(pool, name, ticket=f"50000000000000{name}AAA") for name in "abc")
-    move(pool, steps.failed(untold, "no"), steps.failed(told, "no"))
+    move(pool, transitions.failed(untold, "no"), transitions.failed(told, "no"))
     with pool.connection() as connection:
-        ledger.told(connection, [ledger.Told(told, 1)])
+        outcomes.record(connection, [WriteResult(told, 1)])
         connection.execute("delete from pgqueuer")
-        house.requeue(connection)
+        retention.requeue(connection)
         assert connection.execute("select count(*) from pgqueuer").fetchone() == (0,), "not those of this moment"
         connection.execute("update text set changed_at = now() - interval '2 minutes'")
         for _ in range(2):
-            house.requeue(connection)
+            retention.requeue(connection)
         jobs = connection.execute("select entrypoint, payload from pgqueuer order by id").fetchall()
     assert [(kind, int(payload)) for kind, payload in jobs] == [("deliver_trigger", waiting), ("write_backs", untold)]
 
@@ -522,8 +531,8 @@ def test_texts_and_outcomes_without_a_job_get_one(pool: ConnectionPool) -> None:
 def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: ConnectionPool) -> None:
     """Everything was put off while the database's clock was an hour ahead."""
     waiting, held, called = (new(pool, name) for name in "abc")
-    sending(pool, called)
-    move(pool, steps.held(held, "at night", 60, [], read(pool, held).revision))
+    sender(pool, called)
+    move(pool, transitions.held(held, "at night", 60, [], read(pool, held).revision))
     with pool.connection() as connection:
         for later in (
             "update pgqueuer set created = created + interval '1 hour'",
@@ -535,25 +544,25 @@ def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: Con
         ):
             connection.execute(later)
 
-        house.requeue(connection)
+        retention.requeue(connection)
 
         late = "status = 'queued' and execute_after > now() + interval '61 seconds' or heartbeat > now()"
         assert connection.execute(f"select count(*) from pgqueuer where {late}").fetchone() == (0,)  # noqa: S608
         [soon] = connection.execute("select extract(epoch from not_before - now()) from text where id = %s", [held])
         assert 0 < soon[0] <= 60
-        assert ledger.give_up_overdue(connection, "who knows for how long") == {called}
+        assert texts.give_up_overdue(connection, "who knows for how long") == {called}
     assert waiting
 
 
 def test_a_text_that_was_sent_for_a_number_after_all_has_its_window(pool: ConnectionPool, text: int) -> None:
-    claim = sending(pool, text)
+    claim = sender(pool, text)
     died(pool)
     with pool.connection() as connection:
-        texts.resolve(connection, text, None)
-    move(pool, steps.sent(text, claim, CHAT))
+        text_views.resolve(connection, text, None)
+    move(pool, transitions.sent(text, claim, CHAT))
     with pool.connection() as connection:
         decision = Decision("another", "another reason", SMS)
         known = recipients.known(connection, [(0, "salesforce", decision, None)])[0]
         assert known.texted_by == text
         assert known.texted_at
-        assert abs((database.now(connection) - known.texted_at).total_seconds()) < 60
+        assert abs((postgres.now(connection) - known.texted_at).total_seconds()) < 60

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import psycopg
 
-from connector import ledger
 from connector.model import Ask, Door, TicketEvent
 from connector.sandbox import Sandbox
+from connector.store import events
 from tests.conftest import created
 from tests.pipe import running, wait_for
 
@@ -26,10 +26,13 @@ def test_while_a_batch_is_sent_a_clicks_text_leaves_within_two_seconds(
         cases, clicked = box.salesforce.make_cases(BATCH), box.salesforce.make_cases(5)
         with psycopg.connect(url, autocommit=True) as connection:
             for start in range(0, BATCH, 500):
-                ledger.take_in(connection, [
-                    TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
-                    for case in cases[start : start + 500]
-                ])
+                events.save(
+                    connection,
+                    [
+                        TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
+                        for case in cases[start : start + 500]
+                    ],
+                )
         wait_for(lambda: len(box.ccaip.texts) >= 10, "the batch is under way")
         waited = []
         for case in clicked:

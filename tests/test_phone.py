@@ -237,12 +237,21 @@ def test_a_number_that_a_crm_keeps_as_a_fraction_is_itself() -> None:
     assert phone.first_usable([("Mobile", 4155552671.0)], "US", US) == Number("+14155552671")
 
 
-@pytest.mark.parametrize(("number", "zones"), [
-    ("+18685551234", {"America/Port_of_Spain"}), ("+18765551234", {"America/Jamaica"}),
-    ("+18095551234", {"America/Santo_Domingo"}), ("+18495551234", {"America/Santo_Domingo"}),
-    ("+16845551234", {"Pacific/Pago_Pago"}), ("+12425551234", {"America/Nassau"}), ("+15005550006", set()),
-    ("+18005551234", set()), ("+14155550132", {"America/Los_Angeles"}), ("+442079460123", {"Europe/London"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "zones"),
+    [
+        ("+18685551234", {"America/Port_of_Spain"}),
+        ("+18765551234", {"America/Jamaica"}),
+        ("+18095551234", {"America/Santo_Domingo"}),
+        ("+18495551234", {"America/Santo_Domingo"}),
+        ("+16845551234", {"Pacific/Pago_Pago"}),
+        ("+12425551234", {"America/Nassau"}),
+        ("+15005550006", set()),
+        ("+18005551234", set()),
+        ("+14155550132", {"America/Los_Angeles"}),
+        ("+442079460123", {"Europe/London"}),
+    ],
+)
 def test_a_number_of_an_unknown_area_has_its_countrys_zone_or_none(number: str, zones: set[str]) -> None:
     assert phone.zones(number) == zones
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from connector import lane
-from connector.ccaip import REFUSALS
+from connector.ccaip.responses import REFUSALS
 from connector.errors import Blame
+from connector.store import circuit_breaker
 from tests.pipe import Pipe, outbound_message, wait_for
 
 
@@ -28,8 +28,10 @@ def test_a_requested_case_is_texted_and_learns_its_chat(pipe: Pipe, case: str) -
     assert after["CCAIP_SMS_Error__c"] is None
     steps = pipe.query("select from_state, to_state from history where text = %s order by at", text["id"])
     assert [(step["from_state"], step["to_state"]) for step in steps] == [
-        ("received", "queued"), ("queued", "sending"), ("sending", "sent")
-    ]  # fmt: skip
+        ("received", "queued"),
+        ("queued", "sending"),
+        ("sending", "sent"),
+    ]
 
 
 def test_the_write_back_does_not_re_own_the_case_and_says_whose_it_is(pipe: Pipe, case: str) -> None:
@@ -74,7 +76,7 @@ def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_
     assert (text["attempts"], text["outcome"]) == (0, 0)
     assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Requested"
     with psycopg.connect(pipe.url, autocommit=True) as connection:
-        assert lane.resume(connection)
+        assert circuit_breaker.resume(connection)
     [text] = pipe.told(case)
     assert text["state"] == "sent"
     assert len(texted(pipe, case)) == 1

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import ledger, recipients, texts
-from connector.mapping import Mapping
+from connector.mapping.rules import Mapping
 from connector.model import Ask, Door, State, TicketEvent
-from connector.policy import SHORTENED, Said, says
+from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
+from connector.store import events, recipients, text_views, texts
 from tests.remote import Remote, Tickets
 from tests.test_mapping import TICKET_ID, VALUES, mapping
 
@@ -50,16 +50,33 @@ CASES = [
     Case("texted a minute less than a day ago", "window", overridable=True, texted=timedelta(hours=23, minutes=59)),
     Case("texted a day ago", None, texted=timedelta(hours=24)),
     Case("texted an hour ago, and the rule allows it", None, texted=timedelta(hours=1), rule={"window_hours": 1}),
-    Case("texted a day ago, and the rule wants a week", "window", overridable=True, texted=timedelta(hours=24),
-         rule={"window_hours": 168}),
+    Case(
+        "texted a day ago, and the rule wants a week",
+        "window",
+        overridable=True,
+        texted=timedelta(hours=24),
+        rule={"window_hours": 168},
+    ),
     Case("texted a second ago, without a window", None, texted=timedelta(seconds=1), policy={"window_hours": 0}),
     Case("at night", "hours", Said.HOLD, overridable=True, at=NIGHT),
     Case("at night, and all day is open", None, policy={"hours": {"open": "00:00-24:00"}}, at=NIGHT),
     Case("on a day off", "hours", Said.HOLD, overridable=True, policy={"hours": {"days_off": ["tuesday"]}}),
-    Case("in a zone where it is night", "hours", Said.HOLD, overridable=True, values={"kind": "Pacific/Honolulu"},
-         policy={"zone": "kind"}),
-    Case("in a state with narrower hours", "hours", Said.HOLD, overridable=True, values={"kind": "TX"},
-         policy={"state": "kind", "hours": {"by_state": {"TX": {"open": "10:00-21:00"}}}}),
+    Case(
+        "in a zone where it is night",
+        "hours",
+        Said.HOLD,
+        overridable=True,
+        values={"kind": "Pacific/Honolulu"},
+        policy={"zone": "kind"},
+    ),
+    Case(
+        "in a state with narrower hours",
+        "hours",
+        Said.HOLD,
+        overridable=True,
+        values={"kind": "TX"},
+        policy={"state": "kind", "hours": {"by_state": {"TX": {"open": "10:00-21:00"}}}},
+    ),
     Case("too long", "content", message="x" * 161, policy={"most_segments": 1}),
     Case("as long as allowed", None, message="x" * 160, policy={"most_segments": 1}),
     Case("one odd character makes it too long", "content", message="x" * 159 + "☎", policy={"most_segments": 2}),
@@ -68,7 +85,7 @@ CASES = [
     Case("a host that only looks like one", None, message="See https://habit.ly/3xyz and bit.lyon.example"),
     Case("the same reason", "reason", overridable=True, same_reason=True, policy={"window_hours": 0}),
     Case("the same reason, within the window", "reason", overridable=True, same_reason=True),
-]  # fmt: skip
+]
 
 
 def mapping_of(case: Case) -> Mapping:
@@ -77,7 +94,7 @@ def mapping_of(case: Case) -> Mapping:
 
 def taken(pool: ConnectionPool, name: str, door: Door, ask: Ask | None, ticket: str = TICKET_ID) -> int:
     with pool.connection() as connection:
-        [one] = ledger.take_in(connection, [TicketEvent("salesforce", name, ticket, door=door, ask=ask)])
+        [one] = events.save(connection, [TicketEvent("salesforce", name, ticket, door=door, ask=ask)])
     assert one.text
     return one.text
 
@@ -103,12 +120,12 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
 
 def state(pool: ConnectionPool, text: int) -> State:
     with pool.connection() as connection:
-        return ledger.load(connection, [text])[text].state
+        return texts.load(connection, [text])[text].state
 
 
 def story(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
-        found = texts.seen(connection, text)
+        found = text_views.seen(connection, text)
     assert found
     return found
 
@@ -211,8 +228,8 @@ def test_what_is_held_can_be_cancelled(pool: ConnectionPool) -> None:
     text = taken(pool, "this", Door.TRIGGER, None)
     remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NIGHT)
     with pool.connection() as connection:
-        assert texts.cancel(connection, text, "a test")
-        assert not texts.cancel(connection, text, "a test")
+        assert text_views.cancel(connection, text, "a test")
+        assert not text_views.cancel(connection, text, "a test")
         connection.execute("update text set not_before = now() - interval '1 second'")
     remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert (state(pool, text), remote.sent) == (State.CANCELLED, [])
@@ -282,12 +299,19 @@ def test_brand_and_opt_out_line_are_looked_for_as_whole_words(message: str, word
 @pytest.mark.parametrize(
     ("message", "host"),
     [
-        ("bit.ly/a", "bit.ly"), ("HTTPS://BIT.LY/a", "BIT.LY"), ("(www.tinyurl.com/x)", "tinyurl.com"),
-        ("t.co", "t.co"), ("see t.co.", "t.co"), ("att.com/a", None),
-        ("t.company/a", None), ("my-t.co/a", None), ("a.bit.ly/a", None),
-        ("bit.ly.example.com", None), ("bit.ly, or call", "bit.ly"),
+        ("bit.ly/a", "bit.ly"),
+        ("HTTPS://BIT.LY/a", "BIT.LY"),
+        ("(www.tinyurl.com/x)", "tinyurl.com"),
+        ("t.co", "t.co"),
+        ("see t.co.", "t.co"),
+        ("att.com/a", None),
+        ("t.company/a", None),
+        ("my-t.co/a", None),
+        ("a.bit.ly/a", None),
+        ("bit.ly.example.com", None),
+        ("bit.ly, or call", "bit.ly"),
     ],
-)  # fmt: skip
+)
 def test_link_shorteners(message: str, host: str | None) -> None:
     found = SHORTENED.search(message)
     assert (found and found[1]) == host

@@ -9,9 +9,10 @@ import pytest
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
-from connector import database, ledger, pseudonyms, settings
+from connector import settings
 from connector.errors import BadSettings
 from connector.model import Ask, Decision, OutboundSms, TicketEvent
+from connector.store import events, migrations, postgres, pseudonyms
 from tests.conftest import created
 from tests.remote import queued
 
@@ -21,9 +22,10 @@ PLAIN = hashlib.sha256(NUMBER.encode()).hexdigest()[:32]
 SETTING = "a-secret-of-this-installation"
 # Where a pseudonym stands.
 KEPT = {
-    "recipient": "select number from recipient", "reason": "select reason from reason",
+    "recipient": "select number from recipient",
+    "reason": "select reason from reason",
     "text": "select reason from text where reason is not null",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -34,16 +36,14 @@ def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
 
 
 def texted(connection: psycopg.Connection) -> int:
-    [one] = ledger.take_in(connection, [TicketEvent("salesforce", "e1", CASE)])
+    [one] = events.save(connection, [TicketEvent("salesforce", "e1", CASE)])
     assert one.text
     queued(connection, {one.text: DECISION})
     return one.text
 
 
 def wanted(url: str, key: str | None) -> settings.Settings:
-    return settings.load(
-        database_url=SecretStr(url), pseudonym_key=SecretStr(key) if key else None, _env_file=None
-    )  # fmt: skip
+    return settings.load(database_url=SecretStr(url), pseudonym_key=SecretStr(key) if key else None, _env_file=None)
 
 
 def test_no_plain_hash_of_a_number_or_a_reason_is_kept(connection: psycopg.Connection) -> None:
@@ -55,7 +55,7 @@ def test_no_plain_hash_of_a_number_or_a_reason_is_kept(connection: psycopg.Conne
 
 def test_each_database_has_a_key_of_its_own(server: str, connection: psycopg.Connection) -> None:
     with created(server, "connector_test_pseudonyms") as url:
-        database.migrate(url)
+        migrations.migrate(url)
         with psycopg.connect(url) as other:
             assert pseudonyms.of_number(other, NUMBER) != pseudonyms.of_number(connection, NUMBER)
 
@@ -73,11 +73,11 @@ def test_a_copy_of_the_tables_does_not_tell_the_key_where_the_setting_is_given(
 @pytest.mark.parametrize(("first", "then"), [(SETTING, None), (None, SETTING), (SETTING, "b" * 30)])
 def test_another_setting_than_before_is_refused(server: str, first: str | None, then: str | None) -> None:
     with created(server, "connector_test_pseudonyms") as url:
-        with database.running(wanted(url, first)):
-            database.migrate(url)
-        with database.ready(wanted(url, first)):
+        with postgres.running(wanted(url, first)):
+            migrations.migrate(url)
+        with postgres.ready(wanted(url, first)):
             pass
-        with pytest.raises(BadSettings, match="CONNECTOR_PSEUDONYM_KEY"), database.ready(wanted(url, then)):
+        with pytest.raises(BadSettings, match="CONNECTOR_PSEUDONYM_KEY"), postgres.ready(wanted(url, then)):
             pass
     pseudonyms.configure(None)
 
@@ -90,15 +90,18 @@ def test_a_short_key_is_refused() -> None:
 def test_hashes_of_older_versions_are_converted_once_and_still_count(connection: psycopg.Connection) -> None:
     """A number that an older version texted is still known, and so is its reason."""
     text = texted(connection)
-    [asked] = ledger.take_in(connection, [TicketEvent("salesforce", "e2", CASE, ask=Ask(number="none"))])
+    [asked] = events.save(connection, [TicketEvent("salesforce", "e2", CASE, ask=Ask(number="none"))])
     connection.execute("delete from secret")
     connection.execute("update recipient set number = %s", [PLAIN])
     connection.execute("update reason set reason = %s", [DECISION.reason])
     connection.execute("update text set reason = %s where reason is not null", [DECISION.reason])
-    connection.execute("""update text set ask = jsonb_set(ask, array['number'], to_jsonb(%s::text))
-                          where id = %s""", [PLAIN, asked.text])
+    connection.execute(
+        """update text set ask = jsonb_set(ask, array['number'], to_jsonb(%s::text))
+                          where id = %s""",
+        [PLAIN, asked.text],
+    )
     pseudonyms.configure(None)
-    assert not database.current(connection)
+    assert not migrations.current(connection)
     assert pseudonyms.make(connection)
     assert not pseudonyms.make(connection)
     assert connection.execute(KEPT["recipient"]).fetchone() == (pseudonyms.of_number(connection, NUMBER),)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import isolation, lane, ledger, texts
+from connector.delivery import isolation
 from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.model import Decision, Door, OutboundSms, Ticket, TicketEvent
+from connector.store import circuit_breaker, text_views
+from connector.store import events as event_store
 from tests.remote import Remote, Tickets
 
 FIELD = Refused("Salesforce: INVALID_FIELD: no such column", Blame.SETTINGS)
@@ -45,7 +47,7 @@ def taken(pool: ConnectionPool, count: int, door: Door = Door.TRIGGER) -> dict[s
     tickets = [f"{number:018d}" for number in range(count)]
     with pool.connection() as connection:
         events = [TicketEvent("salesforce", f"{door}-{ticket}", ticket, door=door) for ticket in tickets]
-        return dict(zip(tickets, [one.text or 0 for one in ledger.take_in(connection, events)], strict=True))
+        return dict(zip(tickets, [one.text or 0 for one in event_store.save(connection, events)], strict=True))
 
 
 def decide(ticket: Ticket) -> Decision:
@@ -54,7 +56,7 @@ def decide(ticket: Ticket) -> Decision:
 
 def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
-        found = texts.story(connection, text)
+        found = text_views.story(connection, text)
     assert found
     return found
 
@@ -67,9 +69,9 @@ def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
     many, crm, remote = taken(pool, 20, door), Crm(), Remote(pool)
     crm.broken = error
     for _ in range(30):  # an outage of hours
-        assert remote.deliver(*many.values(), decide=decide, tickets=crm) == lane.LOOK_AGAIN
+        assert remote.deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.LOOK_AGAIN
         with pool.connection() as connection:
-            closed = lane.look(connection, "salesforce")
+            closed = circuit_breaker.look(connection, "salesforce")
             connection.execute("update pace set held_until = null, stopped_at = null, stopped_why = null")
         assert closed
         assert closed.stopped is isinstance(error, Refused)
@@ -83,8 +85,8 @@ def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
 def test_while_the_crm_is_closed_nobody_asks_it(pool: ConnectionPool) -> None:
     many, crm = taken(pool, 3), Crm()
     with pool.connection() as connection:
-        lane.stop(connection, "salesforce", "API_DISABLED_FOR_ORG")
-    assert Remote(pool).deliver(*many.values(), decide=decide, tickets=crm) == lane.LOOK_AGAIN
+        circuit_breaker.stop(connection, "salesforce", "API_DISABLED_FOR_ORG")
+    assert Remote(pool).deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.LOOK_AGAIN
     assert crm.calls == 0
 
 
@@ -118,7 +120,7 @@ def test_a_value_that_alone_is_refused_is_found_and_the_others_are_sent(
         assert after["why"] == str(error)
         assert after["state"] == ("failed" if error is ODD_ID else "queued")
     with pool.connection() as connection:
-        assert lane.look(connection, "salesforce") is None
+        assert circuit_breaker.look(connection, "salesforce") is None
 
 
 @pytest.mark.parametrize(("error", "tries"), [(FIELD, 3), (AWAY, 13)], ids=["refused", "away"])

@@ -24,12 +24,20 @@ def typed(pipe: Pipe, block: str, case: str) -> dict[str, object]:
     """What this block prints, typed beside the running connector, about a case of the test's own."""
     there = block.replace("http://127.0.0.1:8080", pipe.web).replace(CASE, case).replace("curl ", "curl -sf ")
     environment = os.environ | {
-        "CONNECTOR_DATABASE_URL": pipe.url, "PYTHON": sys.executable, "WEBHOOK_KEY": pipe.key, "NO_PROXY": "*",
-    }  # fmt: skip
+        "CONNECTOR_DATABASE_URL": pipe.url,
+        "PYTHON": sys.executable,
+        "WEBHOOK_KEY": pipe.key,
+        "NO_PROXY": "*",
+    }
     done = subprocess.run(
         ["bash", "-euc", 'connector() { "$PYTHON" -m connector "$@"; }\n' + there],
-        env=environment, cwd=pipe.logs, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        env=environment,
+        cwd=pipe.logs,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
@@ -45,8 +53,10 @@ def test_the_readmes_event_about_a_case_that_asks_for_nothing_is_skipped_and_log
     typed(pipe, curls()[1], case)
     [text] = pipe.told(case)
     assert (text["state"], text["why"]) == ("skipped", "no rule asks for a text")
-    wait_for(lambda: f'"text": {text["id"]}, "ticket": "{case}", "check": ' in (pipe.logs / "worker.log").read_text(),
-             "the worker logs the text that it has skipped")  # fmt: skip
+    wait_for(
+        lambda: f'"text": {text["id"]}, "ticket": "{case}", "check": ' in (pipe.logs / "worker.log").read_text(),
+        "the worker logs the text that it has skipped",
+    )
 
 
 def test_a_key_has_one_name_in_all_documents() -> None:

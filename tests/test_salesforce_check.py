@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from connector import demo, mapping_check
+from connector.cli import demo
 from connector.crms import Misfit
 from connector.crms.salesforce import check, values
 from connector.crms.salesforce.schema import Things
+from connector.expressions import Template
+from connector.mapping import loader
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce import schema as org
-from connector.templates import Template
 from tests.test_cli import connector
 
 SHIPPED = (Path(__file__).parent.parent / "mappings" / "salesforce.toml").read_text()
@@ -22,9 +23,10 @@ STATUS = 'CCAIP_SMS_Status__c = "Sent"'
 VALUES = ("Requested", "Sent", "Failed", "Skipped", "Unknown")
 # What makes a restricted picklist of a field that no rule asks about.
 LIST = {
-    "type": "picklist", "restrictedPicklist": True,
+    "type": "picklist",
+    "restrictedPicklist": True,
     "picklistValues": [{"value": value, "active": True} for value in VALUES],
-}  # fmt: skip
+}
 CHAT = 'CCAIP_Chat_Id__c = "{{ chat.id }}"'
 
 
@@ -32,11 +34,13 @@ def described() -> dict[str, dict[str, Any]]:
     """What the sandbox's org says of each object, to be changed."""
     return {
         name: {
-            "name": name, "updateable": True, "queryable": True,
+            "name": name,
+            "updateable": True,
+            "queryable": True,
             "fields": [copy.deepcopy(field.describe()) for field in thing.fields.values()],
         }
         for name, thing in org.OBJECTS.items()
-    }  # fmt: skip
+    }
 
 
 def misfits(old: str = "", new: str = "", change: dict[str, Any] | None = None, of: str = "") -> list[Misfit]:
@@ -45,7 +49,7 @@ def misfits(old: str = "", new: str = "", change: dict[str, Any] | None = None, 
     assert old in shipped
     if of == "CCAIP_Chat_Id__c":  # written by one outcome, so that there is one misfit
         shipped = shipped.replace('CCAIP_Chat_Id__c = ""\n', "")
-    file = mapping_check.parse(tomllib.loads(shipped.replace(old, new) if old else shipped), "salesforce.toml")
+    file = loader.parse(tomllib.loads(shipped.replace(old, new) if old else shipped), "salesforce.toml")
     objects = described()
     kind, _, name = of.rpartition(".")
     for field in objects[kind or "Case"]["fields"] if of else []:
@@ -60,13 +64,20 @@ def test_the_shipped_mapping_fits() -> None:
     assert misfits() == []
 
 
-@pytest.mark.parametrize(("value", "meant"), [
-    ('"Delivered"', '"Delivered" is not a value'), ('"sent"', 'did you mean "Sent"?'), ('"Snet"', "did you mean"),
-    ('"{{ state }}"', '"sent" is not a value'), ('''"{{ 'Sent' if chat else 'Lost' }}"''', '"Lost" is not a value'),
-    ('"{% if chat %}Sent{% else %}Gone{% endif %}"', '"Gone" is not a value'),
-    ('"{% if chat %}Sent{% elif why %}Gone{% endif %}"', '"Gone" is not a value'),
-    ('"Sen{{ state }}"', '"Sensent" is not a value'), ('"{{ rule }}"', '"requested" is not a value'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ('"Delivered"', '"Delivered" is not a value'),
+        ('"sent"', 'did you mean "Sent"?'),
+        ('"Snet"', "did you mean"),
+        ('"{{ state }}"', '"sent" is not a value'),
+        ('''"{{ 'Sent' if chat else 'Lost' }}"''', '"Lost" is not a value'),
+        ('"{% if chat %}Sent{% else %}Gone{% endif %}"', '"Gone" is not a value'),
+        ('"{% if chat %}Sent{% elif why %}Gone{% endif %}"', '"Gone" is not a value'),
+        ('"Sen{{ state }}"', '"Sensent" is not a value'),
+        ('"{{ rule }}"', '"requested" is not a value'),
+    ],
+)
 def test_a_constant_that_a_restricted_picklist_does_not_hold_is_refused_with_the_values(value: str, meant: str) -> None:
     [misfit] = misfits(CHAT, f"CCAIP_Chat_Id__c = {value}", LIST, "CCAIP_Chat_Id__c")
     assert misfit.refused
@@ -75,15 +86,25 @@ def test_a_constant_that_a_restricted_picklist_does_not_hold_is_refused_with_the
     assert LISTED in misfit.words
 
 
-@pytest.mark.parametrize("value", ['"Sent"', '"{{ state | capitalize }}"', '''"{{ 'Sent' if chat else 'Unknown' }}"''',
-                                   '"{% if chat %}Sent{% endif %}"', '''"{{ '' or 'Sent' }}"'''])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"Sent"',
+        '"{{ state | capitalize }}"',
+        '''"{{ 'Sent' if chat else 'Unknown' }}"''',
+        '"{% if chat %}Sent{% endif %}"',
+        '''"{{ '' or 'Sent' }}"''',
+    ],
+)
 def test_a_constant_that_a_restricted_picklist_holds_is_right(value: str) -> None:
     assert misfits(CHAT, f"CCAIP_Chat_Id__c = {value}", LIST, "CCAIP_Chat_Id__c") == []
 
 
 def test_an_inactive_value_of_a_picklist_is_refused() -> None:
-    changed = [{"value": "Sent", "active": False}, *({"value": one, "active": True} for one in ("Requested", "Failed",
-               "Skipped", "Unknown"))]  # fmt: skip
+    changed = [
+        {"value": "Sent", "active": False},
+        *({"value": one, "active": True} for one in ("Requested", "Failed", "Skipped", "Unknown")),
+    ]
     found = misfits(change={"picklistValues": changed}, of="CCAIP_SMS_Status__c")
     assert ['"Sent" is an inactive value' in one.words for one in found] == [True]
     assert found[0].refused
@@ -92,8 +113,9 @@ def test_an_inactive_value_of_a_picklist_is_refused() -> None:
 def test_a_value_that_an_unrestricted_picklist_does_not_hold_is_warned_of() -> None:
     [misfit] = misfits(STATUS, f'{STATUS}\nPriority = "Urgent"')
     assert ('"Urgent" is not a value of Priority; it has High, Medium, Low' in misfit.words, misfit.refused) == (
-        True, False
-    )  # fmt: skip
+        True,
+        False,
+    )
 
 
 def test_a_template_that_may_write_anything_into_a_restricted_picklist_is_warned_of() -> None:
@@ -107,17 +129,38 @@ def test_each_value_of_a_multipicklist_is_looked_up() -> None:
     assert ['"Gone" is not a value' in one.words for one in found] == [True]
 
 
-@pytest.mark.parametrize(("kind", "value", "fits"), [
-    ("boolean", "true", True), ("boolean", "yes", False), ("boolean", "", False), ("boolean", "{{ why }}", False),
-    ("double", "1.5", True), ("double", "many", False), ("double", "{{ chat.id }}", True),
-    ("double", "{{ chat.status }}", False), ("int", "1.5", False), ("currency", "1,5", False),
-    ("date", "2026-01-31", True), ("date", "31.1.2026", False), ("datetime", "{{ at }}", True),
-    ("datetime", "{{ why }}", False), ("datetime", "today", False), ("time", "09:00:00Z", True),
-    ("reference", "500000000000001AAA", True), ("reference", "500000000000001AAB", False),
-    ("reference", "{{ chat.id }}", False), ("email", "nobody", False), ("email", "a@b.example", True),
-    ("location", "x", False), ("base64", "{{ why }}", False), ("anyType", "x", False), ("string", "anything", True),
-    ("double", "", True), ("textarea", "{{ why }}", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "value", "fits"),
+    [
+        ("boolean", "true", True),
+        ("boolean", "yes", False),
+        ("boolean", "", False),
+        ("boolean", "{{ why }}", False),
+        ("double", "1.5", True),
+        ("double", "many", False),
+        ("double", "{{ chat.id }}", True),
+        ("double", "{{ chat.status }}", False),
+        ("int", "1.5", False),
+        ("currency", "1,5", False),
+        ("date", "2026-01-31", True),
+        ("date", "31.1.2026", False),
+        ("datetime", "{{ at }}", True),
+        ("datetime", "{{ why }}", False),
+        ("datetime", "today", False),
+        ("time", "09:00:00Z", True),
+        ("reference", "500000000000001AAA", True),
+        ("reference", "500000000000001AAB", False),
+        ("reference", "{{ chat.id }}", False),
+        ("email", "nobody", False),
+        ("email", "a@b.example", True),
+        ("location", "x", False),
+        ("base64", "{{ why }}", False),
+        ("anyType", "x", False),
+        ("string", "anything", True),
+        ("double", "", True),
+        ("textarea", "{{ why }}", True),
+    ],
+)
 def test_text_for_a_number_a_checkbox_a_date_or_a_lookup_is_refused_where_it_is_none(
     kind: str, value: str, fits: bool
 ) -> None:
@@ -125,10 +168,15 @@ def test_text_for_a_number_a_checkbox_a_date_or_a_lookup_is_refused_where_it_is_
     assert [one.refused for one in found] == ([] if fits else [True])
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"updateable": False}, "this user may not write it"), ({"calculated": True}, "it is a formula"),
-    ({"autoNumber": True}, "the org numbers it by itself"), ({"type": "id"}, "takes no text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"updateable": False}, "this user may not write it"),
+        ({"calculated": True}, "it is a formula"),
+        ({"autoNumber": True}, "the org numbers it by itself"),
+        ({"type": "id"}, "takes no text"),
+    ],
+)
 def test_a_field_that_nobody_or_not_this_user_can_write_is_refused(change: dict[str, Any], words: str) -> None:
     found = misfits(change=change, of="CCAIP_Chat_Id__c")
     assert [(words in one.words, one.refused) for one in found] == [(True, True)]
@@ -147,9 +195,13 @@ def test_a_constant_longer_than_its_field_is_warned_of_and_a_template_that_alway
     assert ("is always longer than the 20 characters" in never.words, never.refused) == (True, True)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"updateable": False}, "this user may not change a Case"), ({"queryable": False}, "this user may not read a Case"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"updateable": False}, "this user may not change a Case"),
+        ({"queryable": False}, "this user may not read a Case"),
+    ],
+)
 def test_an_object_that_the_user_may_not_read_or_change_is_refused(change: dict[str, Any], words: str) -> None:
     assert [one.words for one in misfits(change=change)] == [f"ticket.object: {words}"]
 
@@ -167,17 +219,28 @@ def test_an_encrypted_phone_field_is_warned_of() -> None:
     assert ("is encrypted" in misfit.words, misfit.refused) == (True, False)
 
 
-@pytest.mark.parametrize(("kind", "condition", "fits"), [
-    ("boolean", "opted_out", True), ("picklist", "opted_out", False), ("string", "opted_out", False),
-    ("string", "opted_out == 'Yes'", True), ("boolean", "opted_out == 'true'", False),
-    ("boolean", "opted_out == `1`", False), ("boolean", "opted_out == `true`", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "condition", "fits"),
+    [
+        ("boolean", "opted_out", True),
+        ("picklist", "opted_out", False),
+        ("string", "opted_out", False),
+        ("string", "opted_out == 'Yes'", True),
+        ("boolean", "opted_out == 'true'", False),
+        ("boolean", "opted_out == `1`", False),
+        ("boolean", "opted_out == `true`", True),
+    ],
+)
 def test_an_opt_out_that_is_no_checkbox_or_is_compared_with_a_text_is_refused(
     kind: str, condition: str, fits: bool
 ) -> None:
     """A checkbox never equals 'true' in quotes: everybody who opted out would be texted."""
-    found = misfits('opt_out = "opted_out"', f'opt_out = "{condition}"', {"type": kind, "picklistValues": []},
-                    "Contact.CCAIP_SMS_Opt_Out__c")  # fmt: skip
+    found = misfits(
+        'opt_out = "opted_out"',
+        f'opt_out = "{condition}"',
+        {"type": kind, "picklistValues": []},
+        "Contact.CCAIP_SMS_Opt_Out__c",
+    )
     assert [one.refused for one in found] == ([] if fits else [True])
 
 
@@ -188,18 +251,26 @@ def test_a_condition_that_asks_for_a_value_that_a_picklist_does_not_hold_is_warn
 
 def test_an_object_or_field_that_the_user_cannot_see_is_refused() -> None:
     found = misfits('"Contact.FirstName"', '"Contact.Nick__c"')
-    assert [one.words for one in found] == [
-        "fields.first_name: Contact has no field Nick__c that this user can see"
-    ]
+    assert [one.words for one in found] == ["fields.first_name: Contact has no field Nick__c that this user can see"]
     assert "Contct" in misfits('"Contact.FirstName"', '"Contct.FirstName"')[0].words
 
 
-@pytest.mark.parametrize(("source", "known"), [
-    ("Sent", {"Sent"}), ("", {""}), ("{{ state }}", {"sent"}), ("{{ why }}", None), ("{{ why or 'x' }}", None),
-    ("{{ 'a' if why else 'b' }}", {"a", "b"}), ("{% for a in 'ab' %}x{% endfor %}", None),
-    ("{{ state | upper }}!", {"SENT!"}), ("{{ state | replace('s', 'S') }}", None),
-    ("{{ 'a' if why }}", None), ("{% if why %}a{% elif chat %}b{% endif %}", {"a", "b", ""}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "known"),
+    [
+        ("Sent", {"Sent"}),
+        ("", {""}),
+        ("{{ state }}", {"sent"}),
+        ("{{ why }}", None),
+        ("{{ why or 'x' }}", None),
+        ("{{ 'a' if why else 'b' }}", {"a", "b"}),
+        ("{% for a in 'ab' %}x{% endfor %}", None),
+        ("{{ state | upper }}!", {"SENT!"}),
+        ("{{ state | replace('s', 'S') }}", None),
+        ("{{ 'a' if why }}", None),
+        ("{% if why %}a{% elif chat %}b{% endif %}", {"a", "b", ""}),
+    ],
+)
 def test_what_a_template_may_write_is_told_where_it_can_be(source: str, known: set[str] | None) -> None:
     assert values.values_of(Template(source), {"state": frozenset({"sent"})}) == known
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from connector import ledger
 from connector.crms.salesforce import ids
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
+from connector.store import events
 from webhooks.crms.salesforce import events, outbound_message
 
 ORG = "00D6x0000008abcEAA"
@@ -76,7 +76,7 @@ UTF16 = ONE.replace("UTF-8", "UTF-16").encode("utf-16")
         pytest.param(message(notification(), org=f"<x/><OrganizationId> {ORG}\n</OrganizationId>"), id="unknown parts"),
         pytest.param(("\ufeff" + ONE.replace("UTF-8", "UTF-16")).encode("utf-16-be"), id="UTF-16, big end first"),
     ],
-)  # fmt: skip
+)
 def test_a_message_is_read_in_whatever_form_it_is_written(body: str | bytes) -> None:
     [event] = parse(body)
     assert (event.crm, event.event_id, event.problem) == ("salesforce", "04l6x0000000000AAA", None)
@@ -107,13 +107,15 @@ def test_more_than_100_notifications_are_unreadable() -> None:
         pytest.param(record(kind=""), CASE, {"Id": CASE, "LastModifiedById": USER}, id="no kind"),
         pytest.param(
             record(f'<sf:Id>{CASE}</sf:Id><sf:A xsi:nil="true"/><sf:B xsi:nil="1">x</sf:B><sf:C/><sf:D> </sf:D>'),
-            CASE, {"Id": CASE}, id="empty fields are left out",
+            CASE,
+            {"Id": CASE},
+            id="empty fields are left out",
         ),
         pytest.param(
             record(f"<sf:Id>{CASE}</sf:Id><sf:S>ü 😀 &lt;b&gt;</sf:S>"), CASE, {"Id": CASE, "S": "ü 😀 <b>"}, id="text"
         ),
     ],
-)  # fmt: skip
+)
 def test_the_fields_that_have_a_value_are_kept(content: str, ticket: str, body: dict[str, str]) -> None:
     [event] = parse(message(notification(content=content)))
     assert (event.ticket_id, event.body, event.problem) == (ticket, body, None)
@@ -140,13 +142,17 @@ def test_a_record_that_cannot_be_texted_about_is_an_event_without_a_ticket(conte
 @pytest.mark.parametrize(
     "org",
     [
-        "", "<OrganizationId/>", "<OrganizationId>00D6x0000008xyzEAA</OrganizationId>",
-        "<OrganizationId>00D6x0000008ABCEAA</OrganizationId>", "<OrganizationId>00D6x0000008ab</OrganizationId>",
+        "",
+        "<OrganizationId/>",
+        "<OrganizationId>00D6x0000008xyzEAA</OrganizationId>",
+        "<OrganizationId>00D6x0000008ABCEAA</OrganizationId>",
+        "<OrganizationId>00D6x0000008ab</OrganizationId>",
         "<OrganizationId>Ω0D6x0000008abc</OrganizationId>",
-        f'<OrganizationId xmlns="urn:other">{ORG}</OrganizationId>', f"<x><OrganizationId>{ORG}</OrganizationId></x>",
+        f'<OrganizationId xmlns="urn:other">{ORG}</OrganizationId>',
+        f"<x><OrganizationId>{ORG}</OrganizationId></x>",
     ],
     ids=["missing", "empty", "another", "other case", "short", "foreign letter", "other namespace", "not its place"],
-)  # fmt: skip
+)
 def test_a_message_of_another_org_is_not_authentic(org: str) -> None:
     with pytest.raises(NotAuthentic) as caught:
         parse(message(notification(), org=org))
@@ -154,9 +160,9 @@ def test_a_message_of_another_org_is_not_authentic(org: str) -> None:
 
 
 ENTITY = '<!DOCTYPE x [<!ENTITY e "%s">]>'
-LAUGHS = '<!DOCTYPE x [<!ENTITY a0 "ha">' + "".join(
-    f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12)
-) + "]>"  # fmt: skip
+LAUGHS = (
+    '<!DOCTYPE x [<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12)) + "]>"
+)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +199,16 @@ def test_what_is_no_outbound_message_is_unreadable(body: str | bytes) -> None:
         parse(body)
 
 
-@given(st.one_of(
-    st.binary(), st.text().map(str.encode), st.text().map(lambda text: ONE.replace(USER, text).encode()),
-    st.tuples(st.integers(0, len(ONE)), st.integers(0, 40), st.binary(max_size=5)).map(
-        lambda cut: ONE.encode()[: cut[0]] + cut[2] + ONE.encode()[cut[0] + cut[1] :]),
-))  # fmt: skip
+@given(
+    st.one_of(
+        st.binary(),
+        st.text().map(str.encode),
+        st.text().map(lambda text: ONE.replace(USER, text).encode()),
+        st.tuples(st.integers(0, len(ONE)), st.integers(0, 40), st.binary(max_size=5)).map(
+            lambda cut: ONE.encode()[: cut[0]] + cut[2] + ONE.encode()[cut[0] + cut[1] :]
+        ),
+    )
+)
 def test_no_bytes_fail_in_another_way(body: bytes) -> None:
     try:
         found = parse(body)
@@ -222,20 +233,24 @@ EVENT = {"ticket_id": CASE, "event_id": "e1", "changed_by": USER}
         pytest.param({"ticket_id": CASE}, "m", [("m", CASE, None)], id="named after the message"),
         pytest.param([{"ticket_id": CASE}], "m", [("m:0", CASE, None)], id="a list of one, named after the message"),
         pytest.param(
-            {"Id": CASE, "LastModifiedById": USER, "attributes": {"type": "Case"}, "Subject": "é\n"}, "m",
-            [("m", CASE, USER)], id="as Apex serializes a case",
+            {"Id": CASE, "LastModifiedById": USER, "attributes": {"type": "Case"}, "Subject": "é\n"},
+            "m",
+            [("m", CASE, USER)],
+            id="as Apex serializes a case",
         ),
         pytest.param({"ticket_id": CASE, "event_id": None, "changed_by": None}, "m", [("m", CASE, None)], id="nulls"),
         pytest.param({"ticket_id": CASE, "event_id": "", "changed_by": " "}, "m", [("m", CASE, None)], id="empty"),
         pytest.param(
-            {"ticket_id": "", "Id": CASE, "changed_by": None, "LastModifiedById": USER}, "m", [("m", CASE, USER)],
+            {"ticket_id": "", "Id": CASE, "changed_by": None, "LastModifiedById": USER},
+            "m",
+            [("m", CASE, USER)],
             id="empty under one name, there under the other",
         ),
         pytest.param(EVENT | {"event_id": " "}, "m", [("m", CASE, USER)], id="a blank id"),
         pytest.param([EVENT | {"event_id": ""}] * 2, "m", [("m:0", CASE, USER), ("m:1", CASE, USER)], id="in a list"),
         pytest.param([], "", [], id="an empty list"),
     ],
-)  # fmt: skip
+)
 def test_json_events_are_read(content: Any, message_id: str, found: list[tuple[str, str, str | None]]) -> None:
     parsed = events.parse(json.dumps(content).encode(), message_id)
     assert [(event.event_id, event.ticket_id, event.changed_by) for event in parsed] == found
@@ -249,19 +264,41 @@ def with_value(value: str) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"\xff\xfe\x00", b"\xc3\x28", b"null", b"1", b'"a"', b"[[]]", b"[null]", b"{}", b'{"ticket_id": 5}',
-        b'{"ticket_id": "../x", "event_id": "e"}', b'{"ticket_id": null, "event_id": "e"}',
-        json.dumps(EVENT | {"event_id": 1}).encode(), json.dumps(EVENT | {"event_id": ""}).encode(),
-        json.dumps(EVENT | {"event_id": "a\nb"}).encode(), json.dumps(EVENT | {"event_id": "a" * 201}).encode(),
-        json.dumps(EVENT | {"ticket_id": CASE + "\n"}).encode(), json.dumps(EVENT | {"changed_by": "x"}).encode(),
-        json.dumps({"ticket_id": CASE}).encode(), json.dumps([EVENT] * 201).encode(),
-        with_value('"\\u0000"'), with_value('{"a": ["\\u0000"]}'), with_value('{"\\u0000": 1}'),
+        b"",
+        b"{",
+        b"\xff\xfe\x00",
+        b"\xc3\x28",
+        b"null",
+        b"1",
+        b'"a"',
+        b"[[]]",
+        b"[null]",
+        b"{}",
+        b'{"ticket_id": 5}',
+        b'{"ticket_id": "../x", "event_id": "e"}',
+        b'{"ticket_id": null, "event_id": "e"}',
+        json.dumps(EVENT | {"event_id": 1}).encode(),
+        json.dumps(EVENT | {"event_id": ""}).encode(),
+        json.dumps(EVENT | {"event_id": "a\nb"}).encode(),
+        json.dumps(EVENT | {"event_id": "a" * 201}).encode(),
+        json.dumps(EVENT | {"ticket_id": CASE + "\n"}).encode(),
+        json.dumps(EVENT | {"changed_by": "x"}).encode(),
+        json.dumps({"ticket_id": CASE}).encode(),
+        json.dumps([EVENT] * 201).encode(),
+        with_value('"\\u0000"'),
+        with_value('{"a": ["\\u0000"]}'),
+        with_value('{"\\u0000": 1}'),
         with_value('"\\ud83d"'),
-        with_value('{"\\udc00": 1}'), with_value("NaN"), with_value("Infinity"), with_value("[-Infinity]"),
-        with_value("1e999"), with_value("[" * 100_000 + "]" * 100_000), with_value("9" * 5000),
+        with_value('{"\\udc00": 1}'),
+        with_value("NaN"),
+        with_value("Infinity"),
+        with_value("[-Infinity]"),
+        with_value("1e999"),
+        with_value("[" * 100_000 + "]" * 100_000),
+        with_value("9" * 5000),
     ],
     ids=lambda body: repr(body[:70]),
-)  # fmt: skip
+)
 def test_json_that_is_no_event_or_cannot_be_kept_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable, match=r".+"):
         events.parse(body, "")
@@ -293,7 +330,7 @@ def keep(pool: ConnectionPool, body: bytes, message_id: str) -> None:
     except Unreadable:
         return
     with pool.connection() as connection:
-        assert [one.event_id for one in ledger.take_in(connection, parsed)] == [event.event_id for event in parsed]
+        assert [one.event_id for one in events.save(connection, parsed)] == [event.event_id for event in parsed]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

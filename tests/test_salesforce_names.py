@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from connector import isolation, mapping_check
 from connector.crms import Query
 from connector.crms.salesforce import finding, ids, org
 from connector.crms.salesforce.org import Salesforce
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import Settings
+from connector.delivery import isolation
 from connector.errors import BadMapping, CallFailed, Refused, Unavailable
-from connector.mapping import Mapping
+from connector.mapping import loader
+from connector.mapping.rules import Mapping
 from connector.model import Skip, Ticket
 from connector.sandbox import Sandbox
 from tests.pipe import Pipe
@@ -52,10 +53,13 @@ def connected(box: Sandbox, tmp_path: Path, *changes: tuple[str, str]) -> Salesf
         assert old in text
         text = text.replace(old, new)
     (tmp_path / "salesforce.toml").write_text(text)
-    file = mapping_check.load(tmp_path / "salesforce.toml")
+    file = loader.load(tmp_path / "salesforce.toml")
     settings = Settings(
-        _env_prefix="NOBODY_SETS_THIS_", _env_file=None, url=box.url,
-        client_id=box.salesforce.settings.client_id, client_secret=SecretStr(box.salesforce.settings.client_secret),
+        _env_prefix="NOBODY_SETS_THIS_",
+        _env_file=None,
+        url=box.url,
+        client_id=box.salesforce.settings.client_id,
+        client_secret=SecretStr(box.salesforce.settings.client_secret),
     )
     return Salesforce(Session(settings), file)
 
@@ -116,9 +120,21 @@ def test_a_lookup_to_several_kinds_of_record_has_the_fields_of_each(box: Sandbox
     crm.close()
 
 
-@pytest.mark.parametrize("record", [
-    {}, {"Contact": {}}, {"Contact": {"Name": "x"}}, {"contact": "x"}, {"Contact": []}, {"Contact": 1}, [], "x", 1,
-], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"Contact": {}},
+        {"Contact": {"Name": "x"}},
+        {"contact": "x"},
+        {"Contact": []},
+        {"Contact": 1},
+        [],
+        "x",
+        1,
+    ],
+    ids=repr,
+)
 def test_a_field_missing_from_an_answer_is_an_error_and_never_empty(record: Any) -> None:
     with pytest.raises(Unavailable, match=r"lacks the field Contact\.Opt__c"):
         finding.follow(record, "Contact.Opt__c")
@@ -134,11 +150,21 @@ def test_an_answer_that_lacks_the_opt_out_field_texts_nobody(box: Sandbox, crm: 
 
 
 ODD_ANSWERS = [
-    {}, [], "null", "<html>maintenance</html>", '{"totalSize": 1, "do', {"totalSize": 2, "done": True, "records": []},
-    {"totalSize": 0, "done": True}, {"totalSize": 1, "done": True, "records": [{}]},
-    {"totalSize": 1, "done": True, "records": [None]}, {"totalSize": "1", "done": True, "records": []},
-    [{"errorCode": "UNKNOWN_EXCEPTION", "message": "an unexpected error occurred"}], "7", '"x"', "",
-]  # fmt: skip
+    {},
+    [],
+    "null",
+    "<html>maintenance</html>",
+    '{"totalSize": 1, "do',
+    {"totalSize": 2, "done": True, "records": []},
+    {"totalSize": 0, "done": True},
+    {"totalSize": 1, "done": True, "records": [{}]},
+    {"totalSize": 1, "done": True, "records": [None]},
+    {"totalSize": "1", "done": True, "records": []},
+    [{"errorCode": "UNKNOWN_EXCEPTION", "message": "an unexpected error occurred"}],
+    "7",
+    '"x"',
+    "",
+]
 
 
 @pytest.mark.parametrize("body", ODD_ANSWERS, ids=repr)
@@ -177,10 +203,20 @@ def test_a_write_answered_200_with_something_else_is_tried_again(box: Sandbox, c
     assert isinstance(answer, Unavailable)
 
 
-@pytest.mark.parametrize("item", [
-    None, "x", {"success": None}, {"success": "true"}, {"success": False}, {"success": False, "errors": "x"},
-    {"success": False, "errors": ["x"]}, {"success": True, "id": "500zzzzzzzzzzzzAAA"},
-], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        "x",
+        {"success": None},
+        {"success": "true"},
+        {"success": False},
+        {"success": False, "errors": "x"},
+        {"success": False, "errors": ["x"]},
+        {"success": True, "id": "500zzzzzzzzzzzzAAA"},
+    ],
+    ids=repr,
+)
 def test_an_odd_answer_about_one_record_is_tried_again_and_spoils_no_other(
     box: Sandbox, crm: Salesforce, item: Any
 ) -> None:
@@ -193,11 +229,22 @@ def test_an_odd_answer_about_one_record_is_tried_again_and_spoils_no_other(
     assert fine is None
 
 
-@pytest.mark.parametrize(("route", "body"), [
-    ("bulk_create", {}), ("bulk_create", []), ("bulk_create", {"id": "../../x"}), ("bulk_state", {}),
-    ("bulk_state", "null"), ("bulk_state", {"state": 1}), ("bulk_results", "<html>"), ("bulk_results", ""),
-    ("bulk_results", '"Id"\n"x'), ("bulk_results", '"Id"\n"500000000000001AAA"\n'),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("bulk_create", {}),
+        ("bulk_create", []),
+        ("bulk_create", {"id": "../../x"}),
+        ("bulk_state", {}),
+        ("bulk_state", "null"),
+        ("bulk_state", {"state": 1}),
+        ("bulk_results", "<html>"),
+        ("bulk_results", ""),
+        ("bulk_results", '"Id"\n"x'),
+        ("bulk_results", '"Id"\n"500000000000001AAA"\n'),
+    ],
+    ids=str,
+)
 def test_a_query_job_answered_with_something_else_is_an_error_in_words(
     box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch, route: str, body: Any
 ) -> None:
@@ -248,9 +295,7 @@ def test_a_text_is_cut_between_characters(text: str, length: int) -> None:
 WRONG = "500000000000002AAB"
 
 
-def test_one_id_with_a_wrong_checksum_fails_alone_and_never_means_another_ticket(
-    box: Sandbox, crm: Salesforce
-) -> None:
+def test_one_id_with_a_wrong_checksum_fails_alone_and_never_means_another_ticket(box: Sandbox, crm: Salesforce) -> None:
     """For reading, for what still fits a query, and for the write-back."""
     tickets = box.salesforce.make_cases(3)
     wrong = tickets[1][:15] + ("AAB" if tickets[1].endswith("AAA") else "AAA")
@@ -269,10 +314,12 @@ def test_a_ticket_without_the_field_that_is_its_ticket_id_is_not_texted(tmp_path
     text = SHIPPED.replace('id = "id" ', 'id = "case_number" ')
     assert text != SHIPPED
     (tmp_path / "salesforce.toml").write_text(text)
-    mapping = Mapping(mapping_check.load(tmp_path / "salesforce.toml"), "+16285550199", ["US"])
+    mapping = Mapping(loader.load(tmp_path / "salesforce.toml"), "+16285550199", ["US"])
     values = dict.fromkeys(mapping.file.fields) | {
-        "id": "500000000000001AAA", "sms_status": "Requested", "mobile": "+14155550132"
-    }  # fmt: skip
+        "id": "500000000000001AAA",
+        "sms_status": "Requested",
+        "mobile": "+14155550132",
+    }
     for empty in (None, "", " "):
         decided = mapping.decide(Ticket("salesforce", "500000000000001AAA", values | {"case_number": empty}))
         assert isinstance(decided, Skip)
@@ -280,22 +327,20 @@ def test_a_ticket_without_the_field_that_is_its_ticket_id_is_not_texted(tmp_path
     assert not isinstance(mapping.decide(Ticket("salesforce", "x", values | {"case_number": "1"})), Skip)
 
 
-def test_a_field_that_is_written_twice_in_two_cases_of_letters_is_refused(
-    box: Sandbox, tmp_path: Path
-) -> None:
+def test_a_field_that_is_written_twice_in_two_cases_of_letters_is_refused(box: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(BadMapping, match="expected each field once"):
-        connected(
-            box, tmp_path, ("[write_back.failed]\n", '[write_back.failed]\nccaip_sms_STATUS__c = "Sent"\n')
-        )
+        connected(box, tmp_path, ("[write_back.failed]\n", '[write_back.failed]\nccaip_sms_STATUS__c = "Sent"\n'))
 
 
 @pytest.mark.parametrize("path", ["Case.CCAIP_SMS_Status__c", "case.ccaip_sms_status__c", "ccaip_sms_STATUS__c"])
 def test_a_loop_is_found_however_the_field_is_spelt(box: Sandbox, tmp_path: Path, path: str) -> None:
     with pytest.raises(BadMapping, match="would fire again"):
         connected(
-            box, tmp_path, ('sms_status = "CCAIP_SMS_Status__c"', f'sms_status = "{path}"'),
+            box,
+            tmp_path,
+            ('sms_status = "CCAIP_SMS_Status__c"', f'sms_status = "{path}"'),
             ('CCAIP_SMS_Status__c = "Failed"', 'CCAIP_SMS_Status__c = "Requested"'),
-        )  # fmt: skip
+        )
 
 
 def test_a_refused_query_is_in_words(crm: Salesforce) -> None:

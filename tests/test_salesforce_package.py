@@ -13,7 +13,7 @@ from lxml import etree
 from pydantic import BaseModel
 
 from connector.sandbox.crms.salesforce import schema
-from webhooks import schemas
+from webhooks.api import schemas
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "mappings" / "salesforce"
@@ -97,8 +97,10 @@ def test_one_version_everywhere():
 
 def packaged() -> dict[str, etree._Element]:
     """The package's fields, such as Case.CCAIP_Chat_Id__c."""
-    return {f"{path.parts[-3]}.{one_of(etree.parse(path).getroot(), 'fullName')}": etree.parse(path).getroot()
-            for path in METADATA.glob("objects/*/fields/*")}  # fmt: skip
+    return {
+        f"{path.parts[-3]}.{one_of(etree.parse(path).getroot(), 'fullName')}": etree.parse(path).getroot()
+        for path in METADATA.glob("objects/*/fields/*")
+    }
 
 
 def mapped() -> set[str]:

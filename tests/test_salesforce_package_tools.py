@@ -32,18 +32,33 @@ def tool(tmp_path_factory):
     package = shutil.copytree(PACKAGE, copy / "mappings" / "salesforce", ignore=shutil.ignore_patterns("node_modules"))
     (package / "node_modules").symlink_to(modules.resolve())
     shutil.copytree(ROOT / "tests" / "fixtures", copy / "tests" / "fixtures")
-    environment = os.environ | ORG_SPECIFIC | {
-        "PATH": f"{(modules / '.bin').resolve()}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(copy), "XDG_CACHE_HOME": str(copy), "XDG_DATA_HOME": str(copy), "XDG_CONFIG_HOME": str(copy),
-        "SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true", "SF_SKIP_NEW_VERSION_CHECK": "true",
-        "SF_APPLY_REPLACEMENTS_ON_CONVERT": "true", "CI": "true",
-    }  # fmt: skip
+    environment = (
+        os.environ
+        | ORG_SPECIFIC
+        | {
+            "PATH": f"{(modules / '.bin').resolve()}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(copy),
+            "XDG_CACHE_HOME": str(copy),
+            "XDG_DATA_HOME": str(copy),
+            "XDG_CONFIG_HOME": str(copy),
+            "SF_DISABLE_TELEMETRY": "true",
+            "SF_AUTOUPDATE_DISABLE": "true",
+            "SF_SKIP_NEW_VERSION_CHECK": "true",
+            "SF_APPLY_REPLACEMENTS_ON_CONVERT": "true",
+            "CI": "true",
+        }
+    )
 
     def run(*command: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(part) for part in command],
-            cwd=package, env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+            cwd=package,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
     run.package = package
     return run

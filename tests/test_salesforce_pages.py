@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from connector import mapping_check
 from connector.crms import Query
 from connector.crms.salesforce.org import Salesforce
 from connector.errors import CallFailed, Unavailable
+from connector.mapping import loader
 from tests.test_salesforce_check import described
 from tests.test_salesforce_session import Org, org, wanted
 
 from connector.crms.salesforce.session import Session  # isort: skip
 
-FILE = mapping_check.load(Path(__file__).parent.parent / "mappings" / "salesforce.toml")
+FILE = loader.load(Path(__file__).parent.parent / "mappings" / "salesforce.toml")
 IDS = [f"50000000000000{number:01d}AAA" for number in range(6)]
 __all__ = ["org"]
 
@@ -37,12 +37,17 @@ def pages(size: int, ids: list[str] = IDS) -> list[tuple[int, Any]]:
     """The answers to a query and to what follows it, so many records in each."""
     parts = [ids[start : start + size] for start in range(0, len(ids), size)]
     return [
-        (200, {
-            "totalSize": len(ids), "done": at == len(parts) - 1, "records": [record(one) for one in part],
-            **({} if at == len(parts) - 1 else {"nextRecordsUrl": f"/services/data/v67.0/query/01gx-{at}"}),
-        })
+        (
+            200,
+            {
+                "totalSize": len(ids),
+                "done": at == len(parts) - 1,
+                "records": [record(one) for one in part],
+                **({} if at == len(parts) - 1 else {"nextRecordsUrl": f"/services/data/v67.0/query/01gx-{at}"}),
+            },
+        )
         for at, part in enumerate(parts)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 6])
@@ -83,10 +88,19 @@ def without_ids() -> list[tuple[int, Any]]:
 
 
 ODD: list[Any] = [
-    {}, [], None, "words", 7, {"records": []}, {"done": True, "records": []}, {"totalSize": 0, "done": True},
-    {"totalSize": "1", "done": "yes", "records": []}, {"totalSize": 1, "done": True, "records": [None]},
-    {"totalSize": 0, "done": None, "records": []}, {"totalSize": -1, "done": True, "records": []},
-]  # fmt: skip
+    {},
+    [],
+    None,
+    "words",
+    7,
+    {"records": []},
+    {"done": True, "records": []},
+    {"totalSize": 0, "done": True},
+    {"totalSize": "1", "done": "yes", "records": []},
+    {"totalSize": 1, "done": True, "records": [None]},
+    {"totalSize": 0, "done": None, "records": []},
+    {"totalSize": -1, "done": True, "records": []},
+]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +122,11 @@ def test_an_answer_that_is_not_whole_says_of_no_ticket_that_it_is_deleted(
 @pytest.mark.parametrize("answer", ODD, ids=repr)
 def test_an_answer_that_is_none_is_unavailable_whatever_was_asked(org: Org, crm: Salesforce, answer: Any) -> None:
     calls: list[Callable[[], object]] = [
-        lambda: crm.read(IDS), crm.probe, lambda: crm.fitting(Query(where="Id != null"), IDS),
+        lambda: crm.read(IDS),
+        crm.probe,
+        lambda: crm.fitting(Query(where="Id != null"), IDS),
         lambda: crm.write([(IDS[0], {"CCAIP_SMS_Status__c": "Sent"})]),
-    ]  # fmt: skip
+    ]
     for call in calls:
         org.answers = [(200, answer)] * 2
         with pytest.raises(CallFailed):

@@ -130,8 +130,10 @@ def test_client_credentials_are_exchanged_for_a_token_once(org: Org, session: Se
     method, path, _, body = org.requests[0]
     assert (method, path) == ("POST", "/services/oauth2/token")
     assert parse_qs(body.decode()) == {
-        "grant_type": ["client_credentials"], "client_id": ["app"], "client_secret": [SECRET]
-    }  # fmt: skip
+        "grant_type": ["client_credentials"],
+        "client_id": ["app"],
+        "client_secret": [SECRET],
+    }
     assert org.tokens == 1
 
 
@@ -151,24 +153,38 @@ def test_a_jwt_bearer_assertion_is_signed_by_our_key(org: Org) -> None:
     assert 0 < claims["exp"] - time.time() <= 300
 
 
-@pytest.mark.parametrize("given", [
-    lambda pem: pem.replace("\n", "\\n"), lambda pem: '"' + pem.replace("\n", "\\n") + '"',
-    lambda pem: pem.replace("\n", "\r\n"), lambda pem: pem.replace("\n", "\\r\\n"), lambda pem: f"  {pem}\n\n",
-    lambda pem: pem.strip(), lambda pem: f"'{pem}'",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda pem: pem.replace("\n", "\\n"),
+        lambda pem: '"' + pem.replace("\n", "\\n") + '"',
+        lambda pem: pem.replace("\n", "\r\n"),
+        lambda pem: pem.replace("\n", "\\r\\n"),
+        lambda pem: f"  {pem}\n\n",
+        lambda pem: pem.strip(),
+        lambda pem: f"'{pem}'",
+    ],
+)
 def test_a_key_is_read_however_it_came_through_the_environment(org: Org, given: Any) -> None:
-    pem = rsa.generate_private_key(65537, 2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    pem = (
+        rsa.generate_private_key(65537, 2048)
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .decode()
+    )
     session = Session(wanted(org.url, client_secret=None, jwt_key=SecretStr(given(pem)), username="bot@org.example"))
     assert session.call("limits") == DONE
     session.close()
 
 
-@pytest.mark.parametrize(("begins", "words"), [
-    ("-----BEGIN CERTIFICATE-----", "this is a certificate"), ("-----BEGIN PUBLIC KEY-----", "a public key"),
-    ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "an encrypted key"), ("-----BEGIN EC PRIVATE KEY-----", "elliptic"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("begins", "words"),
+    [
+        ("-----BEGIN CERTIFICATE-----", "this is a certificate"),
+        ("-----BEGIN PUBLIC KEY-----", "a public key"),
+        ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "an encrypted key"),
+        ("-----BEGIN EC PRIVATE KEY-----", "elliptic"),
+    ],
+)
 def test_what_is_given_instead_of_a_key_is_named(org: Org, begins: str, words: str) -> None:
     session = Session(wanted(org.url, client_secret=None, jwt_key=SecretStr(begins), username="bot@org.example"))
     error = failure(session)
@@ -281,7 +297,7 @@ def test_an_org_that_is_not_there_is_unavailable() -> None:
     ("status", "content"),
     [(200, b"<html>maintenance"), (503, b"<html>"), (502, b""), (500, b"\xff"), (200, b"[" * 100_000)],
     ids=["200 HTML", "503 HTML", "502 empty", "500 bytes", "200 nested"],
-)  # fmt: skip
+)
 def test_a_page_instead_of_an_answer_is_unavailable(
     org: Org, session: Session, where: str, status: int, content: bytes
 ) -> None:
@@ -292,11 +308,17 @@ def test_a_page_instead_of_an_answer_is_unavailable(
 @pytest.mark.parametrize(
     "content",
     [
-        {}, [], None, "x", {"access_token": "t"}, {"access_token": "t", "id": 1}, {"access_token": "t", "id": "x"},
+        {},
+        [],
+        None,
+        "x",
+        {"access_token": "t"},
+        {"access_token": "t", "id": 1},
+        {"access_token": "t", "id": "x"},
         {"access_token": None, "id": "a/b/c"},
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_token_answer_without_a_token_is_unavailable(org: Org, session: Session, content: Any) -> None:
     org.token_answers.append((200, content))
     org.good = {"token-2"}
@@ -306,14 +328,16 @@ def test_a_token_answer_without_a_token_is_unavailable(org: Org, session: Sessio
 
 @pytest.mark.parametrize(
     ("status", "content"),
-    [(400, {"error": "invalid_grant", "error_description": "expired"}), (401, {"error": "invalid_client"}),
-     (400, {"error": "invalid_client_id"}), (400, {"error": "unsupported_grant_type"}),
-     (400, {"error": "inactive_org"})],
+    [
+        (400, {"error": "invalid_grant", "error_description": "expired"}),
+        (401, {"error": "invalid_client"}),
+        (400, {"error": "invalid_client_id"}),
+        (400, {"error": "unsupported_grant_type"}),
+        (400, {"error": "inactive_org"}),
+    ],
     ids=["invalid_grant", "invalid_client", "invalid_client_id", "unsupported_grant_type", "inactive_org"],
-)  # fmt: skip
-def test_a_login_that_is_refused_is_an_error_of_settings(
-    org: Org, session: Session, status: int, content: Any
-) -> None:
+)
+def test_a_login_that_is_refused_is_an_error_of_settings(org: Org, session: Session, status: int, content: Any) -> None:
     org.token_answers.append((status, content))
     error = failure(session)
     assert isinstance(error, Refused)
@@ -322,14 +346,28 @@ def test_a_login_that_is_refused_is_an_error_of_settings(
 
 LATER, SETTINGS, TICKET = None, Blame.SETTINGS, Blame.TICKET
 CODES = [
-    (400, "UNABLE_TO_LOCK_ROW", LATER), (503, "SERVER_UNAVAILABLE", LATER), (500, "UNKNOWN_EXCEPTION", LATER),
-    (400, "QUERY_TIMEOUT", LATER), (429, "X", LATER), (500, "X", LATER), (502, "X", LATER), (503, "X", LATER),
-    (504, "X", LATER), (403, "REQUEST_LIMIT_EXCEEDED", LATER), (400, "INVALID_FIELD", SETTINGS),
-    (400, "INVALID_FIELD_FOR_INSERT_UPDATE", SETTINGS), (400, "INSUFFICIENT_ACCESS_OR_READONLY", SETTINGS),
-    (403, "INSUFFICIENT_ACCESS", SETTINGS), (403, "API_DISABLED_FOR_ORG", SETTINGS), (403, "X", SETTINGS),
-    (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", TICKET), (400, "STRING_TOO_LONG", TICKET), (400, "X", TICKET),
-    (400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", TICKET), (400, "ENTITY_IS_DELETED", TICKET),
-]  # fmt: skip
+    (400, "UNABLE_TO_LOCK_ROW", LATER),
+    (503, "SERVER_UNAVAILABLE", LATER),
+    (500, "UNKNOWN_EXCEPTION", LATER),
+    (400, "QUERY_TIMEOUT", LATER),
+    (429, "X", LATER),
+    (500, "X", LATER),
+    (502, "X", LATER),
+    (503, "X", LATER),
+    (504, "X", LATER),
+    (403, "REQUEST_LIMIT_EXCEEDED", LATER),
+    (400, "INVALID_FIELD", SETTINGS),
+    (400, "INVALID_FIELD_FOR_INSERT_UPDATE", SETTINGS),
+    (400, "INSUFFICIENT_ACCESS_OR_READONLY", SETTINGS),
+    (403, "INSUFFICIENT_ACCESS", SETTINGS),
+    (403, "API_DISABLED_FOR_ORG", SETTINGS),
+    (403, "X", SETTINGS),
+    (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", TICKET),
+    (400, "STRING_TOO_LONG", TICKET),
+    (400, "X", TICKET),
+    (400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", TICKET),
+    (400, "ENTITY_IS_DELETED", TICKET),
+]
 
 
 @pytest.mark.parametrize(("status", "code", "blame"), CODES, ids=str)
@@ -352,12 +390,13 @@ def test_a_code_of_an_answer_has_a_verdict(
     [
         *((code, "", blame) for status, code, blame in CODES[:-1] if status == 400 and code != "X"),
         ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CaseTrigger: System.DmlException: UNABLE_TO_LOCK_ROW, busy", LATER),
-        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CaseTrigger: no", TICKET), ("NOT_FOUND", "", Blame.GONE),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CaseTrigger: no", TICKET),
+        ("NOT_FOUND", "", Blame.GONE),
         ("ENTITY_IS_DELETED", "", Blame.GONE),
         ("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", Blame.GONE),
         ("", "", TICKET),
     ],
-)  # fmt: skip
+)
 def test_a_code_of_one_record_has_a_verdict(code: str, message: str, blame: Blame | None) -> None:
     error = verdicts.of_record({"success": False, "errors": [{"statusCode": code, "message": message, "fields": []}]})
     assert (error.blame if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (blame or True)

@@ -40,9 +40,7 @@ def value(secret: str) -> Any:
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_every_secret_can_be_in_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str, end: str
-) -> None:
+def test_every_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str, end: str) -> None:
     content = "whsec_" + "A" * 32 if secret.endswith("WEBHOOK_SECRETS") else SECRET
     (tmp_path / "a secret").write_bytes(f"{content}{end}".encode())
     monkeypatch.setenv(f"{secret}_FILE", str(tmp_path / "a secret"))
@@ -66,8 +64,6 @@ def test_a_key_in_lines_comes_whole_from_its_file(monkeypatch: pytest.MonkeyPatc
     assert found.get_secret_value() == key
 
 
-
-
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_file_that_is_missing_is_told_with_its_setting(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     monkeypatch.setenv(f"{secret}_FILE", "nowhere")
@@ -80,12 +76,16 @@ def test_a_file_that_is_missing_is_told_with_its_setting(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "which is empty"), (b"\n", "which is empty"), (b" \r\n\r\n", "which is empty"),
-        (b"caf\xe9", "which holds no text in UTF-8"), ("secret".encode("utf-16"), "which holds no text in UTF-8"),
-        (b"a\0b", "which is no file of a secret"), (b"a" * 200_000, "which is no file of a secret"),
+        (b"", "which is empty"),
+        (b"\n", "which is empty"),
+        (b" \r\n\r\n", "which is empty"),
+        (b"caf\xe9", "which holds no text in UTF-8"),
+        ("secret".encode("utf-16"), "which holds no text in UTF-8"),
+        (b"a\0b", "which is no file of a secret"),
+        (b"a" * 200_000, "which is no file of a secret"),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_file_that_holds_no_secret_is_refused_without_its_content(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, words: str
 ) -> None:
@@ -161,10 +161,12 @@ def test_the_children_of_run_keep_the_database_that_run_has_found(url: str, tmp_
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("CONNECTOR_HOST=café\n".encode("latin-1"), "expected text in UTF-8"),
-     ("CONNECTOR_PORT=1\n".encode("utf-16"), "expected text in UTF-8")],
+    [
+        ("CONNECTOR_HOST=café\n".encode("latin-1"), "expected text in UTF-8"),
+        ("CONNECTOR_PORT=1\n".encode("utf-16"), "expected text in UTF-8"),
+    ],
     ids=["Latin-1", "UTF-16"],
-)  # fmt: skip
+)
 def test_an_env_file_in_another_encoding_is_told(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / ".env").write_bytes(content)
     for command in (["status"], ["check", "--offline"], ["run"]):

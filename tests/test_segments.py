@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import segments
-from connector.segments import Size
+from connector.policy import segments
+from connector.policy.segments import Size
 
 CASES = json.loads((Path(__file__).parent / "fixtures" / "segments.json").read_text(encoding="utf-8"))
 
@@ -38,16 +38,27 @@ def slowly(message: str) -> Size:
 @pytest.mark.parametrize(
     ("message", "size"),
     [
-        ("a" * 160, Size("GSM-7", 160, 1)), ("a" * 161, Size("GSM-7", 161, 2)), ("a" * 306, Size("GSM-7", 306, 2)),
-        ("a" * 307, Size("GSM-7", 307, 3)), ("€" * 80, Size("GSM-7", 160, 1)), ("€" * 81, Size("GSM-7", 162, 2)),
+        ("a" * 160, Size("GSM-7", 160, 1)),
+        ("a" * 161, Size("GSM-7", 161, 2)),
+        ("a" * 306, Size("GSM-7", 306, 2)),
+        ("a" * 307, Size("GSM-7", 307, 3)),
+        ("€" * 80, Size("GSM-7", 160, 1)),
+        ("€" * 81, Size("GSM-7", 162, 2)),
         # 306 septets would fit two segments, if an escape could be left alone at the end of the first.
-        ("a" * 152 + "€" + "a" * 152, Size("GSM-7", 306, 3)), ("a" * 151 + "€" + "a" * 153, Size("GSM-7", 306, 2)),
-        ("ê" * 70, Size("UCS-2", 70, 1)), ("ê" * 71, Size("UCS-2", 71, 2)), ("ê" * 134, Size("UCS-2", 134, 2)),
-        ("ê" * 135, Size("UCS-2", 135, 3)), ("😀" * 35, Size("UCS-2", 70, 1)), ("😀" * 36, Size("UCS-2", 72, 2)),
+        ("a" * 152 + "€" + "a" * 152, Size("GSM-7", 306, 3)),
+        ("a" * 151 + "€" + "a" * 153, Size("GSM-7", 306, 2)),
+        ("ê" * 70, Size("UCS-2", 70, 1)),
+        ("ê" * 71, Size("UCS-2", 71, 2)),
+        ("ê" * 134, Size("UCS-2", 134, 2)),
+        ("ê" * 135, Size("UCS-2", 135, 3)),
+        ("😀" * 35, Size("UCS-2", 70, 1)),
+        ("😀" * 36, Size("UCS-2", 72, 2)),
         # 67 is odd: 33 of them in each of several segments.
-        ("😀" * 67, Size("UCS-2", 134, 3)), ("[" * 69 + "ê", Size("UCS-2", 70, 1)), ("\ud83d", Size("UCS-2", 1, 1)),
+        ("😀" * 67, Size("UCS-2", 134, 3)),
+        ("[" * 69 + "ê", Size("UCS-2", 70, 1)),
+        ("\ud83d", Size("UCS-2", 1, 1)),
     ],
-)  # fmt: skip
+)
 def test_at_the_edges(message: str, size: Size) -> None:
     assert segments.measure(message) == size
     assert slowly(message) == size
@@ -70,8 +81,13 @@ def test_typographic_characters_become_plain_ones_and_letters_stay() -> None:
 
 
 LOOKS_PLAIN = [
-    "Jose\u0301", "I\u00b4m", "it`s", "O\u02bcbrien", "l\u02b9Est",
-    "it\uff07s", "Ma\u0308rz",
+    "Jose\u0301",
+    "I\u00b4m",
+    "it`s",
+    "O\u02bcbrien",
+    "l\u02b9Est",
+    "it\uff07s",
+    "Ma\u0308rz",
 ]
 
 

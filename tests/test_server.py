@@ -16,8 +16,10 @@ import httpx
 import psutil
 import pytest
 
-from connector import database, demo, logs, settings
+from connector import logs, settings
+from connector.cli import demo
 from connector.sandbox import Sandbox
+from connector.store import postgres
 from tests.conftest import created
 from tests.pipe import Pipe, outbound_message, running, wait_for
 from webhooks.app import create_app
@@ -69,12 +71,25 @@ def slow_salesforce(pipe: Pipe, seconds: float) -> Iterator[None]:
 # ---- what is acknowledged is saved
 
 
-@pytest.mark.parametrize("path", [
-    f"/{EVENTS}", f"//{EVENTS}", "/webhooks//salesforce/events", "/webhooks/salesforce//events", f"{EVENTS}/",
-    "/./webhooks/salesforce/events", "/webhooks/../webhooks/salesforce/events", "/%77ebhooks/salesforce/events",
-    "/webhooks/salesforce/events?x=1", "/webhooks/salesforce/events;x", "http://x/webhooks/salesforce/events",
-    "/webhooks%2Fsalesforce/events", "/WEBHOOKS/salesforce/events", "//x/webhooks/salesforce/events",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{EVENTS}",
+        f"//{EVENTS}",
+        "/webhooks//salesforce/events",
+        "/webhooks/salesforce//events",
+        f"{EVENTS}/",
+        "/./webhooks/salesforce/events",
+        "/webhooks/../webhooks/salesforce/events",
+        "/%77ebhooks/salesforce/events",
+        "/webhooks/salesforce/events?x=1",
+        "/webhooks/salesforce/events;x",
+        "http://x/webhooks/salesforce/events",
+        "/webhooks%2Fsalesforce/events",
+        "/WEBHOOKS/salesforce/events",
+        "//x/webhooks/salesforce/events",
+    ],
+)
 def test_however_a_path_is_written_a_2xx_means_that_the_event_is_saved(pipe: Pipe, case: str, path: str) -> None:
     event_id = secrets.token_hex(8)
     body = json.dumps({"ticket_id": case, "event_id": event_id}).encode()
@@ -177,7 +192,8 @@ def memory(pipe: Pipe) -> int:
     """Bytes of the web process."""
     port = int(pipe.web.rpartition(":")[2])
     [process] = [
-        psutil.Process(found.pid) for found in psutil.net_connections("tcp")
+        psutil.Process(found.pid)
+        for found in psutil.net_connections("tcp")
         if found.pid and found.status == psutil.CONN_LISTEN and found.laddr.port == port
     ]
     return process.memory_info().rss
@@ -240,12 +256,15 @@ def test_a_body_far_too_large_is_in_the_log_too(own_pipe: Pipe) -> None:
     assert [line["address"] for line in since(own_pipe, before, "a request was refused")] == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize(("method", "path", "headers", "sentence"), [
-    ("POST", EVENTS, {"Authorization": "Bearer wrong"}, "a message was refused"),
-    ("POST", "/webhooks/salesforce/outbound-messages/guess", {}, "a message was refused"),
-    ("GET", "/v1/texts/1", {"Authorization": "Bearer ccaisms_wrong"}, "a request without a valid key was refused"),
-    ("GET", "/v1/texts/1", {}, "a request without a valid key was refused"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "sentence"),
+    [
+        ("POST", EVENTS, {"Authorization": "Bearer wrong"}, "a message was refused"),
+        ("POST", "/webhooks/salesforce/outbound-messages/guess", {}, "a message was refused"),
+        ("GET", "/v1/texts/1", {"Authorization": "Bearer ccaisms_wrong"}, "a request without a valid key was refused"),
+        ("GET", "/v1/texts/1", {}, "a request without a valid key was refused"),
+    ],
+)
 def test_a_wrong_key_is_in_the_log_with_the_callers_address(
     own_pipe: Pipe, method: str, path: str, headers: dict[str, str], sentence: str
 ) -> None:
@@ -276,7 +295,7 @@ def test_an_error_of_our_own_is_500_and_the_log_has_its_route_and_not_its_addres
     def broken(token: str) -> str:
         raise ZeroDivisionError(token)
 
-    with database.pool(own_pipe.url, 1) as pool, caplog.at_level(logging.ERROR):
+    with postgres.pool(own_pipe.url, 1) as pool, caplog.at_level(logging.ERROR):
         app = create_app(settings.load(_env_file=None), pool)
         for start in ("/webhooks", "/v1"):
             app.add_url_rule(f"{start}/broken/<token>", start, broken)
@@ -293,9 +312,11 @@ def test_an_error_of_our_own_is_500_and_the_log_has_its_route_and_not_its_addres
 
 
 def web_process(pipe: Pipe) -> psutil.Process:
-    return next(one for one in psutil.Process().children() if "serve" in one.cmdline() and str(pipe.url) in (
-        one.environ().get("CONNECTOR_DATABASE_URL", "")
-    ))
+    return next(
+        one
+        for one in psutil.Process().children()
+        if "serve" in one.cmdline() and str(pipe.url) in (one.environ().get("CONNECTOR_DATABASE_URL", ""))
+    )
 
 
 def test_what_is_under_way_when_the_process_is_asked_to_stop_is_answered(

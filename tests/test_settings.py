@@ -16,10 +16,16 @@ SECRET = "a-secret-of-more-than-24-characters"
 ORG = "00D6x0000008abcEAA"
 # Every secret setting. This table is what the docs promise: each is also …_FILE.
 SECRETS = [
-    "CONNECTOR_DATABASE_URL", "CONNECTOR_PSEUDONYM_KEY", "CONNECTOR_CCAIP_TOKEN", "CONNECTOR_SALESFORCE_JWT_KEY",
-    "CONNECTOR_SALESFORCE_CLIENT_SECRET", "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS", "CONNECTOR_SALESFORCE_WEBHOOK_KEYS",
-    "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS", "CONNECTOR_SALESFORCE_CANVAS_SECRETS",
-]  # fmt: skip
+    "CONNECTOR_DATABASE_URL",
+    "CONNECTOR_PSEUDONYM_KEY",
+    "CONNECTOR_CCAIP_TOKEN",
+    "CONNECTOR_SALESFORCE_JWT_KEY",
+    "CONNECTOR_SALESFORCE_CLIENT_SECRET",
+    "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS",
+    "CONNECTOR_SALESFORCE_WEBHOOK_KEYS",
+    "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS",
+    "CONNECTOR_SALESFORCE_CANVAS_SECRETS",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +127,7 @@ def test_what_is_wrong_is_noted_and_the_rest_can_be_looked_at(monkeypatch: pytes
 
 
 def test_every_variable_of_the_readme_is_known_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    importlib.import_module("connector.http")  # whose settings are known once it is loaded
+    importlib.import_module("connector.http.config")  # whose settings are known once it is loaded
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `CONNECTOR_")]
     names = {name for row in rows for name in re.findall(r"`(CONNECTOR_[A-Z_]+)`", row)}
@@ -157,7 +163,7 @@ def test_a_file_that_others_can_read_is_noticed(tmp_path: Path, mode: int, open_
 @pytest.mark.parametrize(
     ("value", "countries"),
     [("US", ["US"]), ("US,CA", ["US", "CA"]), ("US CA", ["US", "CA"]), (" US , CA ,", ["US", "CA"])],
-)  # fmt: skip
+)
 def test_lists_are_split_by_commas_and_spaces(
     monkeypatch: pytest.MonkeyPatch, value: str, countries: list[str]
 ) -> None:
@@ -182,9 +188,11 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 COMPLETE: dict[str, Any] = {
-    "ccaip_subdomain": "customer", "ccaip_domain": "uc1.ccaiplatform.com", "ccaip_token": SECRET,
+    "ccaip_subdomain": "customer",
+    "ccaip_domain": "uc1.ccaiplatform.com",
+    "ccaip_token": SECRET,
     "ccaip_outbound_number": "+16285550199",
-}  # fmt: skip
+}
 
 
 def test_complete_settings_are_enough() -> None:
@@ -227,15 +235,21 @@ def test_an_org_is_reached_by_a_secret_or_a_key(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"URL": None}, "URL"), ({"URL": "http://org.my.salesforce.com"}, "URL"), ({"CLIENT_ID": None}, "CLIENT_ID"),
-        ({"CLIENT_ID": ""}, "CLIENT_ID"), ({"CLIENT_SECRET": None}, "CLIENT_SECRET"),
+        ({"URL": None}, "URL"),
+        ({"URL": "http://org.my.salesforce.com"}, "URL"),
+        ({"CLIENT_ID": None}, "CLIENT_ID"),
+        ({"CLIENT_ID": ""}, "CLIENT_ID"),
+        ({"CLIENT_SECRET": None}, "CLIENT_SECRET"),
         ({"CLIENT_SECRET": None, "USERNAME": "a@b.example"}, "CLIENT_SECRET"),
-        ({"CLIENT_SECRET": None, "JWT_KEY": SECRET}, "CLIENT_SECRET"), ({"API_VERSION": "67"}, "API_VERSION"),
-        ({"API_VERSION": "67.0/../"}, "API_VERSION"), ({"CLIENT_NAME": "a\r\nb"}, "CLIENT_NAME"),
-        ({"CLIENT_NAME": "a, b"}, "CLIENT_NAME"), ({"CONNECT_TIMEOUT": "0"}, "CONNECT_TIMEOUT"),
+        ({"CLIENT_SECRET": None, "JWT_KEY": SECRET}, "CLIENT_SECRET"),
+        ({"API_VERSION": "67"}, "API_VERSION"),
+        ({"API_VERSION": "67.0/../"}, "API_VERSION"),
+        ({"CLIENT_NAME": "a\r\nb"}, "CLIENT_NAME"),
+        ({"CLIENT_NAME": "a, b"}, "CLIENT_NAME"),
+        ({"CONNECT_TIMEOUT": "0"}, "CONNECT_TIMEOUT"),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_an_org_that_cannot_be_reached_is_refused(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], named: str
 ) -> None:
@@ -269,13 +283,16 @@ def test_a_webhook_secret_that_is_not_base64_is_refused(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"ORGANIZATION_ID": ORG}, "OUTBOUND_MESSAGE_TOKENS"), ({"WEBHOOK_KEYS": SECRET}, "ORGANIZATION_ID"),
+        ({"ORGANIZATION_ID": ORG}, "OUTBOUND_MESSAGE_TOKENS"),
+        ({"WEBHOOK_KEYS": SECRET}, "ORGANIZATION_ID"),
         ({"ORGANIZATION_ID": ORG, "WEBHOOK_KEYS": ""}, "OUTBOUND_MESSAGE_TOKENS"),
-        *(({"ORGANIZATION_ID": org, "WEBHOOK_KEYS": SECRET}, "ORGANIZATION_ID")
-          for org in ("", "00D", "500" + ORG[3:], ORG[:16], ORG + "\n", ORG[:14] + "-")),
+        *(
+            ({"ORGANIZATION_ID": org, "WEBHOOK_KEYS": SECRET}, "ORGANIZATION_ID")
+            for org in ("", "00D", "500" + ORG[3:], ORG[:16], ORG + "\n", ORG[:14] + "-")
+        ),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_without_an_org_or_a_secret_no_door_opens(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
 ) -> None:

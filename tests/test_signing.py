@@ -94,13 +94,14 @@ def without(*names: str) -> dict[str, str]:
             for signature in ("", "v1", "v1,", "v1,a", "v1,a,b", "v1,ü", "v1,\udcff", ",", " ", "v1,A v1", "ü")
         ),
         pytest.param(
-            lambda: signed() | {"webhook-signature": signed()[SIGNATURE].replace("v1,", "v2,")}, BODY.encode(),
+            lambda: signed() | {"webhook-signature": signed()[SIGNATURE].replace("v1,", "v2,")},
+            BODY.encode(),
             id="the right signature of another version",
         ),
         pytest.param(lambda: signed() | {"webhook-id": "\udcff"}, BODY.encode(), id="an id with a lone surrogate"),
         pytest.param(lambda: signed() | {"webhook-id": "ü"}, BODY.encode(), id="an id that is not ASCII"),
     ],
-)  # fmt: skip
+)
 def test_what_none_of_the_secrets_has_signed_is_refused(headers: Callable[[], dict[str, str]], body: bytes) -> None:
     with pytest.raises(NotAuthentic, match="signature") as caught:
         verify(headers(), body)
@@ -130,10 +131,13 @@ KEYS = [SecretStr("first-key-of-24-characters"), SecretStr("second-key-of-24-cha
 @pytest.mark.parametrize(
     "header",
     [
-        "Bearer first-key-of-24-characters", "Bearer second-key-of-24-characters", "bearer first-key-of-24-characters",
-        "BEARER first-key-of-24-characters", "Bearer   first-key-of-24-characters ",
+        "Bearer first-key-of-24-characters",
+        "Bearer second-key-of-24-characters",
+        "bearer first-key-of-24-characters",
+        "BEARER first-key-of-24-characters",
+        "Bearer   first-key-of-24-characters ",
     ],
-)  # fmt: skip
+)
 def test_a_bearer_key_is_let_in(header: str) -> None:
     assert signing.verify_bearer(header, KEYS) is None
 
@@ -141,13 +145,22 @@ def test_a_bearer_key_is_let_in(header: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "", "Bearer", "Bearer ", "first-key-of-24-characters", "Basic first-key-of-24-characters",
-        "Bearer first-key-of-24-character", "Bearer first-key-of-24-characters2", "Bearer FIRST-KEY-OF-24-CHARACTERS",
-        "Bearer first-key-of-24-characters, second-key-of-24-characters", "Bearer \xfc\xff", "Bearer \udcff",
+        "",
+        "Bearer",
+        "Bearer ",
+        "first-key-of-24-characters",
+        "Basic first-key-of-24-characters",
+        "Bearer first-key-of-24-character",
+        "Bearer first-key-of-24-characters2",
+        "Bearer FIRST-KEY-OF-24-CHARACTERS",
+        "Bearer first-key-of-24-characters, second-key-of-24-characters",
+        "Bearer \xfc\xff",
+        "Bearer \udcff",
         "Bearer 😀",
-        "Bearer\tfirst-key-of-24-characters", "Bearer \x00",
+        "Bearer\tfirst-key-of-24-characters",
+        "Bearer \x00",
     ],
-)  # fmt: skip
+)
 def test_a_wrong_bearer_key_is_refused(header: str) -> None:
     with pytest.raises(NotAuthentic, match="bearer") as caught:
         signing.verify_bearer(header, KEYS)
@@ -158,11 +171,16 @@ def test_a_wrong_bearer_key_is_refused(header: str) -> None:
 @pytest.mark.parametrize(
     ("given_token", "known"),
     [
-        ("first-key-of-24-characters", True), ("second-key-of-24-characters", True), ("first", False), ("", False),
-        (" first-key-of-24-characters", False), ("ü" * 24, False), ("\udcff", False),
+        ("first-key-of-24-characters", True),
+        ("second-key-of-24-characters", True),
+        ("first", False),
+        ("", False),
+        (" first-key-of-24-characters", False),
+        ("ü" * 24, False),
+        ("\udcff", False),
         ("x" * 100_000, False),
     ],
     ids=lambda value: repr(value)[:32],
-)  # fmt: skip
+)
 def test_a_token_is_one_of_those_that_are_valid_now(given_token: str, known: bool) -> None:
     assert signing.is_one_of(given_token, KEYS) is known

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from connector import lane, ledger, people, queue, slots
 from connector.model import Door, TicketEvent
-from connector.slots import Grant, Rates
+from connector.store import circuit_breaker, events, jobs, rate_limit, waiting_senders
+from connector.store.jobs import Kind
+from connector.store.rate_limit import Grant, Rates
 
 
 def grant(pool: ConnectionPool, count: int = 1, per_second: float = 10, share: float = 0.5, **more: bool) -> Grant:
     with pool.connection() as connection:
-        return slots.reserve(connection, Rates.of(per_second, share), count, **more)
+        return rate_limit.reserve(connection, Rates.of(per_second, share), count, **more)
 
 
 def reserve(pool: ConnectionPool, count: int = 1, per_second: float = 10, **more: bool) -> list[float]:
@@ -27,18 +28,18 @@ def reserve(pool: ConnectionPool, count: int = 1, per_second: float = 10, **more
 
 @given(
     per_second=st.sampled_from([0.5, 1, 3, 10, 12.5, 30]),
-    delays=st.lists(st.floats(0, slots.LATE + 0.0199), min_size=60, max_size=200),
+    delays=st.lists(st.floats(0, rate_limit.LATE + 0.0199), min_size=60, max_size=200),
 )
 def test_no_second_holds_more_than_the_limit_however_late_each_leaves(per_second: float, delays: list[float]) -> None:
     """Twenty milliseconds are what the way adds to one request and not to another."""
-    most, apart = max(int(per_second), 1), slots.spacing(per_second)
+    most, apart = max(int(per_second), 1), rate_limit.spacing(per_second)
     left = sorted(number * apart + late for number, late in enumerate(delays))
     for first, beyond in zip(left, left[most:], strict=False):
         assert beyond - first >= max(1, 1 / per_second)
 
 
 def test_the_limit_is_filled() -> None:
-    assert 580 <= 60 / slots.spacing(10) <= 600
+    assert 580 <= 60 / rate_limit.spacing(10) <= 600
 
 
 def test_slots_are_evenly_apart_whoever_asks(pool: ConnectionPool) -> None:
@@ -46,25 +47,25 @@ def test_slots_are_evenly_apart_whoever_asks(pool: ConnectionPool) -> None:
     with ThreadPoolExecutor(4) as threads:
         found = threads.map(lambda _: grant(pool).slots[0], range(40))
     at = sorted(found)
-    assert at[0] - begin >= slots.SOON
+    assert at[0] - begin >= rate_limit.SOON
     for before, after in itertools.pairwise(at):
-        assert after - before == pytest.approx(slots.spacing(10), abs=0.05)
-    assert at[-1] - at[0] == pytest.approx(39 * slots.spacing(10), abs=0.05)
+        assert after - before == pytest.approx(rate_limit.spacing(10), abs=0.05)
+    assert at[-1] - at[0] == pytest.approx(39 * rate_limit.spacing(10), abs=0.05)
 
 
 def test_what_was_not_used_is_not_saved(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute("insert into pace (lane, next_at) values ('ccaip', now() - interval '1 hour')")
     waits = [reserve(pool)[0] for _ in range(3)]
-    assert waits[0] == pytest.approx(slots.SOON, abs=0.02)
-    assert waits[2] == pytest.approx(slots.SOON + 2 * slots.spacing(10), abs=0.05)
+    assert waits[0] == pytest.approx(rate_limit.SOON, abs=0.02)
+    assert waits[2] == pytest.approx(rate_limit.SOON + 2 * rate_limit.spacing(10), abs=0.05)
 
 
 def test_several_slots_are_as_far_apart_as_single_ones(pool: ConnectionPool) -> None:
     first = grant(pool, 5, 100).slots
     [following] = grant(pool, 1, 100).slots
     for before, after in itertools.pairwise([*first, following]):
-        assert after - before == pytest.approx(slots.spacing(100), abs=0.02)
+        assert after - before == pytest.approx(rate_limit.spacing(100), abs=0.02)
 
 
 def test_batches_have_their_share_and_leave_the_rest_at_once(pool: ConnectionPool) -> None:
@@ -72,8 +73,8 @@ def test_batches_have_their_share_and_leave_the_rest_at_once(pool: ConnectionPoo
     assert len(grant(pool, batch=True).slots) == 1
     refused = grant(pool, batch=True)
     assert refused.slots == []
-    assert refused.ask_again == pytest.approx(slots.spacing(5) - slots.spacing(10), abs=0.02)
-    assert reserve(pool)[0] < 2 * slots.spacing(10)
+    assert refused.ask_again == pytest.approx(rate_limit.spacing(5) - rate_limit.spacing(10), abs=0.02)
+    assert reserve(pool)[0] < 2 * rate_limit.spacing(10)
     time.sleep(refused.ask_again + 0.03)
     assert len(grant(pool, batch=True).slots) == 1
 
@@ -81,15 +82,15 @@ def test_batches_have_their_share_and_leave_the_rest_at_once(pool: ConnectionPoo
 def test_a_text_of_a_batch_that_is_claimed_gets_another_slot_in_any_case(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         grant(pool, batch=True)
-        people.announce(connection)
+        waiting_senders.announce(connection)
         assert grant(pool, batch=True).slots == []
         assert len(grant(pool, batch=True, claimed=True).slots) == 1
 
 
 def test_no_batch_has_a_slot_while_somebody_who_comes_first_is_in_hand_anywhere(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        people.announce(connection)
-        assert grant(pool, batch=True) == Grant([], slots.STAND_BACK)
+        waiting_senders.announce(connection)
+        assert grant(pool, batch=True) == Grant([], rate_limit.STAND_BACK)
         assert len(grant(pool).slots) == 1
         connection.execute("update pace set people_until = now()")
         assert len(grant(pool, batch=True).slots) == 1
@@ -100,7 +101,7 @@ def test_no_batch_has_a_slot_while_somebody_who_comes_first_stands_in_the_queue(
     pool: ConnectionPool, door: Door
 ) -> None:
     with pool.connection() as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", "a", "500000000000001AAA", door=door)])
+        events.save(connection, [TicketEvent("salesforce", "a", "500000000000001AAA", door=door)])
         assert bool(grant(pool, batch=True).slots) is (door is Door.BATCH)
         connection.execute("update pgqueuer set execute_after = now() + interval '5 seconds'")
         connection.execute("update pace set batch_next_at = null")
@@ -110,9 +111,9 @@ def test_no_batch_has_a_slot_while_somebody_who_comes_first_stands_in_the_queue(
 def test_what_leaves_late_puts_off_the_slots_that_come_after_it(pool: ConnectionPool) -> None:
     [before] = reserve(pool)
     with pool.connection() as connection:
-        slots.put_off(connection, 0.2, batch=True)
+        rate_limit.put_off(connection, 0.2, batch=True)
     [after] = reserve(pool)
-    assert after - before == pytest.approx(0.2 + slots.spacing(10), abs=0.06)
+    assert after - before == pytest.approx(0.2 + rate_limit.spacing(10), abs=0.06)
     assert grant(pool, batch=True).ask_again == pytest.approx(0, abs=0.05)
 
 
@@ -128,15 +129,15 @@ def test_a_clock_that_was_set_back_holds_nobody_up_for_long(pool: ConnectionPool
 
 def test_while_the_account_is_held_or_stopped_there_is_no_slot_and_none_is_used_up(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        lane.hold(connection, lane.PLATFORM, "slow down", 500)
+        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
         for _ in range(20):
-            with pytest.raises(lane.Closed) as held:
+            with pytest.raises(circuit_breaker.Closed) as held:
                 reserve(pool)
-        assert held.value.seconds == lane.LOOK_AGAIN, "the pause is not the text's: it can be lifted"
-        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
-        with pytest.raises(lane.Closed, match="SMS is not enabled"):
+        assert held.value.seconds == circuit_breaker.LOOK_AGAIN, "the pause is not the text's: it can be lifted"
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        with pytest.raises(circuit_breaker.Closed, match="SMS is not enabled"):
             reserve(pool)
-        lane.resume(connection)
+        circuit_breaker.resume(connection)
     assert reserve(pool)[0] < 0.2
 
 
@@ -144,8 +145,8 @@ def test_a_database_that_is_away_says_so(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.close()
         with pytest.raises(psycopg.OperationalError):
-            slots.reserve(connection, Rates.of(10, 1), 1)
+            rate_limit.reserve(connection, Rates.of(10, 1), 1)
 
 
 def test_who_comes_before_batches() -> None:
-    assert {*queue.BEFORE_BATCHES} == {*queue.Kind} - {*queue.WRITE_BACKS} - {queue.Kind.DELIVER_BATCH}
+    assert {*jobs.BEFORE_BATCHES} == {*Kind} - {*jobs.WRITE_BACKS} - {Kind.DELIVER_BATCH}

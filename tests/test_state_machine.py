@@ -35,15 +35,21 @@ from hypothesis.stateful import (
 from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
-from connector import house, lane, ledger, queue, steps, texts, write_back
-from connector.admission import Admission
+from connector import transitions
+from connector.delivery import write_back
+from connector.delivery.admission import Admission
+from connector.delivery.retry_policy import DIED
 from connector.errors import Blame, Refused, Unavailable
-from connector.ledger import Told, Try
-from connector.mapping_file import PolicyKeys
 from connector.model import OUTCOMES, Chat, Decision, Door, OutboundSms, Outcome, Skip, State, Text, TicketEvent
-from connector.policy import Policy
-from connector.steps import UNDECIDED, Move
-from connector.verdicts import DIED
+from connector.policy.checks import Policy
+from connector.policy.config import PolicyKeys
+from connector.store import circuit_breaker, events, retention, text_views, texts
+from connector.store import jobs as job_store
+from connector.store import outcomes as outcome_store
+from connector.store.jobs import Kind, NewJob
+from connector.store.outcomes import WriteResult
+from connector.store.texts import Attempt
+from connector.transitions import UNDECIDED, Move
 
 EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "40"))
 STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "80"))
@@ -105,7 +111,7 @@ class Job:
 
     @property
     def tells(self) -> bool:
-        return queue.Kind(self.entrypoint) in queue.WRITE_BACKS
+        return Kind(self.entrypoint) in job_store.WRITE_BACKS
 
     @property
     def ids(self) -> list[int]:
@@ -242,12 +248,15 @@ class World:
         self.story.append(what)
         before, answer = self.rows, step(self.connection)
         self._look()
-        self.insist([
-            f"text {row.id} was taken out of its call by one whose it is not"
-            for row in before.values()
-            if row.state == State.SENDING and not mine(row)
-            and (self.rows[row.id].state, self.rows[row.id].revision) != (row.state, row.revision)
-        ])
+        self.insist(
+            [
+                f"text {row.id} was taken out of its call by one whose it is not"
+                for row in before.values()
+                if row.state == State.SENDING
+                and not mine(row)
+                and (self.rows[row.id].state, self.rows[row.id].revision) != (row.state, row.revision)
+            ]
+        )
         self.insist(self.wrong())
         return answer
 
@@ -269,7 +278,7 @@ class World:
         """A new event; its text. `window` in hours."""
         event = TicketEvent(CRM, f"event {next(self.events)}", ticket, door=door)
         what = f"an event: ticket {ticket[14]}, {reason}, {door}, window {window} h"
-        text = self._do(what, lambda connection: ledger.take_in(connection, [event]))[0].text
+        text = self._do(what, lambda connection: events.save(connection, [event]))[0].text
         assert text
         self.reasons[text], self.windows[text] = reason, window
         return text
@@ -282,7 +291,7 @@ class World:
         if job.tells:
             self.reads_outcomes(worker, [job])
             return
-        known = self._do(f"{worker} takes job {job.id} and loads {job.ids}", lambda one: ledger.load(one, job.ids))
+        known = self._do(f"{worker} takes job {job.id} and loads {job.ids}", lambda one: texts.load(one, job.ids))
         for text in known.values():
             if text.early is not True and text.state in UNDECIDED:
                 self.hands.append(Hand(worker, job.id, text, "decide"))
@@ -315,11 +324,11 @@ class World:
         """The ticket was read, mapped, and something is against a text now."""
         text, revision = hand.text, hand.known.revision
         hand.move = {
-            "skip quietly": steps.skipped(text, Skip("no rule", told=False), revision=revision),
-            "skip": steps.skipped(text, Skip("no usable phone"), revision=revision),
-            "fail": steps.failed(text, "the ticket cannot be read", revision),
-            "put off": steps.put_off(text, revision, "the ticket cannot be read now", self.luck.pause),
-            "hold": steps.held(text, "at night", self.luck.pause, [], revision),
+            "skip quietly": transitions.skipped(text, Skip("no rule", told=False), revision=revision),
+            "skip": transitions.skipped(text, Skip("no usable phone"), revision=revision),
+            "fail": transitions.failed(text, "the ticket cannot be read", revision),
+            "put off": transitions.put_off(text, revision, "the ticket cannot be read now", self.luck.pause),
+            "hold": transitions.held(text, "at night", self.luck.pause, [], revision),
         }[verdict]
         hand.next = "settle"
         self.story.append(f"{hand} decides to {verdict}")
@@ -348,10 +357,10 @@ class World:
         """`how`: made, not made, or made unheard: then the database was lost, and the worker cannot know."""
         for hand in hands:
             hand.token = next(self.tokens)
-        tries, before = [Try(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
-        answers = dict[int, int | lane.Closed]()
+        tries, before = [Attempt(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
+        answers = dict[int, int | circuit_breaker.Closed]()
         if how != "not made":
-            answers = self._do(f"{told(hands)} claims ({how})", lambda one: ledger.claim(one, tries, 60))
+            answers = self._do(f"{told(hands)} claims ({how})", lambda one: texts.start_sending(one, tries, 60))
         for hand in hands:
             claim = answers.get(hand.token)
             if isinstance(claim, int):
@@ -366,13 +375,14 @@ class World:
     def undoes(self, hand: Hand) -> None:
         """Nobody was called. The job comes again."""
         before = self.rows[hand.text]
-        one = Try(hand.text, 0, hand.token)
+        one = Attempt(hand.text, 0, hand.token)
         if before.state == State.SENDING and before.claim_token == hand.token:
             self.claims[hand.text, before.revision].certain = True
         self._do(
-            f"{hand} undoes its claim", lambda connection: ledger.unclaim(connection, [one]),
+            f"{hand} undoes its claim",
+            lambda connection: texts.undo_sending(connection, [one]),
             lambda row: row.claim_token == hand.token,
-        )  # fmt: skip
+        )
         self.drops(hand, again=True)
 
     def calls_for(self, hand: Hand) -> None:
@@ -405,7 +415,7 @@ class World:
 
     def does_not_call(self, hand: Hand) -> None:
         """Held up, or something came in between: nothing was sent."""
-        self._settles_next(hand, steps.again(hand.text, hand.claim, "the connector was held up", 1))
+        self._settles_next(hand, transitions.again(hand.text, hand.claim, "the connector was held up", 1))
         self.story.append(f"{hand} does not call")
 
     def hears(self, hand: Hand) -> None:
@@ -415,13 +425,13 @@ class World:
         call.over = True
         if self.luck.answer == "unclear":
             after = self.luck.pause if self.try_again and first else None
-            move = steps.unknown(hand.text, hand.claim, "no answer", after)
+            move = transitions.unknown(hand.text, hand.claim, "no answer", after)
         elif call.chat:
-            move = steps.sent(hand.text, hand.claim, Chat(id=call.chat))
+            move = transitions.sent(hand.text, hand.claim, Chat(id=call.chat))
         elif self.luck.answer == "clear":
-            move = steps.refused(hand.text, hand.claim, "the number is invalid")
+            move = transitions.refused(hand.text, hand.claim, "the number is invalid")
         else:
-            move = steps.again(hand.text, hand.claim, "later", self.luck.pause, tried=True)
+            move = transitions.again(hand.text, hand.claim, "later", self.luck.pause, tried=True)
         self._settles_next(hand, move)
         self.story.append(f"{hand} hears: {move.to_state}")
 
@@ -434,9 +444,10 @@ class World:
                 self.heard[move.id] |= {move.chat["id"]} if move.chat else set()
         words = ", ".join(f"{move.to_state}{f' as {move.same_as}' if move.same_as else ''}" for move in moves)
         self._do(
-            f"{told(hands)} settles: {words}{'' if heard else ' (unheard)'}", lambda one: ledger.move(one, moves),
+            f"{told(hands)} settles: {words}{'' if heard else ' (unheard)'}",
+            lambda one: texts.move(one, moves),
             lambda row: any(move.answers and (row.id, row.revision) == (move.id, move.revision) for move in moves),
-        )  # fmt: skip
+        )
         self.insist(self._reasons_lost(moves))
         for hand in hands if heard else ():
             self.drops(hand)
@@ -465,24 +476,28 @@ class World:
         self.owners |= {job.id: worker for job in jobs}
         tickets = {self.rows[text].ticket_id for text in ids}
         self.under_way = [
-            write for write in self.under_way
+            write
+            for write in self.under_way
             if write.outcome.ticket_id not in tickets or any(write in self.own(one) for one in self.tellings)
         ]
         what = f"{worker} takes jobs {[job.id for job in jobs]} and reads the outcomes of {ids}"
-        to_tell = self._do(what, lambda connection: ledger.outcomes(connection, ids))
+        to_tell = self._do(what, lambda connection: outcome_store.pending(connection, ids))
         if to_tell.soon:
-            self._do("some are told soon", lambda connection: ledger.tell_again(connection, to_tell.soon, 0))
+            self._do("some are told soon", lambda connection: outcome_store.look_again(connection, to_tell.soon, 0))
         self.tellings.append(Telling(worker, [job.id for job in jobs], to_tell.outcomes, dict(to_tell.overtaken)))
 
     def begins(self, telling: Telling) -> None:
         """The writes leave."""
         telling.begun, telling.asked = True, write_back._newest_of_each_ticket(telling.outcomes)
-        self.insist([
-            f"ticket {one.ticket_id} is told of text {one.text} what is no outcome: {one.state}"
-            for one in telling.asked if one.state not in OUTCOMES
-        ])
+        self.insist(
+            [
+                f"ticket {one.ticket_id} is told of text {one.text} what is no outcome: {one.state}"
+                for one in telling.asked
+                if one.state not in OUTCOMES
+            ]
+        )
         writes = {one.text: {} for one in telling.asked}
-        self._do(f"{telling} begins to write", lambda connection: ledger.write_begins(connection, writes))
+        self._do(f"{telling} begins to write", lambda connection: outcome_store.begin_write(connection, writes))
         self.under_way += [Write(outcome) for outcome in telling.asked]
 
     def arrives(self, write: Write) -> None:
@@ -505,16 +520,16 @@ class World:
             else:
                 self.arrives(write)
         told, later = write_back._sorted(telling.outcomes, answers)
-        told += [Told(text, version, True) for text, version in telling.overtaken.items()]
+        told += [WriteResult(text, version, True) for text, version in telling.overtaken.items()]
         self._do(f"{telling} tells: {how}", lambda connection: self._settle_told(connection, told, later))
         self._end_telling(telling, again=how == "unheard")
 
     def _settle_told(
-        self, connection: psycopg.Connection, told: Sequence[Told], later: dict[int, tuple[float, str | None]]
+        self, connection: psycopg.Connection, told: Sequence[WriteResult], later: dict[int, tuple[float, str | None]]
     ) -> None:
-        ledger.told(connection, told)
+        outcome_store.record(connection, told)
         if later:
-            ledger.write_later(connection, later)
+            outcome_store.retry_later(connection, later)
 
     def _end_telling(self, telling: Telling, again: bool = False) -> None:
         self.tellings.remove(telling)
@@ -525,25 +540,25 @@ class World:
         """Its job comes again, also where another worker had taken it over: nothing else could find out."""
         self.tellings.remove(telling)
         if telling.asked and not any(self.owners.get(job) == telling.worker for job in telling.jobs):
-            new = [queue.NewJob(queue.Kind.WRITE_BACK, one.text, Door.TRIGGER) for one in telling.asked]
-            self._do("their jobs come again", lambda connection: queue.add(connection, new))
+            new = [NewJob(Kind.WRITE_BACK, one.text, Door.TRIGGER) for one in telling.asked]
+            self._do("their jobs come again", lambda connection: job_store.add(connection, new))
 
     # ---- people, time and maintenance
 
     def cancels(self, text: int) -> None:
-        if self._do(f"a person cancels text {text}", lambda connection: texts.cancel(connection, text, "maya")):
+        if self._do(f"a person cancels text {text}", lambda connection: text_views.cancel(connection, text, "maya")):
             self.taken_back.add(text)
 
     def pauses(self, text: int) -> None:
         """Its back-fill is paused."""
-        step = steps.taken_back(text, "paused")
-        if self._do(f"text {text} is taken back", lambda connection: ledger.move(connection, [step])):
+        step = transitions.taken_back(text, "paused")
+        if self._do(f"text {text} is taken back", lambda connection: texts.move(connection, [step])):
             self.taken_back.add(text)
 
     def gives_up_telling(self, text: int) -> None:
         """A person does not want the ticket to be told."""
         what = f"a person does not want text {text} to be told"
-        if self._do(what, lambda connection: ledger.give_up_telling(connection, text, "not wanted")):
+        if self._do(what, lambda connection: outcome_store.give_up(connection, text, "not wanted")):
             self.not_told[text] = self.rows[text].outcome
 
     def untold(self) -> list[int]:
@@ -562,7 +577,7 @@ class World:
             for call in self.calls:
                 call.excused |= call.text == text
         what = f"a person settles text {text} as {'not sent' if chat is None else f'chat {chat}'}"
-        assert self._do(what, lambda connection: texts.resolve(connection, text, chat))
+        assert self._do(what, lambda connection: text_views.resolve(connection, text, chat))
 
     def claims_end(self) -> None:
         """The time of all claims is over: no call begins any more, and none is under way any more."""
@@ -584,17 +599,20 @@ class World:
 
     def gives_up(self) -> None:
         self._do(
-            "texts are given up", lambda connection: ledger.give_up_overdue(connection, DIED),
+            "texts are given up",
+            lambda connection: texts.give_up_overdue(connection, DIED),
             lambda row: self.claims[row.id, row.revision].overdue,
-        )  # fmt: skip
+        )
 
     def keeps_house(self, what: str) -> None:
         """Much later than the last step of any text."""
         self.connection.execute("update text set changed_at = changed_at - interval '2 minutes'")
         {
-            "requeue": lambda: self._do("maintenance: requeue", house.requeue),
-            "free": lambda: self._do("maintenance: free", house.free),
-            "free lately": lambda: self._do("maintenance: free lately", lambda one: house.free(one, all_texts=False)),
+            "requeue": lambda: self._do("maintenance: requeue", retention.requeue),
+            "free": lambda: self._do("maintenance: free", retention.free),
+            "free lately": lambda: self._do(
+                "maintenance: free lately", lambda one: retention.free(one, all_texts=False)
+            ),
         }[what]()
 
     # ---- what there is
@@ -627,13 +645,18 @@ class World:
         rows = [replace(row, claim_token=None) for row in self.rows.values()]
         jobs = [(job.entrypoint, job.payload, job.due) for job in self.jobs]
         workers = sorted(
-            repr((
-                worker in left, [job.payload for job in self.jobs if self.owners.get(job.id) == worker],
-                [replace(one, worker="", job=0) for one in self.hands if one.worker == worker],
-                [(one.begun, one.outcomes, one.overtaken, [
-                    write.outcome for write in self.own(one)
-                ]) for one in self.tellings if one.worker == worker],
-            ))
+            repr(
+                (
+                    worker in left,
+                    [job.payload for job in self.jobs if self.owners.get(job.id) == worker],
+                    [replace(one, worker="", job=0) for one in self.hands if one.worker == worker],
+                    [
+                        (one.begun, one.outcomes, one.overtaken, [write.outcome for write in self.own(one)])
+                        for one in self.tellings
+                        if one.worker == worker
+                    ],
+                )
+            )
             for worker in WORKERS
         )
         besides = (self.claims, self.calls, sorted(self.taken_back), self.tickets, sorted(left - {*WORKERS}))
@@ -775,8 +798,7 @@ class World:
     def untrue(self) -> Iterator[str]:
         """Each ticket shows the text whose outcome became known last, and what is known of it now."""
         told = [
-            row for row in self.rows.values()
-            if row.outcome > self.not_told.get(row.id, 0) and not self._gives_way(row)
+            row for row in self.rows.values() if row.outcome > self.not_told.get(row.id, 0) and not self._gives_way(row)
         ]
         newest = {row.ticket_id: row for row in sorted(told, key=lambda row: (row.known, row.id))}
         for ticket, row in newest.items():
@@ -785,11 +807,11 @@ class World:
             if self.tickets.get(ticket) != expected:
                 yield f"ticket {ticket[14]} shows {self.tickets.get(ticket)}; the truth is {expected}"
 
-
     def _gives_way(self, row: Row) -> bool:
         """What sent nothing, and the ticket has not asked for, does not hide that another text is unknown."""
         return (
-            row.door != Door.TRIGGER and self._truth_of(row).state in (State.FAILED, State.SKIPPED, State.CANCELLED)
+            row.door != Door.TRIGGER
+            and self._truth_of(row).state in (State.FAILED, State.SKIPPED, State.CANCELLED)
             and any(one.state == State.UNKNOWN and one.ticket_id == row.ticket_id for one in self.rows.values())
         )
 
@@ -819,9 +841,12 @@ class Machine(RuleBasedStateMachine):
         self.finish, self.arrive, self.meddled, self.rested = False, False, 0, False
 
     @initialize(
-        try_again=st.booleans(), same_ticket=st.booleans(), finish=st.booleans(), arrive=st.booleans(),
+        try_again=st.booleans(),
+        same_ticket=st.booleans(),
+        finish=st.booleans(),
+        arrive=st.booleans(),
         doors=st.tuples(*[st.sampled_from(Door)] * 2),
-    )  # fmt: skip
+    )
     def begin(self, try_again: bool, same_ticket: bool, finish: bool, arrive: bool, doors: tuple[Door, Door]) -> None:
         """Two events for one reason."""
         self.world.try_again, self.finish, self.arrive = try_again, finish, arrive
@@ -830,9 +855,11 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.world.in_state(*UNDECIDED, State.SENDING)) < MOST_OPEN)
     @rule(
-        ticket=st.sampled_from(TICKETS), before=st.booleans(), door=st.sampled_from(Door),
+        ticket=st.sampled_from(TICKETS),
+        before=st.booleans(),
+        door=st.sampled_from(Door),
         window=st.sampled_from([0, 0, 0, 24]),
-    )  # fmt: skip
+    )
     def event(self, ticket: str, before: bool, door: Door, window: float) -> None:
         """For a reason that there was `before`, or for another one now and then."""
         number = len(self.world.rows) // 2
@@ -878,9 +905,11 @@ class Machine(RuleBasedStateMachine):
 
     @while_there_are(lambda world: world.hands)
     @rule(
-        data=st.data(), verdict=st.sampled_from(["skip quietly", "skip", "fail", "put off", "hold"]),
-        how=st.sampled_from(["made unheard", "not made"]), luck=LUCK,
-    )  # fmt: skip
+        data=st.data(),
+        verdict=st.sampled_from(["skip quietly", "skip", "fail", "put off", "hold"]),
+        how=st.sampled_from(["made unheard", "not made"]),
+        luck=LUCK,
+    )
     def stray(self, data: st.DataObject, verdict: str, how: str, luck: Luck) -> None:
         """A worker takes another step than the next one."""
         self.world.luck = luck
@@ -941,7 +970,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         worker=st.sampled_from(WORKERS),
         what=st.sampled_from(["claims end", "hour", "give up", "die", "requeue", "free", "free lately"]),
-    )  # fmt: skip
+    )
     def besides(self, worker: str, what: str) -> None:
         """Time passes, maintenance does its work, a worker dies: not twice in a row."""
         self.rested = True
@@ -976,10 +1005,17 @@ def test_in_whatever_order_steps_are_taken_no_promise_is_broken(connection: psyc
     class Bound(Machine): ...
 
     Bound.connection = connection
-    run_state_machine_as_test(Bound, settings=settings(
-        max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, report_multiple_bugs=False,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    ))  # fmt: skip
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        ),
+    )
 
 
 # ---- one by one
@@ -1046,10 +1082,17 @@ def world(connection: psycopg.Connection) -> Iterator[World]:
         yield World(connection)
 
 
-@pytest.mark.parametrize(("accepted", "answer", "once"), [
-    (True, "clear", "cancel"), (True, "unclear", "cancel"), (True, "clear", "hold"),
-    (True, "unclear", "death"), (False, "again", "death"), (False, "again", "unheard"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("accepted", "answer", "once"),
+    [
+        (True, "clear", "cancel"),
+        (True, "unclear", "cancel"),
+        (True, "clear", "hold"),
+        (True, "unclear", "death"),
+        (False, "again", "death"),
+        (False, "again", "unheard"),
+    ],
+)
 def test_every_order_of_two_workers_with_one_text(world: World, accepted: bool, answer: str, once: str) -> None:
     """The time of all claims is over once. And once a person cancels the text, or a worker holds it at night, dies, or
     does not hear that what it knows is committed.

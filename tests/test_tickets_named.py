@@ -5,10 +5,10 @@ import json
 import psycopg
 import pytest
 
-from connector import ledger
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
+from connector.store import events
 from tests.test_cli import connector
 from webhooks.crms import salesforce
 
@@ -20,7 +20,7 @@ NO_ID = ["00001026", "5003", "case 1", "500000000000001AAB", "500000000000001aaa
 def one(url: str) -> str:
     """A database with text 1, about the case."""
     with psycopg.connect(url, autocommit=True) as connection:
-        ledger.take_in(connection, [TicketEvent("salesforce", "e1", CASE)])
+        events.save(connection, [TicketEvent("salesforce", "e1", CASE)])
     return url
 
 

@@ -11,18 +11,22 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import ccaip, chats, duty, lane, ledger, steps, texts, upkeep
-from connector.breaker import Breaker
-from connector.chats import ListedChat
-from connector.database import Asking
+from connector import transitions
+from connector.ccaip.chats import ListedChat
+from connector.ccaip.client import Account, Client
+from connector.delivery.backpressure import Gate, in_hand
+from connector.delivery.breaker import Breaker
 from connector.errors import Unavailable
-from connector.gate import Gate, in_hand
-from connector.lane import Closed
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
-from connector.queue import WRITE_BACKS, Kind
 from connector.sandbox import Sandbox
-from connector.texts import Unknown
-from connector.upkeep import Duty, Upkeep
+from connector.store import circuit_breaker, leases, text_views, texts
+from connector.store import events as event_store
+from connector.store.circuit_breaker import Closed
+from connector.store.jobs import WRITE_BACKS, Kind
+from connector.store.postgres import Asking
+from connector.store.text_views import Unknown
+from connector.worker import chat_reconciler, maintenance
+from connector.worker.maintenance import Duty, Upkeep
 from tests.remote import queued, started
 
 NUMBER = "+16285550199"
@@ -41,42 +45,42 @@ def box() -> Iterator[Sandbox]:
         yield box
 
 
-def account(box: Sandbox) -> ccaip.Account:
-    return ccaip.Account(box.url, "sandbox", "sandbox-token")
+def account(box: Sandbox) -> Account:
+    return Account(box.url, "sandbox", "sandbox-token")
 
 
 def test_a_turn_is_taken_once_however_many_ask(pool: ConnectionPool) -> None:
     def take(_: int) -> bool:
         with pool.connection() as connection:
-            return duty.take(connection, "any", 3600)
+            return leases.take(connection, "any", 3600)
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(take, range(8))) == [False] * 7 + [True]
     with pool.connection() as connection:
-        duty.put_off(connection, "any", 0)
-        assert duty.take(connection, "any", 3600)
+        leases.put_off(connection, "any", 0)
+        assert leases.take(connection, "any", 3600)
 
 
 def test_a_worker_is_heard_of_while_it_looks_at_the_accounts(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        assert duty.heard(connection) == duty.Heard()
+        assert leases.heard(connection) == leases.Heard()
         keeper = keeper_of(pool)
         keeper.look()
-        heard = duty.heard(connection)
+        heard = leases.heard(connection)
         assert heard.lately
         keeper.look()
-        assert duty.heard(connection).at == heard.at, "once in a while is enough"
+        assert leases.heard(connection).at == heard.at, "once in a while is enough"
         connection.execute("update duty set next_at = next_at - interval '31 seconds'")
-        assert not duty.heard(connection).lately
+        assert not leases.heard(connection).lately
         keeper.look()
-        assert duty.heard(connection).lately
+        assert leases.heard(connection).lately
 
 
 def keeper_of(
-    pool: ConnectionPool, duties: Sequence[Duty] = (), probe: upkeep.Probe = lambda: None, gate: Gate | None = None
+    pool: ConnectionPool, duties: Sequence[Duty] = (), probe: maintenance.Probe = lambda: None, gate: Gate | None = None
 ) -> Upkeep:
     ask, gate = Asking(pool, ThreadPoolExecutor(1)), gate or Gate(400)
-    return Upkeep(pool, gate, Breaker(ask, gate), duties, {lane.PLATFORM: probe}, {}, lambda: True)
+    return Upkeep(pool, gate, Breaker(ask, gate), duties, {circuit_breaker.PLATFORM: probe}, {}, lambda: True)
 
 
 def due(connection: psycopg.Connection) -> None:
@@ -87,18 +91,18 @@ def due(connection: psycopg.Connection) -> None:
 def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
     box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool
 ) -> None:
-    keeper = keeper_of(pool, probe=upkeep.platform_probe(account(box), [NUMBER]))
+    keeper = keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER]))
     box.ccaip.settings.outbound_sms_enabled = False
-    lane.stop(connection, lane.PLATFORM, "Outbound SMS is not enabled")
-    keeper.probe(lane.PLATFORM)
+    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "Outbound SMS is not enabled")
+    keeper.probe(circuit_breaker.PLATFORM)
     assert box.ccaip.requests == [], "not at once"
     due(connection)
-    keeper.probe(lane.PLATFORM)
-    assert lane.look(connection)
+    keeper.probe(circuit_breaker.PLATFORM)
+    assert circuit_breaker.look(connection)
     box.ccaip.settings.outbound_sms_enabled = True
     due(connection)
-    keeper.probe(lane.PLATFORM)
-    assert lane.look(connection) is None
+    keeper.probe(circuit_breaker.PLATFORM)
+    assert circuit_breaker.look(connection) is None
     assert box.ccaip.texts == []
     assert len(box.ccaip.requests) == 2
 
@@ -108,16 +112,16 @@ def test_a_probe_without_an_answer_changes_nothing(
     box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool, fault: dict[str, object]
 ) -> None:
     box.faults.add(side="ccaip", **fault)
-    lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     due(connection)
-    keeper_of(pool, probe=upkeep.platform_probe(account(box), [NUMBER])).probe(lane.PLATFORM)
-    assert lane.look(connection)
+    keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
+    assert circuit_breaker.look(connection)
 
 
 def test_what_a_person_has_to_confirm_is_not_probed(connection: psycopg.Connection, pool: ConnectionPool) -> None:
-    lane.stop_for_people(connection, lane.PLATFORM, "this database was restored")
-    keeper_of(pool).probe(lane.PLATFORM)
-    assert lane.look(connection)
+    circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, "this database was restored")
+    keeper_of(pool).probe(circuit_breaker.PLATFORM)
+    assert circuit_breaker.look(connection)
 
 
 @pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), ZeroDivisionError(), Unavailable("away")])
@@ -135,7 +139,7 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
     gate = Gate(400)
     keeper = keeper_of(pool, [Duty("fails", 0, fail), Duty("works", 0, work)], gate=gate)
     with pool.connection() as connection:
-        lane.stop(connection, lane.PLATFORM, "SMS is not enabled")
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
 
     async def run() -> None:
         running = asyncio.create_task(keeper.run())
@@ -144,9 +148,9 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
         running.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 20))
-    assert gate.closed[lane.PLATFORM].stopped
+    assert gate.closed[circuit_breaker.PLATFORM].stopped
     with pool.connection() as connection:
-        lane.resume(connection)
+        circuit_breaker.resume(connection)
     keeper.look()
     assert gate.closed == {}
 
@@ -158,9 +162,9 @@ def test_what_a_worker_takes_now() -> None:
     assert gate.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
     gate.batches_wait = True
     assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
-    gate.closed = {lane.PLATFORM: Closed("pause", False, 5)}
+    gate.closed = {circuit_breaker.PLATFORM: Closed("pause", False, 5)}
     assert [kind for kind in Kind if gate.wants(kind, 0)] == list(WRITE_BACKS)
-    gate.closed = {lane.PLATFORM: Closed("stopped", True, 5)}
+    gate.closed = {circuit_breaker.PLATFORM: Closed("stopped", True, 5)}
     assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, *WRITE_BACKS]
     gate.crms, gate.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
     assert gate.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
@@ -193,9 +197,9 @@ def listed(chat: int, ticket: str | None = "a", began: float = 1) -> ListedChat:
         ([], [listed(7)], {}),
     ],
     ids=["one", "another ticket's", "two", "names no ticket", "before", "after", "two chats", "two texts", "none"],
-)  # fmt: skip
+)
 def test_only_what_is_certain_is_matched(gone: list[Unknown], there: list[ListedChat], found: dict[int, int]) -> None:
-    assert {text: chat.id for text, chat in chats.match(gone, there).items()} == found
+    assert {text: chat.id for text, chat in chat_reconciler.match(gone, there).items()} == found
 
 
 @pytest.mark.parametrize("names_ticket", [True, False])
@@ -205,7 +209,7 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     box.switches.update({"list_names_ticket": names_ticket})
     tickets = box.salesforce.make_cases(3)
     events = [TicketEvent("salesforce", ticket, ticket) for ticket in tickets]
-    ids = [one.text for one in ledger.take_in(connection, events) if one.text]
+    ids = [one.text for one in event_store.save(connection, events) if one.text]
     decisions = {
         text: Decision("requested", ticket, OutboundSms(f"+1415200000{text}", NUMBER, "Hi", ticket))
         for text, ticket in zip(ids, tickets, strict=True)
@@ -214,32 +218,35 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     claims = started(connection, *ids)
 
     async def send() -> list[Chat]:
-        client = ccaip.Client(account(box))
+        client = Client(account(box))
         made = [await client.send(decisions[text].sms) for text in ids[:2]]
         await client.close()
         return made
 
     sent, lost = asyncio.run(send())
-    ledger.move(connection, [
-        steps.sent(ids[0], claims[ids[0]], sent),
-        *(steps.unknown(text, claims[text], "no answer") for text in ids[1:]),
-    ])
-    finder = chats.finder(account(box))
+    texts.move(
+        connection,
+        [
+            transitions.sent(ids[0], claims[ids[0]], sent),
+            *(transitions.unknown(text, claims[text], "no answer") for text in ids[1:]),
+        ],
+    )
+    finder = chat_reconciler.finder(account(box))
     for _ in range(2):
         finder.do(connection)
-    stories = [texts.story(connection, text) or {} for text in ids]
+    stories = [text_views.story(connection, text) or {} for text in ids]
     assert [story["state"] for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
     if names_ticket:
         assert stories[1]["chat"] == {"id": lost.id, "status": "selecting"}
 
 
 def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connection: psycopg.Connection) -> None:
-    [one] = ledger.take_in(connection, [TicketEvent("salesforce", "e", "t")])
+    [one] = event_store.save(connection, [TicketEvent("salesforce", "e", "t")])
     assert one.text
     queued(connection, {one.text: Decision("r", "r", OutboundSms("+14152000001", NUMBER, "Hi", "t"))})
     claim = started(connection, one.text)[one.text]
-    ledger.move(connection, [steps.unknown(one.text, claim, "no answer")])
-    finder = chats.finder(account(box))
+    texts.move(connection, [transitions.unknown(one.text, claim, "no answer")])
+    finder = chat_reconciler.finder(account(box))
     for fault in ({"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}):
         box.faults.add(side="ccaip", route="list_chats", **fault)
         with pytest.raises(chats.Unavailable):

@@ -11,12 +11,27 @@ from tests.test_cli import connector, run
 
 # Commands that have nothing to put into a new database.
 LOOKING = [
-    ["status"], ["status", "--json"], ["resume"], ["texts", "list"], ["texts", "show", "1"], ["texts", "cancel", "1"],
-    ["texts", "resolve", "1", "--not-sent"], ["texts", "give-up", "1", "--why", "x"], ["suppress", "list"],
-    ["suppress", "remove", "+14155550132"], ["keys", "list"], ["keys", "revoke", "x"],
-    ["purge", "--phone", "+14155550132"], ["backfill", "list"], ["backfill", "status", "x"], ["backfill", "run", "x"],
-    ["backfill", "pause", "x"], ["backfill", "cancel", "x"], ["backfill", "resume", "x"], ["backfill", "report", "x"],
-]  # fmt: skip
+    ["status"],
+    ["status", "--json"],
+    ["resume"],
+    ["texts", "list"],
+    ["texts", "show", "1"],
+    ["texts", "cancel", "1"],
+    ["texts", "resolve", "1", "--not-sent"],
+    ["texts", "give-up", "1", "--why", "x"],
+    ["suppress", "list"],
+    ["suppress", "remove", "+14155550132"],
+    ["keys", "list"],
+    ["keys", "revoke", "x"],
+    ["purge", "--phone", "+14155550132"],
+    ["backfill", "list"],
+    ["backfill", "status", "x"],
+    ["backfill", "run", "x"],
+    ["backfill", "pause", "x"],
+    ["backfill", "cancel", "x"],
+    ["backfill", "resume", "x"],
+    ["backfill", "report", "x"],
+]
 SET = {
     "CONNECTOR_CCAIP_SUBDOMAIN": "acme",
     "CONNECTOR_CCAIP_DOMAIN": "uc1.ccaiplatform.com",

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from connector import demo, ledger
+from connector.cli import demo
 from connector.model import TicketEvent
 from connector.sandbox import Sandbox
+from connector.store import events
 from tests.conftest import created
 from tests.pipe import free_port, wait_for
 from tests.test_crashes import Mortal
@@ -41,7 +42,7 @@ def ask_for(box: Sandbox, url: str, count: int) -> list[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         for start in range(0, count, 100):
             part = cases[start : start + 100]
-            ledger.take_in(connection, [TicketEvent("salesforce", f"e-{case}", case) for case in part])
+            events.save(connection, [TicketEvent("salesforce", f"e-{case}", case) for case in part])
     return cases
 
 
@@ -91,8 +92,10 @@ def test_three_workers_fill_the_pace_and_never_exceed_it(url: str, tmp_path: Pat
             sent = [text.monotonic - begun for text in box.ccaip.texts]
         refused = [call for call in box.ccaip.requests if call.status == 429]
         by_worker = [(tmp_path / f"worker{number}.log").read_text().count('"text sent"') for number in range(3)]
-    print(f"{sum(at < 60 for at in sent)} texts in a minute; closest ten: "
-          f"{min(later - first for first, later in zip(sent, sent[10:], strict=False)):.4f} s")  # fmt: skip
+    print(
+        f"{sum(at < 60 for at in sent)} texts in a minute; closest ten: "
+        f"{min(later - first for first, later in zip(sent, sent[10:], strict=False)):.4f} s"
+    )
     assert refused == []
     assert sum(at < 60 for at in sent) >= 570, "582 slots; what is missed is lost"
     assert all(later - first >= 1 for first, later in zip(sent, sent[10:], strict=False))

@@ -18,10 +18,12 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 from psycopg_pool import ConnectionPool
 
-from connector import database, installation, lane, ledger, logs, mapping_version, queue, steps
-from connector.grouping import Group
+from connector import logs, transitions
+from connector.batcher import Group
 from connector.model import Ask, Decision, Door, OutboundSms, Skip, TicketEvent
-from connector.queue import Consumer
+from connector.store import circuit_breaker, events, installation, mapping_version, postgres, texts
+from connector.worker import pgqueuer_overrides
+from connector.worker.consumer import Consumer
 from tests.pipe import Pipe
 from tests.remote import Remote, Tickets
 from tests.test_mapping import VALUES, mapping
@@ -30,21 +32,19 @@ TICKET = "500000000000001AAA"
 
 
 def waiting(connection: psycopg.Connection) -> int:
-    [one] = ledger.take_in(connection, [TicketEvent("salesforce", uuid.uuid4().hex, TICKET)])
+    [one] = events.save(connection, [TicketEvent("salesforce", uuid.uuid4().hex, TICKET)])
     return one.text or 0
 
 
 def stopped(connection: psycopg.Connection) -> str | None:
-    found = lane.look(connection)
+    found = circuit_breaker.look(connection)
     return str(found) if found else None
 
 
 # ---- which database
 
 
-def test_a_database_that_is_used_for_the_first_time_or_again_is_nothing_special(
-    pool: ConnectionPool, url: str
-) -> None:
+def test_a_database_that_is_used_for_the_first_time_or_again_is_nothing_special(pool: ConnectionPool, url: str) -> None:
     with pool.connection() as connection:
         waiting(connection)
         for _ in range(2):
@@ -64,10 +64,10 @@ def test_a_database_that_was_restored_waits_for_a_person(pool: ConnectionPool, u
         assert "was restored, copied or failed over" in (stopped(connection) or "")
         remote = Remote(pool)
         remote.deliver(text, decide=lambda _: Skip("never"))
-        assert not lane.probe_due(connection, lane.PLATFORM), "no probe can know what was sent"
+        assert not circuit_breaker.probe_due(connection, circuit_breaker.PLATFORM), "no probe can know what was sent"
         installation.check(url)
         assert stopped(connection), "another worker's look changes nothing"
-        assert lane.resume(connection) == [lane.PLATFORM]
+        assert circuit_breaker.resume(connection) == [circuit_breaker.PLATFORM]
         installation.check(url)
         assert stopped(connection) is None
 
@@ -97,9 +97,9 @@ def test_a_database_that_nobody_has_used_for_a_day_waits_for_a_person(
 
 def test_hours_and_windows_go_by_the_databases_clock(pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
     with pool.connection() as connection:
-        theirs = database.now(connection)
+        theirs = postgres.now(connection)
         assert abs((theirs - connection.execute("select now()").fetchone()[0]).total_seconds()) < 60
-        assert database.clock_ahead(connection) == 0.0
+        assert postgres.clock_ahead(connection) == 0.0
         far = theirs + timedelta(hours=25)
 
         class Ahead(database.datetime):
@@ -108,8 +108,8 @@ def test_hours_and_windows_go_by_the_databases_clock(pool: ConnectionPool, monke
                 return far  # type: ignore[return-value]
 
         monkeypatch.setattr(database, "datetime", Ahead)
-        assert database.clock_ahead(connection) == pytest.approx(90_000, abs=60)
-        assert abs((database.now(connection) - theirs).total_seconds()) < 60, "it is not asked what this machine thinks"
+        assert postgres.clock_ahead(connection) == pytest.approx(90_000, abs=60)
+        assert abs((postgres.now(connection) - theirs).total_seconds()) < 60, "it is not asked what this machine thinks"
 
 
 # ---- which mapping
@@ -131,23 +131,21 @@ def test_the_newest_mapping_is_that_of_the_process_that_started_last(pool: Conne
 
 
 @pytest.mark.parametrize("ask", [None, Ask(rule="a rule of the newer mapping"), Ask(template="a template of it")])
-def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(
-    pool: ConnectionPool, ask: Ask | None
-) -> None:
+def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(pool: ConnectionPool, ask: Ask | None) -> None:
     with pool.connection() as connection:
         door = Door.AGENT if ask else Door.TRIGGER
-        [one] = ledger.take_in(connection, [TicketEvent("salesforce", "a", TICKET, door=door, ask=ask)])
+        [one] = events.save(connection, [TicketEvent("salesforce", "a", TICKET, door=door, ask=ask)])
     text = one.text or 0
     remote = Remote(pool)
     remote.outdated = ["salesforce"]
     waits = remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES | {"status": "Sent"}))
-    assert waits == lane.LOOK_AGAIN
+    assert waits == circuit_breaker.LOOK_AGAIN
     with pool.connection() as connection:
-        assert ledger.load(connection, [text])[text].state == "received"
+        assert texts.load(connection, [text])[text].state == "received"
     remote.outdated = []
     assert remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES | {"status": "Sent"})) is None
     with pool.connection() as connection:
-        assert ledger.load(connection, [text])[text].state == "skipped"
+        assert texts.load(connection, [text])[text].state == "skipped"
 
 
 def test_a_worker_with_an_older_mapping_still_sends_what_it_knows(pool: ConnectionPool) -> None:
@@ -167,14 +165,15 @@ def test_a_manager_that_was_taken_for_dead_has_no_say_in_jobs_that_are_anothers(
     """It cannot end them, put them back, or keep them alive."""
     with pool.connection() as connection:
         waiting(connection)
-        connection.execute("update pgqueuer set status = 'picked', heartbeat = '2026-01-01', queue_manager_id = %s",
-                           [uuid.uuid4()])  # fmt: skip
+        connection.execute(
+            "update pgqueuer set status = 'picked', heartbeat = '2026-01-01', queue_manager_id = %s", [uuid.uuid4()]
+        )
         row = connection.execute("select * from pgqueuer")
         names = [column.name for column in row.description or ()]
         job = Job.model_validate(dict(zip(names, row.fetchone() or (), strict=True)))
 
         async def meddle() -> None:
-            async with await database.connect(url) as listening, await database.connect(url) as asking:
+            async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
                 queries = Consumer(listening, asking, lambda _, __: True, 10)._manager.queries
                 await queries.log_jobs([(job, "successful", None)])
                 await queries.log_jobs([(job, "failed", None)])
@@ -192,7 +191,7 @@ def test_a_manager_ends_puts_back_and_keeps_alive_its_own(pool: ConnectionPool, 
             waiting(connection)
 
         async def work() -> None:
-            async with await database.connect(url) as listening, await database.connect(url) as asking:
+            async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
                 manager = Consumer(listening, asking, lambda _, __: True, 1000)._manager
                 connection.execute(
                     "update pgqueuer set status = 'picked', heartbeat = '2026-01-01', queue_manager_id = %s",
@@ -215,14 +214,15 @@ def test_a_manager_ends_puts_back_and_keeps_alive_its_own(pool: ConnectionPool, 
 
 def test_the_queue_is_the_version_that_its_ownership_was_written_for() -> None:
     """PgQueuer's own statements do not look at a job's owner; ours replace them."""
-    assert queue.PGQUEUER == "1.6"
+    assert pgqueuer_overrides.PGQUEUER == "1.6"
     signatures = {
-        "log_jobs": ["self", "job_status"], "retry_job": ["self", "job", "delay", "traceback_record"],
+        "log_jobs": ["self", "job_status"],
+        "retry_job": ["self", "job", "delay", "traceback_record"],
         "update_heartbeat": ["self", "job_ids"],
-    }  # fmt: skip
+    }
     for name, parameters in signatures.items():
         assert list(inspect.signature(getattr(Queries, name)).parameters) == parameters
-    assert importlib.metadata.version("pgqueuer").startswith(f"{queue.PGQUEUER}.")
+    assert importlib.metadata.version("pgqueuer").startswith(f"{pgqueuer_overrides.PGQUEUER}.")
 
 
 def test_a_worker_that_is_stopped_in_the_middle_of_a_transaction_keeps_its_locks_for_seconds(
@@ -235,7 +235,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_transaction_keeps_its_locks
         stopped_in_it.execute("select id from text where id = %s for update", [text])
         begin = time.monotonic()
         with pool.connection() as other:
-            assert ledger.move(other, [steps.failed(text, "no")]) == {text}
+            assert texts.move(other, [transitions.failed(text, "no")]) == {text}
         assert 8 < time.monotonic() - begin < 15
         stopped_in_it.execute("select 1")
 
@@ -268,6 +268,7 @@ def test_what_libraries_say_again_and_again_is_said_once_and_in_one_line() -> No
 
 def test_one_error_for_many_waiting_does_not_grow() -> None:
     """Each of them raises it again: its trace is the same for all."""
+
     def fail(_: object) -> list[None]:
         raise psycopg.OperationalError("gone")
 
@@ -308,7 +309,8 @@ def test_ready_means_that_what_comes_in_can_be_kept(pipe: Pipe) -> None:
             if "cannot be written" in answer.text:
                 break
         assert (answer.status_code, answer.json()["status"]) == (
-            503, "the database cannot be written: ReadOnlySqlTransaction"
-        )  # fmt: skip
+            503,
+            "the database cannot be written: ReadOnlySqlTransaction",
+        )
     finally:
         read_only("off")

@@ -11,14 +11,16 @@ from psycopg_pool import ConnectionPool
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from connector import __version__, expected, parts, settings
-from webhooks import agents, callers, document, doors, health, receive, refusals, schemas, texts
-from webhooks.desk import Desk
-from webhooks.doorway import Doorway
-from webhooks.guard import Guard
-from webhooks.links import Links
+from connector import __version__, bootstrap, expected, settings
+from webhooks import crm_hooks, health, receive, refusals
+from webhooks.agent_page import routes
+from webhooks.agent_page.access import Doorway
+from webhooks.agent_page.presenter import Writing
+from webhooks.agent_page.security import Guard
+from webhooks.agent_page.sessions import Links
+from webhooks.api import auth, openapi, routes, schemas
 from webhooks.problems import Problem
-from webhooks.writing import Writing
+from webhooks.text_service import Desk
 
 log = structlog.get_logger()
 
@@ -37,17 +39,17 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
         doc_ui=False,
     )
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
-    mappings = parts.mappings(wanted)
-    found = doors.opened(wanted, mappings)
+    mappings = bootstrap.mappings(wanted)
+    found = crm_hooks.opened(wanted, mappings)
     app.register_blueprint(health.blueprint(events or pool))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     desk = Desk(pool, mappings)
-    known = callers.Callers(found.verifiers)
+    known = auth.Callers(found.verifiers)
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
-    app.register_api(texts.blueprint(desk, known, pool, links, guard))
-    app.register_blueprint(agents.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
-    app.add_url_rule("/v1/openapi.json", "openapi", lambda: document.document(app))
+    app.register_api(routes.blueprint(desk, known, pool, links, guard))
+    app.register_blueprint(routes.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
+    app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)

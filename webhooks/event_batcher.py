@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector import ledger
-from connector.ledger import TakenIn
 from connector.model import TicketEvent
+from connector.store import events as event_store
+from connector.store.events import EventReceipt
 
 # Events in one commit: those of a large outbound message, a few times over.
 MAX_EVENTS = 500
@@ -25,7 +25,7 @@ class _Batch:
     """The events of one request. They stay together."""
 
     events: Sequence[TicketEvent]
-    receipts: Future[list[TakenIn]] = field(default_factory=Future)
+    receipts: Future[list[EventReceipt]] = field(default_factory=Future)
 
 
 class EventBatcher:
@@ -37,7 +37,7 @@ class EventBatcher:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def save(self, events: Sequence[TicketEvent]) -> list[TakenIn]:
+    def save(self, events: Sequence[TicketEvent]) -> list[EventReceipt]:
         """Like ledger.take_in: when it returns, the events are committed.
 
         Raises psycopg.Error when they are not, or may not be.
@@ -85,6 +85,6 @@ class EventBatcher:
             for batch in batches:
                 batch.receipts.set_result([next(receipts) for _ in batch.events])
 
-    def _commit(self, events: Sequence[TicketEvent]) -> list[TakenIn]:
+    def _commit(self, events: Sequence[TicketEvent]) -> list[EventReceipt]:
         with self._pool.connection() as connection:
-            return ledger.take_in(connection, events)
+            return event_store.save(connection, events)

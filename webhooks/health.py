@@ -4,7 +4,7 @@ import psycopg
 from flask import Blueprint
 from psycopg_pool import ConnectionPool
 
-from connector import database, duty
+from connector.store import leases, migrations
 
 # What the server answers in threads of their own.
 PATHS = frozenset({"/healthz", "/readyz"})
@@ -22,9 +22,9 @@ def blueprint(pool: ConnectionPool) -> Blueprint:
     def readyz() -> tuple[dict[str, str], int]:
         try:
             with pool.connection(timeout=2) as connection:
-                if not database.current(connection):
+                if not migrations.current(connection):
                     return {"status": "the schema is not current: run `connector migrate`"}, 503
-                duty.written(connection)
+                leases.written(connection)
         except psycopg.OperationalError:
             return {"status": "the database does not answer"}, 503
         except psycopg.Error as error:

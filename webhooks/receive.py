@@ -12,8 +12,8 @@ from flask import Blueprint, Response, request
 from psycopg_pool import ConnectionPool
 
 from connector.errors import NotAuthentic, Unreadable
-from connector.ledger import TakenIn
 from connector.model import TicketEvent
+from connector.store.events import EventReceipt
 from webhooks import refusals
 from webhooks.event_batcher import EventBatcher
 
@@ -36,7 +36,7 @@ class ItemRefused:
 
 
 # What a message's sender hears once its events are committed, those of them that could be taken.
-Answer = Callable[[Sequence[TakenIn], Sequence[ItemRefused]], Response]
+Answer = Callable[[Sequence[EventReceipt], Sequence[ItemRefused]], Response]
 
 
 @dataclass(frozen=True, slots=True)

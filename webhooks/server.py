@@ -20,7 +20,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import Error
 
-from connector import crms, database, mapping_version, settings
+from connector import crms, settings
+from connector.store import mapping_version, postgres
 from webhooks import app as application
 from webhooks import health
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_WAITS
@@ -52,8 +53,8 @@ def serve(wanted: settings.Settings, url: str) -> None:
         folder = wanted.mappings_dir
         mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
     with (
-        closing(database.pool(url, wanted.web_threads)) as pool,
-        closing(database.pool(url, EVENT_CONNECTIONS, keeps_plans=True)) as events,
+        closing(postgres.pool(url, wanted.web_threads)) as pool,
+        closing(postgres.pool(url, EVENT_CONNECTIONS, keeps_plans=True)) as events,
     ):
         server = Server(application.create_app(wanted, pool, events), wanted)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,8 +70,10 @@ class Server(TcpWSGIServer):
         _raise_file_limit()
         self._patience, self._stopping = wanted.receive_seconds, False
         proxy = {
-            "trusted_proxy": wanted.trusted_proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": "x-forwarded-for",
-        }  # fmt: skip
+            "trusted_proxy": wanted.trusted_proxy,
+            "trusted_proxy_count": 1,
+            "trusted_proxy_headers": "x-forwarded-for",
+        }
         super().__init__(
             app,
             dispatcher=Dispatcher(wanted.web_threads + MAX_WAITS + MAX_CRM_CALLS),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from connector import decoding
+from connector.backfill import decoding
 from connector.errors import BadFile
 
 # Names of the column with the ids, in small letters without blanks, hyphens and underscores; the first counts.

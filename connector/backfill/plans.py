@@ -11,12 +11,14 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector import ledger, sql, steps
+from connector import transitions
 from connector.crms import Query
 from connector.errors import NotThere
 from connector.model import Ask, State
+from connector.store import queries
+from connector.store import texts as text_store
 
-SQL = sql.load("plans")
+SQL = queries.load(__file__)
 
 # Letters and digits that are not taken for others: people type a plan's id.
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -158,9 +160,18 @@ def start(
     connection: psycopg.Connection, plan: str, canary: int, most_failed: float, cooling: float, watched: float | None
 ) -> bool:
     """Let it go, or go on. `watched`: how many seconds it goes on by itself; None: to its end. False: it may not."""
-    return bool(connection.execute(SQL["start"], {
-        "plan": plan, "canary": canary, "most_failed": most_failed, "cooling": cooling, "watched": watched,
-    }).rowcount)
+    return bool(
+        connection.execute(
+            SQL["start"],
+            {
+                "plan": plan,
+                "canary": canary,
+                "most_failed": most_failed,
+                "cooling": cooling,
+                "watched": watched,
+            },
+        ).rowcount
+    )
 
 
 def watch(connection: psycopg.Connection, plan: str, seconds: float | None) -> None:
@@ -188,7 +199,7 @@ def halt(connection: psycopg.Connection, plan: str, to: PlanState, why: str) -> 
 def take_back(connection: psycopg.Connection, plan: str, why: str) -> int:
     """Within the caller's transaction, in which the plan does not go on: its texts that have not left. How many."""
     texts = [text for (text,) in connection.execute(SQL["take_back"], {"plan": plan})]
-    moved = ledger.move(connection, [steps.taken_back(text, why) for text in texts])
+    moved = text_store.move(connection, [transitions.taken_back(text, why) for text in texts])
     connection.execute(SQL["give_back"], {"plan": plan, "texts": list(moved)})
     return len(moved)
 

@@ -13,13 +13,14 @@ import click
 import psycopg
 import structlog
 
-from connector import __version__, console, database, harmless, logs, processes, settings, whereabouts
-from connector.cli import backfill, operators
+from connector import __version__, harmless, logs, settings, supervisor
+from connector.cli import backfill, console, operators, whereabouts
 from connector.errors import BadMapping, BadSettings, Problems
+from connector.store import migrations, postgres
 
 if TYPE_CHECKING:
-    from connector.mapping import Mapping as TicketMapping
-    from connector.refusals import Looked, Need
+    from connector.mapping.rules import Mapping as TicketMapping
+    from connector.preflight import Looked, Need
 
 log = structlog.get_logger()
 
@@ -60,22 +61,22 @@ for command in (*operators.COMMANDS, backfill.backfill):
 
 def _web(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
     """What a web side makes of these settings. Raises BadSettings."""
-    from webhooks import doors
+    from webhooks import crm_hooks
 
-    doors.opened(wanted, mappings)
+    crm_hooks.opened(wanted, mappings)
 
 
 def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
     """What a worker makes of them. Raises BadSettings."""
-    from connector import refusals
+    from connector import preflight
 
-    refusals.worker(wanted, mappings)
+    preflight.worker(wanted, mappings)
 
 
 def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
-    from connector import refusals
+    from connector import preflight
 
-    return refusals.look(wanted, *needs)
+    return preflight.look(wanted, *needs)
 
 
 def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.Settings:
@@ -85,7 +86,7 @@ def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.S
     """
     problems = Problems()
     wanted = settings.look(problems, **given)
-    looked = _look(wanted, *needs) if here else processes.aside(_look, wanted, *needs)
+    looked = _look(wanted, *needs) if here else supervisor.aside(_look, wanted, *needs)
     for words in looked.warnings:
         log.warning(words)
     problems.add(looked.problems)
@@ -105,20 +106,22 @@ def run(host: str | None, port: int | None) -> None:
     """The web side and a worker on this machine, until Ctrl-C."""
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
     wanted = _accepted(_worker, _web, **given)
-    processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
+    supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
 
     def announced() -> bool:
-        if there := processes.answers(wanted.host, wanted.port):
+        if there := supervisor.answers(wanted.host, wanted.port):
             where = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
             log.info(f"listening on http://{where}:{wanted.port}, 1 worker; see: connector status; stop with Ctrl-C")
         return there
 
-    with database.ready(wanted) as url:
+    with postgres.ready(wanted) as url:
         environment = {
-            "CONNECTOR_DATABASE_URL": url, "CONNECTOR_HOST": wanted.host, "CONNECTOR_PORT": str(wanted.port),
+            "CONNECTOR_DATABASE_URL": url,
+            "CONNECTOR_HOST": wanted.host,
+            "CONNECTOR_PORT": str(wanted.port),
         }
-        with processes.children(["serve", "worker"], environment, options=["--checked"]) as started:
-            status = processes.wait(started, announced)
+        with supervisor.children(["serve", "worker"], environment, options=["--checked"]) as started:
+            status = supervisor.wait(started, announced)
     sys.exit(status)
 
 
@@ -127,8 +130,8 @@ def run(host: str | None, port: int | None) -> None:
 def serve(checked: bool) -> None:
     """The web side alone: takes in what CRMs send."""
     wanted = settings.load() if checked else _accepted(_web)
-    processes.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
-    with database.ready(wanted) as url:
+    supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
+    with postgres.ready(wanted) as url:
         from webhooks.server import serve as serve_web
 
         serve_web(wanted, url)
@@ -139,18 +142,18 @@ def serve(checked: bool) -> None:
 def work(checked: bool) -> None:
     """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
     wanted = settings.load() if checked else _accepted(_worker, here=True)
-    with database.ready(wanted) as url:
-        from connector import worker
+    with postgres.ready(wanted) as url:
+        from connector.worker import run
 
-        status = worker.run(wanted, url)
+        status = run.run(wanted, url)
     sys.exit(status)
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run again, and while others run it."""
-    with database.running(operators.wanted(may_make=True)) as url:
-        ran = database.migrate(url)
+    with postgres.running(operators.wanted(may_make=True)) as url:
+        ran = migrations.migrate(url)
     click.echo("\n".join(f"migrated: {name}" for name in ran) or "the schema is current")
 
 
@@ -161,13 +164,13 @@ def check(offline: bool) -> None:
 
     Status 1 if something is wrong.
     """
-    from connector import checkup
+    from connector.cli import check
 
     marks = set()
-    for line, mark in checkup.run(_web, offline):
+    for line, mark in check.run(_web, offline):
         click.echo(harmless.on_screen(f"{mark}  {line}" if mark else line))
         marks.add(mark)
-    sys.exit(1 if checkup.Mark.WRONG in marks else 0)
+    sys.exit(1 if check.Mark.WRONG in marks else 0)
 
 
 @main.command()
@@ -180,7 +183,7 @@ def sandbox(port: int, outbound_message_url: str | None) -> None:
     """Both remote sides, emulated, on this machine only: CCAI Platform's endpoint and Salesforce."""
     from connector.sandbox import Sandbox
 
-    processes.require_free("127.0.0.1", port, "--port")
+    supervisor.require_free("127.0.0.1", port, "--port")
     box = Sandbox(port=port, outbound_message_url=outbound_message_url)
     click.echo(f"The sandbox is at http://127.0.0.1:{port} (Ctrl-C ends it)")
     box.serve()
@@ -192,6 +195,6 @@ def sandbox(port: int, outbound_message_url: str | None) -> None:
 @click.option("--sandbox-port", type=int, default=8787, show_default=True, help="The sandbox's port.")
 def demo(once: bool, port: int, sandbox_port: int) -> None:
     """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
-    from connector import demo as show
+    from connector.cli import demo as show
 
     sys.exit(show.run(settings.load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))

@@ -30,10 +30,10 @@ class Backfill(click.Group):
 
 
 def _refuse(why: str, *hints: str) -> NoReturn:
-    from connector import operators
+    from connector.cli import reports
 
     for line in (f"Error: {why}", *hints):
-        operators.say(line, err=True)
+        reports.say(line, err=True)
     sys.exit(2)
 
 
@@ -60,7 +60,9 @@ def backfill() -> None:
 
 
 def _plan(crm: str) -> click.Command:
-    @click.command(name=crm, help=f"""Plan a back-fill for tickets of {crm}. Sends nothing.
+    @click.command(
+        name=crm,
+        help=f"""Plan a back-fill for tickets of {crm}. Sends nothing.
 
     Takes one of --where, --soql and --ids. For example:
 
@@ -68,24 +70,34 @@ def _plan(crm: str) -> click.Command:
     connector backfill {crm} --where "Status = 'New' AND LastModifiedDate > 2026-01-01T00:00:00Z"
     connector backfill {crm} --soql cases.soql --rule requested --csv plan.csv
     cut -d, -f1 cases.csv | connector backfill {crm} --ids -
-    """)
+    """,
+    )
     @click.option("--where", help="A condition in the CRM's own language. Newest first.")
     @click.option("--soql", type=click.File("rb"), help="A file with a whole query, in its own order.")
-    @click.option("--ids", type=click.File("rb"),
-                  help="A file of ids, one in a line or CSV, in its own order; - is standard input.")  # fmt: skip
+    @click.option(
+        "--ids",
+        type=click.File("rb"),
+        help="A file of ids, one in a line or CSV, in its own order; - is standard input.",
+    )
     @click.option("--rule", help="The mapping's rule; its `when` is not looked at.  [default: the one for agents]")
     @click.option("--template", help="Start from this template of the mapping instead of the rule's message.")
     @click.option("--each-case", is_flag=True, help="Keep several cases of one customer; the window decides then.")
     @click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write a line for each case.")
     @JSON
     def plan(
-        where: str | None, soql: IO[bytes] | None, ids: IO[bytes] | None, rule: str | None, template: str | None,
-        each_case: bool, csv_file: IO[str] | None, as_json: bool,
-    ) -> None:  # fmt: skip
+        where: str | None,
+        soql: IO[bytes] | None,
+        ids: IO[bytes] | None,
+        rule: str | None,
+        template: str | None,
+        each_case: bool,
+        csv_file: IO[str] | None,
+        as_json: bool,
+    ) -> None:
         if sum(one is not None for one in (where, soql, ids)) != 1:
             raise click.UsageError("expected one of --where, --soql and --ids")
-        from connector import backfill as library
-        from connector.backfill import reports
+        from connector.backfill import library
+        from connector.cli import backfill_report
         from connector.crms import Query
         from connector.model import Ask
 
@@ -94,9 +106,9 @@ def _plan(crm: str) -> click.Command:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
-            reports.show_plan(fill.connection, name, as_json)
+            backfill_report.show_plan(fill.connection, name, as_json)
             if csv_file:
-                reports.write_csv(fill.connection, name, csv_file)
+                backfill_report.write_csv(fill.connection, name, csv_file)
 
     return plan
 
@@ -104,7 +116,7 @@ def _plan(crm: str) -> click.Command:
 def _ids(file: IO[bytes]) -> list[str]:
     """The ids in this file; rows without one are told on standard error. Raises UsageError."""
     from connector.backfill import id_file
-    from connector.operators import count
+    from connector.cli.reports import count
 
     with _named("--ids", file):
         found = id_file.read(file.read())
@@ -114,7 +126,7 @@ def _ids(file: IO[bytes]) -> list[str]:
 
 
 def _soql(file: IO[bytes]) -> str:
-    from connector import decoding
+    from connector.backfill import decoding
 
     with _named("--soql", file):
         return decoding.text_of(file.read())
@@ -133,11 +145,11 @@ def _named(option: str, file: IO[bytes]) -> Iterator[None]:
 
 def _count() -> Callable[[int], None]:
     """Tells of progress on standard error, if somebody looks at it."""
-    from connector import operators
+    from connector.cli import reports
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"{operators.count(cases, 'case')} read …\r", nl=False, err=True)
+            click.echo(f"{reports.count(cases, 'case')} read …\r", nl=False, err=True)
 
     return show
 
@@ -155,21 +167,32 @@ TO_FILE = click.File("w", encoding="utf-8")
 @backfill.command()
 @PLAN
 @click.option("--canary", type=click.IntRange(0), default=10, show_default=True, help="Texts that go first; 0: none.")
-@click.option("--cooling-off", type=click.FloatRange(0), default=60, show_default=True,
-              help="Seconds between the canary and the rest, in which it can be cancelled.")  # fmt: skip
-@click.option("--most-failed", type=click.FloatRange(0, 100), default=10, show_default=True,
-              help="Percent of the texts that may fail before it stops.")  # fmt: skip
+@click.option(
+    "--cooling-off",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    help="Seconds between the canary and the rest, in which it can be cancelled.",
+)
+@click.option(
+    "--most-failed",
+    type=click.FloatRange(0, 100),
+    default=10,
+    show_default=True,
+    help="Percent of the texts that may fail before it stops.",
+)
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
     """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
-    from connector.backfill import plans, reports, watching
+    from connector.backfill import plans
+    from connector.cli import backfill_report, backfill_watch
 
-    with connected() as connection, watching.interruptible() as interrupted:
-        watched = None if detach else watching.WATCHED
+    with connected() as connection, backfill_watch.interruptible() as interrupted:
+        watched = None if detach else backfill_watch.WATCHED
         if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
             found = plans.found(connection, plan)
             if found.state is plans.PlanState.DONE:
-                sys.exit(reports.status(connection, plan, as_json=False))
+                sys.exit(backfill_report.status(connection, plan, as_json=False))
             if found.state not in plans.ACTIVE:
                 _refuse(f"plan {plan} {CANNOT_RUN[found.state]}")
             click.echo(f"Plan {plan} runs already, with the options that it was started with.", err=True)
@@ -177,7 +200,7 @@ def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: 
             plans.watch(connection, plan, None)
             click.echo(f"Plan {plan} runs. How far it is: connector backfill status {plan}")
             sys.exit(0)
-        sys.exit(watching.watch(connection, plan, interrupted))
+        sys.exit(backfill_watch.watch(connection, plan, interrupted))
 
 
 @backfill.command()
@@ -185,10 +208,10 @@ def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: 
 @JSON
 def status(plan: str, as_json: bool) -> None:
     """Where a plan is, and how far it has come."""
-    from connector.backfill import reports
+    from connector.cli import backfill_report
 
     with connected() as connection:
-        sys.exit(reports.status(connection, plan, as_json))
+        sys.exit(backfill_report.status(connection, plan, as_json))
 
 
 @backfill.command(name="list")
@@ -196,10 +219,10 @@ def status(plan: str, as_json: bool) -> None:
 @JSON
 def list_plans(limit: int, as_json: bool) -> None:
     """The newest plans."""
-    from connector.backfill import reports
+    from connector.cli import backfill_report
 
     with connected() as connection:
-        sys.exit(reports.show_plans(connection, limit, as_json))
+        sys.exit(backfill_report.show_plans(connection, limit, as_json))
 
 
 @backfill.command()
@@ -217,19 +240,19 @@ def cancel(plan: str) -> None:
 
 
 def _halt(name: str, verb: str, to: str) -> None:
-    from connector import operators
-    from connector.backfill import plans, reports
+    from connector.backfill import plans
+    from connector.cli import backfill_report, reports
 
     with connected() as connection:
         taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
         plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if taken_back is None and plan.state != to:
-        _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}", *reports.hints(plan))
+        _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}", *backfill_report.hints(plan))
     said = f"Plan {name} is {to}{' already' if taken_back is None else ''}."
     if taken_back:
         said += f" {taken_back:,} {'text' if taken_back == 1 else 'texts'} not sent yet went back to the plan."
-    for line in (said, f"  {reports.line(tally)}", *reports.hints(plan)):
-        operators.say(line)
+    for line in (said, f"  {backfill_report.line(tally)}", *backfill_report.hints(plan)):
+        reports.say(line)
 
 
 @backfill.command()
@@ -248,9 +271,13 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
         click.echo(f"Plan {plan} runs already. How far it is: connector backfill status {plan}")
         return
     ctx.invoke(
-        run, plan=plan, canary=found.canary, cooling_off=found.cooling, most_failed=found.most_failed * 100,
+        run,
+        plan=plan,
+        canary=found.canary,
+        cooling_off=found.cooling,
+        most_failed=found.most_failed * 100,
         detach=not watch,
-    )  # fmt: skip
+    )
 
 
 @backfill.command()
@@ -259,12 +286,13 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
 @click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
 def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
     """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
-    from connector.backfill import plans, reports
+    from connector.backfill import plans
+    from connector.cli import backfill_report
 
     with connected() as connection:
         plans.found(connection, plan)  # before a file is written over for nothing
         if csv_file:
-            reports.write_csv(connection, plan, csv_file)
+            backfill_report.write_csv(connection, plan, csv_file)
         if json_file:
-            reports.write_json(connection, plan, json_file)
-        sys.exit(reports.status(connection, plan, as_json=False, err=bool(csv_file or json_file)))
+            backfill_report.write_json(connection, plan, json_file)
+        sys.exit(backfill_report.status(connection, plan, as_json=False, err=bool(csv_file or json_file)))

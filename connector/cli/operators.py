@@ -1,4 +1,4 @@
-"""What operators say at the command line: texts, the suppression list, keys. A skin over connector/operators.py."""
+"""What operators say at the command line: texts, the suppression list, keys. A skin over connector/cli/reports.py."""
 
 import contextlib
 import sys
@@ -7,18 +7,20 @@ from collections.abc import Iterator
 import click
 import psycopg
 
-from connector import database, settings, whereabouts
+from connector import settings
+from connector.cli import whereabouts
 from connector.cli.text_number import TextNumber
 from connector.errors import BadSettings
-from connector.keys import Right
 from connector.model import MOST_CHAT_ID, State
-from connector.texts import Only
+from connector.store import postgres
+from connector.store.api_keys import Right
+from connector.store.text_views import Only
 
 
 @contextlib.contextmanager
 def connected(may_make: bool = False) -> Iterator[psycopg.Connection]:
     """The database of a connector that runs, or would. `may_make`: an embedded one that does not exist is made."""
-    with database.ready(wanted(may_make)) as url, psycopg.connect(url, autocommit=True) as connection:
+    with postgres.ready(wanted(may_make)) as url, psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
 
@@ -28,7 +30,7 @@ def wanted(may_make: bool = False) -> settings.Settings:
     Raises BadSettings where there is no database yet and this command has nothing to put into a new one.
     """
     found = settings.load()
-    new = database.to_be_made(found)
+    new = postgres.to_be_made(found)
     if new and not may_make:
         raise BadSettings(
             f"there is no database in {new}. Start this command in the folder of your .env file, or set "
@@ -51,10 +53,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @JSON
 def status(as_json: bool) -> None:
     """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.show_status(connection, as_json))
+        sys.exit(reports.show_status(connection, as_json))
 
 
 @click.command()
@@ -64,7 +66,7 @@ def resume(anyway: bool) -> None:
 
     What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses.
     """
-    from connector import resuming
+    from connector.cli import resuming
 
     with connected() as connection:
         sys.exit(resuming.resume(connection, settings.load(), anyway))
@@ -79,23 +81,27 @@ def texts() -> None:
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
 @click.option("--ticket", metavar="ID", help="Only those about this ticket: its id, of 15 or 18 characters.")
 @click.option(
-    "--held", "only", flag_value=Only.HELD,
+    "--held",
+    "only",
+    flag_value=Only.HELD,
     help="Only those that wait for their hours or for another try, and until when.",
 )
 @click.option("--refused", "only", flag_value=Only.REFUSED, help="Only those whose outcome the CRM refuses, and why.")
 @click.option(
-    "--contradicted", "only", flag_value=Only.CONTRADICTED,
+    "--contradicted",
+    "only",
+    flag_value=Only.CONTRADICTED,
     help="Only those whose answer contradicts how a person had settled them.",
 )
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
 @JSON
 def list_texts(state: str | None, ticket: str | None, only: str | None, limit: int, as_json: bool) -> None:
     """The newest texts. For example: connector texts list --state unknown"""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
         chosen, part = State(state) if state else None, Only(only) if only else None
-        sys.exit(operators.show_texts(connection, chosen, ticket, part, limit, as_json))
+        sys.exit(reports.show_texts(connection, chosen, ticket, part, limit, as_json))
 
 
 @texts.command()
@@ -103,16 +109,19 @@ def list_texts(state: str | None, ticket: str | None, only: str | None, limit: i
 @JSON
 def show(id: int, as_json: bool) -> None:
     """One text and how it came to where it is. Numbers are masked."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.show_text(connection, id, as_json))
+        sys.exit(reports.show_text(connection, id, as_json))
 
 
 @texts.command()
 @TEXT
 @click.option(
-    "--sent", "chat", type=click.IntRange(1, MOST_CHAT_ID), metavar="CHAT_ID",
+    "--sent",
+    "chat",
+    type=click.IntRange(1, MOST_CHAT_ID),
+    metavar="CHAT_ID",
     help="It was sent; this is its chat in CCAI Platform.",
 )
 @click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
@@ -120,20 +129,20 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
     """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
     if (chat is None) is not not_sent:
         raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.resolve(connection, id, chat))
+        sys.exit(reports.resolve(connection, id, chat))
 
 
 @texts.command()
 @TEXT
 def cancel(id: int) -> None:
     """Take back a text that has not left. Its ticket is told."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.cancel(connection, id))
+        sys.exit(reports.cancel(connection, id))
 
 
 @texts.command(name="give-up")
@@ -141,10 +150,10 @@ def cancel(id: int) -> None:
 @click.option("--why", required=True, help="For whoever looks at the text later.")
 def give_up(id: int, why: str) -> None:
     """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.give_up(connection, id, why))
+        sys.exit(reports.give_up(connection, id, why))
 
 
 @click.group()
@@ -160,20 +169,20 @@ NUMBER = click.argument("number")
 @click.option("--why", default="", help="For whoever looks at the list.")
 def suppress_number(number: str, why: str) -> None:
     """Never text NUMBER (E.164, such as +14155550132) again."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected(may_make=True) as connection:
-        sys.exit(operators.suppress(connection, number, why))
+        sys.exit(reports.suppress(connection, number, why))
 
 
 @suppress.command(name="remove")
 @NUMBER
 def allow_number(number: str) -> None:
     """Let NUMBER be texted again. Status 1 if it is not on the list."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.allow(connection, number))
+        sys.exit(reports.allow(connection, number))
 
 
 @suppress.command(name="list")
@@ -181,10 +190,10 @@ def allow_number(number: str) -> None:
 @JSON
 def list_suppressed(limit: int, as_json: bool) -> None:
     """Who is on the list. Shows whole numbers: CCAI Platform's Do-Not-Contact list is kept by hand."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.show_suppressed(connection, limit, as_json))
+        sys.exit(reports.show_suppressed(connection, limit, as_json))
 
 
 @click.group()
@@ -195,7 +204,11 @@ def keys() -> None:
 @keys.command(name="add")
 @click.argument("name")
 @click.option(
-    "--right", "rights", type=click.Choice([right.value for right in Right]), multiple=True, required=True,
+    "--right",
+    "rights",
+    type=click.Choice([right.value for right in Right]),
+    multiple=True,
+    required=True,
     help="What it is good for; repeat the option for several.",
 )
 @click.option("--per-minute", type=click.IntRange(1), default=600, show_default=True, help="Requests it may make.")
@@ -204,30 +217,30 @@ def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
 
     connector keys add salesforce --right preview --right send --right read
     """
-    from connector import operators
+    from connector.cli import reports
 
     with connected(may_make=True) as connection:
-        sys.exit(operators.add_key(connection, name, [Right(one) for one in rights], per_minute))
+        sys.exit(reports.add_key(connection, name, [Right(one) for one in rights], per_minute))
 
 
 @keys.command(name="revoke")
 @click.argument("name")
 def revoke_key(name: str) -> None:
     """Make the key called NAME worthless, from now on."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.revoke_key(connection, name))
+        sys.exit(reports.revoke_key(connection, name))
 
 
 @keys.command(name="list")
 @JSON
 def list_keys(as_json: bool) -> None:
     """Which keys there are, without the keys themselves."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.show_keys(connection, as_json))
+        sys.exit(reports.show_keys(connection, as_json))
 
 
 @click.command()
@@ -235,10 +248,10 @@ def list_keys(as_json: bool) -> None:
 @click.option("--suppress", is_flag=True, help="Also put it on the suppression list, so that no text still reaches it.")
 def purge(phone: str, suppress: bool) -> None:
     """Erase one person: number, messages, words and events. What was not sent yet is cancelled. Event ids stay."""
-    from connector import operators
+    from connector.cli import reports
 
     with connected() as connection:
-        sys.exit(operators.purge(connection, phone, suppress))
+        sys.exit(reports.purge(connection, phone, suppress))
 
 
 COMMANDS = (status, resume, texts, suppress, keys, purge)

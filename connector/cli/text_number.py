@@ -17,6 +17,7 @@ class TextNumber(click.IntRange):
             self.fail(
                 f"expected a text's number, such as 17, not {value!r}; a ticket's are shown by: "
                 f"connector texts list --ticket {value}",
-                param, ctx,
-            )  # fmt: skip
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from connector.errors import BadSettings, CallFailed
-from connector.mapping_file import MappingFile
+from connector.mapping.schema import MappingFile
 from connector.model import Ticket
 
 # A ticket's id and its fields after an outcome, by the CRM's names; None empties a field.

@@ -53,20 +53,41 @@ def _rivals(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--quick", is_flag=True, help="Small numbers: to see that everything works.")
 @click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="This scenario; may be repeated.")
-@click.option("--rival", "rivals", multiple=True, metavar="NAME=COMMAND", callback=_rivals,
-              help="Something else to measure: a command that listens on {port}, takes POST /hook and texts through "
-                   "$UPSTREAM; may be repeated.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(1),
-              help=f"Rounds of {', '.join(IN_ROUNDS)} and old; medians are shown.  [default: 3, quick: 1]")  # fmt: skip
+@click.option(
+    "--rival",
+    "rivals",
+    multiple=True,
+    metavar="NAME=COMMAND",
+    callback=_rivals,
+    help="Something else to measure: a command that listens on {port}, takes POST /hook and texts through "
+    "$UPSTREAM; may be repeated.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    help=f"Rounds of {', '.join(IN_ROUNDS)} and old; medians are shown.  [default: 3, quick: 1]",
+)
 @click.option("--old", type=click.IntRange(1), help="Old texts in the ledger.  [default: 1000000, quick: 20000]")
 @click.option("--database", "given", metavar="URL", help="A PostgreSQL to create databases on.  [default: our own]")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default="bench.json",
-              show_default=True, help="Where the figures go.")  # fmt: skip
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="bench.json",
+    show_default=True,
+    help="Where the figures go.",
+)
 @click.option("--charts", type=click.Path(file_okay=False, path_type=Path), help="A folder for charts as SVG.")
 def main(
-    quick: bool, only: tuple[str, ...], rivals: dict[str, str], rounds: int | None, old: int | None,
-    given: str | None, json_path: Path, charts: Path | None,
-) -> None:  # fmt: skip
+    quick: bool,
+    only: tuple[str, ...],
+    rivals: dict[str, str],
+    rounds: int | None,
+    old: int | None,
+    given: str | None,
+    json_path: Path,
+    charts: Path | None,
+) -> None:
     """How fast the connector is and what it costs, beside rivals, all on this machine.
 
     Exit status 1 if something did not work or a text left twice.

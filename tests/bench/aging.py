@@ -80,9 +80,7 @@ def old(place: Place, _: str = "connector") -> Old:
 
 def _round(place: Place, ledgers: Sequence[Ledger]) -> None:
     with contextlib.ExitStack() as running:
-        stacks = [
-            running.enter_context(stack.connector(ledger.there, ledger.url, place.logs())) for ledger in ledgers
-        ]  # fmt: skip
+        stacks = [running.enter_context(stack.connector(ledger.there, ledger.url, place.logs())) for ledger in ledgers]
         pairs = list(zip(ledgers, stacks, strict=True))
         for ledger, one in pairs:
             _turn(place.sizes, ledger, one)  # connections and caches are there then

@@ -121,9 +121,9 @@ def middle(rounds: Sequence[Any]) -> Any:
     """The median of each figure over several rounds of the same; of one round, that round."""
     if len(rounds) == 1:
         return rounds[0]
-    return type(rounds[0])(**{
-        one.name: _middle([getattr(figures, one.name) for figures in rounds]) for one in fields(rounds[0])
-    })  # fmt: skip
+    return type(rounds[0])(
+        **{one.name: _middle([getattr(figures, one.name) for figures in rounds]) for one in fields(rounds[0])}
+    )
 
 
 def _middle(values: Sequence[Any]) -> Any:

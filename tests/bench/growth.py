@@ -25,10 +25,13 @@ def memory(place: Place, _: str = "connector") -> Memory:
     early = next(sample for sample in samples if sample[0] >= texts / 4)
     last = samples[-1]
     return Memory(
-        texts=texts, samples=samples,
-        web_max_mb=max(web for _, web, _ in samples), web_growth_mb=last[1] - early[1],
-        worker_max_mb=max(worker for _, _, worker in samples), worker_growth_mb=last[2] - early[2],
-    )  # fmt: skip
+        texts=texts,
+        samples=samples,
+        web_max_mb=max(web for _, web, _ in samples),
+        web_growth_mb=last[1] - early[1],
+        worker_max_mb=max(worker for _, _, worker in samples),
+        worker_growth_mb=last[2] - early[2],
+    )
 
 
 def _sampled(one: Stack, there: Upstream, texts: int) -> list[Sample]:

@@ -47,10 +47,17 @@ def case_id(number: int) -> str:
 def event(number: int) -> bytes:
     """One JSON event, which every stack understands."""
     mobile = phone(number)
-    return json.dumps({
-        "Id": case_id(number), "event_id": f"bench-{number}", "CaseNumber": f"{number:08d}", "Status": "Working",
-        "Subject": f"Order {number}", "ContactMobile": mobile, "ContactPhone": mobile,
-    }).encode()  # fmt: skip
+    return json.dumps(
+        {
+            "Id": case_id(number),
+            "event_id": f"bench-{number}",
+            "CaseNumber": f"{number:08d}",
+            "Status": "Working",
+            "Subject": f"Order {number}",
+            "ContactMobile": mobile,
+            "ContactPhone": mobile,
+        }
+    ).encode()
 
 
 def _xml(numbers: range) -> bytes:
@@ -65,8 +72,9 @@ def _requests(load: Load) -> list[bytes]:
     kind = "text/xml; charset=utf-8" if load.batch else "application/json"
     bodies = (
         [_xml(numbers[start : start + load.batch]) for start in range(0, load.events, load.batch)]
-        if load.batch else [event(number) for number in numbers]
-    )  # fmt: skip
+        if load.batch
+        else [event(number) for number in numbers]
+    )
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {kind}\r\n"
     if load.authorization:
         head += f"Authorization: {load.authorization}\r\n"
@@ -102,9 +110,13 @@ async def run(load: Load) -> dict[str, object]:
     seconds = time.time() - started
     cuts = statistics.quantiles(times, n=100) if len(times) > 1 else times * 99
     return {
-        "started": started, "seconds": seconds, "events_per_s": load.events / seconds,
-        "p50_ms": cuts[49] * 1000, "p99_ms": cuts[98] * 1000, "statuses": dict(statuses),
-    }  # fmt: skip
+        "started": started,
+        "seconds": seconds,
+        "events_per_s": load.events / seconds,
+        "p50_ms": cuts[49] * 1000,
+        "p99_ms": cuts[98] * 1000,
+        "statuses": dict(statuses),
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The naive rival: the whole job inside the request, nothing kept. What most teams write first.
 
-    UPSTREAM=http://127.0.0.1:9911 gunicorn tests.bench.naive:app
+UPSTREAM=http://127.0.0.1:9911 gunicorn tests.bench.naive:app
 """
 
 import os
@@ -33,13 +33,16 @@ salesforce = Salesforce(instance_url=UPSTREAM, session_id="bench", session=sessi
 def hook():
     case = request.get_json()
     number = phonenumbers.parse(case["ContactMobile"], "US")
-    answer = ccaip.post("/apps/api/v1/sms", json={
-        "chat_type": "Messaging (SMS)",
-        "end_user_number": phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
-        "outbound_number": "+16285550199",
-        "message": f"Case {case['CaseNumber']} was updated",
-        "ticket_id": case["Id"],
-    })  # fmt: skip
+    answer = ccaip.post(
+        "/apps/api/v1/sms",
+        json={
+            "chat_type": "Messaging (SMS)",
+            "end_user_number": phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+            "outbound_number": "+16285550199",
+            "message": f"Case {case['CaseNumber']} was updated",
+            "ticket_id": case["Id"],
+        },
+    )
     chat = answer.raise_for_status().json()
     salesforce.Case.update(case["Id"], {"CCAIP_Chat_Id__c": chat["id"], "CCAIP_Chat_Status__c": chat["status"]})
     return {"id": chat["id"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from connector import database
+from connector.store import migrations
 from tests.bench import stack
 from tests.bench.stack import Stack, Upstream
 from tests.conftest import created
@@ -81,7 +81,7 @@ class Place:
             stack.upstream(delay) as there,
             created(self.server, f"connector_bench_{os.getpid()}_{next(NUMBER)}") as url,
         ):
-            database.migrate(url)
+            migrations.migrate(url)
             yield there, url
 
     def logs(self) -> Path:

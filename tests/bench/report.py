@@ -131,14 +131,22 @@ def _old(old: Old) -> Table:
 
 
 def _memory_chart(used: Memory) -> str:
-    return line_chart("Memory in MB", "texts sent", {
-        "web side": [(texts, web) for texts, web, _ in used.samples],
-        "worker": [(texts, worker) for texts, _, worker in used.samples],
-    })  # fmt: skip
+    return line_chart(
+        "Memory in MB",
+        "texts sent",
+        {
+            "web side": [(texts, web) for texts, web, _ in used.samples],
+            "worker": [(texts, worker) for texts, _, worker in used.samples],
+        },
+    )
 
 
 def _old_chart(old: Old) -> str:
-    return line_chart("Events and texts per second", "old texts in the ledger", {
-        "accepted/s": [(step.old, step.accept.accepted_per_s) for step in old.steps],
-        "texts/s": [(step.old, step.accept.texts_per_s) for step in old.steps],
-    })  # fmt: skip
+    return line_chart(
+        "Events and texts per second",
+        "old texts in the ledger",
+        {
+            "accepted/s": [(step.old, step.accept.accepted_per_s) for step in old.steps],
+            "texts/s": [(step.old, step.accept.texts_per_s) for step in old.steps],
+        },
+    )

@@ -74,9 +74,14 @@ def command(
         raise Failed(f"there is no command {arguments[0]}")
     with (output or Path(os.devnull)).open("wb") as log:
         started = subprocess.Popen(
-            arguments, env=_environment(environment), start_new_session=True, cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+            arguments,
+            env=_environment(environment),
+            start_new_session=True,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
     try:
         yield psutil.Process(started.pid)
     finally:
@@ -86,9 +91,10 @@ def command(
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """Ours without what leads elsewhere: the settings of a real connector, and proxies."""
     ours = {
-        name: value for name, value in os.environ.items()
+        name: value
+        for name, value in os.environ.items()
         if not name.startswith(PREFIX) and not name.lower().endswith("_proxy")
-    }  # fmt: skip
+    }
     return ours | dict(more)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from connector import keys
-from connector.keys import Right
+from connector.store import api_keys
+from connector.store.api_keys import Right
 from tests.bench import stack
 from tests.bench.figures import Click, Drained, Idle, Pace, most_within
 from tests.bench.load import case_id, event
@@ -57,14 +57,16 @@ def click(place: Place, _: str = "connector") -> Click:
     """An agent looks at a case, clicks, and waits for the outcome."""
     with place.connector() as (one, there, url):
         with psycopg.connect(url, autocommit=True) as connection:
-            key = keys.add(connection, "bench", [Right.PREVIEW, Right.SEND], 1_000_000)
+            key = api_keys.add(connection, "bench", [Right.PREVIEW, Right.SEND], 1_000_000)
         times = _click_apart(one.hook.removesuffix("/webhooks/salesforce/events"), f"Bearer {key}", place.sizes.idle)
         once_each(there.stats())
     looked, clicked = (sorted(moments) for moments in zip(*times[1:], strict=True))  # the first one connects
     return Click(
-        preview_p50_ms=statistics.median(looked), preview_p95_ms=looked[int(len(looked) * 0.95)],
-        outcome_p50_ms=statistics.median(clicked), outcome_p95_ms=clicked[int(len(clicked) * 0.95)],
-    )  # fmt: skip
+        preview_p50_ms=statistics.median(looked),
+        preview_p95_ms=looked[int(len(looked) * 0.95)],
+        outcome_p50_ms=statistics.median(clicked),
+        outcome_p95_ms=clicked[int(len(clicked) * 0.95)],
+    )
 
 
 def _click_apart(web: str, authorization: str, clicks: int) -> list[tuple[float, float]]:
@@ -100,9 +102,12 @@ def pace(place: Place, _: str = "connector") -> Pace:
     once_each(stats)
     texts = sum(start <= at < end for at in stats["sms"])
     return Pace(
-        promised=PER_SECOND, seconds=sizes.pace_look, texts=texts, per_s=texts / sizes.pace_look,
+        promised=PER_SECOND,
+        seconds=sizes.pace_look,
+        texts=texts,
+        per_s=texts / sizes.pace_look,
         most_in_a_second=most_within(stats["sms"]),
-    )  # fmt: skip
+    )
 
 
 def drain(one: Stack, there: Upstream, events: int, first: int = 0, batch: int = 0) -> Drained:
@@ -118,11 +123,14 @@ def drain(one: Stack, there: Upstream, events: int, first: int = 0, batch: int =
     once_each(stats)
     seconds = max(*stats["sms"], stats["last_write"]) - posted["started"]
     return Drained(
-        accepted_per_s=posted["events_per_s"], p50_ms=posted["p50_ms"], p99_ms=posted["p99_ms"],
-        texts_per_s=events / seconds, calls_per_1000=(stats["reads"] + stats["writes"]) * 1000 / events,
+        accepted_per_s=posted["events_per_s"],
+        p50_ms=posted["p50_ms"],
+        p99_ms=posted["p99_ms"],
+        texts_per_s=events / seconds,
+        calls_per_1000=(stats["reads"] + stats["writes"]) * 1000 / events,
         doubled=stats["doubled"],
         cpu_ms={part: (after[part] - used) * 1000 / events for part, used in before.items() if part in after},
-    )  # fmt: skip
+    )
 
 
 def _through(there: Upstream, events: int) -> None:
@@ -161,9 +169,11 @@ def one_by_one(one: Stack, there: Upstream, events: int, first: int = 0) -> Idle
     ]
     from_event, from_answer = after
     return Idle(
-        answer_p50_ms=statistics.median(from_answer), answer_max_ms=max(from_answer),
-        event_p50_ms=statistics.median(from_event), event_max_ms=max(from_event),
-    )  # fmt: skip
+        answer_p50_ms=statistics.median(from_answer),
+        answer_max_ms=max(from_answer),
+        event_p50_ms=statistics.median(from_event),
+        event_max_ms=max(from_event),
+    )
 
 
 def _post_apart(one: Stack, numbers: Iterable[int]) -> list[tuple[float, float]]:

@@ -131,9 +131,12 @@ def connector(
             wait_until_up(process, partial(_ready, output), f"worker {number} is ready", output)
         stack.callback(_ask_to_end, [serve, *working])
         yield Stack(
-            "connector", f"{web}/events", f"{web}/outbound-messages/{token}", f"Bearer {key}",
+            "connector",
+            f"{web}/events",
+            f"{web}/outbound-messages/{token}",
+            f"Bearer {key}",
             {"web": [serve], "worker": working, "database": _postgres(database)},
-        )  # fmt: skip
+        )
 
 
 def _ask_to_end(processes: Iterable[psutil.Process]) -> None:
@@ -190,8 +193,11 @@ def post(load: Load) -> dict[str, Any]:
     """Have this posted by a process of its own; its figures. Raises Failed when something was not accepted."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load", json.dumps(vars(load))],
-        capture_output=True, text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
     if done.returncode:
         raise Failed(f"the events could not be posted: {done.stderr[-500:]}")
     figures = json.loads(done.stdout)

@@ -61,8 +61,12 @@ class Upstream:
         if method == "PATCH":
             return self._write(path, body)
         if path.startswith("/services/oauth2/token"):
-            return {"access_token": "bench", "instance_url": self.url, "token_type": "Bearer",
-                    "id": f"{self.url}/id/00D000000000001EAA/005000000000001AAA"}  # fmt: skip
+            return {
+                "access_token": "bench",
+                "instance_url": self.url,
+                "token_type": "Bearer",
+                "id": f"{self.url}/id/00D000000000001EAA/005000000000001AAA",
+            }
         if path.endswith("/describe"):
             return {"name": "Case", "fields": [{"name": name, "length": 255, "type": "string"} for name in FIELDS]}
         if path == "/_stats":
@@ -86,14 +90,24 @@ def _case(identifier: str) -> dict[str, Any]:
     """A case that asks for a text, with a number of its own."""
     number = int(re.sub(r"\D", "", identifier[5:15]) or 0)
     contact = {
-        "FirstName": "Ada", "Name": "Ada Vale", "MobilePhone": phone(number), "Phone": None,
-        "MailingCountryCode": "US", "MailingStateCode": None, "CCAIP_SMS_Opt_Out__c": False,
-    }  # fmt: skip
+        "FirstName": "Ada",
+        "Name": "Ada Vale",
+        "MobilePhone": phone(number),
+        "Phone": None,
+        "MailingCountryCode": "US",
+        "MailingStateCode": None,
+        "CCAIP_SMS_Opt_Out__c": False,
+    }
     return {
-        "attributes": {"type": "Case"}, "Id": identifier, "CaseNumber": f"{number:08d}", "Status": "Working",
-        "CCAIP_SMS_Status__c": "Requested", "CCAIP_SMS_Requested_At__c": "2026-01-01T00:00:00.000+0000",
-        "Contact": contact, "SuppliedPhone": None,
-    }  # fmt: skip
+        "attributes": {"type": "Case"},
+        "Id": identifier,
+        "CaseNumber": f"{number:08d}",
+        "Status": "Working",
+        "CCAIP_SMS_Status__c": "Requested",
+        "CCAIP_SMS_Requested_At__c": "2026-01-01T00:00:00.000+0000",
+        "Contact": contact,
+        "SuppliedPhone": None,
+    }
 
 
 def phone(number: int) -> str:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.agent import link, texts_to
 from tests.browser.seen import sent
 from tests.pipe import Pipe
-from webhooks.doorway import PER_MINUTE
+from webhooks.agent_page.access import PER_MINUTE
 
 LOOKS = "**/preview"
 

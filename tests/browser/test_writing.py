@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from connector import segments
+from connector.policy import segments
 from tests.agent import link
 from tests.pipe import Pipe
 
@@ -57,9 +57,13 @@ def test_the_count_while_typing_is_the_servers(pipe: Pipe, case: str, window: Pa
 
 @pytest.mark.parametrize(
     ("typed", "leaves"),
-    [("Your part is here", "Halden: Your part is here. STOP ends"), ("halden: hi", "halden: hi. STOP ends"),
-     ("hi. Stop ENDS", "Halden: hi. Stop ENDS"), ("", "")],
-)  # fmt: skip
+    [
+        ("Your part is here", "Halden: Your part is here. STOP ends"),
+        ("halden: hi", "halden: hi. STOP ends"),
+        ("hi. Stop ENDS", "Halden: hi. Stop ENDS"),
+        ("", ""),
+    ],
+)
 def test_the_count_knows_the_words_around_the_first_text(
     pipe: Pipe, case: str, window: Page, typed: str, leaves: str
 ) -> None:

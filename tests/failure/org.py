@@ -17,17 +17,30 @@ REQUESTED_AT, OPTED_OUT, PHONE = "CCAIP_SMS_Requested_At__c", "Contact.CCAIP_SMS
 # Name, type, longest value, whether it can be written.
 FIELDS = {
     "Case": [
-        ("Id", "id", 18, False), ("CaseNumber", "string", 30, False), ("Status", "picklist", 40, True),
-        ("SuppliedPhone", "string", 40, True), ("CreatedDate", "datetime", 0, False), (STATUS, "picklist", 40, True),
-        (CHAT, "string", 40, True), ("CCAIP_Chat_Status__c", "string", 40, True), (ERROR, "string", 255, True),
-        (REQUESTED_AT, "datetime", 0, True), ("Time_Zone__c", "string", 40, True), ("ContactId", "reference", 18, True),
+        ("Id", "id", 18, False),
+        ("CaseNumber", "string", 30, False),
+        ("Status", "picklist", 40, True),
+        ("SuppliedPhone", "string", 40, True),
+        ("CreatedDate", "datetime", 0, False),
+        (STATUS, "picklist", 40, True),
+        (CHAT, "string", 40, True),
+        ("CCAIP_Chat_Status__c", "string", 40, True),
+        (ERROR, "string", 255, True),
+        (REQUESTED_AT, "datetime", 0, True),
+        ("Time_Zone__c", "string", 40, True),
+        ("ContactId", "reference", 18, True),
     ],
     "Contact": [
-        ("Id", "id", 18, False), ("Name", "string", 121, False), ("FirstName", "string", 40, True),
-        ("MobilePhone", "phone", 40, True), ("Phone", "phone", 40, True), ("MailingCountryCode", "picklist", 10, True),
-        ("MailingStateCode", "picklist", 10, True), ("CCAIP_SMS_Opt_Out__c", "boolean", 0, True),
+        ("Id", "id", 18, False),
+        ("Name", "string", 121, False),
+        ("FirstName", "string", 40, True),
+        ("MobilePhone", "phone", 40, True),
+        ("Phone", "phone", 40, True),
+        ("MailingCountryCode", "picklist", 10, True),
+        ("MailingStateCode", "picklist", 10, True),
+        ("CCAIP_SMS_Opt_Out__c", "boolean", 0, True),
     ],
-}  # fmt: skip
+}
 
 SELECT = re.compile(r"SELECT\s+(?P<fields>.+?)\s+FROM\s+Case\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 IDS = re.compile(r"\bId\s+IN\s*\((?P<ids>[^)]*)\)", re.IGNORECASE)
@@ -63,12 +76,21 @@ class Org:
     def _make(self, number: int, fields: Mapping[str, Any]) -> str:
         identifier = f"500{number:012d}AAA"
         self._cases[identifier] = {
-            "Id": identifier, "CaseNumber": f"{number:08d}", "Status": "New", "CreatedDate": "2026-11-01T00:00:00Z",
-            STATUS: "Requested", REQUESTED_AT: "2026-11-01T12:00:00.000+0000", CHAT: None,
-            "Contact.Name": f"Priya {number}", "Contact.FirstName": "Priya", OPTED_OUT: False,
-            PHONE: f"+1415{2_000_000 + number}", "Contact.MailingCountryCode": "US",
-            "Contact.MailingStateCode": "CA", **fields,
-        }  # fmt: skip
+            "Id": identifier,
+            "CaseNumber": f"{number:08d}",
+            "Status": "New",
+            "CreatedDate": "2026-11-01T00:00:00Z",
+            STATUS: "Requested",
+            REQUESTED_AT: "2026-11-01T12:00:00.000+0000",
+            CHAT: None,
+            "Contact.Name": f"Priya {number}",
+            "Contact.FirstName": "Priya",
+            OPTED_OUT: False,
+            PHONE: f"+1415{2_000_000 + number}",
+            "Contact.MailingCountryCode": "US",
+            "Contact.MailingStateCode": "CA",
+            **fields,
+        }
         return identifier
 
     def case(self, identifier: str) -> dict[str, Any]:
@@ -170,12 +192,15 @@ class Org:
             return error(404, "NOT_FOUND", "The requested resource does not exist")
         fields = [
             {
-                "name": name, "type": of, "length": length, "updateable": updateable,
+                "name": name,
+                "type": of,
+                "length": length,
+                "updateable": updateable,
                 "relationshipName": "Contact" if name == "ContactId" else None,
                 "referenceTo": ["Contact"] if name == "ContactId" else [],
             }
             for name, of, length, updateable in FIELDS[kind]
-        ]  # fmt: skip
+        ]
         return Reply(200, {"name": kind, "fields": fields})
 
 

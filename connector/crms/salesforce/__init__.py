@@ -3,7 +3,7 @@
 from connector.crms import Crm
 from connector.crms.salesforce import ids, settings
 from connector.errors import Unreadable
-from connector.mapping_file import MappingFile
+from connector.mapping.schema import MappingFile
 
 
 def address() -> str:
@@ -20,8 +20,8 @@ def ticket_id(given: str) -> str:
 
 def connect(file: MappingFile) -> Crm:
     """The org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
-    from connector import http
     from connector.crms.salesforce.org import Salesforce
     from connector.crms.salesforce.session import Session
+    from connector.http import config
 
-    return Salesforce(Session(settings.load(), http.load()), file)
+    return Salesforce(Session(settings.load(), config.load()), file)

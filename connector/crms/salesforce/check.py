@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from connector.crms import Misfit
 from connector.crms.salesforce import schema, values
 from connector.crms.salesforce.schema import Field, Things
-from connector.mapping_file import MappingFile
-from connector.templates import Condition
+from connector.expressions import Condition
+from connector.mapping.schema import MappingFile
 
 # Types of fields that may hold a number of a phone.
 PHONES = ("phone", "string", "textarea", "combobox", "encryptedstring")
@@ -32,9 +32,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
 
 def _fields(file: MappingFile, things: Things) -> dict[str, Field]:
     """The mapping's names → the org's fields, without those that it does not have."""
-    found = {
-        name: things.field(file.ticket.object, schema.path_of(file, path)) for name, path in file.fields.items()
-    }
+    found = {name: things.field(file.ticket.object, schema.path_of(file, path)) for name, path in file.fields.items()}
     return {name: field for name, field in found.items() if not isinstance(field, str)}
 
 

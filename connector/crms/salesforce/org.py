@@ -9,7 +9,7 @@ from connector.crms import Change, Misfit, Query
 from connector.crms.salesforce import check, finding, ids, schema, soql, verdicts
 from connector.crms.salesforce.session import Session
 from connector.errors import Blame, CallFailed, Refused, Unavailable
-from connector.mapping_file import MappingFile
+from connector.mapping.schema import MappingFile
 from connector.model import Ticket
 
 log = structlog.get_logger()
@@ -46,7 +46,8 @@ class Salesforce:
         records = {record["Id"][:15]: record for record in self._records(f"{self._select} WHERE Id IN ({listed})")}
         return {
             identifier: Ticket("salesforce", record["Id"], self._values(record))
-            for identifier in good if (record := records.get(identifier[:15]))
+            for identifier in good
+            if (record := records.get(identifier[:15]))
         }
 
     def probe(self) -> None:
@@ -92,7 +93,8 @@ class Salesforce:
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         answers: dict[int, CallFailed | None] = {
             at: Refused(problem, Blame.GONE)
-            for at, (identifier, _) in enumerate(changes) if (problem := self.not_an_id(identifier))
+            for at, (identifier, _) in enumerate(changes)
+            if (problem := self.not_an_id(identifier))
         }
         asked = [at for at in range(len(changes)) if at not in answers]
         written = self._write([changes[at] for at in asked]) if asked else []
@@ -136,8 +138,11 @@ def _fit(thing: schema.Thing, fields: Mapping[str, str | None]) -> dict[str, str
     """By the org's own spelling, each text cut to its field's length: a refused write would tell the ticket nothing."""
     lengths = thing.lengths()
     return {
-        thing.fields[name.lower()]["name"] if name.lower() in thing.fields else name:
-        cut(value, lengths.get(name.lower())) if value else None
+        thing.fields[name.lower()]["name"] if name.lower() in thing.fields else name: cut(
+            value, lengths.get(name.lower())
+        )
+        if value
+        else None
         for name, value in fields.items()
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.errors import Blame, Refused, Unavailable
-from connector.mapping_file import MappingFile
+from connector.mapping.schema import MappingFile
 
 # What Salesforce answers to the describe of an object, by its name.
 Describe = Callable[[str], Any]
@@ -37,7 +37,8 @@ class Thing:
     def lengths(self) -> dict[str, int]:
         """Field's name in small letters → the longest text it takes, in UTF-16 units, where it takes text."""
         return {
-            name: field["length"] for name, field in self.fields.items()
+            name: field["length"]
+            for name, field in self.fields.items()
             if field["type"] in TEXTS and isinstance(field.get("length"), int) and field["length"] > 0
         }
 

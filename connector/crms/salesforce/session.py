@@ -24,9 +24,9 @@ from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSessi
 from connector.crms.salesforce import verdicts
 from connector.crms.salesforce.settings import Settings
 from connector.errors import Blame, Refused, Unavailable
-from connector.exchange import Bounds, NeverLeft, NoAnswer
-from connector.http import Network
-from connector.transport import Caller, Connections
+from connector.http.config import Network
+from connector.http.exchange import Bounds, NeverLeft, NoAnswer
+from connector.http.transport import Caller, Connections
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -119,10 +119,12 @@ class Session:
         self._host = f"https://{urlsplit(wanted.url).netloc}"  # simple-salesforce knows no other scheme
         self._http = requests.Session()
         self._http.trust_env = False  # no .netrc: it would replace the token
-        self._http.headers.update({
-            "Sforce-Auto-Assign": "FALSE",  # or the assignment rule re-owns the case on every write
-            "Sforce-Call-Options": f"client={wanted.client_name}",
-        })
+        self._http.headers.update(
+            {
+                "Sforce-Auto-Assign": "FALSE",  # or the assignment rule re-owns the case on every write
+                "Sforce-Call-Options": f"client={wanted.client_name}",
+            }
+        )
         self._http.hooks["response"].append(self._note_usage)
         self._usage: tuple[float, float] | None = None
         for prefix in ("https://", "http://"):
@@ -209,8 +211,11 @@ class Session:
             if self._client is None or self._client is instead_of:
                 token, self._user = self._login()
                 self._client = Salesforce(
-                    session_id=token, instance_url=self._host, session=self._http,
-                    version=self._wanted.api_version, object_pairs_hook=dict,
+                    session_id=token,
+                    instance_url=self._host,
+                    session=self._http,
+                    version=self._wanted.api_version,
+                    object_pairs_hook=dict,
                 )
             return self._client
 

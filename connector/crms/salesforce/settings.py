@@ -108,9 +108,7 @@ class Doors(settings.FromEnvironment):
         others = ("webhook_secrets", "webhook_keys")
         if tokens or any(info.data.get(name, "refused already") for name in others):
             return tokens
-        raise ValueError(
-            f"expected at least one token, or {ENV_PREFIX}WEBHOOK_SECRETS, or {ENV_PREFIX}WEBHOOK_KEYS"
-        )
+        raise ValueError(f"expected at least one token, or {ENV_PREFIX}WEBHOOK_SECRETS, or {ENV_PREFIX}WEBHOOK_KEYS")
 
 
 class Canvas(settings.FromEnvironment):

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 from connector.errors import Blame, Refused
 
-TOKEN = re.compile(
-    r"(?P<string>'(?:[^'\\]|\\.)*')|(?P<word>\w+)|(?P<comment>--|//|/\*)|(?P<sign>\S)", re.DOTALL
-)  # fmt: skip
+TOKEN = re.compile(r"(?P<string>'(?:[^'\\]|\\.)*')|(?P<word>\w+)|(?P<comment>--|//|/\*)|(?P<sign>\S)", re.DOTALL)
 # What may follow the condition of a query: the word, and the word after it. None: any.
 CLAUSES = {
     "order": r"by",

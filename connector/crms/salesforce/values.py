@@ -14,17 +14,21 @@ from jinja2 import nodes
 from connector.crms import Misfit
 from connector.crms.salesforce import ids
 from connector.crms.salesforce.schema import TEXTS, Field, Thing
-from connector.mapping_file import MappingFile
+from connector.expressions import ENVIRONMENT, CannotApply, Template
+from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES, State
-from connector.templates import ENVIRONMENT, CannotApply, Template
 
 Values = frozenset[str]
 
 # The shortest that each part of an outcome can be.
 SHORTEST = {
-    "why": "x", "text": 1, "rule": "x", "chat": {"id": 1, "status": "x"}, "at": "2026-01-01T00:00:00Z",
+    "why": "x",
+    "text": 1,
+    "rule": "x",
+    "chat": {"id": 1, "status": "x"},
+    "at": "2026-01-01T00:00:00Z",
     "contradicted": "",
-}  # fmt: skip
+}
 NUMBER = (r"-?\d+(\.\d+)?", "a number")
 FORMATS = {
     "boolean": (r"true|false", '"true" or "false"'),
@@ -42,9 +46,7 @@ FORMATS = {
 NO_TEXT = ("address", "location", "base64", "anyType", "complexvalue", "id")
 LISTS = ("picklist", "multipicklist")
 MOST_VALUES, MOST_NAMED = 100, 30
-FILTERS = {
-    "upper": str.upper, "lower": str.lower, "capitalize": str.capitalize, "title": str.title, "trim": str.strip
-}  # fmt: skip
+FILTERS = {"upper": str.upper, "lower": str.lower, "capitalize": str.capitalize, "title": str.title, "trim": str.strip}
 
 
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:

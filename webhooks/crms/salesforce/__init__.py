@@ -11,9 +11,9 @@ from flask import Response
 from connector import settings
 from connector.crms.salesforce import ticket_id
 from connector.crms.salesforce.settings import Doors
-from connector.ledger import TakenIn
-from connector.mapping_file import MappingFile
+from connector.mapping.schema import MappingFile
 from connector.model import TicketEvent
+from connector.store.events import EventReceipt
 from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
 from webhooks.crms.salesforce.canvas import visitor
@@ -57,23 +57,27 @@ def _name_of(body: bytes) -> str:
     return f"unreadable:{hashlib.sha256(body).hexdigest()}"
 
 
-def _as_given(one: TakenIn) -> str:
+def _as_given(one: EventReceipt) -> str:
     return one.event_id.removeprefix(JSON_IDS)
 
 
-def _acknowledge(_: Sequence[TakenIn], __: Sequence[ItemRefused]) -> Response:
+def _acknowledge(_: Sequence[EventReceipt], __: Sequence[ItemRefused]) -> Response:
     return Response(outbound_message.ACKNOWLEDGED, content_type="text/xml; charset=utf-8")
 
 
-def _accepted(taken: Sequence[TakenIn], refused: Sequence[ItemRefused]) -> Response:
+def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> Response:
     """422 where not all were taken: an id was used for two tickets, or one of a list cannot be read.
 
     Whoever waits for the texts of those would wait for ever.
     """
     misused = dict.fromkeys(_as_given(one) for one in taken if one.misused)
-    said: dict[str, Any] = {"texts": [
-        {"event_id": _as_given(one), "text": one.text, "duplicate": one.duplicate} for one in taken if not one.misused
-    ]}  # fmt: skip
+    said: dict[str, Any] = {
+        "texts": [
+            {"event_id": _as_given(one), "text": one.text, "duplicate": one.duplicate}
+            for one in taken
+            if not one.misused
+        ]
+    }
     errors = [one.why for one in refused]
     if misused:
         named = ", ".join(misused)
@@ -81,6 +85,6 @@ def _accepted(taken: Sequence[TakenIn], refused: Sequence[ItemRefused]) -> Respo
     if refused:
         said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
     if errors:
-        said["error"] = "; ".join(errors[:events.MOST_NAMED])
+        said["error"] = "; ".join(errors[: events.MOST_NAMED])
     # Not by jsonify, which asks the application each time how it wants its JSON.
     return Response(json.dumps(said), 422 if errors else 202, content_type="application/json")

@@ -18,7 +18,7 @@ from connector.crms.salesforce import ids
 from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
 from webhooks.absent import Sparse
-from webhooks.links import Visit
+from webhooks.agent_page.sessions import Visit
 
 ALGORITHM = "HMACSHA256"
 # Far more than an org sends; what is longer is not even hashed.

@@ -90,8 +90,13 @@ def _events(notifications: etree._Element, body: bytes, organization_id: str, ki
 
 def _notifications(body: bytes) -> etree._Element:
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
-        huge_tree=False, remove_comments=True, remove_pis=True,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf").lstrip(), parser)

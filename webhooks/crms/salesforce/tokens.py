@@ -34,8 +34,13 @@ def verifier() -> Callable[[str], str] | None:
         for certificate in certificates:
             try:
                 claims = jwt.decode(
-                    token, certificate.public_key(), algorithms=["RS256"], audience=wanted.audience,
-                    issuer=wanted.issuer, leeway=LEEWAY, options={"require": ["aud", "iss", "exp", "sub"]},
+                    token,
+                    certificate.public_key(),
+                    algorithms=["RS256"],
+                    audience=wanted.audience,
+                    issuer=wanted.issuer,
+                    leeway=LEEWAY,
+                    options={"require": ["aud", "iss", "exp", "sub"]},
                 )
             except jwt.InvalidSignatureError:
                 continue

@@ -1,0 +1,152 @@
+"""Feeds the texts of back-fills into the pipe: a few at a time, so that it can be paused, behind everybody else.
+
+Done by one worker at a time, for all plans that go on. What a plan's text becomes is delivery's business.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from connector.backfill import plans
+from connector.backfill.plans import Plan, PlanState
+from connector.crms import MOST, Crm, Query
+from connector.model import OUTCOMES, Ask, Door, TicketEvent
+from connector.store import circuit_breaker, postgres
+from connector.store import events as event_store
+
+log = structlog.get_logger()
+
+SECONDS = 1.0
+# Texts of a plan that are under way at once: what leaves in so many seconds, within these bounds.
+AHEAD, FEWEST, MOST_AHEAD = 30.0, 50, 1000
+# Outcomes before a share of failures says anything.
+ENOUGH = 10
+NO_LONGER = "the plan's query does not find the case any more"
+UNWATCHED = "nobody watches it any more: the command that ran it has ended"
+
+
+class Feeder:
+    """One per worker process. `rate`: texts a second that batches have; 0: without limit."""
+
+    def __init__(self, connected: Mapping[str, Crm], rate: float) -> None:
+        self._connected = connected
+        self._ahead = max(FEWEST, min(MOST_AHEAD, int(rate * AHEAD))) if rate else MOST_AHEAD
+
+    def feed(self, connection: psycopg.Connection) -> None:
+        """One step of every plan that goes on. Raises what its CRM raises."""
+        for name in plans.left_behind(connection):
+            _take_back(connection, name)
+        for name in plans.active(connection):
+            with connection.transaction():
+                connection.execute(plans.SQL["patience"])  # the CRM is asked in the middle of it
+                plan = plans.locked(connection, name)
+                if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
+                    self._step(connection, plan)
+
+    def _step(self, connection: psycopg.Connection, plan: Plan) -> None:
+        now = postgres.now(connection)
+        if plan.watched_until and plan.watched_until < now:
+            _halt(connection, plan, PlanState.PAUSED, UNWATCHED)
+            return
+        progress = plans.progress(connection, plan.id)
+        if why := _too_many_failed(plan, progress):
+            _halt(connection, plan, PlanState.STOPPED, why)
+            return
+        all_closed = circuit_breaker.look_all(connection)
+        if closed := all_closed.get(circuit_breaker.PLATFORM) or all_closed.get(plan.crm):
+            # The first texts show whether it works at all; later, it goes on when the setting is put right.
+            if closed.stopped and plan.state is PlanState.CANARY:
+                _halt(connection, plan, PlanState.STOPPED, str(closed))
+            return
+        {PlanState.CANARY: self._canary, PlanState.COOLING: self._cool, PlanState.RUNNING: self._run}[plan.state](
+            connection, plan, progress
+        )
+
+    def _canary(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> None:
+        fed = sum(count for state, count in progress.items() if state is not None)
+        if fed < plan.canary and progress.get(None):
+            self._take_in(connection, plan, plan.canary - fed)
+        elif fed > plan.canary or not progress.get(None):
+            plans.move(connection, plan.id, PlanState.RUNNING)  # it is past its beginning
+        elif _open(progress) == 0:
+            connection.execute(plans.SQL["cool"], {"plan": plan.id})
+            log.info("the canary of a back-fill is through", plan=plan.id, seconds=plan.cooling)
+
+    def _cool(self, connection: psycopg.Connection, plan: Plan, _: Mapping[str | None, int]) -> None:
+        if plan.cooling_until is None or plan.cooling_until <= postgres.now(connection):
+            plans.move(connection, plan.id, PlanState.RUNNING)
+
+    def _run(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> None:
+        if not progress.get(None):
+            if _open(progress) == 0:
+                plans.move(connection, plan.id, PlanState.DONE)
+                log.info("a back-fill is done", plan=plan.id, **{str(state): n for state, n in progress.items()})
+            return
+        room = self._ahead - self._waiting(connection, plan, progress)
+        if room >= self._ahead // 2:  # some at a time: a call of the CRM costs the same for one and for many
+            self._take_in(connection, plan, room)
+
+    def _waiting(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> int:
+        """Texts that are under way, without those that wait for their hours."""
+        if not _open(progress):
+            return 0
+        [row] = connection.execute(plans.SQL["under_way"], {"plan": plan.id}).fetchall()
+        return row[0] - row[1]
+
+    def _take_in(self, connection: psycopg.Connection, plan: Plan, most: int) -> None:
+        """The next cases become texts; those that the query would not find any more are skipped."""
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(plans.SQL["next_cases"], {"plan": plan.id, "most": most}).fetchall()
+        for start in range(0, len(rows), MOST):
+            self._take_in_part(connection, plan, rows[start : start + MOST])
+
+    def _take_in_part(self, connection: psycopg.Connection, plan: Plan, rows: Sequence[dict[str, Any]]) -> None:
+        query = Query(**plan.query)
+        fitting = self._connected[plan.crm].fitting(query, [row["ticket_id"] for row in rows])
+        gone = [row["position"] for row in rows if row["ticket_id"] not in fitting]
+        connection.execute(plans.SQL["skip_cases"], {"plan": plan.id, "positions": gone, "why": NO_LONGER})
+        kept = [row for row in rows if row["ticket_id"] in fitting]
+        events = [
+            TicketEvent(
+                plan.crm,
+                f"backfill:{plan.id}:{row['ticket_id']}:{row['tries']}",
+                row["ticket_id"],
+                door=Door.BATCH,
+                ask=Ask(**plan.ask | {"number": row["number"]}),
+            )
+            for row in kept
+        ]
+        taken = event_store.save(connection, events)
+        became = [{"position": row["position"], "text": one.text} for row, one in zip(kept, taken, strict=True)]
+        connection.execute(plans.SQL["took_in"], {"plan": plan.id, "taken": Jsonb(became)})
+
+
+def _take_back(connection: psycopg.Connection, name: str) -> None:
+    """Texts that were leaving when their plan was halted, and were not sent."""
+    with connection.transaction():
+        plan = plans.locked(connection, name)
+        if plan and plan.state not in plans.ACTIVE:
+            count = plans.take_back(connection, name, plan.why)
+            log.info("texts of a back-fill that does not go on were taken back", plan=name, texts=count)
+
+
+def _halt(connection: psycopg.Connection, plan: Plan, to: PlanState, why: str) -> None:
+    plans.halt(connection, plan.id, to, why)
+    log.warning("a back-fill does not go on", plan=plan.id, state=to.value, why=why)
+
+
+def _open(progress: Mapping[str | None, int]) -> int:
+    """Texts that have no outcome yet."""
+    return sum(count for state, count in progress.items() if state is not None and state not in OUTCOMES)
+
+
+def _too_many_failed(plan: Plan, progress: Mapping[str | None, int]) -> str | None:
+    over = sum(progress.get(state, 0) for state in OUTCOMES)
+    failed = sum(progress.get(state, 0) for state in plans.FAILURES)
+    if failed and over >= min(ENOUGH, plan.canary or ENOUGH) and failed > over * plan.most_failed:
+        return f"{failed} of {over} texts so far failed or are unknown; allowed: {plan.most_failed:.0%}"
+    return None

@@ -1,0 +1,150 @@
+"""Plans a back-fill: reads the cases, maps each and asks the policy, like delivery will, and sends nothing."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import psycopg
+
+from connector import phone
+from connector.backfill import plans
+from connector.backfill.plans import Row
+from connector.crms import MOST, Crm, Query
+from connector.delivery import isolation
+from connector.errors import CallFailed
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import Ask, Decision, Door, Skip, Ticket
+from connector.policy.checks import Ruling, Said
+from connector.store import pseudonyms, recipients
+
+# Messages that people are shown before anything leaves.
+SAMPLES = 5
+MISSING = "the ticket does not exist, or the connector's user cannot see it"
+# Findings that name another text, so that those alike are counted together.
+ALIKE = {
+    "reason": "another text is for the same reason",
+    "window": "the customer has been texted a short while ago: one text to a number in its window",
+}
+# What a run costs the CRM, for each text: cases are looked at again, read and written in groups.
+CALLS_EACH, CALLS_AT_LEAST = 0.025, 3
+
+# A page of a back-fill: tickets, and why there is none for the other ids.
+Page = tuple[Sequence[Ticket], Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the pages so far have shown, for the report. `samples` by number."""
+
+    cases: int = 0
+    twice: int = 0
+    held: int = 0
+    samples: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Planner:
+    """Plans for one CRM. `rate`: texts a second that batches have; 0: without limit."""
+
+    def __init__(self, stem: str, crm: Crm, mapping: TicketMapping, rate: float, now: datetime) -> None:
+        self._stem, self._crm, self._mapping, self._rate, self._now = stem, crm, mapping, rate, now
+
+    def plan(
+        self,
+        connection: psycopg.Connection,
+        source: Query | Iterable[str],
+        ask: Ask,
+        one_each: bool = True,
+        on_page: Callable[[int], None] = lambda _: None,
+    ) -> str:
+        """Plan for what a query finds, or for these ids; the plan's id. `on_page` is told how many cases there are.
+
+        Raises Refused or Unavailable when the CRM does not answer: there is no plan then.
+        """
+        query = source if isinstance(source, Query) else Query()
+        pages = self._found(source) if isinstance(source, Query) else self._read(source)
+        plan = plans.make(connection, self._stem, query, ask)
+        try:
+            seen = self._keep(connection, plan, pages, ask, on_page)
+            if one_each:
+                plans.one_each(connection, plan)
+            plans.planned(connection, plan, self._report(connection, plan, seen))
+        except BaseException:  # Ctrl-C too: half a plan is none
+            plans.drop(connection, plan)
+            raise
+        return plan
+
+    def _keep(
+        self,
+        connection: psycopg.Connection,
+        plan: str,
+        pages: Iterable[Page],
+        ask: Ask,
+        on_page: Callable[[int], None],
+    ) -> _Seen:
+        seen = _Seen()
+        for tickets, missing in pages:
+            rows = self._rows(connection, tickets, ask, seen) + [Row(*one) for one in missing.items()]
+            seen.twice += len(rows) - plans.add(connection, plan, seen.cases, rows)
+            seen.cases += len(rows)
+            on_page(seen.cases)
+        return seen
+
+    def _found(self, query: Query) -> Iterator[Page]:
+        yield from ((tickets, {}) for tickets in self._crm.find(query))
+
+    def _read(self, ids: Iterable[str]) -> Iterator[Page]:
+        left = iter(ids)
+        while page := list(islice(left, MOST)):
+            found = isolation.read(self._crm, page)
+            tickets = [ticket for ticket in found.values() if isinstance(ticket, Ticket)]
+            failed = {one: str(error) for one, error in found.items() if isinstance(error, CallFailed)}
+            yield tickets, failed | {one: MISSING for one in page if one not in found}
+
+    def _rows(self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: Ask, seen: _Seen) -> list[Row]:
+        decided = [self._mapping.decide(ticket, ask) for ticket in tickets]
+        # None of them is a text yet: their numbers must not be those of texts.
+        wanted = [(~at, self._stem, one, None) for at, one in enumerate(decided) if isinstance(one, Decision)]
+        known = recipients.known(connection, wanted) if wanted else {}
+        policy = self._mapping.policy
+        return [
+            Row(ticket.id, one.why)
+            if isinstance(one, Skip)
+            else self._row(connection, ticket, policy.allow(one, known[~at], Door.BATCH, "", self._now), seen)
+            for at, (ticket, one) in enumerate(zip(tickets, decided, strict=True))
+        ]
+
+    def _row(self, connection: psycopg.Connection, ticket: Ticket, ruling: Ruling, seen: _Seen) -> Row:
+        against = ruling.against
+        if against and against.said is Said.STOP:
+            return Row(ticket.id, ALIKE.get(against.check, against.why))
+        seen.held += against is not None
+        number = ruling.sms.end_user_number
+        if number not in seen.samples and len(seen.samples) < SAMPLES:
+            seen.samples[number] = {
+                "ticket": ticket.id,
+                "to": phone.mask(number),
+                "message": ruling.sms.message,
+                "segments": ruling.size.segments,
+            }
+        return Row(ticket.id, None, pseudonyms.of_number(connection, number), ruling.size.segments)
+
+    def _report(self, connection: psycopg.Connection, plan: str, seen: _Seen) -> dict[str, Any]:
+        totals = plans.totals(connection, plan)
+        texts = next((one for one in totals if one["skip"] is None), {"cases": 0, "segments": 0})
+        return {
+            "cases": seen.cases - seen.twice,
+            "twice": seen.twice,
+            "texts": texts["cases"],
+            "segments": texts["segments"],
+            "held": seen.held,
+            "seconds": round(texts["cases"] / self._rate) if self._rate else None,
+            "calls": CALLS_AT_LEAST + round(texts["cases"] * CALLS_EACH) if texts["cases"] else 0,
+            "skipped": [
+                {"why": one["skip"], "cases": one["cases"], "examples": one["examples"]}
+                for one in totals
+                if one["skip"] is not None
+            ],
+            "first": list(seen.samples.values()),
+        }

@@ -1,0 +1,46 @@
+"""What the settings and mapping files make: the parts that both the worker and `connector check` need."""
+
+from collections.abc import Mapping as MappingOf
+
+from connector import crms
+from connector.ccaip.client import Account
+from connector.http import config
+from connector.mapping import hints, loader
+from connector.mapping.rules import Mapping
+from connector.settings import Settings, require_ccaip
+
+
+def mappings(settings: Settings) -> dict[str, Mapping]:
+    """The mapping of each CRM that has a file. Raises BadMapping or BadSettings."""
+    return {
+        stem: Mapping(
+            loader.load(settings.mappings_dir / f"{stem}.toml"),
+            settings.ccaip_outbound_number,
+            settings.countries,
+            frozenset(settings.trial_without),
+        )
+        for stem in crms.stems(settings.mappings_dir)
+    }
+
+
+def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
+    """What to warn of in these mapping files: what they may say, but hardly mean."""
+    paths = {settings.mappings_dir / f"{stem}.toml": mapping.file for stem, mapping in found.items()}
+    return [
+        f"{path}, {words}" for path, file in paths.items() for words in hints.of(file, path.read_text(encoding="utf-8"))
+    ]
+
+
+def account(settings: Settings) -> Account:
+    """The CCAI Platform account of these settings. Raises BadSettings."""
+    require_ccaip(settings)
+    return Account(
+        address=settings.ccaip_address,
+        subdomain=settings.ccaip_subdomain,
+        token=settings.ccaip_token.get_secret_value(),
+        chat_type=settings.ccaip_chat_type,
+        agent_spelling=settings.ccaip_agent_spelling,
+        connect_timeout=settings.ccaip_connect_timeout,
+        read_timeout=settings.ccaip_read_timeout,
+        network=config.load(),
+    )

@@ -1,0 +1,80 @@
+"""CCAI Platform's list of changed chats: `GET https://{subdomain}.{domain}/manager/api/v1/chats`.
+
+The same Basic credentials. The list names neither number nor message.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from connector.ccaip.client import Account
+from connector.errors import Unavailable
+from connector.http.exchange import Bounds, NeverLeft, NoAnswer
+from connector.http.transport import Caller, Connections
+from connector.model import ChatId, ChatStatus
+from connector.worker import chat_reconciler
+
+log = structlog.get_logger()
+PATH = "/manager/api/v1/chats"
+# The list's own limit was once one request a second.
+REQUEST_SECONDS = 1.0
+PER_PAGE = 100
+# How many pages one turn reads; the next goes on from there.
+MOST_PAGES = 10
+
+
+class ListedChat(BaseModel):
+    """A chat of the list, as far as it matters here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: ChatId
+    status: ChatStatus = ""
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    out_ticket_id: str | None = None
+
+
+CHATS = TypeAdapter(list[ListedChat])
+
+
+def pages(account: Account, since: datetime) -> Iterator[list[ListedChat]]:
+    """The chats that changed since then, the oldest change first. Raises Unavailable."""
+    bounds = Bounds(account.connect_timeout, account.read_timeout, chat_reconciler.LARGEST)
+    with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
+        for page in range(1, MOST_PAGES + 1):
+            chats = _page(
+                caller,
+                account,
+                {
+                    "updated_at[from]": since.isoformat(),
+                    "sort_column": "updated_at",
+                    "sort_direction": "ASC",
+                    "per": PER_PAGE,
+                    "page": page,
+                },
+            )
+            yield chats
+            if len(chats) < PER_PAGE:
+                return
+            time.sleep(REQUEST_SECONDS)
+
+
+def _page(caller: Caller, account: Account, query: dict[str, Any]) -> list[ListedChat]:
+    try:
+        answer = caller.call("GET", f"{PATH}?{urlencode(query)}", {"Authorization": account.credentials})
+    except (NeverLeft, NoAnswer) as error:
+        raise Unavailable(f"CCAI Platform's list of chats ({error})") from None
+    if answer.status != HTTPStatus.OK:
+        raise Unavailable(f"CCAI Platform's list of chats answered {answer.status}")
+    try:
+        return CHATS.validate_json(answer.content)
+    except ValidationError:
+        raise Unavailable("CCAI Platform's list of chats was not understood") from None

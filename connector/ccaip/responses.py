@@ -1,0 +1,87 @@
+"""What CCAI Platform's responses mean: a chat, or which of the three errors."""
+
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from pydantic import ValidationError
+
+from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.http.exchange import Answer
+from connector.model import Chat
+
+# The refusals that the page of the endpoint documents, all HTTP 400, by their words: there is no code to tell them by.
+NO_CHAT_TYPE = "chat_type needs to be provided"
+NON_US = "Non-US phone number not allowed"
+REFUSALS = {
+    NO_CHAT_TYPE: Blame.SETTINGS,
+    "valid chat type needs to be provided": Blame.SETTINGS,
+    "SMS is not enabled": Blame.SETTINGS,
+    "Outbound SMS is not enabled": Blame.SETTINGS,
+    "end_user_number is required": Blame.TICKET,
+    "end_user_number is invalid": Blame.TICKET,
+    NON_US: Blame.TICKET,
+    "outbound_number is required": Blame.SETTINGS,
+    "outbound_number is invalid": Blame.SETTINGS,
+    "outbound_number is not found": Blame.SETTINGS,
+    "message is required": Blame.TICKET,
+    "Outbound SMS failed. Consumer is already in an active SMS session.": Blame.BUSY,
+}
+# Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
+SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
+# A server, or a proxy before it, says by these that it has not acted on the request: later (RFC 9110, RFC 8470).
+LATER_STATUSES = {408, 421, 425}
+LONGEST_WORDS = 300
+LONGEST_RETRY_AFTER = 86_400.0
+# Seconds to wait after a 429 that does not say how long: the limit is one of requests a second.
+TOO_MANY_PAUSE = 1.0
+
+
+def chat_of(answer: Answer) -> Chat:
+    """The verdict on an answer: the chat, or which of the three errors it is."""
+    status = answer.status
+    if status == HTTPStatus.OK:
+        try:
+            return Chat.model_validate_json(answer.content)
+        except ValidationError:
+            raise OutcomeUnknown("CCAI Platform answered 200 without a chat id") from None
+    words = _words(answer)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        asked = retry_after(answer.headers.get("retry-after"))
+        raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
+    if status in LATER_STATUSES:
+        raise Unavailable(words, retry_after(answer.headers.get("retry-after")))
+    if status in SETTINGS_STATUSES:
+        raise Refused(words, Blame.SETTINGS)
+    if 400 <= status < 500:
+        raise Refused(words, REFUSALS.get(words, Blame.TICKET))
+    raise OutcomeUnknown(words)
+
+
+def _words(answer: Answer) -> str:
+    """The platform's own words where it has any, else the status; bounded, because they end on a ticket."""
+    try:
+        said = json.loads(answer.content)["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        said = None
+    if isinstance(said, str) and said.strip():
+        return said.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST_WORDS]
+    return f"CCAI Platform answered {answer.status}"
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), a day at the most.
+
+    None where it says nothing that can be read.
+    """
+    if not header:
+        return None
+    if re.fullmatch(r"[0-9]+", header.strip()):
+        return min(float(header), LONGEST_RETRY_AFTER)
+    try:
+        seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

@@ -1,0 +1,166 @@
+"""Back-fills for people: what a plan found, where it is, and what became of each case.
+
+Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cancelled or paused.
+"""
+
+import csv
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import IO
+
+import click
+import psycopg
+
+from connector import harmless
+from connector.backfill import plans
+from connector.backfill.plans import Plan, PlanState
+from connector.cli import reports
+from connector.model import OUTCOMES
+
+COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
+
+
+def in_words(plan: Plan) -> Iterator[str]:
+    """What a plan found."""
+    report = plan.report or {}
+    yield f"Plan {plan.id}: {reports.count(report['cases'], 'case')}, {reports.count(report['texts'], 'text')}."
+    if report["texts"]:
+        yield f"  {reports.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        yield f"  about {report['calls']:,} calls of the CRM"
+    if report["held"]:
+        yield f"  {report['held']:,} would be held now, until the hours open"
+    if report["twice"]:
+        once = "came more than once and counts" if report["twice"] == 1 else "came more than once and count"
+        yield f"  {reports.count(report['twice'], 'id')} {once} once"
+    if report["skipped"]:
+        yield "Not texted:"
+        for one in report["skipped"]:
+            yield _hanging(f"  {one['cases']:>7,}  ", one["why"])
+            yield _hanging(" " * 11, f"such as {', '.join(one['examples'])}")
+    if report["first"]:
+        yield "The first messages:"
+        for one in report["first"]:
+            yield _hanging(f"  {one['to']}  ", one["message"])
+
+
+def _hanging(start: str, words: str) -> str:
+    """Words beside their start, as wide as the screen; in one line where there is none."""
+    words = harmless.on_screen(words)
+    if not sys.stdout.isatty():
+        return start + words
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(words, width, initial_indent=start, subsequent_indent=" " * len(start))
+
+
+def duration(seconds: int | None) -> str:
+    """ "about 1 h 3 min 20 s" """
+    if seconds is None:
+        return "as fast as it goes: no limit is set"
+    hours, rest = divmod(max(seconds, 1), 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    return "about " + " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
+    """What it found, and how to go on."""
+    plan = plans.found(connection, name)
+    if as_json:
+        reports.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
+        return
+    for line in in_words(plan):
+        click.echo(line)  # what others have written is harmless in it, and wrapped
+    if (plan.report or {}).get("texts"):
+        reports.say()
+        reports.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
+    else:
+        reports.say()
+        reports.say("There is nothing to send.")
+
+
+def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
+    """A line for each case. Nothing in it is calculated by a spreadsheet."""
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in plans.outcomes(connection, name):
+        fields = row | {"ticket_told": str(row["ticket_told"]).lower()}
+        writer.writerow({name: harmless.in_spreadsheet(fields[name]) for name in COLUMNS})
+
+
+def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
+    """The same, a JSON object in a line."""
+    for row in plans.outcomes(connection, name):
+        fields = {key: row[key] for key in COLUMNS if row[key] is not None}
+        file.write(harmless.in_json(json.dumps(fields, ensure_ascii=False)) + "\n")
+
+
+def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
+    """The newest plans."""
+    found = plans.listed(connection, most)
+    if as_json:
+        reports.print_json(
+            [
+                {"plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "made_at": plan.made_at}
+                for plan in found
+            ]
+        )
+    else:
+        reports.print_table(
+            ["plan", "crm", "state", "texts", "made (UTC)", "why"],
+            [[one.id, one.crm, one.state, (one.report or {}).get("texts"), one.made_at, one.why] for one in found],
+        )
+    return 0
+
+
+def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool = False) -> int:
+    """Where a plan is, and how far it has come. `err`: on standard error."""
+    plan, tally = plans.found(connection, name), plans.tally(connection, name)
+    if as_json:
+        reports.print_json(
+            {
+                "plan": plan.id,
+                "crm": plan.crm,
+                "state": plan.state,
+                "why": plan.why,
+                "cases": tally,
+            }
+        )
+    else:
+        reports.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        reports.say(f"  {line(tally)}", err=err)
+        for hint in hints(plan):
+            reports.say(hint, err=err)
+    return exit_status(plan, tally)
+
+
+def exit_status(plan: Plan, tally: Mapping[str, int]) -> int:
+    if plan.state in (PlanState.STOPPED, PlanState.CANCELLED, PlanState.PAUSED):
+        return 2
+    return 1 if any(tally.get(state) for state in plans.FAILURES) else 0
+
+
+def line(tally: Mapping[str, int]) -> str:
+    """ "812 of 2,000 cases: 800 sent, 9 skipped, 3 failed; 40 under way, 1,148 waiting" """
+    over = {state.value: tally.get(state, 0) for state in OUTCOMES}
+    total, done, to_come = sum(tally.values()), sum(over.values()), tally.get(plans.TO_COME, 0)
+    left = {"under way": total - done - to_come, plans.TO_COME: to_come}
+    parts = "; ".join(filter(None, (_counts(over), _counts(left)))) or "there is nothing to send"
+    return f"{done:,} of {reports.count(total, 'case')}: {parts}"
+
+
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counted.items() if count)
+
+
+def hints(plan: Plan) -> Iterator[str]:
+    """What can be done with it now."""
+    if plan.state is PlanState.PLANNED:
+        yield f"Nothing was sent. To send: connector backfill run {plan.id}"
+    if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
+        yield f"To go on: connector backfill run {plan.id}"
+        yield f"To give it up: connector backfill cancel {plan.id}"
+    if plan.state is PlanState.DONE:
+        yield f"Case by case: connector backfill report {plan.id} --csv FILE"

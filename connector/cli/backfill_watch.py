@@ -1,0 +1,150 @@
+"""Watches a back-fill until it is over. Ctrl-C, or the end of the terminal, pauses it cleanly."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from connector import harmless
+from connector.backfill import plans
+from connector.backfill.plans import ACTIVE, Plan, PlanState
+from connector.cli import backfill_report, reports
+from connector.model import OUTCOMES, State
+
+# Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
+LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
+# Seconds between two lines of progress where there is no screen.
+LINE = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Tally = Mapping[str, int]
+
+
+class Show(Protocol):
+    """Shows how a run gets on."""
+
+    def __call__(self, plan: Plan, tally: Tally) -> None: ...
+
+    def say(self, words: str) -> None: ...
+
+
+def watch(connection: psycopg.Connection, name: str, interrupted: threading.Event) -> int:
+    """Until it is over, or paused because it was interrupted. The exit status."""
+    with _screen() if sys.stderr.isatty() else _lines() as show:
+        _until_over(connection, name, show, interrupted)
+    return backfill_report.status(connection, name, as_json=False)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and the end of the terminal, which end nothing meanwhile."""
+    interrupted = threading.Event()
+    before = {one: signal.signal(one, lambda *_: interrupted.set()) for one in SIGNALS}
+    try:
+        yield interrupted
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupted: threading.Event) -> None:
+    since, before, warned = time.monotonic(), None, False
+    while True:
+        plan, tally = plans.found(connection, name), plans.tally(connection, name)
+        show(plan, tally)
+        if plan.state not in ACTIVE:
+            return
+        if interrupted.is_set():
+            _pause(connection, name, show)
+            return
+        if (plan.state, tally) != before:
+            since, before = time.monotonic(), (plan.state, tally)
+        elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
+            held = plans.held(connection, name)
+            show.say(
+                f"{reports.count(held, 'text')} held until the hours open; until when: connector texts list --held"
+                if held
+                else "Nothing happens. Is a worker running (connector run, or worker)? See also: connector status"
+            )
+            warned = True
+        plans.watch(connection, name, WATCHED)
+        interrupted.wait(LOOK)
+
+
+def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
+    """Take back what has not left, and wait for what is leaving."""
+    if plans.halt(connection, name, PlanState.PAUSED, "interrupted") is None:
+        return
+    show.say("Pausing: waiting for texts that are being sent …")
+    end = time.monotonic() + WATCHED
+    while plans.tally(connection, name).get(State.SENDING) and time.monotonic() < end:
+        time.sleep(LOOK)
+
+
+class _Rate(ProgressColumn):
+    """Texts a second, and how long it takes at that."""
+
+    def render(self, task: Task) -> Text:
+        if not task.speed:
+            return Text("")
+        left = (
+            "" if task.remaining is None else f", {backfill_report.duration(round(task.remaining / task.speed))} left"
+        )
+        return Text(f"{task.speed:.1f}/s{left}")
+
+
+@contextlib.contextmanager
+def _screen() -> Iterator[Show]:
+    """A bar that fits 80 columns."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), _Rate())
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
+        task = bar.add_task("starting", total=None)
+
+        class OnScreen:
+            def __call__(self, plan: Plan, tally: Tally) -> None:
+                bar.update(task, description=_description(plan), **_done(tally))
+
+            def say(self, words: str) -> None:
+                console.print(Text(harmless.on_screen(words)))
+
+        yield OnScreen()
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Show]:
+    """A line now and then, with the time."""
+    last, shown = 0.0, ""
+
+    class InLines:
+        def __call__(self, plan: Plan, tally: Tally) -> None:
+            nonlocal last, shown
+            if plan.state != shown or time.monotonic() - last >= LINE:
+                last, shown = time.monotonic(), plan.state
+                self.say(f"{_description(plan)}  {backfill_report.line(tally)}")
+
+        def say(self, words: str) -> None:
+            reports.say(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
+
+    yield InLines()
+
+
+def _done(tally: Tally) -> dict[str, int]:
+    over = sum(tally.get(state, 0) for state in OUTCOMES)
+    return {"total": sum(tally.values()), "completed": over}
+
+
+def _description(plan: Plan) -> str:
+    if plan.state is PlanState.COOLING and plan.cooling_until:
+        left = max(round((plan.cooling_until - datetime.now(UTC)).total_seconds()), 0)
+        return f"{plan.state}, {left} s"
+    return plan.state.value

@@ -1,0 +1,146 @@
+"""Shows what the settings and mappings mean, whether a connector would start, and whether both remote sides agree.
+
+Sends nothing, makes nothing.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from connector import bootstrap, crms, environment, preflight, settings
+from connector.ccaip import client
+from connector.ccaip.client import Account
+from connector.cli import whereabouts
+from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import OUTCOMES
+from connector.settings import Settings
+from connector.store import postgres
+
+
+class Mark(StrEnum):
+    """How it stands with a line."""
+
+    FINE = "ok"
+    WRONG = "WRONG"
+    WARNING = "warning"
+    NEITHER = "--"
+    NONE = ""
+
+
+Line = tuple[str, Mark]
+
+
+def run(web: preflight.Need, offline: bool) -> Iterator[Line]:
+    """All of it, as it is found out. `web`: what a web side makes of the settings. `offline`: nobody is asked."""
+    problems = Problems()
+    wanted = settings.look(problems)
+    with contextlib.suppress(BadSettings):  # which is noted below
+        yield whereabouts.said(wanted), Mark.NONE
+    looked = preflight.look(wanted, preflight.worker, web)
+    mappings = _mappings(wanted)
+    for stem, mapping in mappings.items():
+        yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
+    yield from ((line, Mark.WARNING) for line in (*looked.warnings, *environment.exposed()))
+    problems.add(looked.problems)
+    yield from ((line, Mark.WRONG) for line in problems)
+    if not problems:
+        yield "settings and mapping files are complete", Mark.FINE
+    if not offline:
+        yield from (one for one in [_database(wanted)] if one[0] not in problems)
+        yield from remote(wanted, mappings)
+
+
+def _mappings(wanted: Settings) -> Mapping[str, TicketMapping]:
+    """None where they cannot be used, which is said among the problems."""
+    try:
+        return bootstrap.mappings(wanted)
+    except (BadSettings, BadMapping):
+        return {}
+
+
+def _database(wanted: Settings) -> Line:
+    try:
+        return postgres.check(wanted), Mark.FINE if wanted.database_url else Mark.NEITHER
+    except BadSettings as error:
+        return str(error), Mark.WRONG
+
+
+def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
+    """The mapping, so that somebody who did not write it can say whether it is what was meant."""
+    file = mapping.file
+    path = file.fields
+    yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}"
+    phones = ", else ".join(path[name] for name in file.phones.prefer)
+    known = f", country from {path[file.phones.country_from]}" if file.phones.country_from else ""
+    yield f"  to {phones}{known}, else {file.phones.country}; allowed: {', '.join(mapping.countries)}"
+    for rule in file.rules:
+        yield f"  rule {rule.name}: when {rule.when.source}"
+        yield f"    once per {', '.join(path[name] for name in rule.once_per)}"
+        for why, condition in file.guards(rule).items():
+            yield f"    not when {condition.source}: {why}"
+        number = rule.outbound_number or file.outbound_number or mapping.outbound_number
+        yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
+    yield from (f"  {line}" for line in _policy_in_words(mapping))
+    for state in OUTCOMES:
+        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
+        yield f"  {state}: {written}"
+
+
+def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
+    keys, path = mapping.file.policy, mapping.file.fields
+    without = f" (but not in this trial: {', '.join(sorted(mapping.without))})" if mapping.without else ""
+    yield f"policy: one text to a number in {keys.window_hours:g} hours, at most {keys.most_segments} segments{without}"
+    yield f"  never to who opted out: {keys.opt_out.source if keys.opt_out else 'the suppression list only'}"
+    start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in keys.hours.open)
+    zone = f"{path[keys.zone]}, else by the number" if keys.zone else "by the number"
+    days_off = f", not on {', '.join(keys.hours.days_off)}" if keys.hours.days_off else ""
+    yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
+    if keys.hours.by_state:
+        yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"
+    yield f"  agents may override: {', '.join(keys.agents_may_override) or 'nothing'}"
+    agents = mapping.file.agents
+    replies = "; replies go to the agent who asked" if agents.replies_to_agent else ""
+    yield f"agents text by rule {agents.rule or mapping.file.rules[0].name}{replies}"
+
+
+def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterator[Line]:
+    """Whether CCAI Platform and each CRM answer and agree; who is not set up is not asked."""
+    try:
+        account = bootstrap.account(settings)
+    except BadSettings:
+        yield "CCAI Platform is not asked: it is not set up", Mark.NEITHER
+    else:
+        for number in sorted({number for mapping in mappings.values() for number in mapping.outbound_numbers}):
+            yield _probe(account, number)
+    for stem, mapping in mappings.items():
+        try:
+            crm = crms.connect(stem, mapping.file)
+        except BadSettings:
+            yield f"{stem} is not asked: it is not set up", Mark.NEITHER
+            continue
+        yield from _ask(stem, crm)
+        crm.close()
+
+
+def _probe(account: Account, number: str) -> Line:
+    try:
+        client.probe(account, number)
+    except Refused as error:
+        why = f"{error}; check subdomain, domain, token and outbound number"
+        return f"CCAI Platform refuses {number}: {why}", Mark.WRONG
+    except CallFailed as error:
+        return f"CCAI Platform: {error}", Mark.WRONG
+    return f"CCAI Platform answers, takes the credentials, and sends from {number}", Mark.FINE
+
+
+def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:
+    try:
+        misfits = crm.check()
+    except CallFailed as error:
+        yield f"{stem}: {error}", Mark.WRONG
+        return
+    for misfit in misfits:
+        yield f"{stem}: {misfit.words}", Mark.WRONG if misfit.refused else Mark.WARNING
+    if not any(misfit.refused for misfit in misfits):
+        yield f"{stem} answers, and every field of the mapping can be read and written as it says", Mark.FINE

@@ -1,0 +1,167 @@
+"""The demo: the whole way once, with the sandbox for both remote sides. Shows each step as it happens."""
+
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.table import Table
+
+from connector import phone, supervisor
+from connector.sandbox import Sandbox
+from connector.settings import Settings
+from connector.store import api_keys, migrations, postgres, text_views
+from connector.store.api_keys import Right
+
+Found = TypeVar("Found")
+
+STEP_SECONDS = 30.0
+LOOK = 0.05
+KEY = "the demo's sandbox"
+# The fields of the case that the demo is about: what the flow asks for and what the connector writes.
+FIELDS = {
+    "CCAIP_SMS_Status__c": "SMS status",
+    "CCAIP_Chat_Id__c": "Chat id",
+    "CCAIP_Chat_Status__c": "Chat status",
+    "CCAIP_SMS_Error__c": "SMS error",
+}
+
+
+class DidNotHappen(Exception):
+    """A step of the demo did not take place in time."""
+
+
+def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
+    """Show one text from event to write-back; then end, or `stay` up until Ctrl-C. The exit status."""
+    supervisor.require_free("127.0.0.1", port, "--port")
+    supervisor.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
+    console = Console(highlight=False, soft_wrap=True)
+    folder = settings.data_dir / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(32)
+    web = f"http://127.0.0.1:{port}"
+    hook = f"{web}/webhooks/salesforce/outbound-messages/{token}"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"database: embedded, in {folder / 'postgres'}; Salesforce org and CCAI Platform tenant: the sandbox's"
+    )
+    console.print("Starting PostgreSQL, the sandbox, the web side and a worker …")
+    with (
+        postgres.running(settings.model_copy(update={"data_dir": folder})) as url,
+        Sandbox(
+            port=sandbox_port, outbound_message_url=hook, agents_url=web, agents_key=_key_for_links(url)
+        ).running() as box,
+    ):
+        connected = environment(box, url, port, token)
+        with supervisor.children(["serve", "worker"], connected, logs=folder) as started:
+            try:
+                _wait("the web side answers", lambda: supervisor.answers("127.0.0.1", port), started.values())
+                fine = _show(console, box, url)
+            except DidNotHappen as error:
+                console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
+                return 1
+            if stay and fine:
+                _print_addresses(console, box.url, web, folder)
+                return supervisor.wait(started)
+    return 0 if fine else 1
+
+
+def _key_for_links(url: str) -> str:
+    """A key with which the sandbox's case opens the page for agents, as a CRM does. The database is migrated first."""
+    migrations.migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        api_keys.revoke(connection, KEY)  # an earlier demo's
+        return api_keys.add(connection, KEY, [Right.SEND], per_minute=60) or ""
+
+
+def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
+    """The settings that connect a web side and a worker to this sandbox and database."""
+    ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
+    return {
+        "CONNECTOR_DATABASE_URL": url,
+        "CONNECTOR_TRIAL_WITHOUT": "hours window",  # a trial works at night too, and as often as you like
+        "CONNECTOR_HOST": "127.0.0.1",
+        "CONNECTOR_PORT": str(port),
+        "CONNECTOR_CCAIP_URL": box.url,
+        "CONNECTOR_CCAIP_SUBDOMAIN": ccaip.subdomain,
+        "CONNECTOR_CCAIP_TOKEN": ccaip.api_token,
+        "CONNECTOR_CCAIP_OUTBOUND_NUMBER": ccaip.numbers[0],
+        "CONNECTOR_SALESFORCE_URL": box.url,
+        "CONNECTOR_SALESFORCE_CLIENT_ID": salesforce.client_id,
+        "CONNECTOR_SALESFORCE_CLIENT_SECRET": salesforce.client_secret,
+        "CONNECTOR_SALESFORCE_ORGANIZATION_ID": salesforce.organization_id,
+        "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS": token,
+    }
+
+
+def _show(console: Console, box: Sandbox, url: str) -> bool:
+    """One text, step by step. Whether the case carries the chat id that the sandbox's CCAI Platform gave."""
+    case = box.salesforce.tickets()[0]
+    before = box.salesforce.case(case["id"])
+    start = time.monotonic()
+
+    def step(name: str, words: str) -> None:
+        console.print(f"[dim]{(time.monotonic() - start) * 1000:6.0f} ms[/dim]  [bold]{name:<11}[/bold] {words}")
+
+    console.print(f"\nAn agent sets case {case['number']} to Requested; Salesforce sends its outbound message.")
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+        earlier = _newest(connection)
+        box.salesforce.request_text(case["id"])
+        text = _wait("the event is taken in", lambda: _newest(connection, after=earlier))
+        step("event", f"taken in and committed as text {text}")
+        story = _wait("the text is decided", lambda: _told(connection, text, "sms", "outcome"))
+        if not story["sms"]:
+            raise DidNotHappen(f"the text was {story['state']}: {story['why']}")
+        sms = story["sms"]
+        step("decision", f"rule {story['rule']}, to {phone.mask(sms['end_user_number'])}: {sms['message']}")
+        request = _wait("the SMS request", lambda: next(iter(box.ccaip.texts), None))
+        step("SMS request", f"POST /apps/api/v1/sms, ticket_id {request.ticket_id}")
+        story = _wait("the outcome", lambda: _told(connection, text, "outcome"))
+        chat = story["chat"] or {}
+        step("chat", f"{story['state']}, chat {chat.get('id')} is {chat.get('status')}")
+        _wait("the write-back", lambda: _told(connection, text, "written"))
+        step("write-back", "the case has it")
+    after = box.salesforce.case(case["id"])
+    console.print(_before_and_after(case["number"], before, after))
+    return after["CCAIP_Chat_Id__c"] == str(request.chat_id)
+
+
+def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> int:
+    """The newest text after this one; 0 if there is none. The demo's database keeps those of earlier demos."""
+    row = connection.execute("select coalesce(max(id), 0) as id from text where id > %s", [after]).fetchone()
+    return row["id"] if row else 0
+
+
+def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
+    story = text_views.story(connection, text)
+    return story if story and any(story[key] for key in api_keys) else None
+
+
+def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen] = ()) -> Found:
+    """What `look` finds, as soon as it does. Raises DidNotHappen after a while, or when a process has ended."""
+    end = time.monotonic() + STEP_SECONDS
+    while time.monotonic() < end and all(process.poll() is None for process in started):
+        if found := look():
+            return found
+        time.sleep(LOOK)
+    raise DidNotHappen(what)
+
+
+def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]) -> Table:
+    table = Table(title=f"Case {number}", title_justify="left")
+    for column in ("Field", "Before", "After"):
+        table.add_column(column)
+    for field, label in FIELDS.items():
+        table.add_row(label, before[field] or "–", after[field] or "–")
+    return table
+
+
+def _print_addresses(console: Console, sandbox: str, web: str, folder: Path) -> None:
+    console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
+    console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
+    console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
+    console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone. Ctrl-C ends everything.')

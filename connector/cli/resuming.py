@@ -1,0 +1,92 @@
+"""`connector resume`: asks each stopped account whether it is right now, and lets texts leave again where it is."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import click
+import psycopg
+
+from connector import bootstrap, crms
+from connector.cli import reports
+from connector.errors import BadMapping, BadSettings, CallFailed
+from connector.settings import Settings
+from connector.store import circuit_breaker
+from connector.worker import maintenance
+
+# Asks one account, by requests that can send and change nothing. Raises CallFailed.
+Probe = Callable[[], None]
+
+
+def resume(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
+    """Let texts leave again. `anyway`: without asking first. 1 where an account stays stopped."""
+    accounts = circuit_breaker.status(connection)
+    stopped = [] if anyway else [account.lane for account in accounts if account.stopped_at]
+    with _probes(settings, stopped) as probes:
+        wrong = _still_wrong(probes)
+    for name, why in wrong.items():
+        what = "Texting stays stopped" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"
+        reports.say(f"{what}: {why}")
+        reports.say("Put it right, and restart what runs; or without asking: connector resume --anyway")
+    resumed = [
+        name
+        for account in accounts
+        if account.lane not in wrong
+        for name in circuit_breaker.resume(connection, account.lane)
+    ]
+    _say(resumed, stopped=bool(wrong))
+    return 1 if wrong else 0
+
+
+def _say(resumed: list[str], stopped: bool) -> None:
+    if not resumed and not stopped:
+        click.echo("Texting was not stopped.")
+        return
+    said = [] if stopped else ["Texts may leave again."]
+    names = [
+        "CCAI Platform" if name == circuit_breaker.PLATFORM else name
+        for name in resumed
+        if stopped or name != circuit_breaker.PLATFORM
+    ]
+    if names:
+        said.append(f"{', '.join(names)} may be used again.")
+    if said:
+        click.echo(" ".join(said))
+
+
+def _still_wrong(probes: Mapping[str, Probe]) -> dict[str, str]:
+    """Of these accounts, those that do not pass, and why not."""
+    wrong = {}
+    for name, probe in probes.items():
+        try:
+            probe()
+        except CallFailed as error:
+            wrong[name] = str(error)
+    return wrong
+
+
+@contextlib.contextmanager
+def _probes(settings: Settings, names: list[str]) -> Iterator[dict[str, Probe]]:
+    """How to ask these accounts. One that is not set up here cannot be asked, which is said."""
+    found: dict[str, Probe] = {}
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            try:
+                found[name] = _platform(settings) if name == circuit_breaker.PLATFORM else _crm(settings, name, stack)
+            except (BadSettings, BadMapping) as error:
+                click.echo(f"{name} is not asked first, because it is not set up here:\n{error}", err=True)
+        yield found
+
+
+def _platform(settings: Settings) -> Probe:
+    mappings = bootstrap.mappings(settings).values()
+    numbers = sorted({number for mapping in mappings for number in mapping.outbound_numbers})
+    return maintenance.platform_probe(bootstrap.account(settings), numbers)
+
+
+def _crm(settings: Settings, name: str, stack: contextlib.ExitStack) -> Probe:
+    mappings = bootstrap.mappings(settings)
+    if name not in mappings:
+        raise BadSettings(f"CONNECTOR_MAPPINGS: expected a mapping file {name}.toml")
+    crm = crms.connect(name, mappings[name].file)
+    stack.callback(crm.close)
+    return crm.probe

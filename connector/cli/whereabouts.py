@@ -1,0 +1,27 @@
+"""Which database, org and tenant a command speaks of: the settings may be another folder's than was thought."""
+
+import importlib
+from urllib.parse import urlsplit
+
+from connector import crms
+from connector.settings import Settings
+from connector.store import postgres
+
+
+def said(wanted: Settings) -> str:
+    """In one line, without passwords. Asks nobody and makes nothing. Raises BadSettings."""
+    tenant = _host(wanted.ccaip_address) if wanted.ccaip_subdomain or wanted.ccaip_url else ""
+    orgs = {stem: importlib.import_module(f"connector.crms.{stem}").address() for stem in crms.known()}
+    parts = {
+        "database": postgres.place(wanted),
+        **{f"{stem} org": _host(address) for stem, address in orgs.items()},
+        "CCAI Platform tenant": tenant,
+    }
+    return "; ".join(f"{name}: {value or 'not set'}" for name, value in parts.items())
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""

@@ -1,0 +1,97 @@
+"""Whether decided texts may leave: what the ledger knows of them, the policy, and their claims on reason and number."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import transitions
+from connector.model import Decision, OutboundSms, Skip, Text
+from connector.policy.checks import Policy, Ruling
+from connector.store import postgres, recipients, texts
+from connector.store.texts import Claim, ClaimResult
+from connector.transitions import Move
+
+log = structlog.get_logger()
+
+Clock = Callable[[psycopg.Connection], datetime]
+# A text that may leave, as it is to leave; or what becomes of it instead; None: it is past this already.
+Admitted = tuple[Text, OutboundSms] | Move | None
+
+
+class Admission:
+    """Admits texts. One per worker process; `policies` by CRM."""
+
+    def __init__(self, pool: ConnectionPool, policies: Mapping[str, Policy], clock: Clock = postgres.now) -> None:
+        """Hours and windows go by the database's clock: workers' own may differ."""
+        self._pool, self._policies, self._clock = pool, policies, clock
+
+    def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
+        """In the order given. Those that may leave are queued, committed, with their reason and their number theirs."""
+        with self._pool.connection() as connection:
+            at = self._clock(connection)
+            rulings = self._rulings(connection, asked, at)
+            wanted = [
+                self._wanted(text, decision, rulings[text.id])
+                for text, decision in asked
+                if rulings[text.id].against is None
+            ]
+            held = texts.admit(connection, wanted, at) if wanted else {}
+        for text, _ in asked:
+            log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
+        return [_admitted(text, decision, rulings[text.id], held.get(text.id), at) for text, decision in asked]
+
+    def _rulings(
+        self, connection: psycopg.Connection, asked: Sequence[tuple[Text, Decision]], at: datetime
+    ) -> dict[int, Ruling]:
+        known = recipients.known(
+            connection,
+            [(text.id, text.crm, decision, text.ask.number if text.ask else None) for text, decision in asked],
+        )
+        return {
+            text.id: self._policies[text.crm].allow(
+                decision,
+                known[text.id],
+                text.door,
+                text.ask.override if text.ask else "",
+                at,
+                text.ask.overrides if text.ask else None,
+            )
+            for text, decision in asked
+        }
+
+    def _wanted(self, text: Text, decision: Decision, ruling: Ruling) -> Claim:
+        # What is sent once more, knowingly, has a reason of its own.
+        reason = f"{decision.reason}:{text.id}" if ruling.overrides("reason") else decision.reason
+        window = timedelta(0) if ruling.overrides("window") else self._policies[text.crm].window(decision)
+        return Claim(text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window, decision.accepted)
+
+
+def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime) -> Admitted:
+    against = ruling.against
+    if against is None:
+        if held is None:
+            return None
+        if held.holder != text.id:
+            return transitions.skipped_as(text.id, held.holder, ruling.trace, text.revision, decision.accepted)
+        if held.number:
+            return replace(text, revision=held.revision), ruling.sms
+        why = "another text to this number left a moment ago"
+        return transitions.skipped(text.id, Skip(why), ruling.trace, text.revision)
+    if against.check == "reason" and ruling.same_reason is not None:
+        if decision.empty and ruling.same_reason_told:
+            return transitions.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
+        return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
+    if against.until is not None:
+        seconds = (against.until - at).total_seconds()
+        return transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted)
+    return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
+
+
+def _too_alike(decision: Decision, ruling: Ruling) -> str:
+    """Why a new request for an old reason is none: a field that tells them apart is empty."""
+    names = ", ".join(decision.empty)
+    return f"text {ruling.same_reason} was for the same reason: {names} is empty on the ticket; give it a new value"

@@ -1,0 +1,247 @@
+"""Texts, from queued to their outcomes. Whatever waits at the same moment goes through each step together.
+
+    load ═► read the ticket, map ═► policy, queue with the decision ═► pace ═► sending ═► call ═► outcome
+
+Each ═► is a commit. A text may come through here more than once, and in two workers at once (a job runs at least
+once): the ledger lets each step happen once. One that is found in `sending` is another worker's, until the time of its
+claim is over.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import transitions
+from connector.batcher import Group
+from connector.crms import MOST, Crm
+from connector.delivery import isolation
+from connector.delivery.admission import Admission
+from connector.delivery.breaker import Breaker
+from connector.delivery.retry_policy import Verdicts
+from connector.delivery.sender import Outcome, Ready, Sender
+from connector.errors import CallFailed, Refused, Unavailable
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import Decision, Door, OutboundSms, Skip, State, Text
+from connector.store import circuit_breaker, outcomes
+from connector.store import texts as text_store
+from connector.store.circuit_breaker import Closed
+from connector.store.jobs import Later
+from connector.store.waiting_senders import People
+from connector.transitions import UNDECIDED, Move
+
+log = structlog.get_logger()
+
+# Seconds that a reading of tickets waits for more of them, while so many texts are under way that it is worth it.
+READ_HOLD, MANY = 0.2, 30
+# Seconds between tries to commit what is known, when the database is away; and for how long, once the worker stops.
+SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
+
+# By text, what the connector has written to its ticket.
+OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
+DELETED = "the ticket does not exist, or the connector's user cannot see it"
+OWN_CHANGE = "the change was the connector's own"
+
+
+class Delivery:
+    """Delivers texts. One per worker process."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        crms: Mapping[str, tuple[Crm, TicketMapping]],
+        admission: Admission,
+        sender: Sender,
+        verdicts: Verdicts,
+        breaker: Breaker,
+        people: People,
+        threads: Executor,
+    ) -> None:
+        """`verdicts` say what an error means for a text, `breaker` for all; `people` are whom batches wait for."""
+        self._pool, self._sender, self._verdicts = pool, sender, verdicts
+        self._breaker, self._people = breaker, people
+        self._load = Group(self._load_many, threads, 500)
+        self._decide = {
+            stem: Group(
+                _decider(*crms[stem], self._own_writes), threads, MOST, READ_HOLD, lambda: self.under_way > MANY
+            )
+            for stem in crms
+        }
+        self._admit = Group(admission.admit, threads, 500)
+        self._move = Group(self._move_many, threads, 500)
+        self._stops_at: float | None = None
+        self.under_way = 0
+        # Outcomes that were known and could not be committed before the worker had to end.
+        self.lost = 0
+
+    def drain(self) -> None:
+        """The worker stops: what is known is committed for a while still."""
+        self._stops_at = asyncio.get_running_loop().time() + SETTLE_LAST
+
+    async def deliver(self, ids: Sequence[int]) -> None:
+        """Take these texts as far as they get now. When it returns, where each of them is has been committed.
+
+        Raises queue.Later when some have to wait because an account is closed or the worker stops.
+        """
+        texts = [text for text in await self._load(ids) if text is not None and not text.early]
+        fresh = [text for text in texts if text.state in UNDECIDED]
+        unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
+        self.under_way += len(fresh)
+        try:
+            with self._people.waiting([text.id for text in fresh if text.door is not Door.BATCH]):
+                decided, waits = await self._decided(fresh)
+                self._people.left({text.id for text in fresh} - {text.id for text, _ in decided})
+                await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
+        finally:
+            self.under_way -= len(fresh)
+        if waits:
+            raise Later(circuit_breaker.LOOK_AGAIN)
+
+    async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
+        """Those of these texts that are to be sent now, queued with what was decided; and whether some have to wait.
+
+        The others have their outcome.
+        """
+        parts = await asyncio.gather(
+            *(
+                self._decided_by(stem, [text for text in texts if text.crm == stem])
+                for stem in {text.crm for text in texts}
+            )
+        )
+        return [one for ready, _ in parts for one in ready], any(waits for _, waits in parts)
+
+    async def _decided_by(self, stem: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
+        if closed := self._breaker.closed(stem):
+            return await self._waiting(texts, closed)
+        people = any(text.door is Door.AGENT for text in texts)
+        try:
+            decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+        except (Unavailable, Refused) as error:
+            return await self._waiting(texts, await self._closed_by(stem, error))
+        self._breaker.passed(stem)
+        left = [text for text, one in decisions.items() if _may_be_newer(one) and self._breaker.outdated(stem)]
+        for text in left:
+            del decisions[text]
+        wanted = [(text, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
+        admitted = await self._admit(wanted)
+        skipped = [
+            transitions.skipped(text.id, skip, revision=text.revision)
+            for text, skip in decisions.items()
+            if isinstance(skip, Skip)
+        ]
+        for text, skip in decisions.items():
+            if isinstance(skip, Skip):  # why, in words, may hold what people wrote
+                log.info("text skipped", text=text.id, ticket=text.ticket_id, check=skip.check)
+        failed = [
+            self._verdicts.on_reading(text, error) for text, error in decisions.items() if isinstance(error, CallFailed)
+        ]
+        await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Move)])
+        return [one for one in admitted if isinstance(one, tuple)], bool(left)
+
+    async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
+        """All tickets of this CRM would meet the same: no text's fault, and no text's try."""
+        if isinstance(error, Unavailable):
+            await self._breaker.hold(stem, str(error), error.retry_after)
+        else:
+            await self._breaker.stop(stem, str(error))
+        return Closed(f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.LOOK_AGAIN)
+
+    async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
+        """None is sent now. A person waits for an answer, where nobody knows how long it takes."""
+        people = [text for text in texts if closed.stopped and text.door is Door.AGENT]
+        await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
+        return [], len(people) < len(texts)
+
+    async def _send(self, ready: Sequence[Ready]) -> None:
+        try:
+            await self._sender.send(ready, self._sent)
+        except Closed as closed:
+            await self._waiting([text for text, _ in ready], closed)
+            raise Later(closed.seconds) from None
+
+    async def _sent(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> None:
+        await self._settle([await self._verdicts.on_sending(text, claim, sms, outcome)])
+
+    async def _settle(self, moves: Sequence[Move]) -> None:
+        """Commit where texts are. What is known now must not be lost to a database that is away for a while, or full,
+        or read-only: whatever it says, it is asked again.
+        """
+        while moves:
+            answers = await self._move(moves)
+            moves = [move for move, answer in zip(moves, answers, strict=True) if isinstance(answer, psycopg.Error)]
+            if moves and self._is_over():
+                self.lost += len(moves)
+                for move in moves:
+                    log.error(
+                        "what became of a text could not be kept before the worker had to end",
+                        text=move.id,
+                        state=move.to_state,
+                        chat=(move.chat or {}).get("id"),
+                        why=move.why,
+                    )
+                return
+            if moves:
+                await asyncio.sleep(SETTLE_PAUSE)
+
+    def _is_over(self) -> bool:
+        return self._stops_at is not None and asyncio.get_running_loop().time() > self._stops_at
+
+    def _own_writes(self, ids: Sequence[int]) -> OwnWrites:
+        with self._pool.connection() as connection:
+            return outcomes.own_writes(connection, ids)
+
+    def _load_many(self, ids: Sequence[int]) -> list[Text | None]:
+        with self._pool.connection() as connection:
+            texts = text_store.load(connection, ids)
+        return [texts.get(text) for text in ids]
+
+    def _move_many(self, moves: Sequence[Move]) -> list[bool | psycopg.Error]:
+        """Whether each step was taken; or why the database did not take it: one that it never will is alone with it."""
+        try:
+            with self._pool.connection() as connection:
+                moved = text_store.move(connection, moves)
+        except psycopg.Error as error:
+            log.error("the database does not take what is known", texts=len(moves), why=type(error).__name__)
+            if isinstance(error, psycopg.OperationalError) or len(moves) == 1:
+                return [error] * len(moves)
+            half = len(moves) // 2
+            return self._move_many(moves[:half]) + self._move_many(moves[half:])
+        return [move.id in moved for move in moves]
+
+
+def _may_be_newer(decision: object) -> bool:
+    """Whether a newer mapping might make a text of it: this one has no such rule, or none that asks for one."""
+    return isinstance(decision, Skip) and decision.check in ("rule", "mapping")
+
+
+def _decider(
+    crm: Crm, mapping: TicketMapping, own_writes: Callable[[Sequence[int]], OwnWrites]
+) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
+    """Reads the tickets of many texts in one call and maps each. Raises what all tickets would meet."""
+
+    def decide(texts: Sequence[Text]) -> list[Decision | Skip | CallFailed]:
+        own = {text.id for text in texts if crm.is_own(text.changed_by)}
+        tickets = isolation.read(crm, [text.ticket_id for text in texts if text.id not in own])
+        # Looked at after the tickets: a write that one of them shows is among these.
+        again = [text.id for text in texts if text.accepted]
+        writes = own_writes(again) if again else {}
+
+        def decide_one(text: Text) -> Decision | Skip | CallFailed:
+            ticket = tickets.get(text.ticket_id)
+            if text.id in own:
+                return Skip(OWN_CHANGE, told=False)
+            if isinstance(ticket, CallFailed):
+                return ticket
+            if ticket is None:
+                return Skip(DELETED, told=False)
+            if text.accepted and not text.ask:
+                return mapping.decide_again(ticket, text.accepted, writes[text.id])
+            return mapping.decide(ticket, text.ask)
+
+        return [decide_one(text) for text in texts]
+
+    return decide

@@ -1,0 +1,192 @@
+"""The call itself: not before its slot, not after it either, and never before `sending` is committed."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector.batcher import Group
+from connector.delivery.pacing import Pace
+from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
+from connector.http.exchange import MayLeave
+from connector.model import Chat, Door, OutboundSms, Text
+from connector.store import circuit_breaker, jobs, texts
+from connector.store.jobs import Later
+from connector.store.rate_limit import LATE, MUCH_LATER
+from connector.store.texts import Attempt
+
+log = structlog.get_logger()
+
+Outcome = Chat | OutcomeUnknown | Refused | Unavailable | NotSent
+Ready = tuple[Text, OutboundSms]
+
+
+class Client(Protocol):
+    """What sends: connector.ccaip.Client."""
+
+    async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat: ...
+
+
+# Commits what became of a text whose claim had this number.
+Settle = Callable[[Text, int, OutboundSms, Outcome], Awaitable[None]]
+
+# The first byte of a call leaves within so many seconds after its claim was asked for, or not at all.
+CLAIM_SECONDS = 15.0
+# Seconds that an answer may take beyond its timeout, before its text is given up.
+GRACE = 5.0
+# Seconds between two looks whether texts that wait for their slots have been taken back.
+DROP = 1.0
+# Seconds between tries to undo a claim that may have been made, when the database is away.
+UNDO_PAUSE = 1.0
+# A clock that goes on while the process is stopped, and while the machine sleeps, where there is one.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def awake() -> float:
+    """Seconds, by that clock."""
+    return time.clock_gettime(CLOCK)
+
+
+class Sender:
+    """Sends texts, each in a slot of its own, so many at once."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        client: Client,
+        pace: Pace,
+        threads: Executor,
+        at_once: int,
+        answer_seconds: float,
+        left: Callable[[Sequence[int]], None] = lambda _: None,
+        clock: Callable[[], float] = awake,
+    ) -> None:
+        """`threads` are for the database; within `answer_seconds` after the first byte a call has ended.
+
+        `left` is told of each text that waits no longer.
+        """
+        self._left = left
+        self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
+        self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
+        self._claim: Group[Attempt, int | circuit_breaker.Closed | None] = Group(self._claim_many, threads, 500)
+        self._permits = asyncio.Semaphore(at_once)
+        self._draining = False
+
+    async def send(self, ready: Sequence[Ready], settle: Settle) -> None:
+        """Send these texts and settle what became of them; those that somebody else has sent are left alone.
+
+        Raises lane.Closed where some may not be sent now, queue.Later where the worker stops: these are as they were.
+        """
+        ended = await asyncio.gather(*(self._send(text, sms, settle) for text, sms in ready), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def drop_cancelled(self) -> None:
+        """Texts that were taken back while they waited give way: slots are for those that leave. Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(DROP)
+            if waiting := self._pace.waiting():
+                with contextlib.suppress(psycopg.Error):  # they are found later, at the latest in their slot
+                    self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
+
+    def drain(self) -> None:
+        """Nothing more is sent; what is under way is finished."""
+        self._draining = True
+        self._pace.give_up(Later(0))
+
+    async def _send(self, text: Text, sms: OutboundSms, settle: Settle) -> None:
+        slot = None
+        if not self._pace.unlimited:
+            priority = jobs.PRIORITY[jobs.DELIVER[text.door], text.door]
+            slot = await self._pace.slot(text.id, priority, text.door is Door.BATCH)
+            if slot is None:
+                return
+        async with self._permits:
+            # From before the claim is asked for: whatever holds us up in between counts.
+            latest = self._clock() + CLAIM_SECONDS
+            claim = await self._claimed(text)
+            self._left([text.id])
+            if claim is None:
+                return
+            outcome = await self._call(text, sms, slot, latest)
+        await settle(text, claim, sms, outcome)
+
+    async def _claimed(self, text: Text) -> int | None:
+        """Commit `sending`; the claim's number. None: somebody else has sent it, or taken it back."""
+        if self._draining:
+            raise Later(0)
+        one = Attempt(text.id, text.revision, secrets.randbits(63))
+        try:
+            [claim] = await self._claim([one])
+        except psycopg.Error:
+            await self._undo(one)
+            raise
+        if isinstance(claim, circuit_breaker.Closed):
+            raise claim
+        return claim
+
+    async def _undo(self, one: Attempt) -> None:
+        """The claim may have been made, and nothing will leave: nobody needs to find out what became of it."""
+        end = self._clock() + self._good_for
+        while self._clock() < end and not self._draining:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._unclaim, one)
+            except psycopg.Error:
+                await asyncio.sleep(UNDO_PAUSE)
+            else:
+                return
+
+    async def _call(self, text: Text, sms: OutboundSms, slot: float | None, latest: float) -> Outcome:
+        left = False
+
+        async def may_leave() -> None:
+            """Wait for the slot; where it was missed by much, for another. The last look is at the claim: the first
+            byte leaves as soon as this returns.
+            """
+            nonlocal slot, left
+            batch = text.door is Door.BATCH
+            while slot is not None and self._clock() <= latest:
+                await asyncio.sleep(max(slot - time.monotonic(), 0))
+                late = time.monotonic() - slot
+                if late <= MUCH_LATER:
+                    if late > LATE:
+                        self._pace.late(late, batch)
+                    break
+                slot = await self._pace.another(batch)
+            if self._clock() > latest:
+                raise NotSent("the connector was held up before it could send")
+            left = True
+
+        try:
+            return await self._client.send(sms, may_leave)
+        except (OutcomeUnknown, Refused, Unavailable, NotSent) as error:
+            return error
+        except circuit_breaker.Closed as closed:
+            return NotSent(str(closed))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the text must not be left in `sending`
+            log.error("an error of the connector's own in a call", text=text.id, why=type(error).__name__)
+            if not left:
+                return NotSent(f"nothing was sent: an error of the connector's own ({type(error).__name__})")
+            return OutcomeUnknown(f"an error of the connector's own ({type(error).__name__})")
+
+    def _cancelled(self, ids: Sequence[int]) -> set[int]:
+        with self._pool.connection() as connection:
+            return set(ids) - texts.to_be_sent(connection, ids)
+
+    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.Closed | None]:
+        with self._pool.connection() as connection:
+            answers = texts.start_sending(connection, tries, self._good_for)
+        return [answers.get(one.token) for one in tries]
+
+    def _unclaim(self, one: Attempt) -> None:
+        with self._pool.connection() as connection:
+            texts.undo_sending(connection, [one])

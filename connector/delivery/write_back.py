@@ -1,0 +1,168 @@
+"""Tells the tickets. Repeated on its own, for as long as it takes; it never causes another text."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import backoff
+from connector.batcher import Group
+from connector.crms import MOST, Change, Crm
+from connector.delivery import isolation
+from connector.delivery.breaker import Breaker
+from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.expressions import CannotApply
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import Outcome
+from connector.store import circuit_breaker
+from connector.store import outcomes as outcome_store
+from connector.store.jobs import Later
+from connector.store.outcomes import WriteResult
+
+log = structlog.get_logger()
+
+# Seconds between tries that did not reach the record; and after a refusal, which a person may have to put right.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 1800.0
+FIRST_REFUSED, LONGEST_REFUSED = 30.0, 3600.0
+# An older outcome waits so long for a newer one of its ticket that was refused: then it is told itself.
+OLDER_PAUSE = 2.0
+
+# So long an outcome waits for another text of its ticket that is about to be decided by what the ticket says.
+SOON_PAUSE = 2.0
+
+Answers = dict[int, CallFailed | None]
+Fields = dict[str, str | None]
+
+
+class WriteBack:
+    """Writes outcomes to tickets, as many in one call as are there. One per worker process."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        crms: Mapping[str, tuple[Crm, TicketMapping]],
+        breaker: Breaker,
+        threads: Executor,
+        hold: float,
+        more_coming: Callable[[], bool],
+    ) -> None:
+        """While `more_coming()`, an outcome is held up to `hold` seconds, so that others go with it."""
+        self._pool, self._crms, self._breaker = pool, crms, breaker
+        self._write = Group(self._write_many, threads, MOST, hold, more_coming)
+
+    async def write_back(self, texts: Sequence[int]) -> None:
+        """Tell these texts' tickets. When it returns, each has it or another try is queued, committed.
+
+        Raises queue.Later when some have to wait because their CRM is closed: no try is counted then.
+        """
+        if closed := dict(filter(None, await self._write(texts))):
+            await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
+            raise Later(circuit_breaker.LOOK_AGAIN)
+
+    def drain(self) -> None:
+        """Hold nothing back any more: the worker stops."""
+        self._write.hurry()
+
+    async def _close(self, crm: str, error: Refused | Unavailable) -> None:
+        if isinstance(error, Unavailable):
+            await self._breaker.hold(crm, str(error), error.retry_after)
+        else:
+            await self._breaker.stop(crm, str(error))
+
+    def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
+        """None for each text that was dealt with; the CRM and why for one that has to wait for it."""
+        with self._pool.connection() as connection:
+            to_tell = outcome_store.pending(connection, texts)
+            outcomes, newest = to_tell.outcomes, _newest_of_each_ticket(to_tell.outcomes)
+            changes, answers = self._rendered(newest)
+            if changes:
+                outcome_store.begin_write(
+                    connection,
+                    {
+                        one.text: self._crms[one.crm][1].asked_about(changes[one.text])
+                        for one in newest
+                        if one.text in changes
+                    },
+                )
+            if to_tell.soon:
+                outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
+        closed: dict[int, tuple[str, Refused | Unavailable]] = {}
+        for stem in {outcome.crm for outcome in newest}:
+            part: dict[int, Change] = {
+                one.text: (one.ticket_id, changes[one.text])
+                for one in newest
+                if one.crm == stem and one.text in changes
+            }
+            try:
+                answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
+            except (Refused, Unavailable) as error:
+                closed |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+            else:
+                self._breaker.passed(stem)
+        told, later = _sorted([one for one in outcomes if one.text not in closed], answers)
+        told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
+        with self._pool.connection() as connection:
+            outcome_store.record(connection, told)
+            if later:
+                outcome_store.retry_later(connection, later)
+        if done := [one.text for one in told if not one.overtaken and one.refused is None]:
+            log.info("tickets told", texts=done)
+        return [closed.get(text) for text in texts]
+
+    def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
+        """By text: what its ticket is told; and why nothing can be, where the mapping has no words for it."""
+        changes: dict[int, Fields] = {}
+        answers: Answers = {}
+        for outcome in outcomes:
+            try:
+                changes[outcome.text] = self._crms[outcome.crm][1].write_back(outcome)
+            except CannotApply as error:
+                answers[outcome.text] = Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)
+        return changes, answers
+
+
+def _newest_of_each_ticket(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """They come newest first."""
+    newest: dict[tuple[str, str], Outcome] = {}
+    for outcome in outcomes:
+        newest.setdefault((outcome.crm, outcome.ticket_id), outcome)
+    return list(newest.values())
+
+
+def _sorted(
+    outcomes: Sequence[Outcome], answers: Answers
+) -> tuple[list[WriteResult], dict[int, tuple[float, str | None]]]:
+    """What the tickets were told, and what is told later. An older outcome is overtaken once a newer one was told."""
+    told, later = list[WriteResult](), dict[int, tuple[float, str | None]]()
+    told_of = {(one.crm, one.ticket_id) for one in outcomes if one.text in answers and answers[one.text] is None}
+    for outcome in outcomes:
+        if outcome.text in answers:
+            error = answers[outcome.text]
+            if error is None:
+                told.append(WriteResult(outcome.text, outcome.version))
+            elif isinstance(error, Refused) and error.blame is Blame.GONE:
+                log.warning("the ticket is gone", text=outcome.text, ticket=outcome.ticket_id, why=str(error))
+                told.append(WriteResult(outcome.text, outcome.version, refused=str(error)))
+            else:
+                later[outcome.text] = _pause(outcome, error)
+        elif (outcome.crm, outcome.ticket_id) in told_of:
+            told.append(WriteResult(outcome.text, outcome.version, overtaken=True))
+        else:
+            later[outcome.text] = OLDER_PAUSE, None
+    return told, later
+
+
+def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
+    """Seconds until the next try, and why the CRM refuses it, if it does. Only a person gives it up."""
+    where = {"text": outcome.text, "ticket": outcome.ticket_id}
+    # Of one kind in a row: what fails for a moment does not lengthen the pause after a refusal.
+    attempts = outcome.attempts if outcome.refused_before == isinstance(error, Refused) else 0
+    if isinstance(error, Refused):
+        pause = backoff.doubling(attempts, FIRST_REFUSED, LONGEST_REFUSED)
+        log.error("the CRM refuses an outcome", **where, seconds=round(pause), why=str(error))
+        return pause, str(error)
+    pause = backoff.doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE)
+    log.warning("ticket told later", **where, seconds=round(pause), why=str(error))
+    return pause, None

@@ -1,0 +1,104 @@
+"""Kept connections to one server, for the calls of an event loop and, over one, for those of threads.
+
+The connection that was used last is used next: it is warm, and those that are not needed fall out of use. A pool for
+all of them would cost more than twice as much a call.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import httpx
+
+from connector.http.config import Network
+from connector.http.exchange import Answer, Bounds, Connection, Exchange, MayLeave
+
+
+class Connections:
+    """For any number of calls at once in one event loop."""
+
+    def __init__(self, address: str, bounds: Bounds, network: Network | None = None) -> None:
+        network = network or Network()
+        self._address, self._bounds = httpx.URL(address), bounds
+        self._tls, self._proxy = network.tls(), network.proxy_for(address)
+        self._kept: deque[tuple[float, Connection]] = deque()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes = b"",
+        may_leave: MayLeave | None = None,
+    ) -> Answer:
+        """One call, never repeated here, no redirect followed. Raises exchange.NeverLeft or exchange.NoAnswer.
+
+        `may_leave` is awaited when the connection stands; the first byte leaves when it returns. What it raises is
+        raised, and nothing has left.
+        """
+        url = self._address.copy_with(raw_path=path.encode("ascii"))
+        headers = {"Accept-Encoding": "gzip", **headers}
+        request = httpx.Request(method, url, headers=headers, content=content)
+        connection = self._kept.pop()[1] if self._kept else Connection(self._tls, self._proxy, self._bounds)
+        try:
+            answer = await Exchange(connection, self._bounds, may_leave).answer(request)
+        except BaseException:
+            await connection.aclose()
+            raise
+        await self._keep(connection)
+        return answer
+
+    async def close(self) -> None:
+        """End all connections; for when no call is under way."""
+        while self._kept:
+            await self._kept.pop()[1].aclose()
+
+    async def _keep(self, connection: Connection) -> None:
+        now = time.monotonic()
+        if connection.keeps():
+            self._kept.append((now, connection))
+        else:
+            await connection.aclose()
+        while self._kept and self._kept[0][0] + self._bounds.idle_seconds < now:
+            await self._kept.popleft()[1].aclose()
+
+
+class Caller:
+    """Calls of threads, any number of them but only so many at once, in the event loop of a thread of its own."""
+
+    def __init__(self, connections: Connections, at_once: int = 1) -> None:
+        self._connections, self._permits = connections, threading.Semaphore(at_once)
+        self._starting = threading.Lock()
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
+
+    def call(self, method: str, path: str, headers: Mapping[str, str], content: bytes = b"") -> Answer:
+        """Like Connections.call."""
+        with self._permits:
+            call = self._connections.call(method, path, headers, content)
+            return asyncio.run_coroutine_threadsafe(call, self._loop()).result()
+
+    def close(self) -> None:
+        """End all connections; for when no call is under way."""
+        with self._starting:
+            running, self._running = self._running, None
+        if running:
+            loop, thread = running
+            asyncio.run_coroutine_threadsafe(self._connections.close(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._running is None:
+                loop = asyncio.new_event_loop()
+                self._running = loop, threading.Thread(target=_run, args=[loop], name="http", daemon=True)
+                self._running[1].start()
+            return self._running[0]
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    with contextlib.closing(loop):
+        loop.run_forever()

@@ -1,0 +1,128 @@
+"""Reads a mapping file and checks it whole. What is wrong is refused at start, with file, key and expectation."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from connector import expected
+from connector.errors import BadMapping, Fault
+from connector.expressions import CannotApply
+from connector.mapping import feedback_loops, lines
+from connector.mapping.schema import MappingFile
+from connector.model import OUTCOMES
+
+# What a written-back value may speak of; `chat` has .id and .status once there is one.
+OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
+
+
+def load(path: Path) -> MappingFile:
+    """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise BadMapping(str(path), [Fault("the file", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadMapping(str(path), [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadMapping(str(path), [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
+    return parse(raw, str(path), text)
+
+
+def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
+    """The same for what TOML gave for `text`; `name` stands for the file in errors."""
+    try:
+        file = MappingFile.model_validate(raw)
+    except ValidationError as error:
+        raise BadMapping(name, _faults([_problem(one) for one in error.errors()], raw, text)) from None
+    problems = [
+        *_undefined(file),
+        *_unused(file),
+        *_never_written(file),
+        *_written_twice(file),
+        *_names_of(file),
+        *_policy(file),
+        *feedback_loops.find(file),
+    ]
+    if problems:
+        raise BadMapping(name, _faults(problems, raw, text))
+    return file
+
+
+def _faults(problems: Sequence[tuple[str, str]], raw: dict[str, Any], text: str) -> list[Fault]:
+    """The same with lines, and rules by their names."""
+    found = lines.places(text)
+    return [Fault(lines.called(key, raw), words, found.line(key)) for key, words in problems]
+
+
+def _problem(error: Any) -> tuple[str, str]:
+    path = [str(part) for part in error["loc"] if part != "[key]"]
+    words = expected.words(error)
+    return ".".join(path), f"{words}; {_meant(path)}" if error["type"] == "extra_forbidden" else words
+
+
+def _meant(path: Sequence[str]) -> str:
+    """What a key that is not known was probably meant to be."""
+    if len(path) > 1 and path[-1] in MappingFile.model_fields:
+        return f"{path[-1]} belongs above the first [table], or has a table of its own"
+    return "see the comments in mappings/salesforce.toml for those that are"
+
+
+def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
+    for key, name in file.names():
+        if name not in file.fields:
+            yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
+    for state in OUTCOMES:
+        for field, template in file.write_back.of(state).items():
+            for name in sorted(template.names - OUTCOME_NAMES):
+                yield (
+                    f"write_back.{state}.{field}",
+                    f'"{name}" is not defined; expected one of {", ".join(sorted(OUTCOME_NAMES))}',
+                )
+
+
+def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Values without names are the same for every ticket: those that cannot be written never can."""
+    for state in OUTCOMES:
+        for field, template in file.write_back.of(state).items():
+            try:
+                if not template.names:
+                    template.render({})
+            except CannotApply as error:
+                yield f"write_back.{state}.{field}", f"expected a text: {error}"
+
+
+def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """A CRM does not tell upper from lower case in names of fields: which of two values it kept would be chance."""
+    for state in OUTCOMES:
+        names = list(file.write_back.of(state))
+        for index, name in enumerate(names):
+            if name.lower() in (other.lower() for other in names[:index]):
+                yield f"write_back.{state}.{name}", "expected each field once: this one is written above"
+
+
+def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
+    used = {name for _, name in file.names()}
+    for name in file.fields:
+        if name not in used:
+            yield f"fields.{name}", "is read but never used; use it or take it out"
+
+
+def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
+    for key, found in (("rules", file.rules), ("templates", file.templates)):
+        names = [one.name for one in found]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield f"{key}.{index}.name", f'expected another name: "{name}" is taken, and a name keeps them apart'
+    rules = [rule.name for rule in file.rules]
+    if file.agents.rule and file.agents.rule not in rules:
+        yield "agents.rule", f"expected one of the rules: {', '.join(rules)}"
+
+
+def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
+    if file.policy.hours.by_state and not file.policy.state:
+        yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"

@@ -1,0 +1,238 @@
+"""From a ticket to a text, or the reason why not: the mapping file's rules, applied. Pure."""
+
+import hashlib
+import json
+import re
+from collections import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from connector import phone
+from connector.expressions import CannotApply, Template
+from connector.mapping.schema import MappingFile, Rule
+from connector.model import Accepted, Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
+from connector.policy.checks import Policy, Without
+
+# A ticket's fields, by the names that the mapping gives them.
+Values = abc.Mapping[str, Any]
+# NUL, and half characters.
+NO_TEXT_CARRIES = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A mapping file together with the settings that it leans on.
+
+    `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes that may be texted;
+    `without` what the policy leaves out in a trial.
+    """
+
+    file: MappingFile
+    outbound_number: str
+    countries: Sequence[str]
+    without: frozenset[Without] = frozenset()
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.file.policy, self.without)
+
+    @property
+    def outbound_numbers(self) -> set[str]:
+        """The numbers that texts may leave from."""
+        shared = self.file.outbound_number or self.outbound_number
+        return {rule.outbound_number or shared for rule in self.file.rules}
+
+    def decide(self, ticket: Ticket, ask: Ask | None = None) -> Decision | Skip:
+        """What to text for this ticket.
+
+        Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
+        rule in mind, and its `when` is not looked at. A `when` that cannot be applied to the ticket does not hold; a
+        `skip_when` that cannot be applied keeps the text from leaving. A trigger that was accepted before: see
+        `decide_again`.
+        """
+        if ask:
+            name = ask.rule or self.file.agents.rule or self.file.rules[0].name
+            rule = next((rule for rule in self.file.rules if rule.name == name), None)
+            return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {name}", check="rule")
+        for rule in self.file.rules:
+            try:
+                asks = rule.when.search(ticket.values)
+            except CannotApply:
+                continue  # a function that got no value, or one of another kind: the ticket does not fulfil it
+            if asks:
+                return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
+        return Skip("no rule asks for a text", told=False, check="rule")
+
+    def decide_again(self, ticket: Ticket, accepted: Accepted, own_writes: Sequence[Values]) -> Decision | Skip:
+        """What to text for a ticket that was accepted by a rule: that rule decides, and no other.
+
+        Its `when` has to hold still, but what the connector itself has written since does not count: where a field
+        has a value of `own_writes`, the one that it was accepted with stands for it. So only people can change it.
+        """
+        rule = next((rule for rule in self.file.rules if rule.name == accepted.rule), None)
+        if rule is None:
+            return Skip(f"there is no rule {accepted.rule} any more", check="rule")
+        restored = {
+            name: value
+            for name, value in accepted.values.items()
+            if any(same_value(ticket.values.get(name), wrote[name]) for wrote in own_writes if name in wrote)
+        }
+        try:
+            asks = rule.when.search({**ticket.values, **restored})
+        except CannotApply:
+            asks = False
+        if not asks:
+            return Skip(f"the ticket was changed and no longer asks for a text (rule {rule.name})", check="changed")
+        return self._accepted(rule, ticket, accepted)
+
+    def _accepted(self, rule: Rule, ticket: Ticket, accepted: Accepted) -> Decision | Skip:
+        decided = self._applied(rule, ticket, Ask())
+        return replace(decided, accepted=accepted) if isinstance(decided, Decision) else decided
+
+    def _own(self, rule: Rule, values: Values) -> dict[str, Any]:
+        """Of these values, by our names, those that a rule asks about and that our own writes may change."""
+        return {name: values[name] for name in rule.when.names if name in self.file.written_names and name in values}
+
+    def asked_about(self, changes: abc.Mapping[str, str | None]) -> dict[str, str | None]:
+        """Of what is written to a ticket (by the CRM's names), what rules ask about, by our names."""
+        written = {self.file.comparable(path): value for path, value in changes.items()}
+        asked = {name for rule in self.file.rules for name in rule.when.names}
+        return {
+            name: written[self.file.comparable(path)]
+            for name, path in self.file.fields.items()
+            if name in asked and self.file.comparable(path) in written
+        }
+
+    def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
+        try:
+            return self._apply(rule, ticket, ask)
+        except CannotApply as error:
+            return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
+
+    def _apply(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
+        for why, condition in self.file.guards(rule).items():
+            if condition.search(ticket.values):
+                return Skip(why)
+        ticket_id = ticket.values[self.file.ticket.id]
+        if ticket_id is None or not str(ticket_id).strip():
+            field = self.file.fields[self.file.ticket.id]
+            return Skip(f"{field} is empty: no text without a ticket_id", check="mapping")
+        number = self._number(ticket)
+        if isinstance(number, phone.Unusable):
+            return Skip(f"no usable phone: {number.why}", check="phone")
+        message = self._message(rule, ticket, ask)
+        if NO_TEXT_CARRIES.search(message):
+            return Skip("the message holds a character that no text can carry", check="content")
+        agent_id, agent_email = self._agent(rule, ticket, ask)
+        sms = OutboundSms(
+            end_user_number=number.e164,
+            outbound_number=rule.outbound_number or self.file.outbound_number or self.outbound_number,
+            message=message,
+            ticket_id=str(ticket_id),
+            agent_id=agent_id,
+            agent_email=agent_email,
+        )
+        return Decision(
+            rule.name,
+            reason_of(rule, ticket),
+            sms,
+            self._recipient(ticket),
+            rule.window_hours,
+            empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
+        )
+
+    def _message(self, rule: Rule, ticket: Ticket, ask: Ask) -> str:
+        """Whoever asks may bring words of their own. Raises CannotApply."""
+        if ask.message is not None:
+            return ask.message.strip()
+        if ask.template is None:
+            return rule.message.render(ticket.values).strip()
+        found = self.templates().get(ask.template)
+        if found is None:
+            raise CannotApply(f"there is no template {ask.template}")
+        return found[1].render(ticket.values).strip()
+
+    def unknown(self, ask: Ask) -> tuple[str, str, list[str]] | None:
+        """What is asked for by a name that the file does not have: "rule" or "template", the name, and those it has."""
+        named = {
+            "rule": (ask.rule, [rule.name for rule in self.file.rules]),
+            "template": (ask.template, list(self.templates())),
+        }
+        for what, (name, known) in named.items():
+            if name is not None and name not in known:
+                return what, name, known
+        return None
+
+    def templates(self) -> dict[str, tuple[str, Template]]:
+        """What an agent can start from, by name: (label, template). Without any of its own, the rules' messages."""
+        if self.file.templates:
+            return {words.name: (words.label, words.message) for words in self.file.templates}
+        return {rule.name: (rule.name.replace("_", " ").capitalize(), rule.message) for rule in self.file.rules}
+
+    def _agent(self, rule: Rule, ticket: Ticket, ask: Ask) -> tuple[int | None, str | None]:
+        """Whom the chat is assigned to: the agent who asked, where the mapping says so, or as the rule says."""
+        if self.file.agents.replies_to_agent and (ask.agent_id or ask.agent_email):
+            return ask.agent_id, ask.agent_email
+        agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
+        agent_email = rule.agent_email and rule.agent_email.search(ticket.values)
+        return _whole_number(agent_id) if agent_id else None, str(agent_email) if agent_email else None
+
+    def _recipient(self, ticket: Ticket) -> Recipient:
+        """What the ticket says of the person. Raises CannotApply."""
+        keys = self.file.policy
+        zone = ticket.values.get(keys.zone) if keys.zone else None
+        state = ticket.values.get(keys.state) if keys.state else None
+        return Recipient(
+            opted_out=bool(keys.opt_out and keys.opt_out.search(ticket.values)),
+            zone=str(zone) if zone else None,
+            state=str(state) if state else None,
+        )
+
+    def _number(self, ticket: Ticket) -> phone.Number | phone.Unusable:
+        phones = self.file.phones
+        said = ticket.values.get(phones.country_from) if phones.country_from else None
+        fields = [(self.file.fields[name], ticket.values.get(name)) for name in phones.prefer]
+        return phone.first_usable(fields, str(said or phones.country).upper(), self.countries)
+
+    def write_back(self, outcome: Outcome) -> dict[str, str | None]:
+        """The ticket's fields after this outcome, by the CRM's names; None empties a field. Raises CannotApply."""
+        facts = {
+            "state": outcome.state.value,
+            "why": outcome.why,
+            "text": outcome.text,
+            "rule": outcome.rule,
+            "chat": outcome.chat,
+            "contradicted": outcome.contradicted or "",
+            "at": outcome.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        wanted = self.file.write_back.of(outcome.state)
+        return {field: template.render(facts) or None for field, template in wanted.items()}
+
+
+def reason_of(rule: Rule, ticket: Ticket) -> str:
+    """The key that makes two texts the same text: a hash, because `once_per` may name personal data."""
+    values = [ticket.values.get(name) for name in rule.once_per]
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
+
+
+def same_value(one: object, other: object) -> bool:
+    """Whether a field's two values are the same to a CRM: empty is null, and a time may be written in several ways."""
+    texts = ["" if value is None else str(value).strip() for value in (one, other)]
+    if texts[0].casefold() == texts[1].casefold():
+        return True
+    try:
+        return datetime.fromisoformat(texts[0]) == datetime.fromisoformat(texts[1])
+    except (ValueError, TypeError):
+        return False
+
+
+def _whole_number(value: object) -> int:
+    try:
+        number = float(str(value))
+        if number.is_integer():
+            return int(number)
+    except ValueError:
+        pass
+    raise CannotApply(f"agent_id: expected a whole number, found {value!r}")

@@ -1,0 +1,128 @@
+"""What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from pydantic import Field
+
+from connector import config_types
+from connector.config_types import AnyCondition, AnyTemplate, Country, FieldName, FieldPath, Name, Strict, Written
+from connector.expressions import Condition, Template
+from connector.model import OUTCOMES, State
+from connector.policy.config import PolicyKeys
+
+
+class TicketKeys(Strict):
+    """`object` is the CRM's kind of record; `id` the name of the field that CCAI Platform is given as ticket_id.
+
+    `number` and `customer` name fields that people know a ticket by; they are shown to agents.
+    """
+
+    object: FieldName
+    id: Name
+    number: Name | None = None
+    customer: Name | None = None
+
+
+class Phones(Strict):
+    """`prefer` names fields, best first; `country_from` a field with the ISO code of the ticket's country."""
+
+    prefer: list[Name] = Field(min_length=1)
+    country: Country = "US"
+    country_from: Name | None = None
+
+
+class Rule(Strict):
+    """A reason to text. See mappings/salesforce.toml for what each key means."""
+
+    name: Name
+    when: AnyCondition
+    skip_when: dict[str, AnyCondition] = {}
+    once_per: list[Name] = Field(min_length=1)
+    message: AnyTemplate
+    outbound_number: config_types.E164 | None = None
+    agent_id: AnyCondition | None = None
+    agent_email: AnyCondition | None = None
+    window_hours: float | None = Field(default=None, ge=0, le=24 * 366)
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the rule uses."""
+        expressions = {"when": self.when, "message": self.message}
+        expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
+        expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
+        for key, expression in expressions.items():
+            yield from ((key, name) for name in sorted(expression.names))
+        yield from (("once_per", name) for name in self.once_per)
+
+
+class Words(Strict):
+    """Words that an agent can start from; `label` is what the agent reads."""
+
+    name: Name
+    label: str = Field(min_length=1, max_length=80)
+    message: AnyTemplate
+
+
+class Agents(Strict):
+    """How agents text: by which rule (else the first), and whether replies go to the agent who asked."""
+
+    rule: Name | None = None
+    replies_to_agent: bool = False
+
+
+class WriteBack(Strict):
+    """What each outcome writes to the ticket: the CRM's field = a template over the outcome."""
+
+    sent: Written
+    failed: Written
+    skipped: Written
+    unknown: Written
+    cancelled: Written
+
+    def of(self, state: State) -> Mapping[str, Template]:
+        return getattr(self, state.value)
+
+
+class MappingFile(Strict):
+    """A whole mapping file, checked. `skip_when` is for all rules, beside each rule's own."""
+
+    ticket: TicketKeys
+    fields: dict[Name, FieldPath] = Field(min_length=1)
+    phones: Phones
+    outbound_number: config_types.E164 | None = None
+    skip_when: dict[str, AnyCondition] = {}
+    rules: list[Rule] = Field(min_length=1)
+    templates: list[Words] = []
+    agents: Agents = Agents()
+    policy: PolicyKeys = PolicyKeys()
+    write_back: WriteBack
+
+    @cached_property
+    def written_names(self) -> frozenset[str]:
+        """The names of the fields that are written back."""
+        paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
+        return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    def guards(self, rule: Rule) -> Mapping[str, Condition]:
+        """Everything that keeps a rule from texting, by the words that the ticket is told: the file's, then its own."""
+        return {**self.skip_when, **rule.skip_when}
+
+    def comparable(self, path: str) -> str:
+        """A field's path as CRMs compare it: without the object's own name before it, in small letters."""
+        own, _, rest = path.lower().partition(".")
+        return rest if rest and own == self.ticket.object.lower() else path.lower()
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the file uses."""
+        shown = {"id": self.ticket.id, "number": self.ticket.number, "customer": self.ticket.customer}
+        yield from ((f"ticket.{key}", name) for key, name in shown.items() if name)
+        yield from (("phones.prefer", name) for name in self.phones.prefer)
+        if self.phones.country_from:
+            yield "phones.country_from", self.phones.country_from
+        for why, condition in self.skip_when.items():
+            yield from ((f"skip_when.{why}", name) for name in sorted(condition.names))
+        for index, rule in enumerate(self.rules):
+            yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())
+        for index, words in enumerate(self.templates):
+            yield from ((f"templates.{index}.message", name) for name in sorted(words.message.names))
+        yield from self.policy.names()

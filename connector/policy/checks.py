@@ -1,0 +1,261 @@
+"""Who must not be texted. Pure: one place, the same answer for every door, and a trace of everything it looked at.
+
+Each check says ok, stop, hold (not before a time) or overridden; the first that does not say ok decides. What only a
+person may decide is stopped for an agent and held or skipped for the others.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from connector import merge_syntax
+from connector.model import Decision, Door, OutboundSms, State
+from connector.policy import quiet_hours, segments
+from connector.policy.config import PolicyKeys
+from connector.policy.quiet_hours import Open
+
+# Public link shorteners: carriers filter texts that hold one. Hosts, in lower case.
+SHORTENERS = (
+    "bit.ly",
+    "tinyurl.com",
+    "t.co",
+    "goo.gl",
+    "ow.ly",
+    "is.gd",
+    "v.gd",
+    "buff.ly",
+    "rebrand.ly",
+    "cutt.ly",
+    "rb.gy",
+    "shorturl.at",
+    "tiny.cc",
+    "t.ly",
+    "bl.ink",
+    "s.id",
+    "lnkd.in",
+    "fb.me",
+    "youtu.be",
+    "short.io",
+    "adf.ly",
+    "qr.ae",
+)
+SHORTENED = re.compile(
+    rf"(?<![a-z0-9.-])(?:www\.)?({'|'.join(map(re.escape, SHORTENERS))})(?![a-z0-9-]|\.[a-z0-9])", re.IGNORECASE
+)
+
+Without = Literal["hours", "window"]
+
+
+class Said(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    STOP = "stop"
+    HOLD = "hold"
+    OVERRIDDEN = "overridden"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check said. `overridable`: an agent may decide otherwise, with a reason. `until` (UTC) of a hold.
+
+    `about`: the very thing that was found, such as a text and its state. Another one is another finding.
+    """
+
+    check: str
+    said: Said
+    why: str
+    overridable: bool = False
+    until: datetime | None = None
+    about: str = ""
+
+    @property
+    def id(self) -> str:
+        """What a reason names that is given for this finding."""
+        return f"{self.check}:{self.about}" if self.about else self.check
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of a number and a reason, other texts than this one only. Times in UTC.
+
+    `other_number`: it is not the number that the text was planned for. `texted_at` None: it has never been texted.
+    """
+
+    suppressed: bool = False
+    other_number: bool = False
+    texted_by: int | None = None
+    texted_at: datetime | None = None
+    same_reason: int | None = None
+    same_reason_state: State | None = None
+    same_reason_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the policy makes of a decision: the text as it would leave, and everything that was looked at.
+
+    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been told.
+    """
+
+    sms: OutboundSms
+    size: segments.Size
+    findings: Sequence[Finding]
+    same_reason: int | None
+    same_reason_told: bool = False
+
+    @property
+    def against(self) -> Finding | None:
+        """What keeps the text from leaving now: a stop before a hold. None: nothing."""
+        for said in (Said.STOP, Said.HOLD):
+            for finding in self.findings:
+                if finding.said is said:
+                    return finding
+        return None
+
+    def overrides(self, check: str) -> bool:
+        return any(finding.check == check and finding.said is Said.OVERRIDDEN for finding in self.findings)
+
+    @property
+    def trace(self) -> list[dict[str, str]]:
+        return [{"check": one.check, "said": one.said.value, "why": one.why} for one in self.findings]
+
+    @property
+    def line(self) -> str:
+        """The trace in short, for logs."""
+        return " ".join(f"{one.check}:{one.said.value}" for one in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A mapping file's `[policy]`. `without`: checks that a trial on this machine leaves out."""
+
+    keys: PolicyKeys
+    without: frozenset[Without] = frozenset()
+
+    def window(self, decision: Decision) -> timedelta:
+        """How long after one text its number gets no other."""
+        if "window" in self.without:
+            return timedelta(0)
+        own = decision.window_hours
+        return timedelta(hours=self.keys.window_hours if own is None else own)
+
+    def allow(
+        self,
+        decision: Decision,
+        known: Known,
+        door: Door,
+        override: str,
+        now: datetime,
+        overrides: Collection[str] | None = None,
+    ) -> Ruling:
+        """Whether this may be texted now (UTC), and as what.
+
+        `override`: an agent's reason for doing it anyway, given for the findings with these ids (None: for any).
+        """
+        sms = replace(decision.sms, message=self._words(decision.sms.message, known))
+        size = segments.measure(sms.message)
+        findings = [
+            *self._planned(known),
+            self._opted_out(decision, known),
+            self._same_reason(known),
+            self._in_window(decision, known, now),
+            self._in_hours(decision, now),
+            self._content(sms.message, size),
+            *self._unfilled(sms.message, door),
+        ]
+        judged = tuple(self._for(door, finding, override, overrides) for finding in findings)
+        return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
+
+    def _for(self, door: Door, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
+        """What a finding means at this door: agents may decide some for themselves, and wait for none."""
+        if finding.said not in (Said.STOP, Said.HOLD) or door is not Door.AGENT:
+            return finding
+        may = finding.overridable or finding.check in self.keys.agents_may_override
+        if may and override and (overrides is None or finding.id in overrides):
+            why = f"{finding.why}; overridden: {override}"
+            return replace(finding, said=Said.OVERRIDDEN, why=why, overridable=True, until=None)
+        return replace(finding, said=Said.STOP, overridable=may, until=None)
+
+    def _planned(self, known: Known) -> Iterator[Finding]:
+        if known.other_number:
+            yield Finding("plan", Said.STOP, "the customer's number has changed since the plan")
+
+    def _opted_out(self, decision: Decision, known: Known) -> Finding:
+        if decision.recipient.opted_out:
+            return Finding("opt_out", Said.STOP, "the customer has opted out, as the ticket says")
+        if known.suppressed:
+            return Finding("opt_out", Said.STOP, "the customer's number is on the suppression list")
+        return Finding("opt_out", Said.OK, "not opted out, as far as the ticket and the suppression list know")
+
+    def _same_reason(self, known: Known) -> Finding:
+        if known.same_reason is None:
+            return Finding("reason", Said.OK, "no other text is for this reason")
+        by = f"text {known.same_reason} ({known.same_reason_state})"
+        about = f"{known.same_reason}:{known.same_reason_state}"
+        return Finding("reason", Said.STOP, f"{by} is for the same reason", about=about)
+
+    def _in_window(self, decision: Decision, known: Known, now: datetime) -> Finding:
+        window = self.window(decision)
+        if known.texted_at is None:
+            return Finding("window", Said.OK, "the number has not been texted before")
+        ago = f"text {known.texted_by} went to this number at {known.texted_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        if now - known.texted_at >= window:
+            return Finding("window", Said.OK, ago)
+        hours_long = f"{window.total_seconds() / 3600:g} hours"
+        why = f"{ago}; there is one text to a number in {hours_long}"
+        return Finding("window", Said.STOP, why, about=str(known.texted_by))
+
+    def _in_hours(self, decision: Decision, now: datetime) -> Finding:
+        if "hours" in self.without:
+            return Finding("hours", Said.OK, "not looked at in this trial")
+        recipient = decision.recipient
+        found = quiet_hours.look(decision.sms.end_user_number, recipient.zone, recipient.state, now, self.keys.hours)
+        if isinstance(found, Open):
+            return Finding("hours", Said.OK, found.why)
+        if found.until is None:
+            return Finding("hours", Said.STOP, f"{found.why}; there is no time at which it may be sent")
+        return Finding("hours", Said.HOLD, found.why, until=found.until)
+
+    def _content(self, message: str, size: segments.Size) -> Finding:
+        if not message:
+            return Finding("content", Said.STOP, "the message is empty")
+        counted = f"{size.segments} {'segment' if size.segments == 1 else 'segments'} ({size.encoding})"
+        if size.segments > self.keys.most_segments:
+            return Finding("content", Said.STOP, f"the message takes {counted}; allowed: {self.keys.most_segments}")
+        if found := SHORTENED.search(message):
+            return Finding("content", Said.STOP, f"the message holds a public link shortener, {found[1].lower()}")
+        return Finding("content", Said.OK, counted)
+
+    def _unfilled(self, message: str, door: Door) -> Iterator[Finding]:
+        """A trigger's message is its mapping's, which is warned of at start: only the ticket's values are new."""
+        if found := merge_syntax.form(message):
+            why = f"the message holds a placeholder of the form {found}, which nothing fills in"
+            yield Finding("placeholder", Said.WARN if door is Door.TRIGGER else Said.STOP, why, overridable=True)
+
+    def _words(self, message: str, known: Known) -> str:
+        """The message as it leaves: brand and opt-out line where the number has never been texted."""
+        if known.texted_at is None and message:
+            message = " ".join(self._with_first(message))
+        return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
+
+    def _with_first(self, message: str) -> Iterator[str]:
+        keys = self.keys
+        if keys.brand and not says(message, keys.brand):
+            yield keys.brand
+        yield message
+        if keys.opt_out_line and not says(message, keys.opt_out_line):
+            yield keys.opt_out_line
+
+
+def says(message: str, words: str) -> bool:
+    """Whether a message has these words, whole, in any spelling of letters, quotes, dashes and blanks."""
+    message, words = (_plain(text) for text in (message, words))
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) is not None
+
+
+def _plain(text: str) -> str:
+    return " ".join(segments.replace_typographic(unicodedata.normalize("NFKC", text)).casefold().split())

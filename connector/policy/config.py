@@ -1,0 +1,115 @@
+"""The keys of a mapping file's `[policy]`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from connector.config_types import AnyCondition, Name, Strict
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+NEVER = (0, 0)
+# Minutes of a local day: open from the first, closed from the second.
+Span = tuple[int, int]
+
+
+def _span(given: Any) -> Span:
+    found = SPAN.fullmatch(given) if isinstance(given, str) else None
+    if not found:
+        raise ValueError('expected hours such as "08:00-20:00"')
+    hours = [int(part) for part in found.groups()]
+    start, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+    if not start < end <= 24 * 60:
+        raise ValueError("expected hours that end after they start, at 24:00 at the latest")
+    return start, end
+
+
+def _day(given: str) -> str:
+    if given in DAYS:
+        return given
+    try:
+        return date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise ValueError('expected days such as "sunday" or "2026-12-25"') from None
+
+
+def _zone(given: str) -> str:
+    if given not in available_timezones():
+        raise ValueError('expected an IANA time zone, such as "America/New_York"')
+    return given
+
+
+Hours = Annotated[Span, BeforeValidator(_span)]
+Day = Annotated[str, AfterValidator(_day)]
+
+
+class DayKeys(BaseModel):
+    """Hours of each day: `open`, and where a weekday has its own, that weekday's; `days_off` have none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    open: Hours = (8 * 60, 20 * 60)
+    days_off: tuple[Day, ...] = ()
+    monday: Hours | None = None
+    tuesday: Hours | None = None
+    wednesday: Hours | None = None
+    thursday: Hours | None = None
+    friday: Hours | None = None
+    saturday: Hours | None = None
+    sunday: Hours | None = None
+
+    def of(self, day: date) -> Span:
+        """The hours of this day."""
+        name = DAYS[day.weekday()]
+        if name in self.days_off or day.isoformat() in self.days_off:
+            return NEVER
+        return getattr(self, name) or self.open
+
+
+class StateKeys(DayKeys):
+    """What a state narrows. Without an `open` of its own it narrows the days that it names only."""
+
+    open: Hours = (0, 24 * 60)
+
+
+def _codes(given: Mapping[str, StateKeys]) -> Mapping[str, StateKeys]:
+    codes: dict[str, StateKeys] = {}
+    for name, keys in given.items():
+        # Two tables of one state would be a state with one of them, whichever.
+        if codes.setdefault(name.strip().upper(), keys) is not keys:
+            raise ValueError(f'expected each state once, but "{name}" is there in another spelling too')
+    return codes
+
+
+class HoursKeys(DayKeys):
+    """A mapping file's `[policy.hours]`. `zone` is where people are of whom nothing else is known."""
+
+    zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
+    by_state: Annotated[Mapping[str, StateKeys], AfterValidator(_codes)] = {}
+
+    def state(self, code: str | None) -> StateKeys | None:
+        return self.by_state.get(code.strip().upper()) if code else None
+
+
+class PolicyKeys(Strict):
+    """Who must not be texted, and when. See mappings/salesforce.toml for what each key means."""
+
+    opt_out: AnyCondition | None = None
+    zone: Name | None = None
+    state: Name | None = None
+    hours: HoursKeys = HoursKeys()
+    window_hours: float = Field(default=24, ge=0, le=24 * 366)
+    most_segments: int = Field(default=4, ge=1, le=20)
+    replace_typographic: bool = False
+    brand: str = ""
+    opt_out_line: str = ""
+    agents_may_override: list[Literal["reason", "window", "hours"]] = ["reason", "window", "hours"]
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(key, name) for every field's name that the policy uses."""
+        yield from (("policy.opt_out", name) for name in sorted(self.opt_out.names if self.opt_out else ()))
+        yield from ((f"policy.{key}", name) for key in ("zone", "state") if (name := getattr(self, key)))

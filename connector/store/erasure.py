@@ -1,0 +1,155 @@
+"""Erases one person: nothing of them is left in any table but the suppression list.
+
+What is the person's is found by the number and by the tickets that it belongs to. Then every column of every table is
+swept for the number, so that none is forgotten, whoever wrote it there and however it is written.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.sql import SQL as Query
+from psycopg.sql import Composed, Identifier, Placeholder
+from psycopg.types.json import Jsonb
+
+from connector import phone, transitions
+from connector.masking import Spellings
+from connector.model import State
+from connector.store import pseudonyms, queries, recipients
+from connector.store import texts as text_store
+
+log = structlog.get_logger()
+SQL = queries.load(__file__)
+WAITING = (State.RECEIVED, State.QUEUED)
+# Rows of a table that are being worked on are left alone: their words are made anew, or are somebody's to send.
+LEFT_ALONE = {"text": "state not in ('received', 'queued', 'sending')"}
+ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many events and texts were emptied."""
+
+    events: int
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can hold words. `bytes`: those of its columns that hold bytes."""
+
+    name: str
+    columns: Sequence[str]
+    json: Sequence[bool]
+    bytes: Sequence[str]
+
+
+def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -> Erased:
+    """Erase one person's number (E.164), messages and events; what is not sent yet is cancelled, and its ticket told.
+
+    One transaction. A text that is being sent right now keeps its row until the outcome is there: purge again then.
+    `suppress`: the number is put on the suppression list, and what is not known yet to be for it is not sent either.
+    """
+    spellings = Spellings(number)
+    who = {"number": number, "hash": pseudonyms.of_number(connection, number)}
+    with connection.transaction():
+        if suppress:
+            recipients.suppress(connection, number, "erased", "an operator")
+        tables = {table.name: table for table in _tables(connection)}
+        who["events"] = [row["id"] for _, row in _mentions(connection, tables["event"], spellings, "id")]
+        who["tickets"] = [ticket for (ticket,) in connection.execute(SQL["tickets"], who)]
+        connection.execute(SQL["lock_plans"], who)
+        who["ids"] = _cancelled(connection, who)
+        connection.execute(SQL["forget_texts"], who)
+        recipients.forget(connection, number)
+        events = connection.execute(SQL["forget_events"], who).rowcount
+        _forget_cases(connection, who)
+        for table in tables.values():
+            _sweep(connection, table, spellings)
+    log.info("one person was erased", to=phone.mask(number), texts=len(who["ids"]), events=events)
+    return Erased(events, len(who["ids"]))
+
+
+def _cancelled(connection: psycopg.Connection, who: Mapping[str, Any]) -> list[int]:
+    """The person's texts that are over, once those that wait are cancelled, and those that wait in their place then."""
+    while True:
+        found = [(text, State(state)) for text, state in connection.execute(SQL["texts"], who)]
+        waiting = [text for text, state in found if state in WAITING]
+        if not text_store.move(connection, [transitions.cancelled(text, "erased") for text in waiting]):
+            return [text for text, state in found if state not in (*WAITING, State.SENDING)]
+
+
+def _forget_cases(connection: psycopg.Connection, who: Mapping[str, Any]) -> None:
+    gone: dict[str, set[str]] = {}
+    for plan, ticket in connection.execute(SQL["forget_cases"], who):
+        gone.setdefault(plan, set()).add(ticket)
+    for plan, tickets in gone.items():
+        [(report,)] = connection.execute(SQL["report"], {"plan": plan})
+        if report:
+            without = Jsonb(_report_without(report, tickets))
+            connection.execute(SQL["write_report"], {"plan": plan, "report": without})
+
+
+def _report_without(report: Mapping[str, Any], tickets: set[str]) -> dict[str, Any]:
+    """What a plan found, without these tickets' messages, and without words that are about one of them alone."""
+    return {
+        **report,
+        "first": [one for one in report.get("first", []) if one["ticket"] not in tickets],
+        "skipped": [
+            one | {"why": "erased"} if one["cases"] == 1 and tickets & set(one["examples"]) else one
+            for one in report.get("skipped", [])
+        ],
+    }
+
+
+def _tables(connection: psycopg.Connection) -> Iterator[Table]:
+    yield from (Table(*row) for row in connection.execute(SQL["columns"]).fetchall())
+
+
+def _sweep(connection: psycopg.Connection, table: Table, spellings: Spellings) -> None:
+    """Mask the number wherever this table holds it."""
+    json = dict(zip(table.columns, table.json, strict=True))
+    for place, row in _mentions(connection, table, spellings):
+        changed = {
+            name: Jsonb(without) if json[name] and without is not None else without
+            for name, value in row.items()
+            if (without := spellings.without(value)) != value
+        }
+        values = [Query("{} = {}").format(Identifier(name), Placeholder(name)) for name in changed]
+        connection.execute(
+            Query("update {} set {} where ctid = {}::tid").format(
+                Identifier(table.name), Query(", ").join(values), Placeholder("place")
+            ),
+            changed | {"place": place},
+        )
+
+
+def _mentions(
+    connection: psycopg.Connection, table: Table, spellings: Spellings, *more: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows that hold the number: their place, and their columns by name, `more` columns included. Never all at once."""
+    names = [*table.columns, *more]
+    with connection.cursor(name="sweep") as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute(_candidates(table, names), {"digits": spellings.digits})
+        for place, *values in cursor:
+            row = dict(zip(names, values, strict=True))
+            if any(spellings.without(row[name]) != row[name] for name in table.columns):
+                yield place, row
+
+
+def _candidates(table: Table, names: Sequence[str]) -> Composed:
+    """Rows that may hold the number: by their digits, or because only their characters, one by one, can tell."""
+    holds_bytes = [Query("{} is not null").format(Identifier(name)) for name in table.bytes]
+    return Query(
+        """select ctid::text, {names} from {table} as t where ({or_bytes}
+        strpos(regexp_replace(t::text, '[^0-9]+', '', 'g'), %(digits)s) > 0
+        or octet_length(t::text) <> char_length(t::text)) and {left_alone}"""
+    ).format(
+        names=Query(", ").join(map(Identifier, names)),
+        table=Identifier(table.name),
+        or_bytes=Query("").join(Query("{} or ").format(one) for one in holds_bytes),
+        left_alone=Query(LEFT_ALONE.get(table.name, "true")),
+    )

@@ -1,0 +1,71 @@
+"""Incoming events, saved once each, with a text and a job for every new one."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import class_row
+
+from connector.model import TicketEvent
+from connector.store import jobs, queries
+from connector.store.jobs import NewJob
+from connector.store.rows import fields, jsonb
+
+log = structlog.get_logger()
+SQL = queries.load(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceipt:
+    """What an event became. `text` None: there was nothing to text about. `duplicate`: it had been taken in before.
+
+    `misused`: its id is that of an event about another ticket, so that this one was not taken in.
+    """
+
+    event_id: str
+    text: int | None
+    duplicate: bool
+    misused: bool = False
+
+
+def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[EventReceipt]:
+    """Keep these events (of one CRM) and queue a text for each that is new. In the order given.
+
+    An event id that comes twice, here or ever, is one event; all but its first are duplicates.
+    """
+    if not events:
+        return []
+    once: dict[str, TicketEvent] = {}
+    for event in events:
+        once.setdefault(event.event_id, event)
+    with connection.transaction(), connection.cursor(row_factory=class_row(EventReceipt)) as cursor:
+        rows = cursor.execute(SQL["take_in"], {"events": jsonb([_row(event) for event in once.values()])}).fetchall()
+        taken = {row.event_id: row for row in rows}
+        jobs.add(
+            connection,
+            [
+                NewJob(jobs.DELIVER[door := once[row.event_id].door], row.text, door)
+                for row in rows
+                if row.text is not None
+            ],
+        )
+        if known := [event for event_id, event in once.items() if event_id not in taken]:
+            again = jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is kept
+            taken |= {row.event_id: row for row in cursor}
+    return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
+
+
+def _answer(event: TicketEvent, taken: EventReceipt, first: TicketEvent) -> EventReceipt:
+    """What this event became, where `first` of its id became `taken`."""
+    if event is first:
+        return taken
+    return replace(taken, duplicate=True, misused=taken.misused or event.ticket_id != first.ticket_id)
+
+
+def _row(event: TicketEvent) -> dict[str, Any]:
+    raw = None if event.raw is None else b64encode(event.raw).decode()
+    return fields(event) | {"ask": event.ask and fields(event.ask), "raw": raw}

@@ -1,0 +1,42 @@
+"""The database's schema: brought up to date, and whether it is."""
+
+from pathlib import Path
+
+import psycopg
+
+from connector.store import jobs, pseudonyms
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number, as long as nothing else on the same database locks on it.
+MIGRATION_LOCK = 7_163_001
+
+
+def migrate(url: str) -> list[str]:
+    """Bring the schema up to date; safe to run again and from several machines at once. The names of what ran."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        connection.execute(
+            "create table if not exists migration (name text primary key, at timestamptz not null default now())"
+        )
+        ran = jobs.install(connection)
+        for name in _missing(connection):
+            with connection.transaction():
+                connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
+                connection.execute("insert into migration (name) values (%s)", [name])
+            ran.append(name)
+        if pseudonyms.make(connection):
+            ran.append("pseudonyms")
+    return ran
+
+
+def _missing(connection: psycopg.Connection) -> list[str]:
+    done = {name for (name,) in connection.execute("select name from migration")}
+    return [path.stem for path in sorted(MIGRATIONS.glob("*.sql")) if path.stem not in done]
+
+
+def current(connection: psycopg.Connection) -> bool:
+    """Whether every migration of this version has run. Raises psycopg.Error when the database does not answer."""
+    try:
+        return not _missing(connection) and pseudonyms.made(connection)
+    except psycopg.errors.UndefinedTable:
+        return False

@@ -1,0 +1,26 @@
+"""What links to the hosted page need of the database: a secret that all web sides share, and that each opens once."""
+
+import secrets
+
+import psycopg
+
+from connector.store import queries
+
+SQL = queries.load(__file__)
+PAGE = "page"
+SECRET_BYTES = 32
+
+
+def secret(connection: psycopg.Connection) -> bytes:
+    """What links and sessions are signed with. Made when it is needed for the first time."""
+    asked = {"name": PAGE}
+    row = connection.execute(SQL["secret"], asked).fetchone()
+    if row is None:
+        connection.execute(SQL["make_secret"], asked | {"value": secrets.token_bytes(SECRET_BYTES)})
+        [row] = connection.execute(SQL["secret"], asked).fetchall()
+    return bytes(row[0])
+
+
+def use(connection: psycopg.Connection, link: str, until: float) -> bool:
+    """The link is used from now on; it is good until so many seconds after the epoch. False: it was used before."""
+    return bool(connection.execute(SQL["use"], {"id": link, "until": until}).rowcount)

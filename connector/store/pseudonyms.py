@@ -1,0 +1,98 @@
+"""Keyed hashes (HMAC-SHA-256) that stand for numbers, reasons and requests where they only have to be recognized.
+
+There are few enough phone numbers to try them all, so a hash without a key names its number. The key is made once for
+each database and kept in it; `CONNECTOR_PSEUDONYM_KEY`, where it is set, is mixed in, so that a copy of the tables is
+not enough to try them.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import psycopg
+from pydantic import SecretStr
+
+from connector.errors import BadSettings
+from connector.store import queries
+
+SQL = queries.load(__file__)
+# The key as it is kept, and what shows that a process mixes in the same setting as those before it.
+KEPT, PROOF = "pseudonyms", "pseudonyms_proof"
+KEY_BYTES, BLOCK_BYTES = 32, 64
+# Hashes without a key that versions before this one have left.
+CONVERSIONS = ("recipients", "plan_cases", "asks", "reasons", "text_reasons", "requests")
+OTHER_KEY = (
+    "CONNECTOR_PSEUDONYM_KEY: expected the value that this database was first used with, or nothing if there was none;"
+    " with another one, nobody would be known to have been texted"
+)
+
+_given = b""
+_keys: WeakKeyDictionary[psycopg.Connection, bytes] = WeakKeyDictionary()
+
+
+def configure(given: SecretStr | None) -> None:
+    """Mix this setting into the key, for all of this process; None: nothing."""
+    global _given
+    _given = given.get_secret_value().encode() if given else b""
+    _keys.clear()
+
+
+def of(connection: psycopg.Connection, digest: str) -> str:
+    """What stands for the value of this digest, in this database."""
+    return hmac.digest(_key(connection), digest.encode(), "sha256").hex()
+
+
+def of_number(connection: psycopg.Connection, number: str) -> str:
+    """What stands for a number (E.164), in this database."""
+    # Of the digest that versions without a key have kept: so theirs can be converted without knowing the number.
+    return of(connection, hashlib.sha256(number.encode()).hexdigest()[:32])[:32]
+
+
+def _key(connection: psycopg.Connection) -> bytes:
+    if (key := _keys.get(connection)) is None:
+        key = _keys[connection] = _mixed(_secrets(connection)[KEPT])
+    return key
+
+
+def _mixed(kept: bytes) -> bytes:
+    return hmac.digest(_given, kept, "sha256") if _given else kept
+
+
+def _secrets(connection: psycopg.Connection) -> Mapping[str, bytes]:
+    rows = connection.execute(SQL["secrets"], {"names": [KEPT, PROOF]})
+    return {name: bytes(value) for name, value in rows}
+
+
+def made(connection: psycopg.Connection) -> bool:
+    """Whether the database has its key."""
+    return KEPT in _secrets(connection)
+
+
+def check(connection: psycopg.Connection) -> None:
+    """Raises BadSettings where this process would mix in another setting than those before it."""
+    found = _secrets(connection)
+    if not hmac.compare_digest(_proof(_mixed(found[KEPT])), found[PROOF]):
+        raise BadSettings(OTHER_KEY)
+
+
+def _proof(key: bytes) -> bytes:
+    return hmac.digest(key, PROOF.encode(), "sha256")
+
+
+def make(connection: psycopg.Connection) -> bool:
+    """Make the database's key, and convert what was hashed without one. False: it has one. The caller holds a lock."""
+    if made(connection):
+        return False
+    kept = secrets.token_bytes(KEY_BYTES)
+    key = _mixed(kept)
+    padded = key.ljust(BLOCK_BYTES, b"\0")
+    # As RFC 2104 has it, for the database, which has SHA-256 and no HMAC.
+    pads = {"inner": bytes(one ^ 0x36 for one in padded), "outer": bytes(one ^ 0x5C for one in padded)}
+    with connection.transaction():
+        for name in CONVERSIONS:
+            connection.execute(SQL[f"convert_{name}"], pads)
+        for name, value in {KEPT: kept, PROOF: _proof(key)}.items():
+            connection.execute(SQL["keep"], {"name": name, "value": value})
+    return True

@@ -1,0 +1,17 @@
+"""Named queries. Each stands in a .sql file under a line `-- name: …` and a sentence that says what it is for.
+
+What several of them begin with is said once, under `-- part: …`, and stands in them as `{part}`.
+"""
+
+import re
+from pathlib import Path
+
+
+def load(module: str) -> dict[str, str]:
+    """The queries beside this module (its `__file__`), by name."""
+    source = Path(module).with_suffix(".sql").read_text(encoding="utf-8")
+    found = re.findall(r"^-- (name|part): (\w+)\n(.*?)(?=^-- (?:name|part): |\Z)", source, re.MULTILINE | re.DOTALL)
+    parts = {name: body.strip() for kind, name, body in found if kind == "part"}
+    return {
+        name: re.sub(r"\{(\w+)\}", lambda used: parts[used[1]], body) for kind, name, body in found if kind == "name"
+    }

@@ -1,0 +1,119 @@
+"""What is known of the numbers that are texted: who must not be, and who was a moment ago.
+
+The suppression list is the connector's own opt-outs, and outlives everything else. When a number was texted is kept by
+its pseudonym.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from connector.model import Decision, State
+from connector.policy.checks import Known
+from connector.store import pseudonyms, queries
+
+SQL = queries.load(__file__)
+
+
+def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decision, str | None]]) -> dict[int, Known]:
+    """What there is to know before these (text, crm, decision, meant for)s are allowed.
+
+    A text's own claims are nothing to know. `meant for` is the pseudonym of the number that it was planned for.
+    """
+    rows = [
+        {
+            "id": text,
+            "crm": crm,
+            "number": decision.sms.end_user_number,
+            "hash": pseudonyms.of_number(connection, decision.sms.end_user_number),
+            "rule": decision.rule,
+            "reason": pseudonyms.of(connection, decision.reason),
+            "meant_for": meant_for,
+        }
+        for text, crm, decision, meant_for in asked
+    ]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {row["id"]: _known(row) for row in cursor.execute(SQL["known"], {"asked": Jsonb(rows)})}
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    own, other_reason = row["texted_by"] == row["id"], row["same_reason"] not in (None, row["id"])
+    return Known(
+        suppressed=row["suppressed"],
+        other_number=row["other_number"],
+        texted_by=None if own else row["texted_by"],
+        texted_at=None if own else row["texted_at"],
+        same_reason=row["same_reason"] if other_reason else None,
+        same_reason_state=State(row["same_reason_state"]) if other_reason else None,
+        same_reason_told=other_reason and row["same_reason_told"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One text wants a number for itself, if nobody has texted it for so long."""
+
+    text: int
+    number: str
+    window: timedelta
+
+
+def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime) -> set[int]:
+    """Within the caller's transaction: the texts whose number is theirs now. Of several for one number, the oldest.
+
+    Without a window, a number is anybody's.
+    """
+    once: dict[str, Claim] = {}
+    for one in sorted(claims, key=lambda one: one.text):
+        once.setdefault(one.number, one)
+    rows = [
+        {
+            "id": one.text,
+            "hash": pseudonyms.of_number(connection, one.number),
+            "free_before": (now - one.window).isoformat(),
+        }
+        for one in once.values()
+    ]
+    claimed = connection.execute(SQL["claim_numbers"], {"claims": Jsonb(rows), "now": now})
+    return {text for (text,) in claimed} | {one.text for one in claims if not one.window}
+
+
+def texted(connection: psycopg.Connection, number: str, text: int) -> None:
+    """This text turned out to have gone to this number (E.164), whose window begins now."""
+    connection.execute(SQL["texted"], {"hash": pseudonyms.of_number(connection, number), "text": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A number that nobody texts, and who has said so."""
+
+    number: str
+    why: str
+    added_by: str
+    added_at: datetime
+
+
+def suppress(connection: psycopg.Connection, number: str, why: str, by: str) -> bool:
+    """Nobody texts this number (E.164) any more. False: that was so already."""
+    return bool(connection.execute(SQL["suppress"], {"number": number, "why": why, "by": by}).rowcount)
+
+
+def allow(connection: psycopg.Connection, number: str) -> bool:
+    """It may be texted again. False: it might be already."""
+    return bool(connection.execute(SQL["allow"], {"number": number}).rowcount)
+
+
+def suppressed(connection: psycopg.Connection, most: int) -> list[Suppressed]:
+    """The suppression list, newest first."""
+    with connection.cursor(row_factory=class_row(Suppressed)) as cursor:
+        return cursor.execute(SQL["suppressed"], {"most": most}).fetchall()
+
+
+def forget(connection: psycopg.Connection, number: str) -> None:
+    """Erase when this number was texted. That it must not be texted stays: that is its owner's wish."""
+    connection.execute(SQL["forget"], {"hash": pseudonyms.of_number(connection, number)})

@@ -1,0 +1,110 @@
+"""Keeping house: what people said and are called leaves after its retention.
+
+The keys stay: an event that comes again years later is still a duplicate, and a reason that was texted stays texted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from connector.model import Door
+from connector.store import jobs, queries
+from connector.store.jobs import Kind, NewJob
+
+log = structlog.get_logger()
+SQL = queries.load(__file__)
+
+# Rows that are erased in one transaction.
+MOST = 2000
+# The queue's own log holds ids and tracebacks, and is for looking into a fault of these days.
+QUEUE_LOG_DAYS = 7
+# Who repeats a request with its key does it within minutes.
+IDEMPOTENCY_DAYS = 7
+# A link is worth nothing within minutes; a day more, should clocks differ.
+USED_LINK_DAYS = 1
+# What a caller has used of a minute counts within that minute.
+USE_DAYS = 1
+
+# What is put right, and what is said of it.
+JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
+CLAIMS = ("reasons_of_none", "numbers_of_none")
+REPAIRED = {
+    "requeue": "jobs that the queue had given up are done again",
+    "jobs_of_later": "the database's clock was set back: jobs that it had put off are due as they were meant",
+    "beats_of_later": "the database's clock was set back: workers that it had heard of in the future are given up",
+    "texts_of_later": "the database's clock was set back: texts that wait are due as they were meant",
+    "reasons_of_none": "reasons that were held by texts that are over are free again",
+    "numbers_of_none": "numbers that were held by texts that are over are free again",
+    "without_job": "texts that had no job have one again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows were emptied or deleted."""
+
+    events: int = 0
+    texts: int = 0
+    queue_log: int = 0
+    idempotency: int = 0
+    used_links: int = 0
+    use: int = 0
+    plans: int = 0
+
+
+def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
+    """Erase what is older than its retention; 0 days keeps events and texts forever."""
+    days = {
+        "events": retention_days,
+        "texts": retention_days,
+        "queue_log": QUEUE_LOG_DAYS,
+        "idempotency": IDEMPOTENCY_DAYS,
+        "used_links": USED_LINK_DAYS,
+        "use": USE_DAYS,
+        "plans": retention_days,
+    }
+    erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
+    if erased != Erased():
+        log.info("retention ended", events=erased.events, texts=erased.texts, queue_log=erased.queue_log)
+    return erased
+
+
+def _all_of(connection: psycopg.Connection, query: str, days: float) -> int:
+    count = 0
+    while rows := connection.execute(SQL[query], {"days": days, "most": MOST}).rowcount:
+        count += rows
+    return count
+
+
+def requeue(connection: psycopg.Connection) -> None:
+    """See that all that is still to be done has a job, now and not in an hour.
+
+    None of it should ever be necessary; a promise must not hang on that.
+    """
+    with connection.transaction():
+        _repaired(connection, JOBS)
+        lost = connection.execute(SQL["without_job"], {"kinds": [kind.value for kind in jobs.WRITE_BACKS]}).fetchall()
+        jobs.add(
+            connection,
+            [
+                NewJob(Kind.WRITE_BACK if untold else jobs.DELIVER[Door(door)], text, Door(door))
+                for text, door, untold in lost
+            ],
+        )
+    if lost:
+        log.warning(REPAIRED["without_job"], rows=len(lost))
+    free(connection, all_texts=False)
+
+
+def free(connection: psycopg.Connection, all_texts: bool = True) -> None:
+    """Give back reasons and numbers that are held by texts that are over: of the last hours, or of all texts."""
+    with connection.transaction():
+        _repaired(connection, CLAIMS, all=all_texts)
+
+
+def _repaired(connection: psycopg.Connection, names: Sequence[str], **asked: bool) -> None:
+    for name in names:
+        if rows := connection.execute(SQL[name], asked or None).rowcount:
+            log.warning(REPAIRED[name], rows=rows)

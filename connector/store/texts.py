@@ -1,0 +1,238 @@
+"""What happens to each text. Transactions and constraints keep the promises here.
+
+Each function is one transaction: when it returns, it is committed. All take many texts at once, because a backlog
+needs that. They raise psycopg.Error when the database does not answer; nothing has happened then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from connector import transitions
+from connector.model import Accepted, Ask, Door, OutboundSms, State, Text
+from connector.store import circuit_breaker, jobs, pseudonyms, queries, recipients
+from connector.store.jobs import Kind, NewJob
+from connector.store.rows import fields, jsonb
+from connector.transitions import Move, Standing, Trace
+
+log = structlog.get_logger()
+SQL = queries.load(__file__)
+# States in which a text may end without a result that another ticket could be told of.
+NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
+# States in which more is to come, and the seconds for which an outcome waits for a text that is about to be decided.
+NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
+
+
+def _ask(row: dict[str, Any]) -> Ask:
+    """As it was taken in; JSON has no tuples."""
+    overrides = row.get("overrides")
+    return Ask(**row | {"overrides": None if overrides is None else tuple(overrides)})
+
+
+def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
+    """The texts of these ids."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {row["id"]: _text(row) for row in cursor.execute(SQL["load"], {"ids": list(ids)})}
+
+
+def _text(row: dict[str, Any]) -> Text:
+    sms = OutboundSms(**row["sms"]) if row["sms"] else None
+    ask = _ask(row["ask"]) if row["ask"] else None
+    accepted = Accepted(**row["accepted"]) if row["accepted"] else None
+    made = {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask, "accepted": accepted}
+    return Text(**row | made)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One text to queue: what was decided, as it is to leave; its `trace`; and how long its number is to be its own.
+
+    `revision`: the one that it was decided for.
+    """
+
+    text: int
+    revision: int
+    rule: str
+    reason: str
+    sms: OutboundSms
+    trace: Trace
+    window: timedelta = timedelta(0)
+    accepted: Accepted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """By which text a reason is held, mostly the one that asked; and whether the number is that one's.
+
+    `revision`: the text's, now.
+    """
+
+    holder: int
+    number: bool
+    revision: int
+
+
+def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime) -> dict[int, ClaimResult]:
+    """Queue these texts with what was decided: those that hold both their reason and, for its window, their number.
+
+    A text that is missing from the answer is past this step already, or was taken back: it claims nothing.
+    """
+    with connection.transaction():
+        asked = {"ids": [one.text for one in wanted], "revisions": [one.revision for one in wanted]}
+        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked)}
+        wanted = [one for one in wanted if one.text in live]
+        claims = [recipients.Claim(one.text, one.sms.end_user_number, one.window) for one in wanted]
+        claimed = recipients.claim(connection, claims, now)
+        rows = jsonb(
+            [
+                {
+                    "id": one.text,
+                    "rule": one.rule,
+                    "reason": pseudonyms.of(connection, one.reason),
+                    "sms": fields(one.sms),
+                    "trace": one.trace,
+                    "number": one.text in claimed,
+                    "accepted": one.accepted and fields(one.accepted),
+                }
+                for one in wanted
+            ]
+        )
+        connection.execute(SQL["claim_reasons"], {"decisions": rows})
+        found = connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall()
+    return {text: ClaimResult(holder, text in claimed, revision) for text, holder, revision in found}
+
+
+def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these texts that still wait to be sent."""
+    return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try to claim a text in the revision that was read. `token`: which try it is, of all that there are."""
+
+    text: int
+    revision: int
+    token: int
+
+
+def start_sending(
+    connection: psycopg.Connection, tries: Sequence[Attempt], good_for: float
+) -> dict[int, int | circuit_breaker.Closed]:
+    """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
+
+    By the tries' tokens: the claim's number where the text may be sent now; why not where it has to wait because the
+    lane is closed. A try that is missing has come too late: the text is somebody else's, or was taken back, or decided
+    anew. After `good_for` seconds, by the database's clock, its worker is given up.
+    """
+    asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
+    rows = connection.execute(SQL["claim"], {"lane": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
+    return {
+        token: closed if (closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not)) else claim
+        for token, claim, *why_not in rows
+    }
+
+
+def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
+    """Undo these claims, if they were made: the database was lost in the middle of it, and nobody was called."""
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
+        told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
+        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told])
+
+
+def _columns(tries: Sequence[Attempt]) -> dict[str, list[int]]:
+    return {"ids": [one.text for one in tries], "tokens": [one.token for one in tries]}
+
+
+def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
+    """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try.
+
+    What became of a call is never dropped: see steps.on_late_answer. Tickets that were told of a text because theirs
+    has the same reason are told of it anew.
+    """
+    with connection.transaction():
+        if holders := sorted({move.same_as for move in moves if move.same_as is not None}):
+            there = {text for (text,) in connection.execute(SQL["lock_holders"], {"ids": holders})}
+            moves = [move if move.same_as in {None, *there} else transitions.anew(move) for move in moves]
+        moved = _move(connection, moves, late=False)
+        for answer in moves:
+            if answer.answers and answer.id not in moved:
+                moved |= _late(connection, answer)
+    return moved
+
+
+def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> set[int]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
+        rows = cursor.execute(SQL["move"], asked).fetchall()
+        told = [row for row in rows if row["tell"]]
+        none = [
+            row["id"]
+            for row in rows
+            if row["to_state"] in NOTHING_SAID and (row["quiet"] or row["same_as"] is not None)
+        ]
+        if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
+            none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders})]
+        revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
+        ended = [row["id"] for row in told if row["id"] not in none]
+        told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
+        over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
+        told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
+        jobs.add(
+            connection,
+            [NewJob(Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in {row["id"]: row for row in told}.values()]
+            + [
+                NewJob(jobs.DELIVER[door := Door(row["door"])], row["id"], door, row["after"])
+                for row in [*rows, *revived]
+                if row["after"] is not None
+            ],
+        )
+    return {row["id"] for row in rows}
+
+
+def _step(move: Move) -> dict[str, Any]:
+    return fields(move) | {"accepted": move.accepted and fields(move.accepted)}
+
+
+def _late(connection: psycopg.Connection, answer: Move) -> set[int]:
+    """An answer whose text is not simply waiting for it."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()
+    if row is None:
+        return set()
+    standing = Standing(**row | {"state": State(row["state"])})
+    late = transitions.on_late_answer(standing, answer)
+    note = {"id": answer.id, "unclear": list(late.unclear), "note": late.note, "state": standing.state}
+    connection.execute(SQL["note_late"], note | {"chat": Jsonb(late.chat) if late.chat else None})
+    if late.note:
+        log.warning("an earlier call of a text was answered", text=answer.id, why=late.note)
+    if late.move is None:
+        return set()
+    if late.move.contradicted:
+        log.error("an answer contradicts what a text was settled as", text=answer.id, why=late.move.contradicted)
+    moved = _move(connection, [late.move], late=True)
+    if moved and late.move.to_state is State.SENT:
+        _claim_back(connection, answer.id)
+    return moved
+
+
+def _claim_back(connection: psycopg.Connection, text: int) -> None:
+    """A text that was sent after all has its reason and its number again, unless another has them by now."""
+    connection.execute(SQL["claim_reason_back"], {"id": text})
+    row = connection.execute(SQL["number_of"], {"id": text}).fetchone()
+    if row and row[0]:
+        recipients.texted(connection, row[0], text)
+
+
+def give_up_overdue(connection: psycopg.Connection, why: str) -> set[int]:
+    """Texts whose workers have had the longest call's time and not said what became of it are unknown now."""
+    with connection.transaction():
+        rows = connection.execute(SQL["overdue"]).fetchall()
+        return move(connection, [transitions.unknown(text, claim, why) for text, claim in rows])

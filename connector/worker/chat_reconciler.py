@@ -1,0 +1,97 @@
+"""Looks for the chats of unknown texts in CCAI Platform's list, where the settings switch it on.
+
+What is certain is little: a chat that carries the ticket's id, began while the call was under way, belongs to no other
+text, and is the only one like that. Everything else is left to a person.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import psycopg
+import structlog
+
+from connector import transitions
+from connector.ccaip import chats
+from connector.ccaip.chats import ListedChat
+from connector.ccaip.client import Account
+from connector.model import Chat
+from connector.store import postgres, text_views, texts
+from connector.store.text_views import Unknown
+from connector.worker.maintenance import Duty
+
+log = structlog.get_logger()
+NAME = "find chats"
+EVERY = 30.0
+# Bytes of a page.
+LARGEST = 16_000_000
+# Unknown texts older than this are left to a person: a chat that has not shown by then will not.
+LONGEST = timedelta(hours=24)
+# How far the platform's clock and ours may be apart.
+SKEW = timedelta(seconds=30)
+
+
+def match(unknown: Sequence[Unknown], listed: Sequence[ListedChat]) -> dict[int, ListedChat]:
+    """The texts whose chat is certain. Pure: `listed` are chats that belong to no text yet."""
+    fitting = {
+        text.id: [chat for chat in listed if _fits(text, chat)] for text in unknown if text.called_at is not None
+    }
+    claimed = [chat.id for chats in fitting.values() for chat in chats]
+    return {text: chats[0] for text, chats in fitting.items() if len(chats) == 1 and claimed.count(chats[0].id) == 1}
+
+
+def _fits(text: Unknown, chat: ListedChat) -> bool:
+    began = text.called_at is not None and text.called_at - SKEW <= chat.created_at <= text.given_up_at + SKEW
+    return began and chat.out_ticket_id == text.ticket_id
+
+
+def finder(account: Account) -> Duty:
+    """Settles what can be settled, every half minute while there is something unknown."""
+    return Duty(NAME, EVERY, Finder(account).find)
+
+
+class Finder:
+    """What one worker knows of the list: a chat is the only one of its kind among all of them, not on one page."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._listed: dict[int, ListedChat] = {}
+        self._looked_for: set[int] = set()
+        self._cursor: datetime | None = None
+
+    def find(self, connection: psycopg.Connection) -> None:
+        """One turn. Raises Unavailable. Nothing is settled before the list was read to its end."""
+        now = postgres.now(connection)
+        unknown = text_views.unknown_since(connection, now - LONGEST)
+        if not unknown:
+            self._listed.clear()
+            return
+        since = _begin(self._cursor, [text for text in unknown if text.id not in self._looked_for], now)
+        self._looked_for.update(text.id for text in unknown)
+        complete = self._read(since)
+        if not complete:
+            return
+        known = text_views.known_chats(connection, list(self._listed))
+        found = match(unknown, [chat for chat in self._listed.values() if chat.id not in known])
+        for text, chat in found.items():
+            log.info("the chat of an unknown text was found", text=text, chat=chat.id)
+        why = "its chat was found in CCAI Platform's list"
+        texts.move(
+            connection,
+            [transitions.found(text, Chat(id=chat.id, status=chat.status), why) for text, chat in found.items()],
+        )
+
+    def _read(self, since: datetime) -> bool:
+        """Whether it was read to its end."""
+        self._cursor = since
+        for chats in chats.pages(self._account, since - SKEW):
+            self._listed |= {chat.id: chat for chat in chats}
+            self._cursor = max([self._cursor, *(chat.updated_at for chat in chats)])
+            if len(chats) < chats.PER_PAGE:
+                return True
+        return False
+
+
+def _begin(cursor: datetime | None, fresh: Sequence[Unknown], now: datetime) -> datetime:
+    """Where this turn begins: where the last one ended, but before the call of any text that is new to us."""
+    calls = [text.called_at or text.given_up_at for text in fresh]
+    return min([*calls, cursor] if cursor else calls, default=now)

@@ -1,0 +1,224 @@
+"""The worker: takes jobs off the queue and knows which part of the pipe each is for."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import backoff, bootstrap, crms
+from connector.backfill import feeder
+from connector.backfill.feeder import Feeder
+from connector.ccaip.client import Account, Client
+from connector.crms import Crm
+from connector.delivery import pacing
+from connector.delivery.admission import Admission
+from connector.delivery.backpressure import Gate, in_hand
+from connector.delivery.breaker import Breaker
+from connector.delivery.pipeline import Delivery
+from connector.delivery.retry_policy import Verdicts
+from connector.delivery.sender import Sender
+from connector.delivery.write_back import WriteBack
+from connector.errors import CallFailed
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.settings import Settings
+from connector.store import circuit_breaker, installation, jobs, mapping_version, postgres, rate_limit, retention
+from connector.store.jobs import Kind
+from connector.store.postgres import Asking
+from connector.store.waiting_senders import People
+from connector.worker import chat_reconciler, maintenance
+from connector.worker import consumer as consumer_store
+from connector.worker.consumer import Consumer
+from connector.worker.maintenance import Duty, Upkeep
+
+log = structlog.get_logger()
+
+# Threads for the database and the CRM: one for each kind of grouped call, and some to spare. Connections besides.
+STEP_THREADS, MORE_CONNECTIONS = 8, 6
+# Seconds between tries to reach a database that is away.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+# Seconds between the turns of what is done beside the texts.
+REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
+# While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
+USAGE_SECONDS = 300.0
+# Seconds beyond the longest call that the worker waits at its end for jobs that the database does not let go.
+END_SECONDS = 1.0
+NICE = 10
+
+Handle = Callable[[Sequence[int]], Awaitable[None]]
+
+
+async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
+    """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back.
+
+    The exit status: 1 where something that was known could not be kept.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        account = bootstrap.account(settings)
+        client = Client(account)
+        stack.push_async_callback(client.close)
+        connected = {stem: (crms.connect(stem, one.file), one) for stem, one in bootstrap.mappings(settings).items()}
+        for crm, _ in connected.values():
+            stack.callback(crm.close)
+        pool = stack.enter_context(postgres.pool(url, STEP_THREADS + MORE_CONNECTIONS))
+        threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
+        loop = asyncio.get_running_loop()
+        warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
+        await asyncio.gather(*warming)
+
+        ask = Asking(pool, threads)
+        gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
+        breaker, people = Breaker(ask, gate), People(ask)
+        reserve = partial(ask, rate_limit.reserve, _rates(settings))
+        pace_ = pacing.Pace(settings.ccaip_requests_per_second, reserve, partial(ask, rate_limit.put_off))
+        sender = Sender(
+            pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
+        )
+        verdicts = Verdicts(breaker, settings.busy_seconds, settings.unknown_try_again)
+        admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
+        delivery = Delivery(pool, connected, admission, sender, verdicts, breaker, people, threads)
+        write_back = WriteBack(
+            pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
+        )
+        handlers: dict[Kind, Handle] = dict.fromkeys(Kind, delivery.deliver)
+        handlers |= dict.fromkeys(jobs.WRITE_BACKS, write_back.write_back)
+        keeper = _keeper(settings, account, connected, pool, gate, breaker)
+        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
+        try:
+            longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
+            await _consume(url, gate, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.wait(keeping)
+    log.info("worker stopped")
+    return 1 if delivery.lost else 0
+
+
+async def _consume(
+    url: str,
+    gate: Gate,
+    handlers: Mapping[Kind, Handle],
+    drains: Sequence[Callable[[], None]],
+    stop: asyncio.Event,
+    longest: float,
+) -> None:
+    """Take jobs until `stop`; then call the `drains`, and wait so long. A database that is away is waited for."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
+                await asyncio.to_thread(installation.check, url)
+                consumer = Consumer(listening, asking, gate.wants, gate.most)
+                for kind, handle in handlers.items():
+                    consumer.register(kind, handle)
+                log.info("worker ready")
+                failures = 0
+                stopping = asyncio.create_task(_stop_on(stop, consumer, drains))
+                try:
+                    await _until_its_end(consumer, stop, longest)
+                finally:
+                    stopping.cancel()
+        except consumer_store.LOST as error:
+            pause = backoff.doubling(failures, FIRST_PAUSE, LONGEST_PAUSE)
+            failures += 1
+            log.error("the database does not answer", why=type(error).__name__, seconds=round(pause, 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+
+async def _until_its_end(consumer: Consumer, stop: asyncio.Event, longest: float) -> None:
+    """Once asked to stop, it has so long for what is in hand: a database that is away must not keep it for ever."""
+    running = asyncio.create_task(consumer.run())
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([running], timeout=longest)
+        if not running.done():
+            log.error("the worker ends although jobs could not be let go; they are done elsewhere, or later")
+            running.cancel()
+            await asyncio.wait([running], timeout=1)
+        elif not running.cancelled():
+            running.result()
+    finally:
+        asked.cancel()
+
+
+async def _stop_on(stop: asyncio.Event, consumer: Consumer, drains: Sequence[Callable[[], None]]) -> None:
+    await stop.wait()
+    consumer.stop()
+    for drain in drains:
+        drain()
+
+
+def _rates(settings: Settings) -> rate_limit.Rates:
+    return rate_limit.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
+
+
+def _keeper(
+    settings: Settings,
+    account: Account,
+    connected: Mapping[str, tuple[Crm, TicketMapping]],
+    pool: ConnectionPool,
+    gate: Gate,
+    breaker: Breaker,
+) -> Upkeep:
+    numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
+    alone = {stem: crm for stem, (crm, _) in connected.items()}
+    duties = [
+        Duty("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
+        Duty("requeue", REQUEUE_SECONDS, retention.requeue),
+        Duty("free", FREE_SECONDS, retention.free),
+        Duty("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+    ]
+    if settings.unknown_from_chats:
+        duties.append(chat_reconciler.finder(account))
+    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
+        stem: crm.probe for stem, crm in alone.items()
+    }
+    mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
+    return Upkeep(
+        pool, gate, breaker, duties, probes, mappings, lambda: _calls_are_short(settings, list(alone.values()), gate)
+    )
+
+
+def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Gate) -> bool:
+    """Whether a CRM has so few of the day's calls left that batches leave them to people and triggers."""
+    newest = USAGE_SECONDS if gate.batches_wait else None
+    return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
+
+
+def _warm_up(stem: str, crm: Crm) -> None:
+    try:
+        crm.warm_up()
+    except CallFailed as error:
+        log.warning("the CRM cannot be used yet", crm=stem, why=str(error))
+
+
+def _stand_back() -> None:
+    """Behind whatever else shares this machine: a web side's senders wait for an acknowledgement."""
+    os.nice(NICE)
+    # Where Linux shares a machine out by sessions, only the session's own niceness counts (sched(7), autogroup).
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(f"{NICE}", encoding="ascii")
+
+
+def run(settings: Settings, url: str) -> int:
+    """Work until SIGTERM or SIGINT; the exit status."""
+
+    _stand_back()
+
+    async def until_signalled() -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await work(settings, url, stop)
+
+    return asyncio.run(until_signalled())

@@ -1,0 +1,75 @@
+"""The ways in to the hosted page: a link, a CRM's own signature, and then the page's cookie and its forms' tokens."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from flask import Response, make_response, redirect, request, url_for
+
+from webhooks import rate_limit
+from webhooks.agent_page.presenter import Shown
+from webhooks.agent_page.security import Guard
+from webhooks.agent_page.sessions import AGAIN, Links, Visit
+from webhooks.agent_page.signed_values import Purpose, same
+from webhooks.problems import Problem
+from webhooks.text_service import Desk
+
+# Requests that one agent may make in a minute, looking included.
+PER_MINUTE = 120
+
+# How each CRM's own way in is read: the signed request, and the time. Raises NotAuthentic.
+Read = Callable[[str, float], Visit]
+Visitors = Mapping[str, Read]
+
+
+def visitors(stems: Sequence[str]) -> Visitors:
+    """The CRMs that vouch for their agents themselves, as far as that has been set up. Raises BadSettings."""
+    modules = {stem: importlib.import_module(f"webhooks.crms.{stem}") for stem in stems}
+    found = {stem: module.visitor() for stem, module in modules.items() if hasattr(module, "visitor")}
+    return {stem: read for stem, read in found.items() if read}
+
+
+class Doorway:
+    """Who may see which page. All of it for the request at hand."""
+
+    def __init__(self, desk: Desk, links: Links, guard: Guard) -> None:
+        self._desk, self.links, self.guard = desk, links, guard
+
+    def opened(self, session: Visit) -> Response:
+        """To the page, without what opened it in the address."""
+        return self._with_cookie(make_response(redirect(url_for("agents.write", page=session.id), 303)), session)
+
+    def answered(self, visit: Visit, shown: Shown) -> Response:
+        """An answer of the page. The session learns what people call the ticket by, so that every page can say it."""
+        response = make_response(shown.body, shown.status)
+        if shown.number in ("", visit.number):
+            return response
+        return self._with_cookie(response, replace(visit, number=shown.number))
+
+    def _with_cookie(self, response: Response, session: Visit) -> Response:
+        self.guard.set_cookie(request, response, session, self.links.seal(Purpose.SESSION, session))
+        return response
+
+    def admit(self, page: str) -> Visit:
+        """Who has this page open; counted. Raises Problem."""
+        visit = self.links.session(page, self.guard.cookie(request))
+        self._desk.database(lambda connection: rate_limit.count(connection, visit.caller, PER_MINUTE))
+        return visit
+
+    def admit_form(self, page: str) -> Visit:
+        """The same for a form: it is one of ours, and of this very page. Raises Problem."""
+        self.guard.refuse_strangers(request)
+        visit = self.admit(page)
+        if not same(self.links.form_token(visit), request.form.get("token", "")):
+            raise Problem(403, f"This form does not belong to this page. {AGAIN}")
+        return visit
+
+    def open(self, page: str, token: str) -> Response:
+        """By a link. Raises Problem."""
+        try:
+            return self.opened(self.links.open(token))
+        except Problem:
+            # The link is used up; but who has the page open because of it has only gone back.
+            if not self.guard.cookie(request):
+                raise
+            return make_response(redirect(url_for("agents.write", page=self.admit(page).id), 303))

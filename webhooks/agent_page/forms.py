@@ -1,0 +1,141 @@
+"""What an agent has typed on the hosted page, what stands against it, and what the page shows of both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from connector.model import Ask
+from connector.policy import segments
+from connector.policy.checks import Said
+from webhooks.agent_page import advice
+from webhooks.agent_page.sessions import Visit
+from webhooks.api import schemas
+
+# As long as the API takes them.
+MOST_CHARACTERS, LONGEST_REASON = schemas.MOST_CHARACTERS, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A form. `after` is the ticket's newest text that the agent has seen: whatever is sent after it, is sent once.
+
+    `message` None: nothing was typed yet. `overrides` are the findings that were shown when `override` was typed.
+    """
+
+    message: str | None = None
+    template: str = ""
+    override: str = ""
+    overrides: tuple[str, ...] = ()
+    after: int = 0
+
+    def ask(self, visit: Visit) -> Ask:
+        return Ask(
+            template=self.template or None if self.message is None else None,
+            message=self.message,
+            override=self.override,
+            overrides=self.overrides if self.override else None,
+            agent_name=visit.agent_name or None,
+            agent_email=visit.agent_email or None,
+            agent_id=visit.agent_id or None,
+        )
+
+
+def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
+    """What was sent, whoever has sent it: nothing in it is taken to be well-formed. `overrides` was sealed."""
+    return Draft(
+        message=_plain(form.get("message", "")),
+        template=form.get("template", "")[:200],
+        override=" ".join(_plain(form.get("override", "")).split()),
+        overrides=overrides,
+        after=number(form.get("after", "")) or 0,
+    )
+
+
+def number(typed: str) -> int | None:
+    """A text's number; None: it is none."""
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 18 else None
+
+
+def _plain(typed: str) -> str:
+    """Browsers send a line's end as two characters; it is one in a text."""
+    return typed.replace("\r\n", "\n").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """What keeps a draft from being sent, beside the field where it can be put right. `hopeless`: nowhere."""
+
+    message: str = ""
+    override: str = ""
+    hopeless: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.message or self.override or self.hopeless)
+
+
+def problems(seen: schemas.Preview, draft: Draft) -> Problems:
+    against = [one for one in seen.findings if one.verdict is Said.STOP]
+    in_box = [one.why for one in against if one.check in advice.IN_THE_BOX]
+    reasons = [one.why for one in against if one.overridable]
+    return Problems(
+        message=_message(draft) or sentence("; ".join(in_box)),
+        override=_override(draft) or _wanted(reasons, draft),
+        hopeless=sentence("; ".join(one.why for one in advice.final(seen))),
+    )
+
+
+def _wanted(reasons: Sequence[str], draft: Draft) -> str:
+    """What the field for a reason says, where one is wanted for these."""
+    if not reasons:
+        return ""
+    earlier = f" Your reason was given before this was shown: “{draft.override}”." if draft.override else ""
+    return f"{sentence('; '.join(reasons))}{earlier} Say why it is sent anyway."
+
+
+def too_long(draft: Draft) -> Problems:
+    """What can be said without looking at the ticket."""
+    return Problems(message=_message(draft), override=_override(draft))
+
+
+def _message(draft: Draft) -> str:
+    if draft.message is None or len(draft.message) <= MOST_CHARACTERS:
+        return ""
+    return f"The message has {len(draft.message)} characters; at most {MOST_CHARACTERS} can be taken."
+
+
+def _override(draft: Draft) -> str:
+    if len(draft.override) > LONGEST_REASON:
+        return f"The reason has {len(draft.override)} characters; at most {LONGEST_REASON} can be kept."
+    if not draft.override.isprintable():
+        return "The reason holds a character that cannot be kept."
+    return ""
+
+
+def around(seen: schemas.Preview, draft: Draft) -> tuple[str, str]:
+    """What is put before and after the words as they leave, so that the page's script can count with it."""
+    typed = draft.message or ""
+    for words in (typed, segments.replace_typographic(typed)):
+        if words and words in seen.message:
+            before, _, after = seen.message.partition(words)
+            return before, after
+    return "", ""
+
+
+def overridable(seen: schemas.Preview) -> tuple[str, ...]:
+    """The findings that a reason may be given for, or was."""
+    return tuple(one.id for one in seen.findings if one.overridable)
+
+
+def outdated(seen: schemas.Preview, draft: Draft) -> bool:
+    """There is a reason, but not for all that is found now."""
+    return bool(draft.override) and not set(overridable(seen)) <= set(draft.overrides)
+
+
+def wants_reason(seen: schemas.Preview, draft: Draft) -> bool:
+    """Whether the field for a reason is shown."""
+    return bool(draft.override or overridable(seen))
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop, as people write."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".") if words else ""

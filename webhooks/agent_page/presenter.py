@@ -1,0 +1,256 @@
+"""Writing a text on the hosted page: the form with what is known of it, and the step from a form to a text."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import get_template_attribute, redirect, render_template, url_for
+
+from connector.model import OUTCOMES, Door
+from connector.policy import segments
+from connector.store.agent_requests import Asked
+from webhooks.agent_page import advice, forms
+from webhooks.agent_page.forms import Draft, Problems
+from webhooks.agent_page.sessions import Visit
+from webhooks.api import schemas, serializers
+from webhooks.problems import Problem
+from webhooks.text_service import Desk
+
+MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
+ASKED = "This text was asked for already: it is below, and Send shows what became of it. Nothing is sent twice."
+# What a step of a text's way is: behind it, at it, stuck there, or still before it.
+DONE, NOW, FAILED, TO_COME = "done", "now", "failed", "to come"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer of the page. `number`: what people call the ticket by, where the CRM was asked."""
+
+    body: str | Any
+    status: int
+    number: str = ""
+
+
+class Writing:
+    """The page's answers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def look(self, visit: Visit, draft: Draft, typing: bool = False) -> schemas.Preview:
+        """What would leave. `typing`: it is looked at again and again. Raises Problem."""
+        seen = self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), visit.caller, typing)
+        return serializers.preview(visit.crm, seen)
+
+    def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
+        """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
+        typed = draft
+        try:
+            draft, seen = self._begun(visit, draft) if draft.message is None else (draft, self.look(visit, draft))
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        status = 422 if found else 409 if notice else 200
+        # What the agent sees now is what the next click means.
+        after = self.after(visit, draft, seen)
+        if against := advice.final(seen):
+            file = self._desk.mapping(visit.crm).file
+            return self._shown(
+                "stopped",
+                status,
+                visit,
+                draft=replace(typed, after=after),
+                seen=seen,
+                against=[(one.why, advice.advice(one, file)) for one in against],
+                notice=notice,
+                asked=bool(found),
+            )
+        if forms.outdated(seen, draft):
+            found = replace(found, override=forms.problems(seen, draft).override)
+            draft = replace(draft, override="")
+        return self._shown(
+            "write",
+            status,
+            visit,
+            draft=replace(draft, after=after),
+            seen=seen,
+            found=found,
+            notice=notice or (ASKED if after < seen.after else ""),
+            overridable=forms.overridable(seen),
+            wants_reason=forms.wants_reason(seen, draft),
+            most_characters=forms.MOST_CHARACTERS,
+            longest_reason=forms.LONGEST_REASON,
+            around=forms.around(seen, draft),
+            plain=self._plain(visit),
+        )
+
+    def fresh(self, visit: Visit, after: int | None) -> Shown:
+        """The page with a new draft, for the text that comes after this one (None: after all that there are).
+
+        Gone back to once that text was asked for, it has that text's words, and still means that text. Raises Problem.
+        """
+        asked = None if after is None else _asked(self._newer(visit, after))
+        words = (asked["ask"] or {}).get("message") if asked else None
+        return self.form(visit, Draft(message=words, after=self._newest(visit) if after is None else after))
+
+    def after(self, visit: Visit, draft: Draft, seen: schemas.Preview) -> int:
+        """Which text a click means now: the one after all that are shown, or the one that it has become already."""
+        return draft.after if _asked(self._newer(visit, draft.after)) else seen.after
+
+    def started_from(self, visit: Visit, draft: Draft) -> Shown:
+        """The page with a template's words in place of the draft's. Raises Problem."""
+        try:
+            templates = self.look(visit, draft).templates
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
+        return self.form(visit, replace(draft, message=words))
+
+    def send(self, visit: Visit, draft: Draft) -> Shown:
+        """Take it in, once, and go where it can be watched; or show why not. Raises Problem."""
+        newer = self._newer(visit, draft.after)
+        if asked := _asked(newer):
+            return self._asked_already(visit, draft, asked)
+        if newer:
+            return self.form(visit, draft, notice=MEANWHILE)
+        found = forms.too_long(draft)
+        if not found:
+            try:
+                found = forms.problems(self.look(visit, draft), draft)
+            except Problem as problem:
+                return self._away(visit, draft, problem)
+        if found:
+            return self.form(visit, draft, found)
+        ask = draft.ask(visit)
+        key = secrets.token_urlsafe(16)  # once more is the same event already, whatever its key
+        taken = self._desk.send(Asked(visit.crm, visit.ticket_id, ask, visit.caller, key, draft.after))
+        if taken.duplicate:
+            return self._asked_already(visit, draft, self.row(visit, taken.text))
+        return _to(visit, taken.text, again=False)
+
+    def _asked_already(self, visit: Visit, draft: Draft, row: Mapping[str, Any]) -> Shown:
+        """What became of it; beside it the words that were to be sent now, where they are others."""
+        if draft.message in ("", None, (row["ask"] or {}).get("message")):
+            return _to(visit, row["id"], again=True)
+        unsent = Draft(draft.message, draft.template, after=self._newest(visit))
+        return self._watched(409, visit, row, again=True, unsent=unsent)
+
+    def _newer(self, visit: Visit, after: int) -> list[dict[str, Any]]:
+        return [row for row in self.rows(visit) if row["id"] > after]
+
+    def _newest(self, visit: Visit) -> int:
+        return max((row["id"] for row in self.rows(visit)), default=0)
+
+    def watch(self, visit: Visit, text: int, again: bool) -> Shown:
+        """The page that shows what becomes of a text. Raises Problem."""
+        return self._watched(200, visit, self.row(visit, text), again)
+
+    def _watched(
+        self, status: int, visit: Visit, row: Mapping[str, Any], again: bool, unsent: Draft | None = None
+    ) -> Shown:
+        return self._shown(
+            "watch",
+            status,
+            visit,
+            text=serializers.text(row),
+            steps=steps(row),
+            done=done(row),
+            again=again,
+            unsent=unsent,
+        )
+
+    def rows(self, visit: Visit) -> list[dict[str, Any]]:
+        """The ticket's texts, newest first."""
+        return list(self._desk.seen_of_ticket(visit.crm, visit.ticket_id))
+
+    def row(self, visit: Visit, text: int, wait: float = 0) -> dict[str, Any]:
+        """One of them. Raises Problem 404 for any other text."""
+        row = self._desk.seen(text, 0)
+        if (row["crm"], row["ticket_id"]) != (visit.crm, visit.ticket_id):
+            raise Problem(404, "there is no such text")
+        return self._desk.seen(text, wait, visit.caller) if wait else row
+
+    def cancel(self, visit: Visit, text: int) -> None:
+        """Take it back while that can be done. Raises Problem 404."""
+        self.row(visit, text)
+        try:
+            self._desk.cancel(text, visit.agent)
+        except Problem as problem:
+            if problem.status != 409:  # too late: the page says what became of it
+                raise
+
+    def texts(self, visit: Visit, form_token: str) -> str:
+        """The ticket's texts as a part of the page."""
+        return part("texts", visit, [serializers.text(row) for row in self.rows(visit)], form_token)
+
+    def _begun(self, visit: Visit, new: Draft) -> tuple[Draft, schemas.Preview]:
+        """A new draft: the first template that suits the ticket. Without any, the agent's own words are wanted."""
+        draft = replace(new, template=next(iter(self._desk.mapping(visit.crm).templates()), ""))
+        seen = self.look(visit, draft)
+        first = next((one for one in seen.templates if one.message), None)
+        if first is None:
+            empty = replace(new, message="")
+            return empty, self.look(visit, empty)
+        begun = replace(new, message=first.message, template=first.name)
+        return begun, seen if first.name == draft.template else self.look(visit, begun)
+
+    def _plain(self, visit: Visit) -> dict[str, str]:
+        """What is replaced by plainer characters when it leaves, for the page's script."""
+        replaced = self._desk.mapping(visit.crm).file.policy.replace_typographic
+        return {chr(one): plain for one, plain in segments.PLAIN.items()} if replaced else {}
+
+    def _away(self, visit: Visit, draft: Draft, problem: Problem) -> Shown:
+        """The CRM does not answer: say so, keep the words, and show what the database knows."""
+        if problem.status != 503:
+            raise problem
+        return self._shown("away", 503, visit, draft=draft, why=problem.detail)
+
+    def _shown(self, template: str, status: int, visit: Visit, **more: Any) -> Shown:
+        texts = [serializers.text(row) for row in self.rows(visit)]
+        kind = self._desk.mapping(visit.crm).file.ticket.object
+        number = more["seen"].number if "seen" in more else visit.number
+        body = render_template(f"agents/{template}.html", visit=visit, kind=kind, number=number, texts=texts, **more)
+        return Shown(body, status, number)
+
+
+def _asked(newer: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first text that a person asked for after what a form knew of: whoever sends from that form means this one."""
+    return next((row for row in reversed(newer) if row["door"] == Door.AGENT), None)
+
+
+def _to(visit: Visit, text: int, again: bool) -> Shown:
+    """To where a text can be watched: going back or loading again sends nothing. `again`: it was there before."""
+    return Shown(redirect(url_for("agents.watch", page=visit.id, text=text, again=1 if again else None)), 303)
+
+
+def part(name: str, *args: Any) -> str:
+    """A part of the page alone, for its script."""
+    return get_template_attribute("agents/parts.html", name)(*args)
+
+
+def done(row: Mapping[str, Any]) -> bool:
+    """Nothing more happens by itself: it has its outcome, and the ticket has been told as far as it can be."""
+    return row["state"] in OUTCOMES and row["outcome"] <= row["written"]
+
+
+def waits(row: Mapping[str, Any]) -> bool:
+    """Nothing new is to be expected for a while."""
+    return bool(row["leaves_at"] or row["told_after"])
+
+
+def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A text's way: the words for each step, and how it is with it."""
+    final = row["state"] in OUTCOMES
+    outcome = {"sent": "Sent", "unknown": "Not known"}.get(row["state"], "Not sent") if final else "Being sent"
+    sent = DONE if row["state"] == "sent" else FAILED if final else NOW
+    if not final and not row["worker"]:
+        outcome, sent = "Waiting: nothing is being sent now", TO_COME
+    if not final:
+        told = ("Tell the ticket", TO_COME)
+    elif row["told_after"]:
+        told = (f"The ticket is told after text {row['told_after']}, which is not settled yet", TO_COME)
+    elif not done(row):
+        told = ("Telling the ticket", NOW)
+    else:
+        told = ("The ticket could not be told", FAILED) if row["write_refused"] else ("The ticket has been told", DONE)
+    return [("Taken in", DONE), (outcome, sent), told]

@@ -1,0 +1,192 @@
+"""The hosted page "Text customer", /agents/…, for CRMs without such an action, for trials and for the demo.
+
+A link or the CRM's own signature opens it. All of it works without scripts: forms, and pages that load again.
+"""
+
+import time
+from typing import Any
+
+import psycopg
+import structlog
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from connector import __version__
+from connector.errors import NotAuthentic
+from connector.model import OUTCOMES
+from webhooks import refusals
+from webhooks.agent_page import advice, forms, presenter
+from webhooks.agent_page.access import PER_MINUTE, Doorway, Visitors
+from webhooks.agent_page.forms import Draft
+from webhooks.agent_page.presenter import Writing
+from webhooks.agent_page.sessions import AGAIN, Visit
+from webhooks.api import serializers
+from webhooks.problems import Problem
+
+log = structlog.get_logger()
+
+# The longest that a look for news is held, in seconds.
+LONGEST_WAIT = 15.0
+# Between two looks of the page's script: it leaves half of what an agent may ask to everything else.
+LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
+TITLES = {
+    403: "This page is not open",
+    404: "There is nothing here",
+    410: "This page is no longer open",
+    413: "That was too much",
+    429: "One moment, please",
+    503: "Not right now",
+}
+
+
+def blueprint(doorway: Doorway, page_of: Writing, known: Visitors) -> Blueprint:
+    """The addresses /agents/…."""
+    pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
+    _add_frame(pages, doorway)
+    _add_ways_in(pages, doorway, known)
+    _add_writing(pages, doorway, page_of)
+    _add_watching(pages, doorway, page_of)
+    return pages
+
+
+def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
+    """What all pages have: headers, and words instead of bare errors."""
+    pages.add_app_template_filter(forms.sentence, "sentence")
+
+    @pages.context_processor
+    def shared() -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "look_every_ms": LOOK_EVERY_MS,
+            "form_token": doorway.links.form_token,
+            "seal_findings": doorway.links.seal_findings,
+        }
+
+    @pages.after_request
+    def protect(response: Response) -> Response:
+        return doorway.guard.protect(response, kept=request.endpoint == "agents.static")
+
+    @pages.errorhandler(Problem)
+    def closed(problem: Problem) -> Any:
+        title = TITLES.get(problem.status, "That did not work")
+        words = forms.sentence(problem.detail)
+        body = render_template("agents/closed.html", title=title, words=words, typed=_unsent(doorway, problem))
+        return body, problem.status, problem.headers
+
+    @pages.errorhandler(psycopg.Error)
+    def away(error: psycopg.Error) -> Any:
+        log.error("the database does not answer", why=type(error).__name__)
+        return closed(Problem(503, "The connector cannot reach its database. Try again in a moment"))
+
+    @pages.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Any:
+        return closed(Problem(error.code or 500, error.description or error.name))
+
+
+def _add_ways_in(pages: Blueprint, doorway: Doorway, known: Visitors) -> None:
+    @pages.get("/text")
+    def nothing() -> Response:
+        raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
+
+    @pages.post("/canvas/<stem>")
+    def canvas(stem: str) -> Response:
+        """An agent comes with the CRM's own signature."""
+        if stem not in known:
+            raise Problem(404, "This way in has not been set up")
+        try:
+            visit = known[stem](request.form.get("signed_request", ""), time.time())
+        except NotAuthentic as error:
+            refusals.log("a signed request was refused", crm=stem, why=str(error))
+            raise Problem(403, f"{stem.capitalize()} has not vouched for you: {error}. {AGAIN}") from None
+        return doorway.opened(doorway.links.begin(visit))
+
+    @pages.get("/canvas/<stem>")
+    def canvas_unsigned(stem: str) -> Response:
+        raise Problem(403, "The CRM sent no signed request: an admin has to approve who may use the app, in advance")
+
+
+def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
+    @pages.get("/text/<page>")
+    def write(page: str) -> Any:
+        """The form; or, with a link's token, the way to it."""
+        token = request.args.get("link")
+        if token is not None and request.method == "HEAD":
+            return "", 204  # somebody only looks whether there is anything: the link is still to be opened
+        if token is not None:
+            return doorway.open(page, token)
+        visit = doorway.admit(page)
+        after = forms.number(request.args.get("after", ""))
+        return doorway.answered(visit, page_of.fresh(visit, visit.after if after is None else after))
+
+    @pages.post("/text/<page>")
+    def submit(page: str) -> Any:
+        """Send; or start from other words; or look at what was typed."""
+        visit, draft = _typed(doorway, page)
+        match request.form.get("do"):
+            case "send":
+                shown = page_of.send(visit, draft)
+            case "template":
+                shown = page_of.started_from(visit, draft)
+            case _:
+                shown = page_of.form(visit, draft, forms.too_long(draft))
+        return doorway.answered(visit, shown)
+
+    @pages.post("/text/<page>/preview")
+    def preview(page: str) -> Response:
+        """The same look, for the page's script: the parts that change."""
+        visit, draft = _typed(doorway, page)
+        if found := forms.too_long(draft):
+            raise Problem(422, found.message or found.override)
+        seen = page_of.look(visit, draft, typing=True)
+        return jsonify(
+            preview=presenter.part("preview", seen),
+            verdict=presenter.part("verdict", seen, forms.outdated(seen, draft)),
+            texts=page_of.texts(visit, doorway.links.form_token(visit)),
+            stopped=bool(advice.final(seen)),
+            wants_reason=forms.wants_reason(seen, draft),
+            after=page_of.after(visit, draft, seen),
+            findings=doorway.links.seal_findings(visit, forms.overridable(seen)),
+        )
+
+
+def _unsent(doorway: Doorway, problem: Problem) -> str:
+    """The words of a form that came to nothing: whoever typed them has them still."""
+    if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
+        return ""
+    return request.form.get("message", "")
+
+
+def _typed(doorway: Doorway, page: str) -> tuple[Visit, Draft]:
+    """Whose form it is, and what is in it. Raises Problem."""
+    visit = doorway.admit_form(page)
+    return visit, forms.read(request.form, doorway.links.findings(visit, request.form.get("findings", "")))
+
+
+def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
+    @pages.get("/text/<page>/texts/<int:text>")
+    def watch(page: str, text: int) -> Any:
+        """What becomes of a text."""
+        visit = doorway.admit(page)
+        return doorway.answered(visit, page_of.watch(visit, text, again=request.args.get("again") == "1"))
+
+    @pages.get("/text/<page>/texts/<int:text>/news")
+    def news(page: str, text: int) -> Response:
+        """The same, for the page's script: as soon as there is an outcome, or after `wait` seconds."""
+        visit = doorway.admit(page)
+        wait = request.args.get("wait", 0.0, float)
+        row = page_of.row(visit, text, min(wait, LONGEST_WAIT) if wait > 0 else 0.0)
+        return jsonify(
+            said=serializers.text(row).said,
+            progress=presenter.part("progress", serializers.text(row), presenter.steps(row)),
+            texts=page_of.texts(visit, doorway.links.form_token(visit)),
+            final=row["state"] in OUTCOMES,
+            done=presenter.done(row),
+            waits=presenter.waits(row),
+        )
+
+    @pages.post("/text/<page>/texts/<int:text>/cancel")
+    def cancel(page: str, text: int) -> Response:
+        """Take it back, while that can be done; the page shows what came of it."""
+        visit = doorway.admit_form(page)
+        page_of.cancel(visit, text)
+        return redirect(url_for("agents.watch", page=visit.id, text=text), 303)

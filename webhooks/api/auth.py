@@ -1,0 +1,70 @@
+"""Who calls the API: a bearer key of ours, or a token that a CRM's own module can verify. And how often."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from connector.errors import NotAuthentic
+from connector.store import api_keys
+from connector.store.api_keys import Right
+from webhooks import rate_limit, refusals
+from webhooks.problems import Problem
+
+# What a person may do whom a CRM vouches for; and how often in a minute.
+PERSON_RIGHTS = (Right.PREVIEW, Right.SEND, Right.READ)
+PERSON_PER_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `agent`: the person's name in the CRM, where the CRM vouches for one."""
+
+    name: str
+    rights: Sequence[Right]
+    per_minute: int
+    agent: str | None = None
+
+
+# Reads a CRM's token: the person's name. Raises NotAuthentic.
+Verify = Callable[[str], str]
+
+
+class Callers:
+    """Knows callers by what they bring. `verifiers` by CRM."""
+
+    def __init__(self, verifiers: dict[str, Verify]) -> None:
+        self._verifiers = verifiers
+
+    def admit(self, connection: psycopg.Connection, authorization: str, right: Right) -> Caller:
+        """Who brings this Authorization header, counted, with this right. Raises Problem 401, 403 or 429."""
+        caller = self._caller(connection, authorization)
+        rate_limit.count(connection, caller.name, caller.per_minute)
+        if right not in caller.rights:
+            refusals.log("a request was refused", caller=caller.name, right=right.value)
+            raise Problem(403, f"this key has no right to {right}; it has: {', '.join(caller.rights)}")
+        return caller
+
+    def _caller(self, connection: psycopg.Connection, authorization: str) -> Caller:
+        scheme, _, given = authorization.partition(" ")
+        given = given.strip()
+        if scheme.lower() == "bearer" and given.startswith(api_keys.PREFIX):
+            if key := api_keys.known(connection, given):
+                return Caller(f"key:{key.name}", key.rights, key.per_minute)
+        elif scheme.lower() == "bearer" and given.count(".") == 2:
+            for stem, verify in self._verifiers.items():
+                try:
+                    person = verify(given)
+                except NotAuthentic as error:
+                    refusals.log("a token was refused", crm=stem, why=str(error))
+                else:
+                    return Caller(f"{stem}:{person}", PERSON_RIGHTS, PERSON_PER_MINUTE, person)
+        refusals.log("a request without a valid key was refused")
+        raise Problem(401, "expected a bearer key of the API, or a token of the CRM", {"WWW-Authenticate": "Bearer"})
+
+
+def verifiers(stems: Sequence[str]) -> dict[str, Verify]:
+    """How each CRM's tokens are verified, for those that have been set up. Raises BadSettings."""
+    found = {stem: importlib.import_module(f"webhooks.crms.{stem}").verifier() for stem in stems}
+    return {stem: verify for stem, verify in found.items() if verify}

@@ -1,0 +1,203 @@
+"""The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
+
+OpenAPI 3.0 at /v1/openapi.json. Errors have the members of RFC 9457.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from flask import Response, g, request
+from flask_openapi3 import APIBlueprint
+from psycopg_pool import ConnectionPool
+from pydantic import BaseModel
+from werkzeug.exceptions import BadRequest
+
+from connector import phone
+from connector.model import OUTCOMES, Ask
+from connector.store import recipients
+from connector.store.agent_requests import Asked
+from connector.store.api_keys import Right
+from webhooks.agent_page.security import Guard
+from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.sessions import visit as new_visit
+from webhooks.agent_page.signed_values import Purpose
+from webhooks.api import schemas, serializers
+from webhooks.api.auth import Caller, Callers
+from webhooks.api.openapi import NOT_KNOWN, TAG, answers
+from webhooks.problems import Problem
+from webhooks.text_service import Desk
+
+# Which right each operation needs.
+RIGHTS = {
+    "preview_text": Right.PREVIEW,
+    "send_text": Right.SEND,
+    "get_text": Right.READ,
+    "list_texts": Right.READ,
+    "cancel_text": Right.SEND,
+    "suppress": Right.SUPPRESS,
+    "create_link": Right.SEND,
+}
+
+
+def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, guard: Guard) -> APIBlueprint:
+    """The addresses /v1/…."""
+    api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
+    _add_admission(api, callers, pool)
+    _add_asking(api, desk)
+    _add_watching(api, desk)
+    _add_links(api, desk, links, guard)
+    _add_suppressions(api, pool)
+    return api
+
+
+def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) -> None:
+    @api.before_request
+    def admit() -> None:
+        """Who calls, before anything is read; and that there is JSON to be read."""
+        with pool.connection() as connection:
+            right = RIGHTS[(request.endpoint or "").rpartition(".")[2]]
+            g.caller = callers.admit(connection, request.headers.get("Authorization", ""), right)
+        if request.method == "POST":
+            _require_json()
+        if request.endpoint == "v1.send_text" and not request.headers.get("Idempotency-Key", "").strip():
+            raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
+
+
+def _add_asking(api: APIBlueprint, desk: Desk) -> None:
+    @api.post(
+        "/texts/preview", operation_id="previewText", responses=answers({200: schemas.Preview}, 404, said=NOT_KNOWN)
+    )
+    def preview_text(body: schemas.PreviewBody) -> Response:
+        """Preview a text
+
+        Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, _ask(body), g.caller.name)))
+
+    @api.post(
+        "/texts",
+        operation_id="sendText",
+        responses=answers({200: schemas.Text, 202: schemas.Text}, 404, said=NOT_KNOWN),
+    )
+    def send_text(header: schemas.IdempotencyHeader, query: schemas.Wait, body: schemas.SendBody) -> Response:
+        """Send a text
+
+        Needs an Idempotency-Key: the same key is the same text. 200 has the outcome; 202 has none yet.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        caller: Caller = g.caller
+        if body.override.strip() and not body.overrides:
+            raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
+        ask = replace(_ask(body), **asdict(_agent(caller, body)))
+        after = None if body.after < 0 else body.after
+        taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
+        row = desk.seen(taken.text, query.wait, caller.name)
+        response = _json(serializers.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
+        response.headers["Location"] = f"/v1/texts/{taken.text}"
+        return response
+
+
+def _add_watching(api: APIBlueprint, desk: Desk) -> None:
+    @api.get("/texts/<int:id>", operation_id="getText", responses=answers({200: schemas.Text}, 404))
+    def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
+        """Get a text
+
+        What became of it.
+        """
+        return _json(serializers.text(desk.seen(path.id, query.wait, g.caller.name)))
+
+    @api.delete("/texts/<int:id>", operation_id="cancelText", responses=answers({200: schemas.Text}, 404, 409))
+    def cancel_text(path: schemas.TextPath) -> Response:
+        """Cancel a text
+
+        While it has not left. The ticket is told.
+        """
+        caller: Caller = g.caller
+        return _json(serializers.text(desk.cancel(path.id, caller.agent or caller.name)))
+
+    @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts", responses=answers({200: schemas.Texts}, 404))
+    def list_texts(path: schemas.TicketPath) -> Response:
+        """List a ticket's texts
+
+        Newest first.
+        """
+        stem, ticket_id = desk.ticket(path.crm, path.ticket_id)
+        return _json(schemas.Texts(texts=[serializers.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
+
+
+def _add_links(api: APIBlueprint, desk: Desk, links: Links, guard: Guard) -> None:
+    @api.post("/links", operation_id="createLink", responses=answers({201: schemas.Link}, 404))
+    def create_link(body: schemas.LinkBody) -> Response:
+        """Make a link to the page
+
+        For one agent and one ticket. It opens once, within minutes; show it to nobody else.
+        """
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        caller: Caller = g.caller
+        who = _agent(caller, body)
+        visit = new_visit(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
+        address = f"{guard.base(request)}/agents/text/{visit.id}?link={links.seal(Purpose.LINK, visit)}"
+        expires_at = serializers.utc(datetime.fromtimestamp(visit.until, UTC))
+        return _json(schemas.Link(url=address, expires_at=expires_at), 201)
+
+
+def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
+    @api.post("/suppressions", operation_id="suppress", responses=answers({200: schemas.Suppression}))
+    def suppress(body: schemas.SuppressionBody) -> Response:
+        """Set who must not be texted
+
+        Puts a number on the suppression list, or takes it off. Nobody can override the list.
+        """
+        caller: Caller = g.caller
+        number = phone.e164(body.number)
+        if number is None:
+            raise Problem(422, "number: expected a number in E.164, such as +14155550132")
+        with pool.connection() as connection:
+            changed = (
+                recipients.suppress(connection, number, body.why, caller.agent or caller.name)
+                if body.suppressed
+                else recipients.allow(connection, number)
+            )
+        return _json(schemas.Suppression(number=phone.mask(number), suppressed=body.suppressed, changed=changed))
+
+
+def _require_json() -> None:
+    """Raises Problem, before anything looks into the body."""
+    if request.mimetype != "application/json":
+        raise Problem(415, "expected a body of application/json")
+    try:
+        request.get_json()
+    except (BadRequest, RecursionError):
+        raise Problem(400, "the body is not JSON that can be read") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """Who asks, by the names that a text keeps them under."""
+
+    agent_name: str | None
+    agent_email: str | None
+    agent_id: int | None
+
+
+def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
+    """A person whom the CRM vouches for is who asks, whatever the body says. The owner of a key may name anybody."""
+    if caller.agent:
+        return _Agent(caller.agent, caller.agent if "@" in caller.agent else None, None)
+    return _Agent(body.agent_name or None, body.agent_email or None, body.agent_id or None)
+
+
+def _ask(body: schemas.PreviewBody) -> Ask:
+    """What is wanted."""
+    return Ask(
+        rule=body.rule or None,
+        template=body.template or None,
+        message=body.message or None,
+        override=body.override.strip(),
+        overrides=tuple(body.overrides),
+    )
+
+
+def _json(model: BaseModel, status: int = 200) -> Response:
+    return Response(model.model_dump_json(exclude_defaults=True), status=status, content_type="application/json")

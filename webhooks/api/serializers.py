@@ -1,0 +1,99 @@
+"""Texts and previews as the API and the page show them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from connector import phone
+from connector.model import OUTCOMES, State
+from connector.policy import segments
+from connector.policy.checks import Said
+from connector.preview import Preview
+from webhooks.api import schemas
+
+SAID = {
+    State.RECEIVED: "It is being looked at.",
+    State.QUEUED: "It waits for its turn.",
+    State.SENDING: "It is being sent.",
+    State.SKIPPED: "Not sent: {why}.",
+    State.FAILED: "Not sent: {why}.",
+    State.UNKNOWN: "It is not known whether it was sent: {why}. It is not sent again by itself.",
+    State.CANCELLED: "Not sent: {why}.",
+}
+# What is said instead while there is no worker.
+STALLED = {
+    State.RECEIVED: "It waits: nothing is being sent now, because no worker of the connector is running.",
+    State.QUEUED: "It waits: nothing is being sent now, because no worker of the connector is running.",
+    State.SENDING: "It was being sent when the connector's worker ended. The next worker finds out what became of it.",
+}
+
+
+def utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
+    """A text as the desk gives it."""
+    state, sms, ask, chat = State(row["state"]), row["sms"] or {}, row["ask"] or {}, row["chat"] or {}
+    message = sms.get("message") or ask.get("message") or ""
+    leaves_at = utc(row["leaves_at"]) if row["leaves_at"] else ""
+    return schemas.Text(
+        id=row["id"],
+        crm=row["crm"],
+        ticket_id=row["ticket_id"],
+        door=row["door"],
+        state=state,
+        final=state in OUTCOMES,
+        said=_said(state, row["why"], chat, leaves_at, row["worker"]),
+        why=row["why"],
+        to=phone.mask(sms["end_user_number"]) if sms else "",
+        message=message,
+        segments=segments.measure(message).segments,
+        chat_id=chat.get("id", 0),
+        chat_status=chat.get("status", ""),
+        agent=ask.get("agent_name") or ask.get("agent_email") or "",
+        ticket_told=0 < row["outcome"] <= row["written"] and not row["write_refused"],
+        cancellable=state in (State.RECEIVED, State.QUEUED),
+        duplicate=duplicate,
+        requested_at=utc(row["received_at"]),
+        changed_at=utc(row["changed_at"]),
+        leaves_at=leaves_at,
+    )
+
+
+def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool) -> str:
+    if state is State.SENT:
+        return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
+    if leaves_at:
+        return f"It waits until {leaves_at}: {why}."
+    if not worker and state in STALLED:
+        return STALLED[state]
+    return SAID[state].format(why=why.rstrip(".") or "no reason was given")
+
+
+def preview(stem: str, found: Preview) -> schemas.Preview:
+    """A preview, masked."""
+    against = found.against
+    sms = found.sms
+    return schemas.Preview(
+        crm=stem,
+        ticket_id=found.ticket.id,
+        number=found.number,
+        customer=found.customer,
+        to=phone.mask(sms.end_user_number) if sms else "",
+        **{"from": sms.outbound_number if sms else ""},
+        message=sms.message if sms else "",
+        encoding=found.size.encoding,
+        segments=found.size.segments,
+        segments_most=found.most_segments,
+        characters=len(sms.message) if sms else 0,
+        allowed=sms is not None and not against,
+        overridable=sms is not None and all(one.overridable for one in against),
+        why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.WARN)),
+        findings=[
+            schemas.Finding(id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
+            for one in found.findings
+        ],
+        templates=[schemas.Template(name=one.name, label=one.label, message=one.message) for one in found.templates],
+        after=found.after,
+    )

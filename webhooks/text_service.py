@@ -1,0 +1,146 @@
+"""What people can do about texts, for the API and the page alike: look, send, watch, cancel."""
+
+import importlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from connector import crms
+from connector.crms import Crm
+from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import OUTCOMES, Ask
+from connector.policy.checks import Finding, Said
+from connector.preview import Preview, Previews
+from connector.store import agent_requests, leases, text_views
+from connector.store.agent_requests import Asked, Taken
+from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
+from webhooks.problems import Problem
+
+log = structlog.get_logger()
+
+# Seconds between two looks whether a text has its outcome: at first, and after a second.
+LOOK, LOOK_LATER = 0.02, 0.2
+# A ticket's texts that are shown, newest first.
+MOST_SHOWN = 50
+NO_WORKER = Finding(
+    "worker", Said.WARN, "nothing is being sent now, because no worker of the connector is running; the text would wait"
+)
+
+
+class Desk:
+    """One per web process. Safe for many threads."""
+
+    def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
+        self._pool, self._mappings = pool, mappings
+        self._previews: Previews | None = None
+        self._waits = ConcurrencyLimit(MAX_WAITS, MAX_WAITS_EACH)
+        self._crm_calls = ConcurrencyLimit(MAX_CRM_CALLS, MAX_CRM_CALLS_EACH)
+        self._connecting = threading.Lock()
+
+    def ticket(self, crm: str, ticket_id: str) -> tuple[str, str]:
+        """The CRM that is meant, and its ticket's id in full. Raises Problem."""
+        stem = crm or (next(iter(self._mappings)) if len(self._mappings) == 1 else "")
+        if stem not in self._mappings:
+            raise Problem(404, f"there is no such CRM; expected one of: {', '.join(self._mappings)}")
+        try:
+            return stem, importlib.import_module(f"webhooks.crms.{stem}").ticket_id(ticket_id)
+        except Unreadable as error:
+            raise Problem(404, str(error)) from None
+
+    def mapping(self, stem: str) -> TicketMapping:
+        return self._mappings[stem]
+
+    def preview(self, stem: str, ticket_id: str, ask: Ask, caller: str, typing: bool = False) -> Preview:
+        """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422, 429 or 503."""
+        self._require_known(stem, ask)
+        try:
+            with self._crm_calls.place(caller) as free:
+                if not free:
+                    raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
+                found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+        except NotThere as error:
+            raise Problem(404, str(error)) from None
+        except (CallFailed, BadSettings) as error:
+            log.warning("the CRM cannot be asked", crm=stem, why=str(error))
+            raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
+        worker = self.database(leases.heard).lately
+        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
+
+    def send(self, asked: Asked) -> Taken:
+        """Take it in, once. Raises Problem 422."""
+        self._require_known(asked.crm, asked.ask)
+        try:
+            with self._pool.connection() as connection:
+                taken = agent_requests.take_in(connection, asked)
+        except KeyUsedOtherwise:
+            raise Problem(422, "this Idempotency-Key was used for another request; use a new key") from None
+        log.info("text asked for", text=taken.text, ticket=asked.ticket_id, by=asked.caller, duplicate=taken.duplicate)
+        return taken
+
+    def _require_known(self, stem: str, ask: Ask) -> None:
+        """Raises Problem 422 for a rule or template that the mapping does not have."""
+        if found := self._mappings[stem].unknown(ask):
+            what, _, known = found
+            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
+
+    def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
+        """A text, as soon as it has its outcome or after so many seconds; `worker`: there is one. Raises Problem 404.
+
+        Without waiting where too many wait already, in all or for this caller.
+        """
+        if not wait:
+            return self._seen(text, 0)
+        with self._waits.place(caller) as free:
+            return self._seen(text, wait if free else 0)
+
+    def _seen(self, text: int, wait: float) -> dict[str, Any]:
+        end = time.monotonic() + wait
+        early = time.monotonic() + 1
+        while True:
+            with self._pool.connection() as connection:
+                row = text_views.seen(connection, text)
+                worker = leases.heard(connection).lately
+            if row is None:
+                raise Problem(404, "there is no such text")
+            row |= {"worker": worker}
+            left = end - time.monotonic()
+            # What waits for its hours or its customer tells nothing new for a while.
+            if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
+                return row
+            time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
+
+    def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[dict[str, Any]]:
+        """A ticket's texts, newest first; `worker`: there is one."""
+        with self._pool.connection() as connection:
+            worker = {"worker": leases.heard(connection).lately}
+            return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MOST_SHOWN)]
+
+    def cancel(self, text: int, by: str) -> dict[str, Any]:
+        """Take it back while that can be done. Raises Problem 404 or 409."""
+        with self._pool.connection() as connection:
+            done = text_views.cancel(connection, text, by)
+        row = self.seen(text)
+        if not done and row["state"] != "cancelled":
+            raise Problem(409, f"it is too late to cancel: the text is {row['state']}")
+        return row
+
+    def database(self, do: Callable[[psycopg.Connection], Any]) -> Any:
+        with self._pool.connection() as connection:
+            return do(connection)
+
+    def _connected(self) -> Previews:
+        """The CRMs. Connected when somebody looks for the first time: a web side that only takes in needs none."""
+        with self._connecting:
+            if self._previews is None:
+                connected: dict[str, tuple[Crm, TicketMapping]] = {
+                    stem: (crms.connect(stem, mapping.file), mapping) for stem, mapping in self._mappings.items()
+                }
+                self._previews = Previews(connected)
+            return self._previews
