@@ -395,12 +395,12 @@ def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: O
     pipe.box.salesforce.make_cases(50_000, Subject="many")
     script = (
         "import resource, sys\n"
-        "from connector import backfill\n"
+        "from connector.backfill import library\n"
         "from connector.crms import Query\n"
         "from connector.model import Ask\n"
         "peaks = []\n"
         "note = lambda n: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
-        "with backfill.opened() as fill:\n"
+        "with library.opened() as fill:\n"
         "    plan = fill.plan('salesforce', Query(where=\"Subject = 'many'\"), Ask(), on_page=note)\n"
         "    print(plan, peaks[2], peaks[-1])\n"
     )

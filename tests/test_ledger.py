@@ -33,7 +33,7 @@ def taken(pool: ConnectionPool, *names: str) -> list[int]:
         return [one.text for one in events.save(connection, [event(name) for name in names]) if one.text]
 
 
-def jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
+def queued_jobs(pool: ConnectionPool) -> list[tuple[str, int]]:
     with pool.connection() as connection:
         rows = connection.execute("select entrypoint, payload from pgqueuer order by id").fetchall()
     return [(kind, int(text)) for kind, payload in rows for text in payload.split(b",")]
@@ -50,9 +50,9 @@ def test_an_event_and_its_job_are_one_commit(pool: ConnectionPool) -> None:
     with pool.connection() as connection, pytest.raises(Boom), connection.transaction():  # noqa: PT012
         events.save(connection, [event("a")])
         raise Boom
-    assert jobs(pool) == []
+    assert queued_jobs(pool) == []
     [text] = taken(pool, "a")
-    assert jobs(pool) == [("deliver_trigger", text)]
+    assert queued_jobs(pool) == [("deliver_trigger", text)]
 
 
 def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPool) -> None:
@@ -67,14 +67,14 @@ def test_the_same_event_is_one_text_however_often_and_at_once(pool: ConnectionPo
         answers = list(threads.map(take, range(6)))
     assert len({tuple(one.text for one in answer) for answer in answers}) == 1
     assert sum(not answer[0].duplicate for answer in answers) == 1
-    assert len(jobs(pool)) == 2
+    assert len(queued_jobs(pool)) == 2
 
 
 def test_an_event_without_a_ticket_is_kept_and_has_no_text(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         assert events.save(connection, [event("a", None)]) == [EventReceipt("a", None, False)]
         assert events.save(connection, [event("a", None)]) == [EventReceipt("a", None, True)]
-    assert jobs(pool) == []
+    assert queued_jobs(pool) == []
 
 
 def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(pool: ConnectionPool) -> None:
@@ -158,7 +158,7 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
         story = text_views.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
-    assert jobs(pool)[1:] == [("write_backs", text)] * 2
+    assert queued_jobs(pool)[1:] == [("write_backs", text)] * 2
 
 
 def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
@@ -167,7 +167,7 @@ def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None
         texts.move(
             connection, [transitions.skipped(quiet, Skip("no rule", told=False)), transitions.skipped(told, Skip("no"))]
         )
-    assert jobs(pool)[2:] == [("write_backs", told)]
+    assert queued_jobs(pool)[2:] == [("write_backs", told)]
 
 
 def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:

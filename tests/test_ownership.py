@@ -97,7 +97,7 @@ def test_a_worker_that_did_not_claim_a_text_cannot_move_it_once_another_has(
 ) -> None:
     """A reads the ticket and is cut off; B takes over and calls; A comes back with what it made of its reading."""
     before = read(pool, text)
-    claim = sender(pool, text)
+    claim = sending(pool, text)
 
     assert move(pool, step(before)) == set()
 
@@ -118,7 +118,7 @@ def test_a_step_before_the_call_is_not_taken_by_who_read_an_older_revision(pool:
 
 
 def test_an_answer_of_another_claim_does_not_move_a_text_out_of_its_call(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     for answer in (
         transitions.refused(text, claim - 1, "no"),
         transitions.again(text, claim + 1, "later", 5),
@@ -232,7 +232,7 @@ def test_before_the_first_byte_an_error_of_whatever_kind_is_certain(pool: Connec
 @pytest.mark.parametrize("door", [Door.TRIGGER, Door.BATCH])
 def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool, door: Door) -> None:
     text = new(pool, "a", door)
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
 
     assert move(pool, transitions.refused(text, claim, "end_user_number is invalid")) == {text}
@@ -245,7 +245,7 @@ def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool,
 def test_a_refusal_that_all_would_meet_lets_a_text_that_was_given_up_wait_after_all(
     pool: ConnectionPool, text: int
 ) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
 
     assert move(pool, transitions.again(text, claim, "SMS is not enabled", 0)) == {text}
@@ -255,7 +255,7 @@ def test_a_refusal_that_all_would_meet_lets_a_text_that_was_given_up_wait_after_
 
 
 def test_a_chat_contradicts_a_person_who_settled_the_text_as_not_sent(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
     with pool.connection() as connection:
         assert text_views.resolve(connection, text, None)
@@ -270,7 +270,7 @@ def test_a_chat_contradicts_a_person_who_settled_the_text_as_not_sent(pool: Conn
 
 
 def test_a_chat_contradicts_a_person_who_settled_the_text_as_another_chat(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
     with pool.connection() as connection:
         assert text_views.resolve(connection, text, 999)
@@ -283,7 +283,7 @@ def test_a_chat_contradicts_a_person_who_settled_the_text_as_another_chat(pool: 
 
 
 def test_a_chat_that_a_person_has_found_already_is_nothing_new(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
     with pool.connection() as connection:
         assert text_views.resolve(connection, text, 114)
@@ -294,7 +294,7 @@ def test_a_chat_that_a_person_has_found_already_is_nothing_new(pool: ConnectionP
 
 
 def test_a_refusal_contradicts_a_person_who_settled_the_text_as_sent(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
     with pool.connection() as connection:
         assert text_views.resolve(connection, text, 999)
@@ -308,7 +308,7 @@ def test_a_refusal_contradicts_a_person_who_settled_the_text_as_sent(pool: Conne
 
 def second_try(pool: ConnectionPool, text: int) -> tuple[int, int]:
     """The first call is unclear, the one more try is under way: the numbers of both claims."""
-    first = sender(pool, text)
+    first = sending(pool, text)
     move(pool, transitions.unknown(text, first, "no answer", after=0))
     with pool.connection() as connection:
         connection.execute("update text set not_before = now() - interval '1 second'")
@@ -531,7 +531,7 @@ def test_texts_and_outcomes_without_a_job_get_one(pool: ConnectionPool) -> None:
 def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: ConnectionPool) -> None:
     """Everything was put off while the database's clock was an hour ahead."""
     waiting, held, called = (new(pool, name) for name in "abc")
-    sender(pool, called)
+    sending(pool, called)
     move(pool, transitions.held(held, "at night", 60, [], read(pool, held).revision))
     with pool.connection() as connection:
         for later in (
@@ -555,7 +555,7 @@ def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: Con
 
 
 def test_a_text_that_was_sent_for_a_number_after_all_has_its_window(pool: ConnectionPool, text: int) -> None:
-    claim = sender(pool, text)
+    claim = sending(pool, text)
     died(pool)
     with pool.connection() as connection:
         text_views.resolve(connection, text, None)

@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 from connector.crms.salesforce import ids
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
-from connector.store import events
+from connector.store import events as event_store
 from webhooks.crms.salesforce import events, outbound_message
 
 ORG = "00D6x0000008abcEAA"
@@ -330,7 +330,7 @@ def keep(pool: ConnectionPool, body: bytes, message_id: str) -> None:
     except Unreadable:
         return
     with pool.connection() as connection:
-        assert [one.event_id for one in events.save(connection, parsed)] == [event.event_id for event in parsed]
+        assert [one.event_id for one in event_store.save(connection, parsed)] == [event.event_id for event in parsed]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

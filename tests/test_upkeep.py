@@ -249,7 +249,7 @@ def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connec
     finder = chat_reconciler.finder(account(box))
     for fault in ({"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}):
         box.faults.add(side="ccaip", route="list_chats", **fault)
-        with pytest.raises(chats.Unavailable):
+        with pytest.raises(Unavailable):
             finder.do(connection)
     finder.do(connection)
     assert httpx.codes.OK in {call.status for call in box.ccaip.requests}

@@ -102,12 +102,12 @@ def test_hours_and_windows_go_by_the_databases_clock(pool: ConnectionPool, monke
         assert postgres.clock_ahead(connection) == 0.0
         far = theirs + timedelta(hours=25)
 
-        class Ahead(database.datetime):
+        class Ahead(postgres.datetime):
             @classmethod
             def now(cls, tz: object = None) -> "Ahead":
                 return far  # type: ignore[return-value]
 
-        monkeypatch.setattr(database, "datetime", Ahead)
+        monkeypatch.setattr(postgres, "datetime", Ahead)
         assert postgres.clock_ahead(connection) == pytest.approx(90_000, abs=60)
         assert abs((postgres.now(connection) - theirs).total_seconds()) < 60, "it is not asked what this machine thinks"
 

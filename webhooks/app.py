@@ -13,12 +13,13 @@ from werkzeug.exceptions import HTTPException
 
 from connector import __version__, bootstrap, expected, settings
 from webhooks import crm_hooks, health, receive, refusals
-from webhooks.agent_page import routes
+from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import Doorway
 from webhooks.agent_page.presenter import Writing
 from webhooks.agent_page.security import Guard
 from webhooks.agent_page.sessions import Links
-from webhooks.api import auth, openapi, routes, schemas
+from webhooks.api import auth, openapi, schemas
+from webhooks.api import routes as api
 from webhooks.problems import Problem
 from webhooks.text_service import Desk
 
@@ -47,8 +48,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     desk = Desk(pool, mappings)
     known = auth.Callers(found.verifiers)
     links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
-    app.register_api(routes.blueprint(desk, known, pool, links, guard))
-    app.register_blueprint(routes.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
+    app.register_api(api.blueprint(desk, known, pool, links, guard))
+    app.register_blueprint(agent_page.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)

@@ -1,9 +1,9 @@
 """Back-fills for scripts: the same pipe, from data of your own.
 
-    from connector import backfill
+    from connector.backfill import library
     from connector.model import Ask
 
-    with backfill.opened() as fill:
+    with library.opened() as fill:
         ids = fill.take_in("salesforce", ["500000000000001AAA"], Ask(rule="requested"), "spring recall")
         for outcome in fill.outcomes(ids):
             print(outcome.ticket_id, outcome.state, outcome.why)

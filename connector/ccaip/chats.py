@@ -19,7 +19,6 @@ from connector.errors import Unavailable
 from connector.http.exchange import Bounds, NeverLeft, NoAnswer
 from connector.http.transport import Caller, Connections
 from connector.model import ChatId, ChatStatus
-from connector.worker import chat_reconciler
 
 log = structlog.get_logger()
 PATH = "/manager/api/v1/chats"
@@ -28,6 +27,8 @@ REQUEST_SECONDS = 1.0
 PER_PAGE = 100
 # How many pages one turn reads; the next goes on from there.
 MOST_PAGES = 10
+# Bytes of a page.
+LARGEST = 16_000_000
 
 
 class ListedChat(BaseModel):
@@ -47,7 +48,7 @@ CHATS = TypeAdapter(list[ListedChat])
 
 def pages(account: Account, since: datetime) -> Iterator[list[ListedChat]]:
     """The chats that changed since then, the oldest change first. Raises Unavailable."""
-    bounds = Bounds(account.connect_timeout, account.read_timeout, chat_reconciler.LARGEST)
+    bounds = Bounds(account.connect_timeout, account.read_timeout, LARGEST)
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
         for page in range(1, MOST_PAGES + 1):
             chats = _page(

@@ -157,9 +157,9 @@ def migrate() -> None:
     click.echo("\n".join(f"migrated: {name}" for name in ran) or "the schema is current")
 
 
-@main.command()
+@main.command(name="check")
 @click.option("--offline", is_flag=True, help="Ask nobody: settings and mapping files only.")
-def check(offline: bool) -> None:
+def run_check(offline: bool) -> None:
     """Show the mappings in words, and whether everything fits: settings, database, CCAI Platform, CRMs. Sends nothing.
 
     Status 1 if something is wrong.
@@ -189,11 +189,11 @@ def sandbox(port: int, outbound_message_url: str | None) -> None:
     box.serve()
 
 
-@main.command()
+@main.command(name="demo")
 @click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
 @click.option("--port", type=int, default=8080, show_default=True, help="The web side's port.")
 @click.option("--sandbox-port", type=int, default=8787, show_default=True, help="The sandbox's port.")
-def demo(once: bool, port: int, sandbox_port: int) -> None:
+def run_demo(once: bool, port: int, sandbox_port: int) -> None:
     """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
     from connector.cli import demo as show
 

@@ -138,7 +138,7 @@ def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> i
 
 def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
     story = text_views.story(connection, text)
-    return story if story and any(story[key] for key in api_keys) else None
+    return story if story and any(story[key] for key in keys) else None
 
 
 def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen] = ()) -> Found:

@@ -31,7 +31,7 @@ class PendingOutcomes:
     decided by.
     """
 
-    pending: Sequence[Outcome]
+    outcomes: Sequence[Outcome]
     overtaken: Mapping[int, int]
     soon: Sequence[int]
 

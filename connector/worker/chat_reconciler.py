@@ -22,8 +22,6 @@ from connector.worker.maintenance import Duty
 log = structlog.get_logger()
 NAME = "find chats"
 EVERY = 30.0
-# Bytes of a page.
-LARGEST = 16_000_000
 # Unknown texts older than this are left to a person: a chat that has not shown by then will not.
 LONGEST = timedelta(hours=24)
 # How far the platform's clock and ours may be apart.
@@ -83,10 +81,10 @@ class Finder:
     def _read(self, since: datetime) -> bool:
         """Whether it was read to its end."""
         self._cursor = since
-        for chats in chats.pages(self._account, since - SKEW):
-            self._listed |= {chat.id: chat for chat in chats}
-            self._cursor = max([self._cursor, *(chat.updated_at for chat in chats)])
-            if len(chats) < chats.PER_PAGE:
+        for page in chats.pages(self._account, since - SKEW):
+            self._listed |= {chat.id: chat for chat in page}
+            self._cursor = max([self._cursor, *(chat.updated_at for chat in page)])
+            if len(page) < chats.PER_PAGE:
                 return True
         return False
 

@@ -12,8 +12,8 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
 
-from connector.store import jobs, queries
-from connector.store.jobs import Kind
+from connector.store import queries
+from connector.store.jobs import JOB_SIZE, Kind
 
 # The version that `_Queries` and sql/queue.sql were written against; its own statements do not look at a job's owner.
 PGQUEUER = "1.6"
@@ -54,9 +54,9 @@ class OwnedQueries(Queries):
     async def dequeue(self, batch_size: int, *args: Any, **more: Any) -> list[Job]:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(self._rested - clock(), 0))
-        jobs = await super().dequeue(min(batch_size, max(self.room() // jobs.JOB_SIZE, 1)), *args, **more)
+        taken = await super().dequeue(min(batch_size, max(self.room() // JOB_SIZE, 1)), *args, **more)
         self._rested = clock() + REST
-        return jobs
+        return taken
 
     async def log_jobs(self, job_status: Any) -> None:
         await self.driver.execute(

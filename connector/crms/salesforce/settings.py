@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from connector import settings
+from connector import environment, settings
 from connector.expected import matching
 
 ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
@@ -43,7 +43,7 @@ ClientName = Annotated[str, matching(r"[\w.-]+", "expected letters, digits, dots
 OrganizationId = Annotated[str, matching(r"00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?", f"expected {ORG_ID}")]
 
 
-class Settings(settings.FromEnvironment):
+class Settings(environment.FromEnvironment):
     """The org. Either `client_secret`, or `jwt_key` and `username`.
 
     `url` is the org's My Domain; `jwt_key` a private key in PEM. Timeouts in seconds.
@@ -81,7 +81,7 @@ class Settings(settings.FromEnvironment):
         )
 
 
-class Address(settings.FromEnvironment):
+class Address(environment.FromEnvironment):
     """The org's address alone, for commands that need nothing else of the org."""
 
     model_config = {"env_prefix": ENV_PREFIX}
@@ -89,7 +89,7 @@ class Address(settings.FromEnvironment):
     url: str = ""
 
 
-class Doors(settings.FromEnvironment):
+class Doors(environment.FromEnvironment):
     """The ways in for messages. Several tokens, secrets and keys are valid at once; one of them there has to be.
 
     `organization_id` is the org's id, 15 or 18 characters.
@@ -111,7 +111,7 @@ class Doors(settings.FromEnvironment):
         raise ValueError(f"expected at least one token, or {ENV_PREFIX}WEBHOOK_SECRETS, or {ENV_PREFIX}WEBHOOK_KEYS")
 
 
-class Canvas(settings.FromEnvironment):
+class Canvas(environment.FromEnvironment):
     """The page for agents in a frame of the org's: consumer secrets of the canvas app, several for a rotation.
 
     `canvas_seconds`: how old a signed request may be.
@@ -124,7 +124,7 @@ class Canvas(settings.FromEnvironment):
     canvas_seconds: int = Field(default=300, ge=30, le=86_400)
 
 
-class ApiTokens(settings.FromEnvironment):
+class ApiTokens(environment.FromEnvironment):
     """The org's tokens for the API: its certificates (paths of PEM files), the issuer, the audience."""
 
     model_config = {"env_prefix": f"{ENV_PREFIX}API_"}
