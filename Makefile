@@ -13,6 +13,8 @@ demo: $(STAMP)
 # The whole test suite. `make test ARGS="-k mapping"` runs a part of it.
 test: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
 # How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole half an hour.
