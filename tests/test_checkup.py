@@ -8,8 +8,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from connector import cli
-from connector.cli import demo
+from connector.cli import check, demo
 from connector.sandbox import Sandbox
 from tests.test_cli import connector
 
@@ -34,7 +33,7 @@ def offline(folder: Path | None = None, **variables: str) -> tuple[int, list[str
     """The status, and what was said of settings and files. In this process: there are many of them."""
     clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONNECTOR_")}
     with contextlib.chdir(folder or Path.cwd()):
-        done = CliRunner().invoke(cli.run_check, ["--offline"], env=clean | variables)
+        done = CliRunner().invoke(check.check, ["--offline"], env=clean | variables)
     return done.exit_code, [line for line in done.output.splitlines() if line.startswith(("WRONG", "warning", "ok"))]
 
 

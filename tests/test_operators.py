@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from connector import transitions
-from connector.cli import reports
+from connector.cli import output
 from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
 from connector.store import circuit_breaker, events, leases, texts
 from tests.remote import queued, started
@@ -183,9 +183,9 @@ def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update text set sms = null where id = 2")
         connection.execute("delete from recipient where 2 in (text, before_text)")
-    assert reports.count(1, "text") == "1 text"
-    assert reports.count(0, "text") == "0 texts"
-    assert reports.count(1234, "event") == "1,234 events"
+    assert output.count(1, "text") == "1 text"
+    assert output.count(0, "text") == "0 texts"
+    assert output.count(1234, "event") == "1,234 events"
     assert run("purge", "--phone", NUMBER)[1] == "Erased what is known of ••••••••••32: 1 text, 1 event.\n"
 
 

@@ -1,4 +1,4 @@
-"""connector backfill: plan, run, watch and report. A skin over planning, plans, watching and reports."""
+"""connector backfill: plan, run, watch and report. A skin over planning, plans, watching and"""
 
 import contextlib
 import sys
@@ -7,7 +7,8 @@ from typing import IO, NoReturn
 
 import click
 
-from connector.cli.operators import JSON, connected, wanted
+from connector.cli.connection import connected, load_settings
+from connector.cli.output import JSON, count, say
 from connector.errors import BadFile, CallFailed, NotThere
 
 
@@ -30,10 +31,8 @@ class Backfill(click.Group):
 
 
 def _refuse(why: str, *hints: str) -> NoReturn:
-    from connector.cli import reports
-
     for line in (f"Error: {why}", *hints):
-        reports.say(line, err=True)
+        say(line, err=True)
     sys.exit(2)
 
 
@@ -102,7 +101,7 @@ def _plan(crm: str) -> click.Command:
         from connector.model import Ask
 
         source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
-        with library.opened(wanted(may_make=True)) as fill:
+        with library.opened(load_settings(may_make=True)) as fill:
             name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
@@ -145,11 +144,10 @@ def _named(option: str, file: IO[bytes]) -> Iterator[None]:
 
 def _count() -> Callable[[int], None]:
     """Tells of progress on standard error, if somebody looks at it."""
-    from connector.cli import reports
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"{reports.count(cases, 'case')} read …\r", nl=False, err=True)
+            click.echo(f"{count(cases, 'case')} read …\r", nl=False, err=True)
 
     return show
 
@@ -241,7 +239,7 @@ def cancel(plan: str) -> None:
 
 def _halt(name: str, verb: str, to: str) -> None:
     from connector.backfill import plans
-    from connector.cli import backfill_report, reports
+    from connector.cli import backfill_report
 
     with connected() as connection:
         taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
@@ -252,7 +250,7 @@ def _halt(name: str, verb: str, to: str) -> None:
     if taken_back:
         said += f" {taken_back:,} {'text' if taken_back == 1 else 'texts'} not sent yet went back to the plan."
     for line in (said, f"  {backfill_report.line(tally)}", *backfill_report.hints(plan)):
-        reports.say(line)
+        say(line)
 
 
 @backfill.command()

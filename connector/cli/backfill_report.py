@@ -17,7 +17,7 @@ import psycopg
 from connector import harmless
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
-from connector.cli import reports
+from connector.cli import output
 from connector.model import OUTCOMES
 
 COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
@@ -26,15 +26,15 @@ COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segme
 def in_words(plan: Plan) -> Iterator[str]:
     """What a plan found."""
     report = plan.report or {}
-    yield f"Plan {plan.id}: {reports.count(report['cases'], 'case')}, {reports.count(report['texts'], 'text')}."
+    yield f"Plan {plan.id}: {output.count(report['cases'], 'case')}, {output.count(report['texts'], 'text')}."
     if report["texts"]:
-        yield f"  {reports.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        yield f"  {output.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
         yield f"  about {report['calls']:,} calls of the CRM"
     if report["held"]:
         yield f"  {report['held']:,} would be held now, until the hours open"
     if report["twice"]:
         once = "came more than once and counts" if report["twice"] == 1 else "came more than once and count"
-        yield f"  {reports.count(report['twice'], 'id')} {once} once"
+        yield f"  {output.count(report['twice'], 'id')} {once} once"
     if report["skipped"]:
         yield "Not texted:"
         for one in report["skipped"]:
@@ -69,16 +69,16 @@ def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
     """What it found, and how to go on."""
     plan = plans.found(connection, name)
     if as_json:
-        reports.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
+        output.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
         return
     for line in in_words(plan):
         click.echo(line)  # what others have written is harmless in it, and wrapped
     if (plan.report or {}).get("texts"):
-        reports.say()
-        reports.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
+        output.say()
+        output.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
     else:
-        reports.say()
-        reports.say("There is nothing to send.")
+        output.say()
+        output.say("There is nothing to send.")
 
 
 def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
@@ -101,14 +101,14 @@ def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
     """The newest plans."""
     found = plans.listed(connection, most)
     if as_json:
-        reports.print_json(
+        output.print_json(
             [
                 {"plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "made_at": plan.made_at}
                 for plan in found
             ]
         )
     else:
-        reports.print_table(
+        output.print_table(
             ["plan", "crm", "state", "texts", "made (UTC)", "why"],
             [[one.id, one.crm, one.state, (one.report or {}).get("texts"), one.made_at, one.why] for one in found],
         )
@@ -119,7 +119,7 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
     """Where a plan is, and how far it has come. `err`: on standard error."""
     plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if as_json:
-        reports.print_json(
+        output.print_json(
             {
                 "plan": plan.id,
                 "crm": plan.crm,
@@ -129,10 +129,10 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
             }
         )
     else:
-        reports.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
-        reports.say(f"  {line(tally)}", err=err)
+        output.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        output.say(f"  {line(tally)}", err=err)
         for hint in hints(plan):
-            reports.say(hint, err=err)
+            output.say(hint, err=err)
     return exit_status(plan, tally)
 
 
@@ -148,7 +148,7 @@ def line(tally: Mapping[str, int]) -> str:
     total, done, to_come = sum(tally.values()), sum(over.values()), tally.get(plans.TO_COME, 0)
     left = {"under way": total - done - to_come, plans.TO_COME: to_come}
     parts = "; ".join(filter(None, (_counts(over), _counts(left)))) or "there is nothing to send"
-    return f"{done:,} of {reports.count(total, 'case')}: {parts}"
+    return f"{done:,} of {output.count(total, 'case')}: {parts}"
 
 
 def _counts(counted: Mapping[str, int]) -> str:

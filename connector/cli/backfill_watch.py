@@ -17,7 +17,7 @@ from rich.text import Text
 from connector import harmless
 from connector.backfill import plans
 from connector.backfill.plans import ACTIVE, Plan, PlanState
-from connector.cli import backfill_report, reports
+from connector.cli import backfill_report, output
 from connector.model import OUTCOMES, State
 
 # Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
@@ -71,7 +71,7 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
         elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
             held = plans.held(connection, name)
             show.say(
-                f"{reports.count(held, 'text')} held until the hours open; until when: connector texts list --held"
+                f"{output.count(held, 'text')} held until the hours open; until when: connector texts list --held"
                 if held
                 else "Nothing happens. Is a worker running (connector run, or worker)? See also: connector status"
             )
@@ -133,7 +133,7 @@ def _lines() -> Iterator[Show]:
                 self.say(f"{_description(plan)}  {backfill_report.line(tally)}")
 
         def say(self, words: str) -> None:
-            reports.say(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
+            output.say(f"{datetime.now(UTC):%H:%M:%S} UTC  {words}", err=True)
 
     yield InLines()
 

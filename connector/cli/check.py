@@ -4,13 +4,17 @@ Sends nothing, makes nothing.
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from connector import bootstrap, crms, environment, preflight, settings
+import click
+
+from connector import bootstrap, crms, environment, harmless, preflight, settings
 from connector.ccaip import client
 from connector.ccaip.client import Account
 from connector.cli import whereabouts
+from connector.cli.run import web_needs
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES
@@ -31,7 +35,21 @@ class Mark(StrEnum):
 Line = tuple[str, Mark]
 
 
-def run(web: preflight.Need, offline: bool) -> Iterator[Line]:
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask nobody: settings and mapping files only.")
+def check(offline: bool) -> None:
+    """Show the mappings in words, and whether everything fits: settings, database, CCAI Platform, CRMs. Sends nothing.
+
+    Status 1 if something is wrong.
+    """
+    marks = set()
+    for line, mark in findings(web_needs, offline):
+        click.echo(harmless.on_screen(f"{mark}  {line}" if mark else line))
+        marks.add(mark)
+    sys.exit(1 if Mark.WRONG in marks else 0)
+
+
+def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
     """All of it, as it is found out. `web`: what a web side makes of the settings. `offline`: nobody is asked."""
     problems = Problems()
     wanted = settings.look(problems)

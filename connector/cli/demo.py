@@ -2,11 +2,13 @@
 
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import psycopg
 from psycopg.rows import dict_row
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.table import Table
 
 from connector import phone, supervisor
 from connector.sandbox import Sandbox
-from connector.settings import Settings
+from connector.settings import Settings, load
 from connector.store import api_keys, migrations, postgres, text_views
 from connector.store.api_keys import Right
 
@@ -34,6 +36,15 @@ FIELDS = {
 
 class DidNotHappen(Exception):
     """A step of the demo did not take place in time."""
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
+@click.option("--port", type=int, default=8080, show_default=True, help="The web side's port.")
+@click.option("--sandbox-port", type=int, default=8787, show_default=True, help="The sandbox's port.")
+def demo(once: bool, port: int, sandbox_port: int) -> None:
+    """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
+    sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))
 
 
 def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:

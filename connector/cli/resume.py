@@ -1,15 +1,17 @@
-"""`connector resume`: asks each stopped account whether it is right now, and lets texts leave again where it is."""
+"""connector resume: asks each paused account whether it is right now, and resumes it where it is."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import click
 import psycopg
 
 from connector import bootstrap, crms
-from connector.cli import reports
+from connector.cli.connection import connected
+from connector.cli.output import say
 from connector.errors import BadMapping, BadSettings, CallFailed
-from connector.settings import Settings
+from connector.settings import Settings, load
 from connector.store import circuit_breaker
 from connector.worker import maintenance
 
@@ -17,7 +19,18 @@ from connector.worker import maintenance
 Probe = Callable[[], None]
 
 
-def resume(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
+@click.command()
+@click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
+def resume(anyway: bool) -> None:
+    """Let texts leave again after a wrong setting was put right. It happens by itself too, a little later.
+
+    What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses.
+    """
+    with connected() as connection:
+        sys.exit(_resumed(connection, load(), anyway))
+
+
+def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
     """Let texts leave again. `anyway`: without asking first. 1 where an account stays stopped."""
     accounts = circuit_breaker.status(connection)
     stopped = [] if anyway else [account.lane for account in accounts if account.stopped_at]
@@ -25,8 +38,8 @@ def resume(connection: psycopg.Connection, settings: Settings, anyway: bool) -> 
         wrong = _still_wrong(probes)
     for name, why in wrong.items():
         what = "Texting stays stopped" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"
-        reports.say(f"{what}: {why}")
-        reports.say("Put it right, and restart what runs; or without asking: connector resume --anyway")
+        say(f"{what}: {why}")
+        say("Put it right, and restart what runs; or without asking: connector resume --anyway")
     resumed = [
         name
         for account in accounts

@@ -1,0 +1,109 @@
+"""connector run, serve and worker: the processes."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+from connector import settings, supervisor
+from connector.cli import whereabouts
+from connector.errors import Problems
+from connector.store import postgres
+
+if TYPE_CHECKING:
+    from connector.mapping.rules import Mapping as TicketMapping
+    from connector.preflight import Looked, Need
+
+log = structlog.get_logger()
+
+
+def web_needs(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
+    """What a web side makes of these settings. Raises BadSettings."""
+    from webhooks import crm_hooks
+
+    crm_hooks.opened(wanted, mappings)
+
+
+def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
+    """What a worker makes of them. Raises BadSettings."""
+    from connector import preflight
+
+    preflight.worker(wanted, mappings)
+
+
+def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
+    from connector import preflight
+
+    return preflight.look(wanted, *needs)
+
+
+def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.Settings:
+    """The settings, which these can start with. Warns of what is hardly meant; raises BadSettings with every problem.
+
+    `here`: this process will need all that is loaded for looking at them; others do without.
+    """
+    problems = Problems()
+    wanted = settings.look(problems, **given)
+    looked = _look(wanted, *needs) if here else supervisor.aside(_look, wanted, *needs)
+    for words in looked.warnings:
+        log.warning(words)
+    problems.add(looked.problems)
+    problems.refuse()
+    log.info(whereabouts.said(wanted))
+    return wanted
+
+
+# What `run` has looked at already, its children do not look at again.
+CHECKED = click.option("--checked", is_flag=True, hidden=True)
+
+
+@click.command()
+@click.option("--host", help="The address to listen on. [CONNECTOR_HOST, 127.0.0.1]")
+@click.option("--port", type=int, help="The port to listen on. [CONNECTOR_PORT, 8080]")
+def run(host: str | None, port: int | None) -> None:
+    """The web side and a worker on this machine, until Ctrl-C."""
+    given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
+    wanted = _accepted(_worker, web_needs, **given)
+    supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
+
+    def announced() -> bool:
+        if there := supervisor.answers(wanted.host, wanted.port):
+            where = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
+            log.info(f"listening on http://{where}:{wanted.port}, 1 worker; see: connector status; stop with Ctrl-C")
+        return there
+
+    with postgres.ready(wanted) as url:
+        environment = {
+            "CONNECTOR_DATABASE_URL": url,
+            "CONNECTOR_HOST": wanted.host,
+            "CONNECTOR_PORT": str(wanted.port),
+        }
+        with supervisor.children(["serve", "worker"], environment, options=["--checked"]) as started:
+            status = supervisor.wait(started, announced)
+    sys.exit(status)
+
+
+@click.command()
+@CHECKED
+def serve(checked: bool) -> None:
+    """The web side alone: takes in what CRMs send."""
+    wanted = settings.load() if checked else _accepted(web_needs)
+    supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
+    with postgres.ready(wanted) as url:
+        from webhooks.server import serve as serve_web
+
+        serve_web(wanted, url)
+
+
+@click.command(name="worker")
+@CHECKED
+def work(checked: bool) -> None:
+    """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
+    wanted = settings.load() if checked else _accepted(_worker, here=True)
+    with postgres.ready(wanted) as url:
+        from connector.worker import run
+
+        status = run.run(wanted, url)
+    sys.exit(status)

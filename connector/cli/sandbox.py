@@ -1,0 +1,21 @@
+"""connector sandbox: both remote sides, emulated."""
+
+import click
+
+from connector import supervisor
+
+
+@click.command()
+@click.option("--port", type=int, default=8787, show_default=True, help="The port to listen on, on 127.0.0.1.")
+@click.option(
+    "--outbound-message-url",
+    help="Where the sandbox's Salesforce sends outbound messages: an address of this machine.",
+)
+def sandbox(port: int, outbound_message_url: str | None) -> None:
+    """Both remote sides, emulated, on this machine only: CCAI Platform's endpoint and Salesforce."""
+    from connector.sandbox import Sandbox
+
+    supervisor.require_free("127.0.0.1", port, "--port")
+    box = Sandbox(port=port, outbound_message_url=outbound_message_url)
+    click.echo(f"The sandbox is at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    box.serve()

@@ -1,0 +1,99 @@
+"""connector status: whether texts may be sent, and how many are in which state."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+import click
+import psycopg
+
+from connector.cli.connection import connected
+from connector.cli.output import JSON, count, plain, print_json, print_table, say
+from connector.store import circuit_breaker, leases, text_views
+
+
+@click.command()
+@JSON
+def status(as_json: bool) -> None:
+    """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
+    with connected() as connection:
+        sys.exit(show_status(connection, as_json))
+
+
+def show_status(connection: psycopg.Connection, as_json: bool) -> int:
+    """Whether texts may leave, and how many are where. 1 if an account is stopped, or a CRM refuses outcomes."""
+    accounts, counts, heard = (
+        circuit_breaker.status(connection),
+        text_views.counts(connection),
+        leases.heard(connection),
+    )
+    platform = next(
+        (one for one in accounts if one.lane == circuit_breaker.PLATFORM),
+        circuit_breaker.Status(circuit_breaker.PLATFORM),
+    )
+    total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
+    leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    bad = bool(total["refused"] or any(one.stopped_at for one in accounts))
+    if as_json:
+        print_json(
+            {
+                "stopped_at": platform.stopped_at,
+                "stopped_why": platform.stopped_why,
+                "held_until": platform.held_until,
+                "accounts": [asdict(one) for one in accounts],
+                "worker": heard.lately,
+                "worker_heard_at": heard.at,
+                "texts": {row["state"]: row["texts"] for row in counts},
+                "untold": total["untold"],
+                "refused": total["refused"],
+                "contradicted": total["contradicted"],
+                "texts_held": total["held"],
+                "next_leaves_at": leaves_at,
+            }
+        )
+        return int(bad)
+    for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
+        say(line)
+    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
+    return int(bad)
+
+
+def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
+    """What keeps texts from leaving."""
+    for one in accounts:
+        mine = one.lane == circuit_breaker.PLATFORM
+        if one.stopped_at:
+            what = "Texting is stopped" if mine else f"{one.lane} cannot be used"
+            yield f"{what} since {plain(one.stopped_at)}: {one.stopped_why}"
+            by_itself = "" if one.for_people else " by itself once the setting is right, or"
+            yield f"It goes on{by_itself} with: connector resume"
+        elif mine:
+            yield f"Texts wait until {plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
+        else:
+            yield f"{one.lane} is left alone until {plain(one.held_until)}: {one.held_why}"
+    if not accounts:
+        yield "Texts may leave."
+
+
+def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: leases.Heard) -> Iterator[str]:
+    if not heard.lately:
+        since = f" since {plain(heard.at)} (UTC)" if heard.at else ""
+        yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
+    if held := total["held"]:
+        waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
+        then = f"; the next leaves at {plain(leaves_at)} (UTC)" if leaves_at else ""
+        yield f"{count(held, 'queued text')} {waiting}{then}."
+    if refused := total["refused"]:
+        are = "is" if refused == 1 else "are"
+        yield f"{count(refused, 'outcome')} {are} refused by the CRM, and told again: connector texts list --refused"
+    if contradicted := total["contradicted"]:
+        one = "an answer that contradicts how a person had settled it"
+        yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
+
+
+def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:
+    """When the first of those that are held leaves; None: there is none, or nobody knows."""
+    if not due or any(one.stopped_at for one in accounts):
+        return None
+    return max([min(due), *(one.held_until for one in accounts if one.held_until)])
