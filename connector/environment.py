@@ -8,6 +8,7 @@ import difflib
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from pydantic import field_validator
 from pydantic_settings import (
@@ -48,13 +49,14 @@ class FromEnvironment(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: EnvSettingsSource,
-        dotenv_settings: DotEnvSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment, with the files that it names, wins over the .env file, with those that it names."""
-        of_environment = secret_files.SecretFiles(settings_cls, env_settings.env_vars)
-        of_env_file = secret_files.SecretFiles(settings_cls, dotenv_settings.env_vars)
+        # pydantic-settings passes these kinds, and declares what they have in common.
+        of_environment = secret_files.SecretFiles(settings_cls, cast(EnvSettingsSource, env_settings).env_vars)
+        of_env_file = secret_files.SecretFiles(settings_cls, cast(DotEnvSettingsSource, dotenv_settings).env_vars)
         return init_settings, of_environment, env_settings, of_env_file, dotenv_settings
 
     @field_validator("*", mode="before")

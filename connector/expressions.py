@@ -9,7 +9,7 @@ comparisons, `&&`, `||`, `!` and functions; the rest of the language is refused.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Never
 
 import jinja2
 import jmespath
@@ -44,10 +44,10 @@ class Empty(jinja2.StrictUndefined):
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # type: ignore[override]  # jinja2's types: one that never returns
         return False
 
-    def __str__(self) -> str:
+    def __str__(self) -> Never:
         raise jinja2.UndefinedError(f"{self._undefined_name} is empty and has no fallback")
 
 

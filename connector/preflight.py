@@ -46,7 +46,9 @@ def look(wanted: Settings, *needs: Need) -> Looked:
 def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:
     """What a worker makes of them. Raises BadSettings with everything that is wrong."""
     problems = Problems()
-    for make in (partial(bootstrap.account, wanted), *(partial(_connect, stem, found[stem]) for stem in found)):
+    connects = (partial(_connect, stem, mapping) for stem, mapping in found.items())
+    makes: list[Callable[[], object]] = [partial(bootstrap.account, wanted), *connects]
+    for make in makes:
         with problems.noted():
             make()
     problems.refuse()

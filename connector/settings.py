@@ -7,18 +7,18 @@ asterisks wherever a settings object is printed or logged.
 import base64
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, overload
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode
 
 from connector import addresses, environment, expected, phone
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
-Kind = TypeVar("Kind", bound=FromEnvironment)
+Kind = TypeVar("Kind", bound=BaseSettings)
 
 
 def _words(value: object) -> object:
@@ -129,7 +129,11 @@ class Settings(FromEnvironment):
         return self.mappings or Path(__file__).resolve().parent.parent / "mappings"
 
 
-def load(kind: type[Kind] = Settings, **given: Any) -> Kind:
+@overload
+def load(**given: Any) -> Settings: ...
+@overload
+def load(kind: type[Kind], **given: Any) -> Kind: ...
+def load(kind: type[BaseSettings] = Settings, **given: Any) -> BaseSettings:
     """Settings of this kind. `given` wins over the environment. Raises BadSettings, which lists every problem."""
     try:
         with environment.reading():
@@ -153,7 +157,7 @@ def look(problems: Problems, **given: Any) -> Settings:
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
 
 
-def _problem(error: Any, kind: type[FromEnvironment]) -> str:
+def _problem(error: Any, kind: type[BaseSettings]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
     words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
     return f"{environment.prefix(kind)}{name.upper()}: {words}"

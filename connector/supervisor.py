@@ -60,14 +60,14 @@ def answers(host: str, port: int) -> bool:
 @contextlib.contextmanager
 def children(
     commands: Sequence[str], environment: Mapping[str, str], logs: Path | None = None, options: Sequence[str] = ()
-) -> Iterator[dict[str, subprocess.Popen]]:
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """`connector <command> <options>` for each; their output goes to <logs>/<command>.log, or where ours goes.
 
     Afterwards each is asked to stop, finishes what it has in hand, and is waited for. On Linux they are asked to stop
     too when this process is killed.
     """
     with contextlib.ExitStack() as stack:
-        started: dict[str, subprocess.Popen] = {}
+        started: dict[str, subprocess.Popen[bytes]] = {}
         stack.callback(_stop, started)
         for command in commands:
             output = stack.enter_context((logs / f"{command}.log").open("wb")) if logs else None
@@ -96,7 +96,7 @@ def _ends_with_us() -> Callable[[], object] | None:
     return partial(ctypes.CDLL(None).prctl, SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
-def _stop(started: Mapping[str, subprocess.Popen]) -> None:
+def _stop(started: Mapping[str, subprocess.Popen[bytes]]) -> None:
     for process in started.values():
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -108,7 +108,7 @@ def _stop(started: Mapping[str, subprocess.Popen]) -> None:
             process.wait()
 
 
-def wait(started: Mapping[str, subprocess.Popen], announced: Callable[[], bool] = lambda: True) -> int:
+def wait(started: Mapping[str, subprocess.Popen[bytes]], announced: Callable[[], bool] = lambda: True) -> int:
     """Until one of them ends, or we are asked to. The exit status for us. `announced` is called until it is true."""
     asked, done = [], False
     previous = {number: signal.signal(number, lambda *_: asked.append(1)) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -5,11 +5,13 @@ import logging
 import psycopg
 import structlog
 from flask import Flask, Response, request
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.models.info import Info
 from flask_openapi3.models.security_scheme import SecurityScheme
+from flask_openapi3.openapi import OpenAPI
 from psycopg_pool import ConnectionPool
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as AnyResponse
 
 from connector import __version__, bootstrap, expected, settings
 from webhooks import crm_hooks, health, receive, refusals
@@ -65,10 +67,10 @@ def _not_valid(error: ValidationError) -> Response:
     return Problem(422, f"{where or 'the body'}: {expected.words(first)}").answer()
 
 
-def _answer_http(error: HTTPException) -> Response:
+def _answer_http(error: HTTPException) -> AnyResponse:
     """Whatever Flask refuses, in the form of the door that it was refused at."""
     if error.response is not None:
-        return error.response
+        return error.get_response()
     if error.code == 413:
         refusals.log("a body was too large", route=_route(), bytes=request.content_length)
     if request.path.startswith("/v1/"):
@@ -79,7 +81,8 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _allowed(error: HTTPException) -> dict[str, str]:
-    return {"Allow": ", ".join(sorted(error.valid_methods))} if getattr(error, "valid_methods", None) else {}
+    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 def _route() -> str:

@@ -4,9 +4,10 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connector.environment import PREFIX
 from connector.errors import BadSettings, Problems
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.settings import PREFIX, Settings
+from connector.settings import Settings
 from webhooks.agent_page import access
 from webhooks.api import auth
 from webhooks.receive import Entrance

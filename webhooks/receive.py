@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from flask import Blueprint, Response, request
 from psycopg_pool import ConnectionPool
+from werkzeug.datastructures import Headers
 
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
@@ -44,7 +45,7 @@ class Message:
     """What came in: the body as bytes, the headers, and the token of the address where it has one."""
 
     body: bytes
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] | Headers
     token: str
 
 

@@ -9,6 +9,8 @@ import resource
 import signal
 import time
 from contextlib import closing
+from threading import Lock
+from typing import Any
 
 import psycopg
 import structlog
@@ -16,6 +18,7 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import Error
@@ -65,6 +68,9 @@ def serve(wanted: settings.Settings, url: str) -> None:
 class Server(TcpWSGIServer):
     """waitress, with a limit in time for each request to arrive, and threads kept for the health of the process."""
 
+    _map: dict[int, Any]  # missing in types-waitress
+    active_channels: dict[int, "Channel"]  # type: ignore[assignment]  # types-waitress: a single channel
+
     def __init__(self, app: Flask, wanted: settings.Settings) -> None:
         _say_what_matters()
         _raise_file_limit()
@@ -74,9 +80,10 @@ class Server(TcpWSGIServer):
             "trusted_proxy_count": 1,
             "trusted_proxy_headers": "x-forwarded-for",
         }
+        dispatcher = Dispatcher(wanted.web_threads + MAX_WAITS + MAX_CRM_CALLS)
         super().__init__(
             app,
-            dispatcher=Dispatcher(wanted.web_threads + MAX_WAITS + MAX_CRM_CALLS),
+            dispatcher=dispatcher,  # type: ignore[arg-type]  # types-waitress: only its own, whose two methods are called
             adj=Adjustments(
                 host=wanted.host,
                 port=wanted.port,
@@ -118,14 +125,17 @@ class Server(TcpWSGIServer):
 
     def maintenance(self, now: float) -> None:
         """Close what is idle, and answer what takes too long to arrive."""
-        super().maintenance(now)  # connections without a request
+        # Connections without a request.
+        super().maintenance(now)  # type: ignore[arg-type]  # types-waitress: an int, but time.time() is given
         for channel in list(self.active_channels.values()):
             if channel.request is not None and not channel.requests and channel.begun < now - self._patience:
-                channel.give_up()
+                channel.give_up(channel.request)
 
 
 class Refusal(ErrorTask):
     """What waitress itself answers to what is too large or not HTTP: said in the log too, without the address in it."""
+
+    request: Any  # the parser that met the error; types-waitress: the error itself
 
     def execute(self) -> None:
         log.warning("a request was refused", address=self.channel.addr[0], why=self.request.error.reason)
@@ -136,6 +146,7 @@ class Channel(HTTPChannel):
     """One connection. `begun`: when its unfinished request began, by time.time()."""
 
     error_task_class = Refusal
+    requests_lock: Lock  # missing in types-waitress
     begun = 0.0
 
     def received(self, data: bytes) -> bool:
@@ -143,12 +154,12 @@ class Channel(HTTPChannel):
             self.begun = time.time()
         return super().received(data)
 
-    def give_up(self) -> None:
+    def give_up(self, request: HTTPRequestParser) -> None:
         """Answer 408 to the request that does not arrive, and close. Called by the thread that calls `received`."""
         with self.requests_lock:
-            self.request.error = RequestTimeout("the message did not arrive in time")
-            self.requests, self.request = [self.request], None
-        self.server.add_task(self)
+            request.error = RequestTimeout("the message did not arrive in time")
+            self.requests, self.request = [request], None
+        self.server.add_task(self)  # type: ignore[arg-type]  # types-waitress: a task
 
 
 class RequestTimeout(Error):
@@ -168,7 +179,8 @@ class Dispatcher:
     def add_task(self, channel: HTTPChannel) -> None:
         """Called by waitress for a connection whose first request is whole."""
         path = getattr(channel.requests[0], "path", "")  # none where the request could not be read
-        (self._health if path in health.PATHS else self._work).add_task(channel)
+        dispatcher = self._health if path in health.PATHS else self._work
+        dispatcher.add_task(channel)  # type: ignore[arg-type]  # types-waitress: a task
 
     def shutdown(self) -> None:
         """End the threads; what they are at has been waited for."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
+from werkzeug.datastructures import Headers
 
 from connector.errors import NotAuthentic
 
@@ -17,7 +18,7 @@ from connector.errors import NotAuthentic
 MALFORMED = (UnicodeError, ValueError, OverflowError, IndexError, TypeError)
 
 
-def verify_signature(body: bytes, headers: Mapping[str, str], secrets: Iterable[SecretStr]) -> str:
+def verify_signature(body: bytes, headers: Mapping[str, str] | Headers, secrets: Iterable[SecretStr]) -> str:
     """The message's id, if one of the secrets has signed it in the last five minutes. Raises NotAuthentic."""
     for secret in secrets:
         try:

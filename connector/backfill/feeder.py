@@ -95,7 +95,8 @@ class Feeder:
         if not _open(progress):
             return 0
         [row] = connection.execute(plans.SQL["under_way"], {"plan": plan.id}).fetchall()
-        return row[0] - row[1]
+        waiting: int = row[0] - row[1]
+        return waiting
 
     def _take_in(self, connection: psycopg.Connection, plan: Plan, most: int) -> None:
         """The next cases become texts; those that the query would not find any more are skipped."""
@@ -116,7 +117,7 @@ class Feeder:
                 f"backfill:{plan.id}:{row['ticket_id']}:{row['tries']}",
                 row["ticket_id"],
                 door=Door.BATCH,
-                ask=Ask(**plan.ask | {"number": row["number"]}),
+                ask=Ask(**{**plan.ask, "number": row["number"]}),
             )
             for row in kept
         ]

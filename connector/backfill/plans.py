@@ -222,7 +222,8 @@ def tally(connection: psycopg.Connection, plan: str) -> dict[str, int]:
 def held(connection: psycopg.Connection, plan: str) -> int:
     """How many of its texts wait for their hours."""
     [row] = connection.execute(SQL["under_way"], {"plan": plan}).fetchall()
-    return row[1]
+    waiting: int = row[1]
+    return waiting
 
 
 def outcomes(connection: psycopg.Connection, plan: str) -> Iterator[dict[str, Any]]:

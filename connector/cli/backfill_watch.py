@@ -112,7 +112,7 @@ def _screen() -> Iterator[Show]:
 
         class OnScreen:
             def __call__(self, plan: Plan, tally: Tally) -> None:
-                bar.update(task, description=_description(plan), **_done(tally))
+                bar.update(task, description=_description(plan), total=sum(tally.values()), completed=_over(tally))
 
             def say(self, words: str) -> None:
                 console.print(Text(harmless.on_screen(words)))
@@ -138,9 +138,8 @@ def _lines() -> Iterator[Show]:
     yield InLines()
 
 
-def _done(tally: Tally) -> dict[str, int]:
-    over = sum(tally.get(state, 0) for state in OUTCOMES)
-    return {"total": sum(tally.values()), "completed": over}
+def _over(tally: Tally) -> int:
+    return sum(tally.get(state, 0) for state in OUTCOMES)
 
 
 def _description(plan: Plan) -> str:

@@ -138,7 +138,7 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
         step("write-back", "the case has it")
     after = box.salesforce.case(case["id"])
     console.print(_before_and_after(case["number"], before, after))
-    return after["CCAIP_Chat_Id__c"] == str(request.chat_id)
+    return bool(after["CCAIP_Chat_Id__c"] == str(request.chat_id))
 
 
 def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> int:
@@ -152,7 +152,7 @@ def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str)
     return story if story and any(story[key] for key in keys) else None
 
 
-def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen] = ()) -> Found:
+def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen[bytes]] = ()) -> Found:
     """What `look` finds, as soon as it does. Raises DidNotHappen after a while, or when a process has ended."""
     end = time.monotonic() + STEP_SECONDS
     while time.monotonic() < end and all(process.poll() is None for process in started):

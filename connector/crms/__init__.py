@@ -122,4 +122,5 @@ def named(stem: str, given: str) -> str:
 
 def connect(stem: str, file: MappingFile) -> Crm:
     """The CRM of this stem, from its own settings. Raises BadSettings. Calls nobody yet."""
-    return importlib.import_module(f"connector.crms.{stem}").connect(file)
+    crm: Crm = importlib.import_module(f"connector.crms.{stem}").connect(file)
+    return crm

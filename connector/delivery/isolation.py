@@ -67,7 +67,7 @@ class _Group(Generic[Item, Answer]):
 
     def _ask(self, items: Sequence[Item]) -> list[Answer | CallFailed]:
         self._calls += 1
-        answers = list(self._call(items))
+        answers: list[Answer | CallFailed] = list(self._call(items))
         self._passed = True
         return answers
 

@@ -59,7 +59,8 @@ class Pace:
         Raises what `reserve` raises. Not for where there is no limit.
         """
         queue = self._queues[batch]
-        turn = self._turns[text] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self._turns[text] = turn
         heapq.heappush(queue.waiting, (-priority, next(self._order), turn))
         if queue.task is None or queue.task.done():
             queue.task = asyncio.create_task(self._hand_out(queue, batch))

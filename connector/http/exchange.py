@@ -92,7 +92,8 @@ class Connection(httpx.AsyncHTTPTransport):
         and has no public name for it.
         """
         self._used = True
-        return any(not one._connection._h11_state.trailing_data[0] for one in self._pool.connections)
+        connections: list[Any] = self._pool.connections
+        return any(not one._connection._h11_state.trailing_data[0] for one in connections)
 
 
 class _Step(Enum):
@@ -155,7 +156,7 @@ class Exchange:
         return Answer(response.status_code, headers, _decompressed(content, headers.get("content-encoding"), most))
 
 
-def _decompressed(content: bytes, encoding: str | None, most: int) -> bytes:
+def _decompressed(content: bytes | bytearray, encoding: str | None, most: int) -> bytes:
     if encoding in (None, "", "identity"):
         return bytes(content)
     reader = zlib.decompressobj(wbits=47)  # gzip or zlib

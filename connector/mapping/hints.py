@@ -1,12 +1,12 @@
 """What a mapping file may say, but hardly means: warnings, each with its line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from connector import merge_syntax
 from connector.expressions import literal
 from connector.mapping import lines
 from connector.mapping.lines import Places
-from connector.mapping.schema import MappingFile
+from connector.mapping.schema import MappingFile, Rule, Words
 from connector.model import OUTCOMES
 
 
@@ -20,7 +20,7 @@ def of(file: MappingFile, text: str) -> list[str]:
 
 
 def _called(key: str, file: MappingFile) -> str:
-    named = {"rules": file.rules, "templates": file.templates}
+    named: dict[str, Sequence[Rule | Words]] = {"rules": file.rules, "templates": file.templates}
     return lines.called(key, {what: [{"name": one.name} for one in all_] for what, all_ in named.items()})
 
 

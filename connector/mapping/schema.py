@@ -47,7 +47,7 @@ class Rule(Strict):
 
     def names(self) -> Iterator[tuple[str, str]]:
         """(key, name) for every field's name that the rule uses."""
-        expressions = {"when": self.when, "message": self.message}
+        expressions: dict[str, Condition | Template] = {"when": self.when, "message": self.message}
         expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
         expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
         for key, expression in expressions.items():
@@ -80,7 +80,8 @@ class WriteBack(Strict):
     cancelled: Written
 
     def of(self, state: State) -> Mapping[str, Template]:
-        return getattr(self, state.value)
+        written: Mapping[str, Template] = getattr(self, state.value)
+        return written
 
 
 class MappingFile(Strict):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from connector.sandbox import control, page, server
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+class AsWritten(DefaultJSONProvider):
+    """Both vendors' keys have an order, and their texts are not escaped."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+
 def create(box: "Sandbox", modules: Mapping[str, Any]) -> Flask:
     """The application of one sandbox."""
     app = Flask(__name__)
     app.url_map.strict_slashes = False
-    app.json.sort_keys = False  # type: ignore[attr-defined] -- both vendors' keys have an order
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json = AsWritten(app)
     app.extensions["sandbox"] = box
     app.before_request(refuse_strangers)
     app.register_error_handler(HTTPException, explain)

@@ -19,4 +19,6 @@ class Clock:
 
 def timestamp(moment: datetime | None) -> str | None:
     """A moment as both remote sides' JSON and XML write it: `2021-10-04T17:20:51.000Z`."""
-    return moment and moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

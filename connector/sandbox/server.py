@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from typing import Any, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -64,8 +64,9 @@ class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without the reverse lookup of the host name that http.server does."""
         socket.socket.bind(self.socket, self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        address = self.socket.getsockname()
+        self.server_address = address
+        self.server_name, self.server_port = address[:2]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections.add(request)
@@ -113,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return cast(bytes, DechunkedInput(self.rfile).read())
+            return cast(bytes, DechunkedInput(cast(IO[bytes], self.rfile)).read())
         length = int(self.headers.get("Content-Length") or 0)
         if not 0 <= length <= LARGEST_BODY:
             raise ValueError("unreasonable Content-Length")
@@ -121,10 +122,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         environ = self._environ(body)
-        head: list[Any] = []
+        heads: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            head[:] = status, headers
+            heads.append((status, headers))
 
         chunks = self.server.app(environ, cast(StartResponse, start_response))
         try:
@@ -135,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         if environ.get(DROP):
             self.close_connection = True
         else:
-            self._write(*head, content)
+            self._write(*heads[-1], content)
 
     def _write(self, status: str, headers: Iterable[tuple[str, str]], content: bytes) -> None:
         lines = [f"HTTP/1.1 {status}", f"Date: {self.date_time_string()}", "Server: ccai-sms-sandbox"]

@@ -120,7 +120,7 @@ def _installed(name: str) -> bool:
 
 def _socket_folder(server: Any) -> Path:
     """Where the server listens: in its folder, unless an older version of ours has started it."""
-    said = server.get_postmaster_info().socket_dir
+    said: Path = server.get_postmaster_info().socket_dir
     return said if said.is_absolute() else server.pgdata
 
 

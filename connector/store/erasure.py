@@ -53,7 +53,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
     `suppress`: the number is put on the suppression list, and what is not known yet to be for it is not sent either.
     """
     spellings = Spellings(number)
-    who = {"number": number, "hash": pseudonyms.of_number(connection, number)}
+    who: dict[str, Any] = {"number": number, "hash": pseudonyms.of_number(connection, number)}
     with connection.transaction():
         if suppress:
             recipients.suppress(connection, number, "erased", "an operator")

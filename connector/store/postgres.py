@@ -116,11 +116,11 @@ SESSION = (
     "-c idle_in_transaction_session_timeout=10s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
     " -c tcp_keepalives_count=2 -c tcp_user_timeout=20s"
 )
-# In autocommit: transactions are opened where they are meant. A plan is made for each execution: one that was made
-# when the tables were empty would be kept, and is a hundred times as slow when they are not.
-OPTIONS = {"autocommit": True, "options": f"-c plan_cache_mode=force_custom_plan {SESSION}"}
+# A plan is made for each execution: one that was made when the tables were empty would be kept, and is a hundred times
+# as slow when they are not. All connections are in autocommit: transactions are opened where they are meant.
+OPTIONS = f"-c plan_cache_mode=force_custom_plan {SESSION}"
 # Where there is only one way to do it, however much is in the tables: a tenth more events are taken in.
-KEEPS_PLANS = OPTIONS | {"options": f"-c plan_cache_mode=force_generic_plan {SESSION}"}
+KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
 # A database whose machine is gone says nothing: without these, a connection would wait for it for a quarter of an hour.
 # Seconds, and milliseconds; the address may say otherwise.
 SILENCE = {
@@ -141,7 +141,7 @@ def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
         _impatient(url),
         min_size=1,
         max_size=most,
-        kwargs=KEEPS_PLANS if keeps_plans else OPTIONS,
+        kwargs={"autocommit": True, "options": KEEPS_PLANS if keeps_plans else OPTIONS},
         timeout=PATIENCE,
         reconnect_timeout=RECONNECT,
         open=True,
@@ -150,11 +150,11 @@ def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
 
 async def connect(url: str) -> psycopg.AsyncConnection:
     """One connection for asynchronous use."""
-    return await psycopg.AsyncConnection.connect(_impatient(url), **OPTIONS)
+    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)
 
 
 def _impatient(url: str) -> str:
-    return make_conninfo(**(SILENCE | conninfo_to_dict(url)))
+    return make_conninfo("", **(SILENCE | conninfo_to_dict(url)))
 
 
 def now(connection: psycopg.Connection) -> datetime:

@@ -16,7 +16,7 @@ from connector.store import queries, texts
 SQL = queries.load(__file__)
 
 
-def story(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
+def story(connection: psycopg.Connection[Any], text: int) -> dict[str, Any] | None:
     """One text with all that is known of it, and its `history`, for people. None: there is no such text."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["story"], {"id": text}).fetchone()

@@ -37,7 +37,7 @@ class Duty(NamedTuple):
 
     name: str
     every: float
-    do: Callable[[psycopg.Connection], None]
+    do: Callable[[psycopg.Connection], object]
 
 
 class Upkeep:
@@ -63,7 +63,7 @@ class Upkeep:
 
     async def run(self) -> None:
         """Until cancelled. None of it waits for another, and an error of one ends none."""
-        steps = [
+        steps: list[tuple[str, Callable[[], None]]] = [
             ("look", self.look),
             ("give up", self.give_up),
             ("calls", self.look_at_calls),

@@ -75,8 +75,12 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         ask = Asking(pool, threads)
         gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, gate), People(ask)
-        reserve = partial(ask, rate_limit.reserve, _rates(settings))
-        pace_ = pacing.Pace(settings.ccaip_requests_per_second, reserve, partial(ask, rate_limit.put_off))
+        rates = _rates(settings)
+        pace_ = pacing.Pace(
+            settings.ccaip_requests_per_second,
+            lambda count, batch, claimed: ask(rate_limit.reserve, rates, count, batch, claimed),
+            lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
+        )
         sender = Sender(
             pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )

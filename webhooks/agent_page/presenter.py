@@ -225,7 +225,8 @@ def _to(visit: Visit, text: int, again: bool) -> Shown:
 
 def part(name: str, *args: Any) -> str:
     """A part of the page alone, for its script."""
-    return get_template_attribute("agents/parts.html", name)(*args)
+    shown: str = get_template_attribute("agents/parts.html", name)(*args)
+    return shown
 
 
 def done(row: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import structlog
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from connector import __version__
@@ -185,7 +186,7 @@ def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         )
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")
-    def cancel(page: str, text: int) -> Response:
+    def cancel(page: str, text: int) -> ResponseReturnValue:
         """Take it back, while that can be done; the page shows what came of it."""
         visit = doorway.admit_form(page)
         page_of.cancel(visit, text)

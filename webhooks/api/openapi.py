@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
-from flask_openapi3 import Tag
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 TAG = Tag(name="texts", description="Text the customer of a ticket.")
@@ -28,7 +29,7 @@ EVERYWHERE = (400, 401, 403, 422, 429, 503)
 NOT_KNOWN = {422: "A value is not as documented, or the mapping has no such rule or template: `detail` has its names."}
 
 
-def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, str] = {}) -> dict[str, Any]:
+def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, str] = {}) -> ResponseDict:
     """The answers of an operation: the good ones, and problems. `said`: what some of these mean there."""
     return {
         **{str(status): model for status, model in good.items()},

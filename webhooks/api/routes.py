@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from flask import Response, g, request
-from flask_openapi3 import APIBlueprint
+from flask_openapi3.blueprint import APIBlueprint
 from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest

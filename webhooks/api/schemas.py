@@ -6,6 +6,7 @@ Values that are not known are left out of answers. Times are ISO 8601 in UTC, nu
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from connector import expected
 from connector.model import Door, State
@@ -13,7 +14,7 @@ from connector.policy.checks import Said
 from webhooks.absent import Sparse
 
 # The document says what the validator asks for, in its own language.
-PLAIN = {"pattern": f"^{expected.NO_CONTROLS}$"}
+PLAIN: JsonDict = {"pattern": f"^{expected.NO_CONTROLS}$"}
 Short = Annotated[str, Field(max_length=200, json_schema_extra=PLAIN), expected.PLAIN]
 Crm = Annotated[str, Field(max_length=40, description="Which CRM; needed only where there are several.")]
 TicketId = Annotated[

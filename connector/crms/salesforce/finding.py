@@ -113,9 +113,10 @@ def _rows(session: Session, job: str, locator: str, paths: Sequence[str]) -> tup
 
 
 def _named(answer: Any, name: str) -> str:
-    if not isinstance(answer, Mapping) or not isinstance(answer.get(name), str):
+    value = answer.get(name) if isinstance(answer, Mapping) else None
+    if not isinstance(value, str):
         raise Unavailable("Salesforce's answer about the query's job was not understood")
-    return answer[name]
+    return value
 
 
 def _wait(session: Session, job: str) -> int | None:

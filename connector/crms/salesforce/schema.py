@@ -77,16 +77,16 @@ class Things:
         kinds = [kind]
         *relationships, last = path.split(".")
         for relationship in relationships:
-            lookup = self._first(kinds, lambda thing, name=relationship: thing.relationships.get(name.lower()))
+            lookup = self._first(kinds, lambda thing: thing.relationships, relationship)
             if lookup is None:
                 return f"{' or '.join(kinds)} has no relationship {relationship} that this user can see"
             kinds = [str(name) for name in lookup.get("referenceTo") or ()]
-        found = self._first(kinds, lambda thing: thing.fields.get(last.lower()))
+        found = self._first(kinds, lambda thing: thing.fields, last)
         return found or f"{' or '.join(kinds)} has no field {last} that this user can see"
 
-    def _first(self, kinds: list[str], look: Callable[[Thing], Field | None]) -> Field | None:
+    def _first(self, kinds: list[str], among: Callable[[Thing], Mapping[str, Field]], name: str) -> Field | None:
         things = (self.named(kind) for kind in kinds)
-        return next((field for thing in things if thing and (field := look(thing))), None)
+        return next((field for thing in things if thing and (field := among(thing).get(name.lower()))), None)
 
 
 def path_of(file: MappingFile, path: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
 from connector.crms.salesforce import verdicts
@@ -80,7 +80,7 @@ class _Pinned(BaseAdapter):
         bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, LARGEST, IDLE_SECONDS)
         self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Raises NeverLeft or NoAnswer, which requests and simple-salesforce pass on."""
         content = request.body or b""
         content = content.encode() if isinstance(content, str) else content
@@ -100,7 +100,7 @@ class _Pinned(BaseAdapter):
 class _Nowhere(BaseAdapter):
     """Every other host: the token goes to nobody but the org."""
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         raise requests.exceptions.InvalidURL("not the org's host")
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from connector import environment, settings
 from connector.expected import matching
 
-ENV_PREFIX = f"{settings.PREFIX}SALESFORCE_"
+ENV_PREFIX = f"{environment.PREFIX}SALESFORCE_"
 
 
 # Addresses of an org that answer people and not the API, by their ends.

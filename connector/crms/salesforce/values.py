@@ -6,7 +6,7 @@ What a template may write is told where it can be; else it is tried with an outc
 import difflib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jinja2 import nodes
@@ -46,7 +46,13 @@ FORMATS = {
 NO_TEXT = ("address", "location", "base64", "anyType", "complexvalue", "id")
 LISTS = ("picklist", "multipicklist")
 MOST_VALUES, MOST_NAMED = 100, 30
-FILTERS = {"upper": str.upper, "lower": str.lower, "capitalize": str.capitalize, "title": str.title, "trim": str.strip}
+FILTERS: dict[str, Callable[[str], str]] = {
+    "upper": str.upper,
+    "lower": str.lower,
+    "capitalize": str.capitalize,
+    "title": str.title,
+    "trim": str.strip,
+}
 
 
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:

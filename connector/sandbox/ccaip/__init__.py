@@ -77,11 +77,11 @@ class CcaiPlatform:
     def reset(self) -> None:
         """As it was at the start."""
         with self.lock:
-            self.settings = self._initial.model_copy(deep=True)
+            self.settings: Settings = self._initial.model_copy(deep=True)
             self.calls: list[journal.Call] = []
             self.texts: list[Text] = []
             self.chats: dict[int, chats.Chat] = {}
-            self.phones = phones.Phones()
+            self.phones: phones.Phones = phones.Phones()
             self._active: dict[tuple[str, str], chats.Chat] = {}
             self._last_text: dict[str, datetime] = {}
             self._end_users: dict[str, int] = {}
@@ -131,7 +131,8 @@ class CcaiPlatform:
             if chat:
                 chat.message_count += 1
                 chat.updated_at = now
-            self.phones.show(number, phones.Message(now, body, True, chat and chat.outbound_number, chat and chat.id))
+            sender, chat_id = (chat.outbound_number, chat.id) if chat else (None, None)
+            self.phones.show(number, phones.Message(now, body, True, sender, chat_id))
         if chat:
             self.webhooks.post("message_received", chat, {"content": body})
 
@@ -197,7 +198,7 @@ class CcaiPlatform:
         now, number = self.clock.now(), sms.customer.e164
         if number not in self._end_users:
             self._end_users[number] = next(self._ids["end_user"])
-        assigned_at = agent and now + timedelta(seconds=self.settings.assignment_seconds)
+        assigned_at = now + timedelta(seconds=self.settings.assignment_seconds) if agent else None
         chat = chats.Chat(
             id=next(self._ids["chat"]),
             status="assigned" if agent else "selecting",

@@ -2,10 +2,10 @@
 
 import hmac
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import MultiDict
 
 from connector.sandbox import journal
 from connector.sandbox.ccaip import CcaiPlatform, chats, refusals
@@ -61,7 +61,7 @@ def list_chats() -> Response:
     return answer
 
 
-def _descending(query: Any) -> bool:
+def _descending(query: MultiDict[str, str]) -> bool:
     return query.get("sort_direction", "ASC").upper() == "DESC"
 
 

@@ -1,5 +1,6 @@
 """The customers' phones: what arrived, what was replied, and who wants no more texts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +21,10 @@ class Number:
 
     e164: str
     is_us: bool
+
+
+NO_NUMBER = Number("", is_us=False)
+"""In place of what cannot be a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Phones:
     def __getitem__(self, number: str) -> list[Message]:
         return self._messages.get(number, [])
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(list(self._messages))
 
     def __len__(self) -> int:

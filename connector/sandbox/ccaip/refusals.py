@@ -27,8 +27,8 @@ class Request:
     """The body of one request, beside what the checks need to know about it."""
 
     body: dict[str, Any]
-    customer: phones.Number | None
-    sender: phones.Number | None
+    customer: phones.Number
+    sender: phones.Number
     agent_keys: dict[str, Any]
 
     def get(self, key: str) -> str:
@@ -39,9 +39,11 @@ class Request:
 
 def read(body: dict[str, Any], spelling: str) -> Request:
     """A request body, with its phone numbers understood."""
-    numbers = [phones.read(str(body.get(key) or "")) for key in ("end_user_number", "outbound_number")]
+    customer, sender = (
+        phones.read(str(body.get(key) or "")) or phones.NO_NUMBER for key in ("end_user_number", "outbound_number")
+    )
     agent_keys = {key: body[key] for key in AGENT_KEYS[spelling] if body.get(key) is not None}
-    return Request(body, *numbers, agent_keys)
+    return Request(body, customer, sender, agent_keys)
 
 
 Check = Callable[["CcaiPlatform", Request], bool]
@@ -52,16 +54,16 @@ DOCUMENTED: tuple[tuple[str, Check], ...] = (
     ("SMS is not enabled", lambda ccaip, _: not ccaip.settings.sms_enabled),
     ("Outbound SMS is not enabled", lambda ccaip, _: not ccaip.settings.outbound_sms_enabled),
     ("end_user_number is required", lambda _, sms: not sms.body.get("end_user_number")),
-    ("end_user_number is invalid", lambda _, sms: sms.customer is None),
+    ("end_user_number is invalid", lambda _, sms: sms.customer is phones.NO_NUMBER),
     ("outbound_number is required", lambda _, sms: not sms.body.get("outbound_number")),
-    ("outbound_number is invalid", lambda _, sms: sms.sender is None),
+    ("outbound_number is invalid", lambda _, sms: sms.sender is phones.NO_NUMBER),
     (
         "Non-US phone number not allowed",
-        lambda _, sms: not all(number and number.is_us for number in (sms.customer, sms.sender)),
+        lambda _, sms: not (sms.customer.is_us and sms.sender.is_us),
     ),
     (
         "outbound_number is not found",
-        lambda ccaip, sms: sms.sender is None or sms.sender.e164 not in ccaip.settings.e164_numbers,
+        lambda ccaip, sms: sms.sender.e164 not in ccaip.settings.e164_numbers,
     ),
     ("message is required", lambda _, sms: not sms.get("message").strip()),
 )

@@ -11,6 +11,7 @@ from flask import Response
 from connector import settings
 from connector.crms.salesforce import ticket_id
 from connector.crms.salesforce.settings import Doors
+from connector.errors import NotAuthentic
 from connector.mapping.schema import MappingFile
 from connector.model import TicketEvent
 from connector.store.events import EventReceipt
@@ -32,7 +33,7 @@ def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
 
     def parse_outbound_message(message: Message) -> Sequence[TicketEvent]:
         if not signing.is_one_of(message.token, wanted.outbound_message_tokens):
-            raise signing.NotAuthentic("the token of the address is wrong")
+            raise NotAuthentic("the token of the address is wrong")
         return outbound_message.parse(message.body, wanted.organization_id, file.ticket.object)
 
     def parse_events(message: Message) -> Sequence[TicketEvent | ItemRefused]:

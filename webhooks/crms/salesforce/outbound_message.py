@@ -141,7 +141,7 @@ def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | 
 def _fields(record: etree._Element) -> dict[str, str]:
     """The fields that have a value, by their names without namespace."""
     return {
-        field.tag.rpartition("}")[2]: text
+        str(field.tag).rpartition("}")[2]: text
         for field in record
         if (text := _text(field)) and field.get(f"{XSI}nil") not in ("true", "1")
     }

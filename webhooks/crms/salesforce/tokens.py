@@ -28,14 +28,18 @@ def verifier() -> Callable[[str], str] | None:
         return None
     certificates = [_certificate(Path(path)) for path in wanted.certificates]
     import jwt  # 10 MB that a web side without such tokens does without
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     def verify(token: str) -> str:
         now = datetime.now(UTC)
         for certificate in certificates:
+            key = certificate.public_key()
+            if not isinstance(key, RSAPublicKey):
+                raise NotAuthentic("a certificate of the settings has no RSA key")
             try:
                 claims = jwt.decode(
                     token,
-                    certificate.public_key(),
+                    key,
                     algorithms=["RS256"],
                     audience=wanted.audience,
                     issuer=wanted.issuer,

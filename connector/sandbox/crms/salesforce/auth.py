@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from cryptography import x509
@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from flask import Response, jsonify, request
 
 from connector.sandbox.crms.salesforce import api
+
+if TYPE_CHECKING:
+    from connector.sandbox.crms.salesforce import Side
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -71,7 +74,7 @@ def identity(organization_id: str = "", user_id: str = "") -> dict[str, Any]:
     }
 
 
-def _client_credentials(org: Any) -> str:
+def _client_credentials(org: "Side") -> str:
     basic = request.authorization
     if basic and basic.type == "basic":
         given = (basic.username, basic.password)
@@ -84,7 +87,7 @@ def _client_credentials(org: Any) -> str:
     return org.own_user_id
 
 
-def _jwt_bearer(org: Any) -> str:
+def _jwt_bearer(org: "Side") -> str:
     """The user named as `sub` in an assertion signed with the private key of `public_key`."""
     settings = org.settings
     audiences = [request.host_url.rstrip("/"), f"{request.host_url}services/oauth2/token", *settings.jwt_audiences]

@@ -83,7 +83,7 @@ def bulk_delete(version: str, identifier: str) -> tuple[str, int]:
 
 
 def _job(identifier: str) -> Job:
-    job = api.org().jobs.get(identifier)
+    job: Job | None = api.org().jobs.get(identifier)
     if job is None:
         raise errors.no_such_record()
     return job

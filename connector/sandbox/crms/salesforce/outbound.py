@@ -218,7 +218,7 @@ class Messages:
         status: int | str
         try:
             body = self._write(message.notifications)
-            answer = client.post(self.settings.outbound_message_url, content=body, headers=headers)
+            answer = client.post(self.settings.outbound_message_url or "", content=body, headers=headers)
             status, acked = answer.status_code, answer.status_code == 200 and acknowledges(answer.content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             status, acked = type(error).__name__, False

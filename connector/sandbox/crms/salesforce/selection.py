@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from connector.sandbox.crms.salesforce import errors, ids, schema, soql, store
 
@@ -64,9 +64,9 @@ class Selection:
                 answer.setdefault(first, None)
             else:
                 answer[first] = store.as_rest(self.org.value(thing, row, first)) if first in thing.fields else None
-        for relationship, rest in below.items():
+        for relationship, nested in below.items():
             parent = self.org.parent(thing.relationships[relationship], row)
-            answer[relationship] = parent and self._nest(*parent, rest, version)
+            answer[relationship] = parent and self._nest(*parent, nested, version)
         return answer
 
     def _path(self, path: str) -> str:
@@ -157,7 +157,7 @@ def _thing(name: str) -> schema.SObject:
     return thing
 
 
-def _unknown(message: str) -> Any:
+def _unknown(message: str) -> NoReturn:
     raise errors.ApiError(400, "INVALID_FIELD", message)
 
 

@@ -1,6 +1,7 @@
 """SOQL, as much of it as a connector asks: the text of a query becomes a `Query`, or MALFORMED_QUERY."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NoReturn
@@ -238,7 +239,7 @@ class _Parser:
         return self._tokens[self._at - 1]
 
 
-def _tokens(text: str) -> Any:
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
     at, end = 0, len(text.rstrip())
     while at < end:
         match = TOKEN.match(text, at)

@@ -12,7 +12,7 @@ from connector.sandbox.crms.salesforce import errors, ids, schema
 
 Record = dict[str, Any]
 
-CREATE_DEFAULTS = {"Case": {"Status": "New", "Priority": "Medium"}, "User": {"IsActive": True}}
+CREATE_DEFAULTS: dict[str, Record] = {"Case": {"Status": "New", "Priority": "Medium"}, "User": {"IsActive": True}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Store:
 
     def parent(self, reference: schema.Field, record: Record) -> tuple[schema.SObject, Record] | None:
         """The record that a reference field points to, and what kind of record it is."""
-        identifier = record.get(reference.name)
+        identifier = record.get(reference.name) or ""
         for name in reference.refers_to if identifier else ():
             parent = self.tables[name].get(identifier)
             if parent is not None:
@@ -116,9 +116,10 @@ class Store:
         if "FirstName" in record:
             record["Name"] = " ".join(filter(None, (record["FirstName"], record["LastName"])))
         self.before_save(change)
-        self.tables[change.thing.name][record["Id"]] = record
+        identifier: str = record["Id"]
+        self.tables[change.thing.name][identifier] = record
         self.after_save(change)
-        return record["Id"]
+        return identifier
 
     def _checked(self, thing: schema.SObject, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for name, value in values.items():
