@@ -15,7 +15,7 @@ def link(pipe: Pipe, case: str, **who: Any) -> str:
     """A fresh link to the page."""
     answer = pipe.api("POST", "/links", json={"ticket_id": case, **who})
     assert answer.status_code == 201, answer.text
-    return answer.json()["url"]
+    return str(answer.json()["url"])
 
 
 def plain(url: str, **more: Any) -> httpx.Response:

@@ -43,7 +43,9 @@ def own_server(given: str | None, prefix: str) -> Iterator[tuple[str, Path]]:
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     # At the very end: the embedded server's library looks into its folder once more when the program ends.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    wanted = settings.load(data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None)
+    wanted: settings.Settings = settings.load(
+        data_dir=folder / "data", database_url=SecretStr(given) if given else None, _env_file=None
+    )
     with postgres.running(wanted) as url:
         yield url, folder
 

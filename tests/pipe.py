@@ -38,7 +38,7 @@ def wait_for(look: Callable[[], Found | None], what: str, patience: float = PATI
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

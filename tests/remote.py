@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector.crms import Query
+from connector.crms import Crm, Query
 from connector.delivery import admission
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Gate
@@ -39,10 +40,16 @@ def queued(connection: psycopg.Connection, decisions: Mapping[int, Decision]) ->
     return {text: held.holder for text, held in text_store.admit(connection, wanted, postgres.now(connection)).items()}
 
 
-def started(
+def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -> dict[int, int]:
+    """Begin the calls of these texts as a worker does that has just read them; the numbers of their claims."""
+    tried = try_to_start(connection, *texts, good_for=good_for)
+    return {text: claim for text, claim in tried.items() if isinstance(claim, int)}
+
+
+def try_to_start(
     connection: psycopg.Connection, *texts: int, good_for: float = 60
 ) -> dict[int, int | circuit_breaker.Closed]:
-    """Begin the calls of these texts as a worker does that has just read them; the numbers of their claims."""
+    """The same; and why not, where the lane is closed."""
     tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
     return text_store.start_sending(connection, tries, good_for)
 
@@ -72,8 +79,13 @@ class Tickets:
     def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
         return set(ids)
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
+    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         return {identifier: Ticket("salesforce", identifier, self.values) for identifier in ids}
+
+
+def as_crm(tickets: Tickets) -> Crm:
+    """Tickets can do what delivery, previews and back-fills ask of a CRM, and no more."""
+    return cast(Crm, tickets)
 
 
 class Remote:
@@ -126,7 +138,8 @@ class Remote:
                 sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4, 30, people.left, self.clock)
                 verdicts = Verdicts(breaker, busy_seconds, try_unknown_again)
                 admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
-                crms = {"salesforce": (tickets or Tickets(), mapping or Decide())}
+                decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
+                crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(self.pool, crms, admitted, sender, verdicts, breaker, people, threads)
                 try:
                     await delivery.deliver(texts)

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.errors import Blame, Refused, Unavailable
 from connector.mapping.rules import same_value
-from connector.model import Ask, Chat, Door, OutboundSms, Skip, Ticket, TicketEvent
+from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Ticket, TicketEvent
 from connector.store import events, outcomes, text_views, texts
 from connector.store.outcomes import WriteResult
 from tests.remote import Remote, Tickets
@@ -77,7 +77,7 @@ CHANGES = [
 class Changing(Tickets):
     """A CRM with one ticket, which may be gone."""
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
+    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         return super().read(ids) if self.values else {}
 
 
@@ -146,6 +146,7 @@ def test_what_is_held_for_the_customers_night_keeps_its_rule(pool: ConnectionPoo
     text, tickets = asked_for(pool, "a", Door.TRIGGER), Tickets(VALUES)
     with pool.connection() as connection:
         accepted = AT_ANY_HOUR.decide(Ticket("salesforce", TICKET_ID, VALUES))
+        assert isinstance(accepted, Decision)
         texts.move(connection, [transitions.held(text, "it is night", 0, [], accepted=accepted.accepted)])
     other_told(pool, {"status": "Failed"})
     tickets.values |= {"status": "Failed"}

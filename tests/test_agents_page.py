@@ -256,7 +256,7 @@ def test_where_no_template_suits_the_agent_writes(
     (tmp_path / "salesforce.toml").write_text(shipped.replace("{{ first_name or 'there' }}", "{{ first_name }}"))
     for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
         monkeypatch.setenv(name, value)
-    wanted = settings.load(_env_file=None, mappings=tmp_path)
+    wanted: settings.Settings = settings.load(_env_file=None, mappings=tmp_path)
     url = link(pipe, case).removeprefix(pipe.web)
     with postgres.pool(pipe.url, 2) as pool:
         browser = create_app(wanted, pool).test_client()

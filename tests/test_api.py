@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from connector.errors import BadSettings, NotAuthentic
 from connector.store import api_keys, postgres
 from connector.store.api_keys import Right
 from tests.pipe import Pipe
-from webhooks.api.auth import Callers
+from webhooks.api.auth import Callers, Verify
 from webhooks.app import create_app
 from webhooks.crms.salesforce import tokens
 
@@ -36,7 +35,7 @@ def problem(answer: httpx.Response, status: int) -> str:
     body = answer.json()
     assert set(body) == {"type", "title", "status", "detail"}
     assert body["status"] == status
-    return body["detail"]
+    return str(body["detail"])
 
 
 def overridable(preview: dict[str, Any]) -> list[str]:
@@ -173,7 +172,7 @@ def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -
     before = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
     assert overridable(before) == [f"reason:{first['id']}:sent"]
     pipe.box.ccaip.end_chat(first["chat_id"])
-    override = {"override": "the customer did not get it"}
+    override: dict[str, Any] = {"override": "the customer did not get it"}
     second = pipe.send(case, **override, overrides=overridable(before)).json()
     pipe.box.ccaip.end_chat(second["chat_id"])
 
@@ -292,12 +291,13 @@ def test_bad_input_gets_a_clear_problem(pipe: Pipe, content: bytes, kind: str, s
 def test_a_rule_or_template_that_is_not_there_is_a_problem_that_names_those_that_are(
     pipe: Pipe, case: str, named: str
 ) -> None:
-    key, expected = secrets.token_hex(8), f"{named}: there is no such {named}; expected one of: requested"
-    assert problem(pipe.api("POST", "/texts/preview", json={"ticket_id": case, named: "nothing"}), 422) == expected
-    assert problem(pipe.send(case, key, **{named: "nothing"}), 422) == expected
+    key, unknown, known = secrets.token_hex(8), {named: "nothing"}, {named: "requested"}
+    expected = f"{named}: there is no such {named}; expected one of: requested"
+    assert problem(pipe.api("POST", "/texts/preview", json={"ticket_id": case, **unknown}), 422) == expected
+    assert problem(pipe.send(case, key, 20, **unknown), 422) == expected
     assert pipe.texts(case) == []
-    assert pipe.api("POST", "/texts/preview", json={"ticket_id": case, named: "requested"}).json()["allowed"]
-    assert pipe.send(case, key, **{named: "requested"}).json()["state"] == "sent", "the key is still new"
+    assert pipe.api("POST", "/texts/preview", json={"ticket_id": case, **known}).json()["allowed"]
+    assert pipe.send(case, key, 20, **known).json()["state"] == "sent", "the key is still new"
 
 
 @pytest.mark.parametrize("message", ["Hi \x00 there", "Hi \ud800 there", "\u202e reversed", "x" * 5000])
@@ -384,10 +384,12 @@ def make_signer(path: Path, valid_for: timedelta) -> Signer:
 
 
 @pytest.fixture
-def verify(signer: tuple[rsa.RSAPrivateKey, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def verify(signer: tuple[rsa.RSAPrivateKey, Path], monkeypatch: pytest.MonkeyPatch) -> Verify:
     for name, value in {"CERTIFICATES": signer[1], "ISSUER": ISSUER, "AUDIENCE": AUDIENCE}.items():
         monkeypatch.setenv(f"CONNECTOR_SALESFORCE_API_{name}", str(value))
-    return tokens.verifier()
+    found = tokens.verifier()
+    assert found
+    return found
 
 
 def claims(**other: Any) -> dict[str, Any]:
@@ -396,7 +398,7 @@ def claims(**other: Any) -> dict[str, Any]:
     return {name: value for name, value in all_of.items() if value is not None}
 
 
-def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Any) -> None:
+def test_a_token_of_the_org_says_who_asks(pipe: Pipe, signer: Any, verify: Verify) -> None:
     token = jwt.encode(claims(), signer[0], "RS256")
     assert verify(token) == "ana@acme.example"
     with psycopg.connect(pipe.url, autocommit=True) as connection:
@@ -408,7 +410,7 @@ MALLORY = {"agent_name": "Mallory", "agent_email": "mallory@acme.example", "agen
 
 
 def test_a_tokens_person_asks_whatever_the_body_says(
-    pipe: Pipe, case: str, signer: Any, verify: Any, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe, case: str, signer: Any, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eve's token, and somebody else in the body: the text, and the page that a link opens, are Eve's."""
     for name, value in demo.environment(pipe.box, pipe.url, 8080, pipe.token).items():
@@ -419,9 +421,9 @@ def test_a_tokens_person_asks_whatever_the_body_says(
     }
     with postgres.pool(pipe.url, 2) as pool:
         web = create_app(settings.load(_env_file=None), pool).test_client()
-        link = web.post("/v1/links", json={"ticket_id": case, **MALLORY}, headers=headers).json["url"]
+        link = web.post("/v1/links", json={"ticket_id": case, **MALLORY}, headers=headers).get_json()["url"]
         page = web.get(link.partition("localhost")[2], follow_redirects=True)
-        sent = web.post("/v1/texts?wait=20", json={"ticket_id": case, **MALLORY}, headers=headers).json
+        sent = web.post("/v1/texts?wait=20", json={"ticket_id": case, **MALLORY}, headers=headers).get_json()
         [used] = pipe.query("select count(*) from api_use where caller like %s", "%mallory%")
 
     assert "You write as eve@acme.example." in page.text
@@ -453,7 +455,7 @@ def test_a_tokens_person_asks_whatever_the_body_says(
     ],
     ids=str,
 )
-def test_a_token_that_is_not_good_is_refused(signer: Any, verify: Any, other: dict[str, Any]) -> None:
+def test_a_token_that_is_not_good_is_refused(signer: Any, verify: Verify, other: dict[str, Any]) -> None:
     with pytest.raises(NotAuthentic):
         verify(jwt.encode(claims(**other), signer[0], "RS256"))
 
@@ -468,7 +470,7 @@ def test_a_token_by_an_expired_certificate_is_refused(tmp_path: Path, monkeypatc
         verify(jwt.encode(claims(), key, "RS256"))
 
 
-def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], verify: Any) -> None:
+def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], verify: Verify) -> None:
     public = (
         signer[0].public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
@@ -480,7 +482,7 @@ def test_no_token_chooses_its_algorithm(signer: tuple[rsa.RSAPrivateKey, Path], 
     ).decode()
     for token in (
         jwt.encode(claims(), "x" * 64, "HS256"),
-        jwt.encode(claims(), None, "none"),
+        jwt.encode(claims(), "", "none"),
         jwt.encode(claims(), by_others, "RS256"),
         jwt.encode(claims(), signer[0], "RS512"),
         f"{header}.{body}.{mac}",

@@ -23,7 +23,7 @@ OPERATIONS = ["cancelText", "createLink", "getText", "listTexts", "previewText",
 IMPORTABLE = {"application/json", "application/x-www-form-urlencoded", "text/plain"}
 
 
-def negative_data_rejection_but_for_empty(ctx: Any, response: Any, case: schemathesis.Case) -> bool | None:
+def negative_data_rejection_but_for_empty(ctx: Any, response: Any, case: schemathesis.Case[Any]) -> bool | None:
     """An empty value counts as absent, though none is documented: External Services sends them, and imports no null."""
     bodies = [part for part in (case.body, case.query) if isinstance(part, dict)]
     if any(is_empty(value) for body in bodies for value in body.values()):
@@ -42,7 +42,8 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def document(pipe: Pipe) -> dict[str, Any]:
-    return httpx.get(f"{pipe.web}/v1/openapi.json", trust_env=False).json()
+    document: dict[str, Any] = httpx.get(f"{pipe.web}/v1/openapi.json", trust_env=False).json()
+    return document
 
 
 def test_the_document_is_valid_openapi_3_0(document: dict[str, Any]) -> None:
@@ -94,7 +95,7 @@ def test_what_is_answered_is_what_is_documented(pipe: Pipe, document: dict[str, 
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=schema.find_operation_by_id(operation_id).as_strategy())
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: schemathesis.Case[Any]) -> None:
         answer = case.call_and_validate(base_url=pipe.web, headers=headers, checks=CHECKS)
         statuses.add(answer.status_code)
 

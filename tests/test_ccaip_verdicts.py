@@ -6,7 +6,9 @@ import socket
 import ssl
 import struct
 import threading
-from asyncio.selector_events import _SelectorSocketTransport
+from asyncio.selector_events import (  # type: ignore[attr-defined]  # a private class of asyncio, which has no types
+    _SelectorSocketTransport,
+)
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -113,7 +115,7 @@ def send(to: Account, *calls: Any) -> list[Any]:
     """Calls one after the other, each with these arguments: what they return or raise."""
 
     async def each() -> list[Any]:
-        client, ended = Client(to), []
+        client, ended = Client(to), list[Any]()
         for call in calls:
             ended += await asyncio.gather(client.send(*call), return_exceptions=True)
         await client.close()

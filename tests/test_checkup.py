@@ -29,7 +29,7 @@ COMPLETE = {
 }
 
 
-def offline(folder: Path | None = None, **variables: str) -> tuple[int, list[str]]:
+def offline(folder: Path | str | None = None, **variables: str) -> tuple[int, list[str]]:
     """The status, and what was said of settings and files. In this process: there are many of them."""
     clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CONNECTOR_")}
     with contextlib.chdir(folder or Path.cwd()):

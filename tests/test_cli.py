@@ -18,7 +18,7 @@ from connector.sandbox import Sandbox
 from tests.pipe import free_port
 
 
-def connector(*arguments: str, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+def connector(*arguments: str, folder: Path | str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command, with no settings but these, in this working folder."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTOR_")}
     return subprocess.run(
@@ -90,8 +90,9 @@ def test_run_says_which_process_was_killed_and_ends_with_the_others(url: str, tm
 
 def test_a_service_manager_may_ask_all_of_them_to_stop(url: str, tmp_path: Path) -> None:
     with run(url, tmp_path, free_port()) as (running, _):
-        for one in (*children(running), running):
-            one.terminate()
+        for child in children(running):
+            child.terminate()
+        running.terminate()
         rest = running.communicate(timeout=60)[1]
     assert (running.returncode, [line for line in rest.splitlines() if '"error"' in line]) == (0, [])
 

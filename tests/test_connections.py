@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -98,7 +99,7 @@ class Server:
 Post = Callable[..., Answer]
 
 
-def bounded(**bounds: float) -> Bounds:
+def bounded(**bounds: Any) -> Bounds:
     """Five seconds for each step, if nothing else is said."""
     return Bounds(**{"connect_seconds": 5, "answer_seconds": 5, **bounds})
 

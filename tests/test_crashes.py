@@ -178,7 +178,7 @@ def rows(url: str, query: str) -> list[dict[str, Any]]:
 def delivered(box: Sandbox) -> bool:
     """Whether every outbound message was acknowledged: one that met a dead web side is sent again after a while."""
     messages = box.salesforce.stats()["outbound_messages"]
-    return messages["sent"] == messages["acked"]
+    return bool(messages["sent"] == messages["acked"])
 
 
 def settled(url: str) -> bool:

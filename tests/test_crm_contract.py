@@ -11,6 +11,7 @@ from connector.crms import Crm, Query
 from connector.errors import NotAuthentic, Refused, Unavailable
 from connector.mapping import loader
 from connector.mapping.schema import MappingFile
+from connector.model import TicketEvent
 from connector.sandbox import Sandbox
 from webhooks.receive import Entrance
 
@@ -26,7 +27,7 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture(params=STEMS)
 def stem(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def crm(stem: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
 
 @pytest.fixture
 def entrance(stem: str, of: ModuleType, file: MappingFile) -> Entrance:
-    entrances = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
+    entrances: list[Entrance] = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
     return next(one for one in entrances if one.path == of.ENTRANCE)
 
 
@@ -190,6 +191,7 @@ def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: Mapp
 def test_an_authentic_message_becomes_its_event(entrance: Entrance, of: ModuleType, stem: str, box: Sandbox) -> None:
     [ticket] = of.new_tickets(box, 1)
     [event] = entrance.parse(of.message(box, ticket, "04l000000000001AAA"))
+    assert isinstance(event, TicketEvent)
     assert (event.crm, event.event_id, event.ticket_id) == (stem, "04l000000000001AAA", ticket)
     assert event.problem is None
 

@@ -17,7 +17,7 @@ OTHER_ORG = b"00D999999999999EAA"
 
 
 def events(pipe: Pipe) -> int:
-    return pipe.query("select count(*) as n from event")[0]["n"]
+    return int(pipe.query("select count(*) as n from event")[0]["n"])
 
 
 @pytest.mark.parametrize("token", ["wrong", "%20", "a" * 500, "ü"])

@@ -42,7 +42,7 @@ def base() -> Iterator[Path]:
 def test_a_data_folder_may_have_any_name(base: Path, name: str) -> None:
     """Commands in processes of their own, one of them while the server runs already."""
     data = base / name
-    wanted = settings.load(data_dir=data, database_url=None, _env_file=None)
+    wanted: settings.Settings = settings.load(data_dir=data, database_url=None, _env_file=None)
     with postgres.ready(wanted) as url:
         done = connector("suppress", "add", "+14155550132", CONNECTOR_DATA_DIR=str(data))
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr

@@ -89,13 +89,13 @@ def plan(pipe: Pipe, case: str) -> str:
         check=True,
         capture_output=True,
     )
-    return json.loads(made.stdout)["plan"]
+    return str(json.loads(made.stdout)["plan"])
 
 
 @pytest.fixture
 def case(pipe: Pipe) -> str:
     person = {"MobilePhone": "(415) 555-0187", "FirstName": FIRST, "LastName": LAST}
-    return pipe.box.salesforce.make_cases(1, contact=person)[0]
+    return str(pipe.box.salesforce.make_cases(1, contact=person)[0])
 
 
 def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorType
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 import connector
 import webhooks
@@ -67,7 +68,7 @@ MODELS = sorted(
 )
 
 
-def errors(model: type[BaseModel], given: Any) -> Iterator[dict[str, Any]]:
+def errors(model: type[BaseModel], given: Any) -> Iterator[ErrorDetails]:
     try:
         model.model_validate(given)
     except ValidationError as error:
@@ -92,7 +93,9 @@ def test_no_model_speaks_pydantics_language(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("kind", get_args(ErrorType))
 def test_every_kind_of_error_has_words(kind: str) -> None:
-    limits = dict.fromkeys(("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"), 2.0)
+    limits: dict[str, Any] = dict.fromkeys(
+        ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"), 2.0
+    )
     limits |= {"expected": "'a' or 'b'"}
     words = expected.words({"type": kind, "msg": f"Value error, {kind}", "ctx": limits})
     assert words

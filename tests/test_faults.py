@@ -380,7 +380,7 @@ def test_an_error_of_our_own_leaves_no_text_in_sending(pool: ConnectionPool) -> 
 def test_an_outcome_outlives_a_database_that_is_away_for_a_while(pool: ConnectionPool, server: str) -> None:
     """All connections are cut while the call is under way, and none can be made for two seconds."""
     [text] = taken(pool)
-    name = psycopg.conninfo.conninfo_to_dict(pool.conninfo)["dbname"]
+    name = psycopg.conninfo.conninfo_to_dict(str(pool.conninfo))["dbname"]
 
     def allow(allowed: bool) -> None:
         with psycopg.connect(server, autocommit=True) as connection:

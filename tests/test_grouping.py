@@ -33,7 +33,7 @@ def run(test: Callable[[Calls, ThreadPoolExecutor], Awaitable[Any]]) -> Any:
         return asyncio.run(asyncio.wait_for(test(Calls(), threads), 5))
 
 
-async def ask(group: Group, item: int, urgent: bool = False) -> int:
+async def ask(group: Group[int, int], item: int, urgent: bool = False) -> int:
     [answer] = await group([item], urgent)
     return answer
 
@@ -46,7 +46,7 @@ async def until(holds: Callable[[], object]) -> None:
 def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 10)
-        assert await asyncio.gather(*(ask(group, item) for item in (3, 1, 2))) == [30, 10, 20]
+        assert list(await asyncio.gather(*(ask(group, item) for item in (3, 1, 2)))) == [30, 10, 20]
         assert calls.made == [[3, 1, 2]]
         assert await ask(group, 4) == 40
         assert calls.made == [[3, 1, 2], [4]]
@@ -57,7 +57,7 @@ def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> Non
 def test_a_call_never_has_more_than_most() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 3)
-        assert await asyncio.gather(*(ask(group, item) for item in range(8))) == [item * 10 for item in range(8)]
+        assert list(await asyncio.gather(*(ask(group, item) for item in range(8)))) == [item * 10 for item in range(8)]
         assert calls.made == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
     run(test)
@@ -66,7 +66,7 @@ def test_a_call_never_has_more_than_most() -> None:
 def test_what_comes_together_stays_together_as_far_as_a_call_takes_it() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         group = Group(calls, threads, 3)
-        assert await asyncio.gather(group([1, 2]), group([3, 4]), group([5])) == [[10, 20], [30, 40], [50]]
+        assert list(await asyncio.gather(group([1, 2]), group([3, 4]), group([5]))) == [[10, 20], [30, 40], [50]]
         assert calls.made == [[1, 2], [3, 4, 5]]
         assert await group(list(range(7))) == [item * 10 for item in range(7)]
         assert calls.made[2:] == [[0, 1, 2], [3, 4, 5], [6]]
@@ -85,7 +85,7 @@ def test_what_comes_during_a_call_goes_with_the_next() -> None:
         await asyncio.sleep(0)
         assert calls.made == [[1]]
         calls.allowed.set()
-        assert await asyncio.gather(first, *later) == [10, 20, 30]
+        assert list(await asyncio.gather(first, *later)) == [10, 20, 30]
         assert calls.made == [[1], [2, 3]]
 
     run(test)
@@ -95,7 +95,10 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.error = ValueError("no")
         group = Group(calls, threads, 10)
-        assert await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True) == [calls.error, calls.error]
+        assert list(await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True)) == [
+            calls.error,
+            calls.error,
+        ]
         calls.error = None
         assert await ask(group, 3) == 30
 
@@ -105,8 +108,8 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
 @pytest.mark.parametrize("answers", [[], [1]], ids=["none", "too few"])
 def test_an_answer_that_is_missing_is_an_error(answers: list[int]) -> None:
     async def test(_: Calls, threads: ThreadPoolExecutor) -> list[Any]:
-        group = Group(lambda items: answers, threads, 10)
-        return await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True)
+        group = Group[int, int](lambda items: answers, threads, 10)
+        return list(await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True))
 
     assert isinstance(run(test)[1], ValueError)
 
@@ -125,7 +128,7 @@ def test_one_who_has_left_does_not_hurt_the_others(when: str, fails: bool) -> No
         gone.cancel()
         await asyncio.sleep(0)
         calls.allowed.set()
-        assert await asyncio.gather(gone, stays, return_exceptions=True) != []
+        assert list(await asyncio.gather(gone, stays, return_exceptions=True)) != []
         assert gone.cancelled()
         assert (stays.exception() if fails else stays.result()) == (calls.error or 20)
 
@@ -177,7 +180,7 @@ def test_an_urgent_one_that_comes_during_a_call_is_not_held_afterwards() -> None
         second = asyncio.create_task(ask(group, 2, urgent=True))
         await asyncio.sleep(0)
         calls.allowed.set()
-        assert await asyncio.gather(first, second) == [10, 20]
+        assert list(await asyncio.gather(first, second)) == [10, 20]
 
     run(test)
 

@@ -33,6 +33,7 @@ class Held(Clock):
 
 def ask_for_one(box: Sandbox, url: str) -> str:
     """A case that wants a text, taken in."""
+    case: str
     [case] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
     with psycopg.connect(url, autocommit=True) as connection:
         events.save(connection, [TicketEvent("salesforce", f"e-{case}", case)])
@@ -42,7 +43,7 @@ def ask_for_one(box: Sandbox, url: str) -> str:
 def state(url: str, case: str) -> str:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         [row] = connection.execute("select state from text where ticket_id = %s", [case]).fetchall()
-    return row["state"]
+    return str(row["state"])
 
 
 def told(box: Sandbox, case: str) -> tuple[Any, Any]:

@@ -1,5 +1,7 @@
 """What leaves after its retention, what stays, and what happens when one person is to be forgotten."""
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
@@ -28,7 +30,7 @@ def decision(number: int, to: str = NUMBER) -> Decision:
 
 
 @pytest.fixture
-def connection(pool: ConnectionPool) -> psycopg.Connection:
+def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
     with pool.connection() as connection:
         yield connection
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector.mapping import loader
 from connector.mapping.rules import Mapping
-from connector.model import OUTCOMES, Ask, Decision, Outcome, Skip, State, Ticket
+from connector.model import OUTCOMES, Ask, Decision, OutboundSms, Outcome, Skip, State, Ticket
 
 TICKET_ID = "5006x00000XXxxxXXX"
 RULE: dict[str, Any] = {
@@ -59,7 +59,7 @@ VALUES: dict[str, Any] = {
 
 
 def mapping(rule: Values[str, Any] | None = None, *more: Values[str, Any], **top: Any) -> Mapping:
-    file = loader.parse(RAW | {"rules": [RULE | (rule or {}), *more]} | top, "a.toml")
+    file = loader.parse(RAW | {"rules": [{**RULE, **(rule or {})}, *more]} | top, "a.toml")
     return Mapping(file, "+16285550100", ["US", "GB"])
 
 
@@ -67,7 +67,7 @@ def decide(rule: Values[str, Any] | None = None, **values: Any) -> Decision | Sk
     return mapping(rule).decide(Ticket("salesforce", TICKET_ID, VALUES | values))
 
 
-def text(found: Decision | Skip) -> Any:
+def text(found: Decision | Skip) -> OutboundSms:
     assert isinstance(found, Decision), found
     return found.sms
 
@@ -164,7 +164,7 @@ def test_a_condition_that_a_value_does_not_suit_does_not_hold_and_the_next_decid
 
 @pytest.mark.parametrize("name", ["first_name", "asked_at", "status", "closed", "kind", "agent", "email", "mobile"])
 @pytest.mark.parametrize("value", ["\ud83d", "\x00", "😀", 1e300, -1, 0.5, True, "", {"a": [1]}, [None]])
-def test_whatever_a_field_holds_there_is_a_decision_or_a_reason(name: str, value: object) -> None:
+def test_whatever_a_field_holds_there_is_a_decision_or_a_reason(name: str, value: Any) -> None:
     found = decide(**{name: value})
     words = found.why if isinstance(found, Skip) else found.sms.message
     assert "\x00" not in words, "no database keeps it"

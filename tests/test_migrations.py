@@ -166,7 +166,7 @@ def each_its_own() -> Callable[[object], Decision]:
 
     def decide(_: object) -> Decision:
         number = next(numbers)
-        sms = OutboundSms(f"+1415555010{number}", "+16285550199", f"text {number}", EVENT["ticket_id"])
+        sms = OutboundSms(f"+1415555010{number}", "+16285550199", f"text {number}", str(EVENT["ticket_id"]))
         return Decision("requested", f"reason {number}", sms)
 
     return decide

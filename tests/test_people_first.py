@@ -25,12 +25,12 @@ def test_while_a_batch_is_sent_a_clicks_text_leaves_within_two_seconds(
     ):
         cases, clicked = box.salesforce.make_cases(BATCH), box.salesforce.make_cases(5)
         with psycopg.connect(url, autocommit=True) as connection:
-            for start in range(0, BATCH, 500):
+            for first in range(0, BATCH, 500):
                 events.save(
                     connection,
                     [
                         TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
-                        for case in cases[start : start + 500]
+                        for case in cases[first : first + 500]
                     ],
                 )
         wait_for(lambda: len(box.ccaip.texts) >= 10, "the batch is under way")

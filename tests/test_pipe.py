@@ -1,6 +1,7 @@
 """The whole way, for real: the sandbox's Salesforce, HTTP, PostgreSQL, two processes, the sandbox's CCAI Platform."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -92,7 +93,7 @@ def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_
     ids=["dropped after acting", "malformed", "502"],
 )
 def test_an_unknown_outcome_stays_unknown_and_is_not_sent_again(
-    pipe: Pipe, case: str, fault: dict[str, object], words: str
+    pipe: Pipe, case: str, fault: dict[str, Any], words: str
 ) -> None:
     pipe.box.faults.add(side="ccaip", **fault)
     pipe.box.salesforce.request_text(case)

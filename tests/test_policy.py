@@ -13,7 +13,7 @@ from connector.model import Ask, Door, State, TicketEvent
 from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
 from connector.store import events, recipients, text_views, texts
-from tests.remote import Remote, Tickets
+from tests.remote import Remote, Tickets, as_crm
 from tests.test_mapping import TICKET_ID, VALUES, mapping
 
 # A Tuesday: 12:00 in New York, 9:00 in Los Angeles, 6:00 in Hawaii.
@@ -101,15 +101,15 @@ def taken(pool: ConnectionPool, name: str, door: Door, ask: Ask | None, ticket: 
 
 def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
     """What there is before the text that matters."""
-    values = VALUES | case.values
+    values = {**VALUES, **case.values}
     if case.suppressed:
         with pool.connection() as connection:
             assert recipients.suppress(connection, NUMBER, "asked for it", "a test")
-    if case.texted:  # another ticket of the same person
+    if ago := case.texted:  # another ticket of the same person
         before = taken(pool, "before", Door.TRIGGER, Ask(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
         wide = mapping_of(Case("", None, policy={"hours": {"open": "00:00-24:00"}}))
-        Remote(pool).deliver(before, mapping=wide, tickets=tickets, clock=lambda _: case.at - case.texted)
+        Remote(pool).deliver(before, mapping=wide, tickets=tickets, clock=lambda _: case.at - ago)
         assert state(pool, before) is State.SENT
     if case.same_reason:
         before = taken(pool, "before", Door.TRIGGER, Ask())
@@ -175,7 +175,7 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
 ) -> None:
     tickets, file = lay_out(pool, case), mapping_of(case)
     plain, insisting = Ask(message=case.message), Ask(message=case.message, override="the customer asked for it")
-    previews = Previews({"salesforce": (tickets, file)}, lambda _: case.at)
+    previews = Previews({"salesforce": (as_crm(tickets), file)}, lambda _: case.at)
     seen = previews.preview(pool.connection, "salesforce", TICKET_ID, plain)
     insisted = previews.preview(pool.connection, "salesforce", TICKET_ID, insisting)
     assert [one.check for one in seen.against][:1] == ([case.check] if case.check else [])

@@ -1,6 +1,6 @@
 """Previews by themselves: when the ticket is read anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +9,7 @@ from psycopg_pool import ConnectionPool
 from connector.errors import NotThere
 from connector.model import Ask, Ticket
 from connector.preview import WHILE_TYPING, Previews
-from tests.remote import Tickets
+from tests.remote import Tickets, as_crm
 from tests.test_mapping import TICKET_ID, VALUES, mapping
 
 NOON = datetime(2026, 3, 4, 18, tzinfo=UTC)
@@ -22,14 +22,14 @@ class Counted(Tickets):
         super().__init__(VALUES)
         self.asked: list[str] = []
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
+    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         self.asked += ids
         return super().read(ids) if self.values else {}
 
 
 def test_while_somebody_types_the_ticket_is_read_now_and_then(pool: ConnectionPool) -> None:
     tickets, at = Counted(), [0.0]
-    previews = Previews({"salesforce": (tickets, mapping())}, monotonic=lambda: at[0])
+    previews = Previews({"salesforce": (as_crm(tickets), mapping())}, monotonic=lambda: at[0])
 
     def look(message: str, typing: bool = True, ticket: str = TICKET_ID) -> str:
         found = previews.preview(pool.connection, "salesforce", ticket, Ask(message=message), typing)

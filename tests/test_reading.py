@@ -1,6 +1,6 @@
 """Tickets that cannot be read: whose fault it is, and what becomes of the texts that wait for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from connector.errors import Blame, CallFailed, Refused, Unavailable
 from connector.model import Decision, Door, OutboundSms, Ticket, TicketEvent
 from connector.store import circuit_breaker, text_views
 from connector.store import events as event_store
-from tests.remote import Remote, Tickets
+from tests.remote import Remote, Tickets, as_crm
 
 FIELD = Refused("Salesforce: INVALID_FIELD: no such column", Blame.SETTINGS)
 LOGIN = Refused("Salesforce: invalid_client: invalid client credentials", Blame.SETTINGS)
@@ -34,7 +34,7 @@ class Crm(Tickets):
         if self.broken:
             raise self.broken
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Ticket]:
+    def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         self.calls += 1
         self.probe()
         for identifier in ids:
@@ -144,11 +144,11 @@ def test_where_more_than_a_few_are_odd_it_is_everybodys(pool: ConnectionPool) ->
     many, crm = taken(pool, 200), Crm()
     crm.odd = dict.fromkeys(many, AWAY)
     with pytest.raises(Unavailable):
-        isolation.read(crm, list(many))
+        isolation.read(as_crm(crm), list(many))
     assert crm.calls <= isolation.MOST_IN_VAIN + 1
     crm.calls, crm.odd = 0, dict.fromkeys(list(many)[::9], AWAY)
     with pytest.raises(Unavailable):
-        isolation.read(crm, list(many))
+        isolation.read(as_crm(crm), list(many))
     assert crm.calls <= isolation.MOST_CALLS + 1
 
 
@@ -157,5 +157,5 @@ def test_the_probe_says_what_everybody_would_meet() -> None:
     crm.odd = {"a": AWAY}
     crm.broken = LOGIN
     with pytest.raises(Refused, match="invalid_client"):
-        isolation.read(crm, ["a", "b"])
-    assert isolation.read(crm, []) == {}
+        isolation.read(as_crm(crm), ["a", "b"])
+    assert isolation.read(as_crm(crm), []) == {}

@@ -252,7 +252,7 @@ EVENT = {"ticket_id": CASE, "event_id": "e1", "changed_by": USER}
     ],
 )
 def test_json_events_are_read(content: Any, message_id: str, found: list[tuple[str, str, str | None]]) -> None:
-    parsed = events.parse(json.dumps(content).encode(), message_id)
+    parsed = [one for one in events.parse(json.dumps(content).encode(), message_id) if isinstance(one, TicketEvent)]
     assert [(event.event_id, event.ticket_id, event.changed_by) for event in parsed] == found
     assert [event.body for event in parsed] == (content if isinstance(content, list) else [content])
 

@@ -39,7 +39,7 @@ def read(kind: str, stem: str) -> etree._Element:
 
 def all_of(element: etree._Element, path: str) -> list[str]:
     """The text of every element at a path such as fields/name, in whatever namespace."""
-    return [one.text for one in element.findall("/".join(NAMESPACE + step for step in path.split("/")))]
+    return [one.text or "" for one in element.findall("/".join(NAMESPACE + step for step in path.split("/")))]
 
 
 def one_of(element: etree._Element, path: str) -> str:
@@ -55,13 +55,13 @@ def metadata_schema() -> etree.XMLSchema:
     """The WSDL's types, each as an element of its own, as the files have them."""
     wsdl = etree.parse(Path(simple_salesforce.__file__).with_name("metadata.wsdl"))
     (types,) = wsdl.iter(f"{XSD}schema")
-    for kind in {etree.parse(path).getroot().tag.removeprefix(NAMESPACE) for path in FILES}:
+    for kind in {str(etree.parse(path).getroot().tag).removeprefix(NAMESPACE) for path in FILES}:
         etree.SubElement(types, f"{XSD}element", name=kind, type=f"tns:{kind}")
     return etree.XMLSchema(etree.fromstring(etree.tostring(types)))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_a_file_is_as_the_wsdl_says(path, metadata_schema):
+def test_a_file_is_as_the_wsdl_says(path: Path, metadata_schema: etree.XMLSchema) -> None:
     root = etree.parse(path).getroot()
     # In the WSDL this is a blob; in source format it is elements.
     for configs in root.findall(f"{NAMESPACE}targetConfigs"):
@@ -80,14 +80,14 @@ def test_a_file_is_as_the_wsdl_says(path, metadata_schema):
     ],
     ids=["wrong value", "unknown element", "wrong order", "wrong type", "missing element"],
 )
-def test_the_check_against_the_wsdl_finds(before, after, metadata_schema):
+def test_the_check_against_the_wsdl_finds(before: str, after: str, metadata_schema: etree.XMLSchema) -> None:
     text = (METADATA / "flows" / "CCAIP_SMS_Send_Request.flow-meta.xml").read_text()
     assert text.count(before) == 1
     with pytest.raises(etree.DocumentInvalid):
         metadata_schema.assertValid(etree.fromstring(text.replace(before, after).encode()))
 
 
-def test_one_version_everywhere():
+def test_one_version_everywhere() -> None:
     versions = {version for path in FILES for version in all_of(etree.parse(path).getroot(), "apiVersion")}
     assert versions == {PROJECT["sourceApiVersion"]} == {"67.0"}
 
@@ -120,7 +120,7 @@ def granted(stem: str) -> dict[str, bool]:
     return {field: editable == "true" for field, editable in fields}
 
 
-def test_the_fields_are_those_of_the_sandbox():
+def test_the_fields_are_those_of_the_sandbox() -> None:
     emulated = {f"{thing.name}.{field}" for thing in schema.OBJECTS.values() for field in thing.fields}
     assert set(packaged()) == {field for field in emulated if ".CCAIP_" in field}
     for full_name, field in packaged().items():
@@ -134,13 +134,13 @@ def test_the_fields_are_those_of_the_sandbox():
         assert one_of(field, "inlineHelpText")
 
 
-def test_the_fields_are_those_of_the_mapping():
+def test_the_fields_are_those_of_the_mapping() -> None:
     assert mapped() | written_back() == set(packaged())
     values = all_of(packaged()["Case.CCAIP_SMS_Status__c"], "valueSet/valueSetDefinition/value/fullName")
     assert {outcome["CCAIP_SMS_Status__c"] for outcome in MAPPING["write_back"].values()} < set(values)
 
 
-def test_the_integration_user_reads_what_is_mapped_and_edits_what_is_written():
+def test_the_integration_user_reads_what_is_mapped_and_edits_what_is_written() -> None:
     fields = granted("CCAIP_SMS_Integration")
     assert mapped() | written_back() <= set(fields)
     assert {field for field, editable in fields.items() if editable} == written_back()
@@ -148,7 +148,7 @@ def test_the_integration_user_reads_what_is_mapped_and_edits_what_is_written():
     assert read("customPermissions", "CCAIP_SMS_Bypass") is not None
 
 
-def test_an_agent_edits_the_status_and_reads_the_rest():
+def test_an_agent_edits_the_status_and_reads_the_rest() -> None:
     fields = granted("CCAIP_SMS_Agent")
     assert set(fields) == set(packaged())
     assert [field for field in fields if field.startswith("Case.") and fields[field]] == ["Case.CCAIP_SMS_Status__c"]
@@ -165,7 +165,7 @@ def test_an_agent_edits_the_status_and_reads_the_rest():
 @pytest.mark.parametrize(
     ("stem", "when"), [("CCAIP_SMS_Stamp_Request", "RecordBeforeSave"), ("CCAIP_SMS_Send_Request", "RecordAfterSave")]
 )
-def test_a_flow_fires_only_when_the_status_becomes_requested(stem, when):
+def test_a_flow_fires_only_when_the_status_becomes_requested(stem: str, when: str) -> None:
     flow = read("flows", stem)
     (start,) = flow.findall(f"{NAMESPACE}start")
     assert one_of(start, "triggerType") == when
@@ -178,7 +178,7 @@ def test_a_flow_fires_only_when_the_status_becomes_requested(stem, when):
     assert one_of(flow, "status") == "Active"
 
 
-def test_a_request_is_stamped_and_told():
+def test_a_request_is_stamped_and_told() -> None:
     stamp = read("flows", "CCAIP_SMS_Stamp_Request")
     assert one_of(stamp, "assignments/assignmentItems/assignToReference") == "$Record.CCAIP_SMS_Requested_At__c"
     assert "requested_at" in MAPPING["rules"][0]["once_per"], "a new time is a new reason"
@@ -191,14 +191,14 @@ def test_a_request_is_stamped_and_told():
     assert one_of(message, "outboundMessages/includeSessionId") == "false"
 
 
-def test_a_flow_leads_only_to_what_it_has():
+def test_a_flow_leads_only_to_what_it_has() -> None:
     for path in METADATA.glob("flows/*"):
         flow = etree.parse(path).getroot()
         names = {one.text for child in flow for one in child.findall(f"{NAMESPACE}name")}
         assert {one.text for one in flow.iter(f"{NAMESPACE}targetReference")} <= names
 
 
-def test_the_actions_start_what_is_there():
+def test_the_actions_start_what_is_there() -> None:
     assert read("flows", one_of(read("quickActions", "Case.Request_Text"), "flowDefinition")) is not None
     bundle = one_of(read("quickActions", "Case.Text_Customer"), "lightningWebComponent")
     assert one_of(read(f"lwc/{bundle}", bundle), "targetConfigs/targetConfig/actionType") == "ScreenAction"
@@ -218,14 +218,14 @@ def names_of(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-def test_apex_asks_for_what_the_api_takes():
+def test_apex_asks_for_what_the_api_takes() -> None:
     source = (METADATA / "classes" / "TextCustomerController.cls").read_text()
     put = set(re.findall(r"put\((?:body, )?'(\w+)'", source)) | set(re.findall(r"\{ '(\w+)' =>", source))
     assert put <= names_of(schemas.SendBody)
     assert {"ticket_id", "message", "template", "override", "overrides", "after", "agent_name", "agent_email"} == put
 
 
-def test_the_component_is_tested_with_what_the_api_answers():
+def test_the_component_is_tested_with_what_the_api_answers() -> None:
     answers = json.loads((PACKAGE / "tests" / "answers.json").read_text())
     for answer, model in (("preview", schemas.Preview), ("sent", schemas.Text), ("queued", schemas.Text)):
         assert set(answers[answer]) <= names_of(model)
@@ -240,7 +240,7 @@ def test_the_component_is_tested_with_what_the_api_answers():
 # What must not be in it.
 
 
-def test_the_replacements_name_what_is_there():
+def test_the_replacements_name_what_is_there() -> None:
     assert {one["replaceWithEnv"] for one in PROJECT["replacements"]} == ORG_SPECIFIC
     for one in PROJECT["replacements"]:
         assert (PACKAGE / one["filename"]).read_text().count(one["stringToReplace"]) == 1
@@ -248,7 +248,7 @@ def test_the_replacements_name_what_is_there():
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
-def test_no_key_and_no_real_address_is_in_it(path):
+def test_no_key_and_no_real_address_is_in_it(path: Path) -> None:
     text = path.read_text()
     hosts = set(re.findall(r"https?://([\w.-]+)", text)) - {"soap.sforce.com"}
     assert {host for host in hosts if not host.endswith(".invalid")} == set()

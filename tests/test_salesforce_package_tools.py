@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,28 @@ ORG_SPECIFIC = {
 }
 
 
+@dataclass(frozen=True)
+class Tool:
+    """Runs one of the package's tools in a copy of the package."""
+
+    package: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, *command: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=self.package,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
 @pytest.fixture(scope="module")
-def tool(tmp_path_factory):
-    """Runs one of the package's tools on a copy: nothing is installed into or written to the tree."""
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """On a copy: nothing is installed into or written to the tree."""
     modules = Path(HOME) / "node_modules"
     if not HOME or not (modules / ".bin" / "sf").exists():
         pytest.skip("the package's tools are not installed: see .ci/run, then set SFDX_HOME to their folder")
@@ -48,34 +69,21 @@ def tool(tmp_path_factory):
             "CI": "true",
         }
     )
-
-    def run(*command: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(part) for part in command],
-            cwd=package,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    run.package = package
-    return run
+    return Tool(package, environment)
 
 
-def test_the_component_does_as_its_tests_say(tool):
+def test_the_component_does_as_its_tests_say(tool: Tool) -> None:
     done = tool("sfdx-lwc-jest")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Tests: +\d{3} passed, \d{3} total$", done.stderr, re.MULTILINE), done.stderr
 
 
-def test_the_scripts_are_written_as_they_should_be(tool):
+def test_the_scripts_are_written_as_they_should_be(tool: Tool) -> None:
     done = tool("eslint", "--max-warnings", "0", "force-app", "tests")
     assert done.returncode == 0, done.stdout
 
 
-def test_apex_can_be_read(tool):
+def test_apex_can_be_read(tool: Tool) -> None:
     done = tool("node", "tests/apex.mjs", *tool.package.rglob("*.cls"))
     assert done.returncode == 0, done.stderr
     broken = tool.package / "Broken.cls"
@@ -85,7 +93,7 @@ def test_apex_can_be_read(tool):
     assert "Broken.cls:1:" in done.stderr
 
 
-def test_the_project_is_converted_with_what_is_the_orgs_own(tool, tmp_path):
+def test_the_project_is_converted_with_what_is_the_orgs_own(tool: Tool, tmp_path: Path) -> None:
     done = tool("sf", "project", "convert", "source", "--source-dir", "force-app", "--output-dir", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     package = etree.parse(tmp_path / "package.xml").getroot()

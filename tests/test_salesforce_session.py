@@ -111,8 +111,8 @@ def session(org: Org) -> Iterator[Session]:
 
 
 def wanted(url: str, **more: Any) -> Settings:
-    given = {"url": url, "client_id": "app", "client_secret": SecretStr(SECRET), "_env_file": None} | more
-    return Settings(_env_prefix="NOBODY_SETS_THIS_", **given)
+    given: dict[str, Any] = {"url": url, "client_id": "app", "client_secret": SecretStr(SECRET), "_env_file": None}
+    return Settings(_env_prefix="NOBODY_SETS_THIS_", **given | more)
 
 
 def failure(session: Session, **call: Any) -> CallFailed:

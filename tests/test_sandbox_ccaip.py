@@ -3,7 +3,9 @@
 import copy
 import json
 import ssl
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -84,12 +86,12 @@ class HeldClock(sandbox.Clock):
 
 
 @pytest.fixture
-def clock():
+def clock() -> HeldClock:
     return HeldClock()
 
 
 @pytest.fixture
-def box(clock):
+def box(clock: HeldClock) -> Iterator[sandbox.Sandbox]:
     made = sandbox.Sandbox(
         port=0, clock=clock, first_chat_id=114, first_end_user_id=87, first_participant_id=205, requests_per_second=0
     )
@@ -98,13 +100,13 @@ def box(clock):
 
 
 @pytest.fixture
-def http(box):
+def http(box: sandbox.Sandbox) -> Iterator[httpx.Client]:
     with httpx.Client(verify=TLS, base_url=box.url, auth=AUTH) as client:
         yield client
 
 
-def assigned(agent_info):
-    answer = copy.deepcopy(ANSWER) | {
+def assigned(agent_info: dict[str, Any] | None) -> dict[str, Any]:
+    answer: dict[str, Any] = copy.deepcopy(ANSWER) | {
         "status": "assigned",
         "assigned_at": "2021-10-04T17:20:53.000Z",
         "agent_info": agent_info,
@@ -113,11 +115,11 @@ def assigned(agent_info):
     return answer
 
 
-def without(*names, **changes):
+def without(*names: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in REQUEST.items() if name not in names} | changes
 
 
-def tell(**tenant):
+def tell(**tenant: Any) -> dict[str, Any]:
     """A change of the tenant's settings that a documented error presumes."""
     return tenant
 
@@ -151,7 +153,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("asked", "expected"), DOCUMENTED_ANSWERS.values(), ids=DOCUMENTED_ANSWERS)
-def test_documented_answers(http, asked, expected):
+def test_documented_answers(http: httpx.Client, asked: dict[str, Any], expected: dict[str, Any]) -> None:
     answer = http.post(SMS, json=asked)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/json"
@@ -160,7 +162,7 @@ def test_documented_answers(http, asked, expected):
 
 
 @pytest.mark.parametrize("message", DOCUMENTED_ERRORS)
-def test_documented_errors(http, message):
+def test_documented_errors(http: httpx.Client, message: str) -> None:
     asked, tenant = DOCUMENTED_ERRORS[message]
     http.patch("/_sandbox/ccaip/tenant", json=tenant)
     answer = http.post(SMS, json=asked)
@@ -168,7 +170,7 @@ def test_documented_errors(http, message):
 
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
-def test_unreadable_requests_are_refused(http, box, content):
+def test_unreadable_requests_are_refused(http: httpx.Client, box: sandbox.Sandbox, content: bytes) -> None:
     answer = http.post(SMS, content=content)
     assert answer.status_code == 400
     assert answer.json().keys() == {"message"}
@@ -177,21 +179,21 @@ def test_unreadable_requests_are_refused(http, box, content):
 
 @pytest.mark.parametrize("value", [5, ["x"], {"x": 1}, None, True])
 @pytest.mark.parametrize("field", ["chat_type", "end_user_number", "outbound_number", "message"])
-def test_values_of_the_wrong_type_are_refused(http, field, value):
+def test_values_of_the_wrong_type_are_refused(http: httpx.Client, field: str, value: object) -> None:
     assert http.post(SMS, json=REQUEST | {field: value}).status_code == 400
 
 
 @pytest.mark.parametrize("chat_type", ["Messaging (SMS)", "Messaging (API)", "SMS"])
-def test_every_documented_chat_type_is_taken(http, chat_type):
+def test_every_documented_chat_type_is_taken(http: httpx.Client, chat_type: str) -> None:
     assert http.post(SMS, json=without(chat_type=chat_type)).status_code == 200
 
 
 @pytest.mark.parametrize("number", ["+44 20 7946 0958", "+1 416-555-0100"])
-def test_customers_abroad_are_refused(http, number):
+def test_customers_abroad_are_refused(http: httpx.Client, number: str) -> None:
     assert http.post(SMS, json=without(end_user_number=number)).json() == {"message": "Non-US phone number not allowed"}
 
 
-def test_a_running_session_refuses_the_next_text_until_it_ends(http, box):
+def test_a_running_session_refuses_the_next_text_until_it_ends(http: httpx.Client, box: sandbox.Sandbox) -> None:
     assert http.post(SMS, json=REQUEST).status_code == 200
     refused = http.post(SMS, json=REQUEST)
     assert refused.status_code == 400
@@ -202,7 +204,7 @@ def test_a_running_session_refuses_the_next_text_until_it_ends(http, box):
     assert http.get("/_sandbox/stats").json()["ccaip"]["doubled_texts"] == {REQUEST["ticket_id"]: 2}
 
 
-def test_a_session_ends_by_itself_if_so_switched(http, box, clock):
+def test_a_session_ends_by_itself_if_so_switched(http: httpx.Client, box: sandbox.Sandbox, clock: HeldClock) -> None:
     box.switches.update({"chat_ends_after_seconds": 60})
     http.post(SMS, json=REQUEST)
     clock.move(59)
@@ -212,7 +214,7 @@ def test_a_session_ends_by_itself_if_so_switched(http, box, clock):
     assert box.ccaip.chats[114].status == "finished"
 
 
-def test_an_agent_goes_on_in_their_own_session(http, box):
+def test_an_agent_goes_on_in_their_own_session(http: httpx.Client, box: sandbox.Sandbox) -> None:
     first = http.post(SMS, json=without(agentId=1)).json()
     second = http.post(SMS, json=without(agentId=1, message="more")).json()
     assert first["id"] == second["id"] == 114
@@ -220,13 +222,13 @@ def test_an_agent_goes_on_in_their_own_session(http, box):
 
 
 @pytest.mark.parametrize("auth", [None, ("sandbox", "wrong"), ("other", "sandbox-token"), ("", "")])
-def test_wrong_credentials(box, auth):
+def test_wrong_credentials(box: sandbox.Sandbox, auth: tuple[str, str] | None) -> None:
     answer = httpx.post(box.url + SMS, json=REQUEST, auth=auth)
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
     assert box.ccaip.requests[0].status == 401
 
 
-def test_ten_requests_a_second(http, box, clock):
+def test_ten_requests_a_second(http: httpx.Client, box: sandbox.Sandbox, clock: HeldClock) -> None:
     box.ccaip.settings.requests_per_second = 10
     statuses = [http.post(SMS, json=without(message="")).status_code for _ in range(11)]
     assert statuses == [400] * 10 + [429]
@@ -240,7 +242,7 @@ def test_ten_requests_a_second(http, box, clock):
     assert [call.status for call in box.ccaip.requests][-4:] == [429, 429, 429, 200]
 
 
-def agent(**named):
+def agent(**named: Any) -> dict[str, Any]:
     return without("ticket_id", **named)
 
 
@@ -257,14 +259,16 @@ SWITCHED = {
 
 
 @pytest.mark.parametrize(("switches", "asked", "status", "word"), SWITCHED.values(), ids=SWITCHED)
-def test_switches(http, box, switches, asked, status, word):
+def test_switches(
+    http: httpx.Client, box: sandbox.Sandbox, switches: dict[str, Any], asked: dict[str, Any], status: int, word: str
+) -> None:
     box.switches.update(switches)
     answer = http.post(SMS, json=asked)
     assert answer.status_code == status
     assert answer.json()["status" if status == 200 else "message"] == word
 
 
-POLICIES = {
+POLICIES: dict[str, tuple[str, Callable[[sandbox.Sandbox], object]]] = {
     "opted_out_number": ("End user has opted out", lambda box: box.ccaip.reply("+14155550100", " Stop ")),
     "blocklisted_number": (
         "End user is blocked",
@@ -280,7 +284,7 @@ POLICIES = {
 
 @pytest.mark.parametrize("verdict", ["refuse", "swallow", "deliver"])
 @pytest.mark.parametrize("switch", POLICIES)
-def test_policies_that_are_guesses(http, box, switch, verdict):
+def test_policies_that_are_guesses(http: httpx.Client, box: sandbox.Sandbox, switch: str, verdict: str) -> None:
     message, arrange = POLICIES[switch]
     arrange(box)
     before = len(box.ccaip.phones["+14155550100"])
@@ -290,7 +294,7 @@ def test_policies_that_are_guesses(http, box, switch, verdict):
     assert len(box.ccaip.phones["+14155550100"]) - before == (verdict == "deliver")
 
 
-def test_the_phone_shows_texts_and_replies(http, box):
+def test_the_phone_shows_texts_and_replies(http: httpx.Client, box: sandbox.Sandbox) -> None:
     http.post(SMS, json=REQUEST)
     http.post("/_sandbox/phone/+14155550100/reply", json={"message": "Thank you"})
     shown = http.get("/_sandbox/phone/415-555-0100").json()
@@ -304,11 +308,11 @@ def test_the_phone_shows_texts_and_replies(http, box):
         assert shown["opted_out"] is opted_out
 
 
-def test_the_managers_list_of_chats(http, box, clock):
+def test_the_managers_list_of_chats(http: httpx.Client, box: sandbox.Sandbox, clock: HeldClock) -> None:
     for last in range(5):
         http.post(SMS, json=without(end_user_number=f"+1 415-555-010{last}"))
         clock.move(60)
-    query = {"updated_at[from]": "2021-10-04T17:21:51Z", "sort_column": "id", "sort_direction": "DESC", "per": 3}
+    query = {"updated_at[from]": "2021-10-04T17:21:51Z", "sort_column": "id", "sort_direction": "DESC", "per": "3"}
     first = http.get("/manager/api/v1/chats", params=query)
     assert [chat["id"] for chat in first.json()] == [118, 117, 116]
     assert (first.headers["Total"], first.headers["Per-Page"]) == ("4", "3")
@@ -322,6 +326,6 @@ def test_the_managers_list_of_chats(http, box, clock):
     assert http.get("/manager/api/v1/chats", params={"sort_column": "x"}).status_code == 400
 
 
-def test_other_addresses_are_404_in_words(http):
+def test_other_addresses_are_404_in_words(http: httpx.Client) -> None:
     assert http.get("/apps/api/v1/nothing").json().keys() == {"message"}
     assert http.get(SMS).status_code == 405

@@ -15,7 +15,7 @@ HOME = os.environ.get("JSFORCE_HOME", "")
 
 
 @pytest.fixture
-def node():
+def node() -> str:
     found = shutil.which("node")
     if found is None:
         pytest.skip("node is not installed")
@@ -24,7 +24,7 @@ def node():
     return found
 
 
-def test_jsforce(node):
+def test_jsforce(node: str) -> None:
     with sandbox.Sandbox(port=0, query_page_size=4).running() as box:
         environment = os.environ | {"SANDBOX_URL": box.url, "JSFORCE_HOME": HOME}
         done = subprocess.run([node, SCRIPT], env=environment, capture_output=True, text=True, timeout=60, check=False)

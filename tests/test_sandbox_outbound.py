@@ -4,15 +4,16 @@ import base64
 import hmac
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from connector import sandbox
-from connector.sandbox.crms.salesforce import schema
+from connector.sandbox.crms.salesforce import Side, schema
 
 SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 OUTBOUND = "{http://soap.sforce.com/2005/09/outbound}"
@@ -53,38 +54,45 @@ class Endpoint:
         return [each for _, body in list(self.received) for each in read(body)]
 
 
+def within(element: ElementTree.Element, path: str) -> ElementTree.Element:
+    """What is at this path of outbound messages' elements."""
+    found = element.find("/".join(OUTBOUND + step for step in path.split("/")))
+    assert found is not None, path
+    return found
+
+
 def read(body: bytes) -> list[tuple[str, dict[str, str]]]:
     """The notifications of a message: id, and the record's fields in order."""
     found = ElementTree.fromstring(body).iter(f"{OUTBOUND}Notification")  # noqa: S314 -- our own sandbox wrote it
     return [
         (
-            each.findtext(f"{OUTBOUND}Id"),
-            {field.tag.removeprefix(SOBJECT): field.text for field in each.find(f"{OUTBOUND}sObject")},
+            each.findtext(f"{OUTBOUND}Id", ""),
+            {field.tag.removeprefix(SOBJECT): field.text or "" for field in within(each, "sObject")},
         )
         for each in found
     ]
 
 
 @contextmanager
-def listening():
+def listening() -> Iterator[Endpoint]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, text = endpoint.take(dict(self.headers), body)
+            status, text = made.take(dict(self.headers), body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/hooks")
+    made = Endpoint(f"http://127.0.0.1:{server.server_port}/hooks")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield endpoint
+        yield made
     finally:
         server.shutdown()
         thread.join()
@@ -92,19 +100,19 @@ def listening():
 
 
 @pytest.fixture
-def endpoint():
+def endpoint() -> Iterator[Endpoint]:
     with listening() as made:
         yield made
 
 
 @pytest.fixture
-def org(endpoint):
+def org(endpoint: Endpoint) -> Iterator[Side]:
     box = sandbox.Sandbox(port=0, outbound_message_url=endpoint.url, retry_pause_seconds=0.005)
     with box.running():
         yield box.salesforce
 
 
-def poll(condition):
+def poll(condition: Callable[[], object]) -> None:
     """Look again and again, for a bounded time."""
     pause = threading.Event()
     for _ in range(int(PATIENCE_S / 0.005)):
@@ -114,11 +122,11 @@ def poll(condition):
     raise AssertionError("it did not come about in time")
 
 
-def first_case(org):
-    return org.records("Case")[0]["Id"]
+def first_case(org: Side) -> str:
+    return str(org.records("Case")[0]["Id"])
 
 
-def test_a_request_by_a_person_is_told(org, endpoint):
+def test_a_request_by_a_person_is_told(org: Side, endpoint: Endpoint) -> None:
     case_id = first_case(org)
     org.edit(case_id, {"CCAIP_SMS_Status__c": "Requested"})
     endpoint.wait(1)
@@ -139,21 +147,23 @@ def test_a_request_by_a_person_is_told(org, endpoint):
     ]
 
 
-def test_the_envelope(org, endpoint):
+def test_the_envelope(org: Side, endpoint: Endpoint) -> None:
     org.edit(first_case(org), {"CCAIP_SMS_Status__c": "Requested"})
     endpoint.wait(1)
     root = ElementTree.fromstring(endpoint.received[0][1])  # noqa: S314 -- our own sandbox wrote it
-    message = root.find(f"{SOAP}Body/{OUTBOUND}notifications")
+    envelope = root.find(f"{SOAP}Body")
+    assert envelope is not None
+    message = within(envelope, "notifications")
     assert [child.tag.removeprefix(OUTBOUND) for child in message] == [
         *("OrganizationId", "ActionId", "SessionId", "EnterpriseUrl", "PartnerUrl", "Notification")
     ]
     assert message.findtext(f"{OUTBOUND}OrganizationId") == "00D000000000001EAA"
-    assert message.find(f"{OUTBOUND}SessionId").attrib == {"{http://www.w3.org/2001/XMLSchema-instance}nil": "true"}
+    assert within(message, "SessionId").attrib == {"{http://www.w3.org/2001/XMLSchema-instance}nil": "true"}
     kind = "{http://www.w3.org/2001/XMLSchema-instance}type"
-    assert message.find(f"{OUTBOUND}Notification/{OUTBOUND}sObject").get(kind) == "sf:Case"
+    assert within(message, "Notification/sObject").get(kind) == "sf:Case"
 
 
-def test_null_fields_are_left_out_and_text_is_escaped(org, endpoint):
+def test_null_fields_are_left_out_and_text_is_escaped(org: Side, endpoint: Endpoint) -> None:
     contact = {"MobilePhone": "<&>", "Phone": None}
     [case_id] = org.make_cases(1, contact=contact, CCAIP_SMS_Status__c="Requested")
     endpoint.wait(1)
@@ -176,7 +186,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("change", SILENT.values(), ids=SILENT)
-def test_other_changes_are_not_told(org, change):
+def test_other_changes_are_not_told(org: Side, change: Callable[[Side, str], object]) -> None:
     change(org, first_case(org))
     assert org.messages.waiting == 0
     assert org.messages.log == []
@@ -194,7 +204,7 @@ NOT_ACKNOWLEDGED = {
 
 
 @pytest.mark.parametrize("answer", NOT_ACKNOWLEDGED.values(), ids=NOT_ACKNOWLEDGED)
-def test_it_is_repeated_until_it_is_acknowledged(org, endpoint, answer):
+def test_it_is_repeated_until_it_is_acknowledged(org: Side, endpoint: Endpoint, answer: tuple[int, str]) -> None:
     endpoint.answers = [answer, answer]
     org.edit(first_case(org), {"CCAIP_SMS_Status__c": "Requested"})
     poll(lambda: org.messages.log and org.messages.log[0].state == "acked")
@@ -203,7 +213,7 @@ def test_it_is_repeated_until_it_is_acknowledged(org, endpoint, answer):
     assert [(attempt.status, attempt.acked) for attempt in attempts] == [(answer[0], False)] * 2 + [(200, True)]
 
 
-def test_an_endpoint_that_is_not_there(org):
+def test_an_endpoint_that_is_not_there(org: Side) -> None:
     with listening() as gone:
         url = gone.url
     org.messages.configure({"outbound_message_url": url})
@@ -212,7 +222,7 @@ def test_an_endpoint_that_is_not_there(org):
     assert org.messages.log[0].attempts[0].status == "ConnectError"
 
 
-def test_the_latest_values_are_told(org, endpoint):
+def test_the_latest_values_are_told(org: Side, endpoint: Endpoint) -> None:
     org.messages.configure({"paused": True})
     org.edit(first_case(org), {"CCAIP_SMS_Status__c": "Requested"})
     org.edit(first_case(org), {"Status": "Escalated"})
@@ -221,7 +231,7 @@ def test_the_latest_values_are_told(org, endpoint):
     assert endpoint.notifications[0][1]["Status"] == "Escalated"
 
 
-def told(org, endpoint, **settings):
+def told(org: Side, endpoint: Endpoint, **settings: Any) -> tuple[list[str], list[list[str]]]:
     """The messages about 150 changes that were made while nothing was delivered: the case ids of each."""
     org.messages.configure({"paused": True} | settings)
     cases = org.make_cases(150, CCAIP_SMS_Status__c="Requested")
@@ -230,23 +240,23 @@ def told(org, endpoint, **settings):
     return cases, [[notification.case_id for notification in message.notifications] for message in org.messages.log]
 
 
-def test_up_to_a_hundred_travel_together(org, endpoint):
+def test_up_to_a_hundred_travel_together(org: Side, endpoint: Endpoint) -> None:
     cases, messages = told(org, endpoint)
     assert [len(message) for message in messages] == [100, 50]
     assert [case for message in messages for case in message] == cases
 
 
-def test_split(org, endpoint):
+def test_split(org: Side, endpoint: Endpoint) -> None:
     _, messages = told(org, endpoint, largest_batch=1)
     assert [len(message) for message in messages] == [1] * 150
 
 
-def test_newest_first(org, endpoint):
+def test_newest_first(org: Side, endpoint: Endpoint) -> None:
     cases, messages = told(org, endpoint, newest_first=True)
     assert [case for message in messages for case in message] == cases[::-1]
 
 
-def test_every_message_twice(org, endpoint):
+def test_every_message_twice(org: Side, endpoint: Endpoint) -> None:
     told(org, endpoint, every_message_twice=True)
     assert len(endpoint.received) == 4
     assert len(endpoint.notifications) == 300
@@ -254,13 +264,13 @@ def test_every_message_twice(org, endpoint):
     assert all(message.state == "acked" for message in org.messages.log)
 
 
-def test_every_change_twice(org, endpoint):
+def test_every_change_twice(org: Side, endpoint: Endpoint) -> None:
     cases, _ = told(org, endpoint, every_change_twice=True)
     assert len({identifier for identifier, _ in endpoint.notifications}) == 300
     assert {fields["Id"] for _, fields in endpoint.notifications} == set(cases)
 
 
-def test_only_addresses_on_this_machine(org):
+def test_only_addresses_on_this_machine(org: Side) -> None:
     for url in ("https://example.com/hooks", "ftp://127.0.0.1/", "hooks", "http://127.0.0.1.example.com/"):
         with pytest.raises(ValueError, match="on this machine"):
             org.messages.configure({"outbound_message_url": url})
@@ -268,7 +278,7 @@ def test_only_addresses_on_this_machine(org):
             sandbox.Sandbox(outbound_message_url=url)
 
 
-def test_chats_tell_of_themselves_if_so_switched(endpoint):
+def test_chats_tell_of_themselves_if_so_switched(endpoint: Endpoint) -> None:
     body = {"chat_type": "SMS", "end_user_number": "+14155550132", "outbound_number": "+16285550199", "message": "x"}
     switches = {"chat_webhook_url": endpoint.url, "chat_webhook_secret": "s"}
     with sandbox.Sandbox(port=0, switches=switches).running() as box:
@@ -288,7 +298,7 @@ def test_chats_tell_of_themselves_if_so_switched(endpoint):
     assert headers["X-Signature"] == f"primary={base64.b64encode(signed).decode()}"
 
 
-def test_no_thread_outlives_the_sandbox(endpoint):
+def test_no_thread_outlives_the_sandbox(endpoint: Endpoint) -> None:
     before = set(threading.enumerate())
     with sandbox.Sandbox(port=0, outbound_message_url=endpoint.url).running() as box:
         box.salesforce.request_text(first_case(box.salesforce))

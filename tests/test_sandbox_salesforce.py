@@ -3,21 +3,27 @@
 import csv
 import ssl
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import jwt
 import phonenumbers
 import pytest
 import requests
-import simple_salesforce
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import HTTPAdapter
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceMalformedRequest, SalesforceResourceNotFound
+from simple_salesforce.format import format_soql
 
 from connector import sandbox
 from connector.sandbox.crms.salesforce import ids
 
+# simple-salesforce finds its objects and their answers at run time: its own types are unions of all there are.
+Client = Any
 TLS = ssl.create_default_context()  # made once: httpx would make one per client
 DATA = "/services/data/v67.0"
 TOKEN = "/services/oauth2/token"
@@ -28,19 +34,19 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 class Plain(HTTPAdapter):
     """simple-salesforce only speaks https: to the sandbox it goes in the clear."""
 
-    def send(self, request, **options):
-        request.url = request.url.replace("https://", "http://", 1)
-        return super().send(request, **options)
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.url = str(request.url).replace("https://", "http://", 1)
+        return super().send(request, *args, **options)
 
 
 @pytest.fixture
-def box():
+def box() -> Iterator[sandbox.Sandbox]:
     with sandbox.Sandbox(port=0).running() as running:
         yield running
 
 
 @pytest.fixture
-def http(box):
+def http(box: sandbox.Sandbox) -> Iterator[httpx.Client]:
     with httpx.Client(verify=TLS, base_url=box.url) as client:
         answer = client.post(TOKEN, data={"grant_type": "client_credentials", **CREDENTIALS})
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
@@ -48,24 +54,26 @@ def http(box):
 
 
 @pytest.fixture
-def sf(box):
+def sf(box: sandbox.Sandbox) -> Iterator[Client]:
     with requests.Session() as session:
         session.mount(box.url.replace("http:", "https:"), Plain())
         session.headers["Sforce-Auto-Assign"] = "FALSE"
         token = session.post(
-            box.url + TOKEN, data={"grant_type": "client_credentials"}, auth=tuple(CREDENTIALS.values())
+            box.url + TOKEN,
+            data={"grant_type": "client_credentials"},
+            auth=(CREDENTIALS["client_id"], CREDENTIALS["client_secret"]),
         ).json()
-        yield simple_salesforce.Salesforce(
+        yield Salesforce(
             instance_url=token["instance_url"], session_id=token["access_token"], session=session, version="67.0"
         )
 
 
 @pytest.fixture
-def case_id(box):
-    return box.salesforce.records("Case")[0]["Id"]
+def case_id(box: sandbox.Sandbox) -> str:
+    return str(box.salesforce.records("Case")[0]["Id"])
 
 
-def refusal(answer):
+def refusal(answer: httpx.Response) -> tuple[int, str]:
     [error] = answer.json()
     assert error.keys() <= {"message", "errorCode", "fields"}
     return answer.status_code, error["errorCode"]
@@ -74,7 +82,7 @@ def refusal(answer):
 # Credentials
 
 
-def test_the_token_says_everything(box):
+def test_the_token_says_everything(box: sandbox.Sandbox) -> None:
     answer = httpx.post(box.url + TOKEN, data={"grant_type": "client_credentials", **CREDENTIALS})
     token = answer.json()
     assert token.keys() == {"access_token", "signature", "scope", "instance_url", "id", "token_type", "issued_at"}
@@ -95,16 +103,16 @@ WRONG_GRANTS = {
 
 
 @pytest.mark.parametrize(("form", "error"), WRONG_GRANTS.values(), ids=WRONG_GRANTS)
-def test_wrong_credentials(box, form, error):
+def test_wrong_credentials(box: sandbox.Sandbox, form: dict[str, str], error: str) -> None:
     answer = httpx.post(box.url + TOKEN, data=form)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
 
 
-def test_a_signed_assertion_is_a_credential():
+def test_a_signed_assertion_is_a_credential() -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+    pem, info = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    public = key.public_key().public_bytes(pem, info).decode()
     good = {
         "iss": "sandbox-client",
         "sub": "maya.lindgren@sandbox.example",
@@ -128,7 +136,7 @@ def test_a_signed_assertion_is_a_credential():
             assert status == 200 or answer.json()["error"] == "invalid_grant"
 
 
-def test_tokens_end(box, http):
+def test_tokens_end(box: sandbox.Sandbox, http: httpx.Client) -> None:
     assert http.get(f"{DATA}/limits").status_code == 200
     assert http.post("/_sandbox/salesforce/tokens/expire").json() == {"expired": 1}
     answer = http.get(f"{DATA}/limits")
@@ -140,7 +148,7 @@ def test_tokens_end(box, http):
     assert [http.get(f"{DATA}/limits", headers=headers).status_code for _ in range(3)] == [200, 200, 401]
 
 
-def test_without_a_token(box):
+def test_without_a_token(box: sandbox.Sandbox) -> None:
     assert refusal(httpx.get(f"{box.url}{DATA}/sobjects")) == (401, "INVALID_SESSION_ID")
     assert httpx.get(f"{box.url}/services/data").json()[-1]["version"] == "68.0"
 
@@ -148,7 +156,7 @@ def test_without_a_token(box):
 # Single records
 
 
-def test_a_record_from_beginning_to_end(sf, box):
+def test_a_record_from_beginning_to_end(sf: Client, box: sandbox.Sandbox) -> None:
     made = sf.Case.create({"Subject": "New", "External_Id__c": "a/b"})
     assert made == {"id": made["id"], "success": True, "errors": []}
     assert len(made["id"]) == 18
@@ -160,12 +168,13 @@ def test_a_record_from_beginning_to_end(sf, box):
     assert sf.Case.upsert("External_Id__c/a%2Fb", {"Subject": "Known"}) == 200
     assert sf.Case.upsert("External_Id__c/other", {"Subject": "Unknown"}) == 201
     assert sf.Case.delete(made["id"]) == 204
-    with pytest.raises(simple_salesforce.SalesforceResourceNotFound) as gone:
+    with pytest.raises(SalesforceResourceNotFound) as gone:
         sf.Case.get(made["id"])
-    assert gone.value.content[0]["errorCode"] == "ENTITY_IS_DELETED"
+    content: Any = gone.value.content  # it is typed as a number
+    assert content[0]["errorCode"] == "ENTITY_IS_DELETED"
 
 
-def test_chosen_fields(http, case_id):
+def test_chosen_fields(http: httpx.Client, case_id: str) -> None:
     answer = http.get(f"{DATA}/sobjects/Case/{case_id}/", params={"fields": "CaseNumber,contactmobile"})
     assert answer.json() == {
         "attributes": {"type": "Case", "url": f"{DATA}/sobjects/Case/{case_id}"},
@@ -189,13 +198,15 @@ WRITES = {
 
 
 @pytest.mark.parametrize(("values", "expected"), WRITES.values(), ids=WRITES)
-def test_refused_writes_change_nothing(http, box, case_id, values, expected):
+def test_refused_writes_change_nothing(
+    http: httpx.Client, box: sandbox.Sandbox, case_id: str, values: dict[str, Any], expected: tuple[int, str]
+) -> None:
     before = box.salesforce.case(case_id)
     assert refusal(http.patch(f"{DATA}/sobjects/Case/{case_id}", json={"Status": "Closed"} | values)) == expected
     assert box.salesforce.case(case_id) == before
 
 
-def test_values_that_fit(http, box, case_id):
+def test_values_that_fit(http: httpx.Client, box: sandbox.Sandbox, case_id: str) -> None:
     values = {
         "CCAIP_SMS_Status__c": None,
         "CCAIP_SMS_Error__c": "",
@@ -221,21 +232,21 @@ MISSING = {
 
 
 @pytest.mark.parametrize("path", MISSING.values(), ids=MISSING)
-def test_what_is_not_there(http, path):
+def test_what_is_not_there(http: httpx.Client, path: str) -> None:
     assert refusal(http.get(path)) == (404, "NOT_FOUND")
 
 
-def test_bodies_that_are_no_json(http, case_id):
+def test_bodies_that_are_no_json(http: httpx.Client, case_id: str) -> None:
     assert refusal(http.patch(f"{DATA}/sobjects/Case/{case_id}", content=b"{")) == (400, "JSON_PARSER_ERROR")
 
 
-def test_a_body_in_chunks(http, box, case_id):
+def test_a_body_in_chunks(http: httpx.Client, box: sandbox.Sandbox, case_id: str) -> None:
     answer = http.patch(f"{DATA}/sobjects/Case/{case_id}", content=iter([b'{"Subject": ', b'"In chunks"}']))
     assert answer.status_code == 204
     assert http.get(f"{DATA}/sobjects/Case/{case_id}").json()["Subject"] == "In chunks"
 
 
-def test_the_assignment_rule_runs_unless_told_not_to(http, box, case_id):
+def test_the_assignment_rule_runs_unless_told_not_to(http: httpx.Client, box: sandbox.Sandbox, case_id: str) -> None:
     path = f"{DATA}/sobjects/Case/{case_id}"
     http.patch(path, json={"Subject": "x"}, headers={"Sforce-Auto-Assign": "FALSE", "Sforce-Call-Options": "client=me"})
     assert box.salesforce.case(case_id)["OwnerId"] == box.salesforce.human_user_id
@@ -249,7 +260,7 @@ def test_the_assignment_rule_runs_unless_told_not_to(http, box, case_id):
 # What there is
 
 
-def test_describe(sf):
+def test_describe(sf: Client) -> None:
     described = sf.Case.describe()
     fields = {field["name"]: field for field in described["fields"]}
     status = fields["CCAIP_SMS_Status__c"]
@@ -263,7 +274,7 @@ def test_describe(sf):
     assert sf.Case.metadata()["objectDescribe"]["keyPrefix"] == "500"
 
 
-def test_every_answer_tells_the_usage(http, box):
+def test_every_answer_tells_the_usage(http: httpx.Client, box: sandbox.Sandbox) -> None:
     for path in (f"{DATA}/limits/", f"{DATA}/nothing"):
         usage = box.salesforce.api_usage
         assert http.get(path).headers["Sforce-Limit-Info"] == f"api-usage={usage + 1}/15000"
@@ -275,7 +286,7 @@ def test_every_answer_tells_the_usage(http, box):
 # Queries
 
 
-def test_queries_by_pages(sf, box):
+def test_queries_by_pages(sf: Client, box: sandbox.Sandbox) -> None:
     box.salesforce.settings.query_page_size = 4
     box.salesforce.make_cases(4)
     first = sf.query("SELECT CaseNumber FROM Case ORDER BY CaseNumber")
@@ -283,19 +294,20 @@ def test_queries_by_pages(sf, box):
     found = list(sf.query_all_iter("SELECT CaseNumber FROM Case ORDER BY CaseNumber"))
     assert [int(record["CaseNumber"]) for record in found] == list(range(1026, 1036))
     assert sf.query("SELECT COUNT() FROM Case") == {"totalSize": 10, "done": True, "records": []}
-    with pytest.raises(simple_salesforce.SalesforceMalformedRequest) as refused:
+    with pytest.raises(SalesforceMalformedRequest) as refused:
         sf.query("SELECT Id FROM")
-    assert refused.value.content[0]["errorCode"] == "MALFORMED_QUERY"
+    content: Any = refused.value.content  # it is typed as a number
+    assert content[0]["errorCode"] == "MALFORMED_QUERY"
 
 
-def test_the_callers_page_size(http, box):
+def test_the_callers_page_size(http: httpx.Client, box: sandbox.Sandbox) -> None:
     box.salesforce.make_cases(300)
-    query = {"params": {"q": "SELECT Id FROM Case"}, "headers": {"Sforce-Query-Options": "batchSize=200"}}
-    assert len(http.get(f"{DATA}/query/", **query).json()["records"]) == 200
+    query, size = {"q": "SELECT Id FROM Case"}, {"Sforce-Query-Options": "batchSize=200"}
+    assert len(http.get(f"{DATA}/query/", params=query, headers=size).json()["records"]) == 200
     assert refusal(http.get(f"{DATA}/query/01gxx-200")) == (400, "INVALID_QUERY_LOCATOR")
 
 
-def test_bulk_queries(sf, http, box):
+def test_bulk_queries(sf: Client, http: httpx.Client, box: sandbox.Sandbox) -> None:
     box.salesforce.make_cases(7)
     pages = list(sf.bulk2.Case.query("SELECT Id, Contact.MobilePhone, Subject FROM Case", max_records=5, wait=0))
     rows = [row for page in pages for row in csv.DictReader(page.splitlines())]
@@ -307,11 +319,11 @@ def test_bulk_queries(sf, http, box):
 # Many records in one call
 
 
-def collection(*records, **options):
+def collection(*records: dict[str, Any], **options: Any) -> dict[str, Any]:
     return {"records": [{"attributes": {"type": "Case"}, **record} for record in records], **options}
 
 
-def test_many_updates_in_one_call(sf, box):
+def test_many_updates_in_one_call(sf: Client, box: sandbox.Sandbox) -> None:
     first, second, third = (case["Id"] for case in box.salesforce.records("Case")[:3])
     usage = box.salesforce.api_usage
     results = sf.restful(
@@ -335,7 +347,7 @@ def test_many_updates_in_one_call(sf, box):
     assert box.salesforce.case(first)["CCAIP_SMS_Status__c"] == "Sent"
 
 
-def test_all_or_none(http, box, case_id):
+def test_all_or_none(http: httpx.Client, box: sandbox.Sandbox, case_id: str) -> None:
     body = collection({"id": case_id, "Subject": "x"}, {"id": "500000000000999AAA"}, allOrNone=True)
     results = http.patch(f"{DATA}/composite/sobjects/", json=body).json()
     codes = [each["errors"][0]["statusCode"] for each in results]
@@ -343,12 +355,12 @@ def test_all_or_none(http, box, case_id):
     assert box.salesforce.case(case_id)["Subject"] == "Order 3381 has not arrived"
 
 
-def test_two_hundred_at_most(http, case_id):
+def test_two_hundred_at_most(http: httpx.Client, case_id: str) -> None:
     body = collection(*[{"id": case_id}] * 201)
     assert refusal(http.patch(f"{DATA}/composite/sobjects", json=body)) == (400, "EXCEEDED_ID_LIMIT")
 
 
-def test_creating_reading_and_deleting_many(http):
+def test_creating_reading_and_deleting_many(http: httpx.Client) -> None:
     made = http.post(f"{DATA}/composite/sobjects", json=collection({"Subject": "a"}, {"Nothing": "b"})).json()
     assert [each["success"] for each in made] == [True, False]
     query = {"ids": f"{made[0]['id']},500000000000999AAA", "fields": "Id,Subject"}
@@ -358,7 +370,7 @@ def test_creating_reading_and_deleting_many(http):
     assert [each["success"] for each in gone] == [True, False]
 
 
-def test_composite_requests_build_on_each_other(http, box):
+def test_composite_requests_build_on_each_other(http: httpx.Client, box: sandbox.Sandbox) -> None:
     usage = box.salesforce.api_usage
     requests_ = [
         {"method": "POST", "url": f"{DATA}/sobjects/Case", "referenceId": "made", "body": {"Subject": "a"}},
@@ -379,7 +391,7 @@ def test_composite_requests_build_on_each_other(http, box):
 # Many records
 
 
-def test_fifty_thousand_cases_and_finding_some_of_them(box, http):
+def test_fifty_thousand_cases_and_finding_some_of_them(box: sandbox.Sandbox, http: httpx.Client) -> None:
     start = time.monotonic()
     made = box.salesforce.make_cases(50_000)
     assert time.monotonic() - start < 10
@@ -387,14 +399,14 @@ def test_fifty_thousand_cases_and_finding_some_of_them(box, http):
     assert len(numbers) >= 50_000
     sample = [phonenumbers.parse(number) for number in sorted(numbers)[::500]]
     assert all(map(phonenumbers.is_valid_number, sample))
-    wanted = simple_salesforce.format_soql("SELECT Id FROM Case WHERE Id IN {}", made[::250])
+    wanted = format_soql("SELECT Id FROM Case WHERE Id IN {}", made[::250])
     start = time.monotonic()
     found = http.get(f"{DATA}/query", params={"q": wanted}).json()
     assert found["totalSize"] == 200
     assert time.monotonic() - start < 0.5
 
 
-def test_ids():
+def test_ids() -> None:
     assert ids.long("00D000000000001") == "00D000000000001EAA"
     assert ids.long("5007000000OFL5F") == "5007000000OFL5FAAX"
     assert ids.long("5007000000OFL5FAAX") == "5007000000OFL5FAAX"

@@ -1,40 +1,41 @@
 """The sandbox's SOQL: what is found, in which order and form, and what is refused with which code."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from connector import sandbox
-from connector.sandbox.crms.salesforce import errors, selection, soql
+from connector.sandbox.crms.salesforce import Side, errors, selection, soql
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 class HeldClock(sandbox.Clock):
-    def __init__(self, moment):
+    def __init__(self, moment: datetime) -> None:
         self.moment = moment
 
-    def now(self):
+    def now(self) -> datetime:
         return self.moment
 
 
 @pytest.fixture(scope="module")
-def org():
+def org() -> Side:
     """Six starting cases, created on the 20th; the second was changed on the 23rd."""
     clock = HeldClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
     box = sandbox.Sandbox(port=0, clock=clock)
     clock.moment = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-    second = box.salesforce.records("Case")[1]["Id"]
-    box.salesforce.edit(second, {"Subject": 'It\'s 100% \\ "new"', "Status": "Working"})
-    return box.salesforce
+    side: Side = box.salesforce
+    side.edit(side.records("Case")[1]["Id"], {"Subject": 'It\'s 100% \\ "new"', "Status": "Working"})
+    return side
 
 
-def find(org, text):
+def find(org: Side, text: str) -> list[dict[str, Any]]:
     found = selection.Selection(org.store, soql.parse(text, NOW))
     return [found.render(row, "67.0") for row in found.run()]
 
 
-def numbers(org, condition):
+def numbers(org: Side, condition: str) -> list[int]:
     return [int(row["CaseNumber"]) - 1025 for row in find(org, " ".join(["SELECT CaseNumber FROM Case", condition]))]
 
 
@@ -81,7 +82,7 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_conditions(org, condition):
+def test_conditions(org: Side, condition: str) -> None:
     assert numbers(org, condition) == CONDITIONS[condition]
 
 
@@ -120,13 +121,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_refusals(org, text):
+def test_refusals(org: Side, text: str) -> None:
     with pytest.raises(errors.ApiError) as refused:
         find(org, text)
     assert (refused.value.status, refused.value.code) == (400, REFUSED[text])
 
 
-def test_parents_are_nested_with_their_attributes(org):
+def test_parents_are_nested_with_their_attributes(org: Side) -> None:
     text = "select id, Contact.Name, Contact.Account.Name, Owner.Email, ContactPhone from case where ContactId = null"
     url = "/services/data/v67.0/sobjects"
     owner = {"attributes": {"type": "User", "url": f"{url}/User/{org.human_user_id}"}}
@@ -145,10 +146,10 @@ def test_parents_are_nested_with_their_attributes(org):
     assert first["Contact"]["Account"]["attributes"]["type"] == "Account"
 
 
-def test_moments_are_written_as_salesforce_writes_them(org):
+def test_moments_are_written_as_salesforce_writes_them(org: Side) -> None:
     assert find(org, "SELECT CreatedDate FROM Case LIMIT 1")[0]["CreatedDate"] == "2026-11-20T09:00:00.000+0000"
 
 
-def test_counting(org):
+def test_counting(org: Side) -> None:
     assert soql.parse("SELECT COUNT() FROM Case", NOW).paths == ()
     assert len(find(org, "SELECT count() FROM Case WHERE Status = 'New'")) == 5

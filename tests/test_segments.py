@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ CASES = json.loads((Path(__file__).parent / "fixtures" / "segments.json").read_t
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['encoding']} {case['units']} {case['text'][:12]!a}")
-def test_the_table_that_the_page_and_the_action_are_held_to(case: dict[str, object]) -> None:
+def test_the_table_that_the_page_and_the_action_are_held_to(case: dict[str, Any]) -> None:
     assert segments.measure(str(case["text"])) == Size(case["encoding"], case["units"], case["segments"])
 
 

@@ -51,7 +51,7 @@ def head(pipe: Pipe, path: str, *headers: str) -> bytes:
 
 
 def events(pipe: Pipe) -> int:
-    return pipe.query("select count(*) as n from event")[0]["n"]
+    return int(pipe.query("select count(*) as n from event")[0]["n"])
 
 
 def log_lines(pipe: Pipe) -> list[str]:
@@ -194,7 +194,7 @@ def memory(pipe: Pipe) -> int:
     [process] = [
         psutil.Process(found.pid)
         for found in psutil.net_connections("tcp")
-        if found.pid and found.status == psutil.CONN_LISTEN and found.laddr.port == port
+        if found.pid and found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port
     ]
     return process.memory_info().rss
 

@@ -175,14 +175,14 @@ def test_an_env_file_is_read_and_the_environment_wins_over_it(monkeypatch: pytes
     (tmp_path / ".env").write_text("CONNECTOR_PORT=8001\nCONNECTOR_HOST=127.0.0.2\nCONNECTOR_WEB_THREADS=3\nOTHER=1\n")
     monkeypatch.setenv("CONNECTOR_PORT", "8002")
     monkeypatch.setenv("CONNECTOR_WEB_THREADS", "4")
-    found = settings.load(web_threads=5)
+    found: settings.Settings = settings.load(web_threads=5)
     assert (found.host, found.port, found.web_threads) == ("127.0.0.2", 8002, 5)
 
 
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CCAIP_TOKEN", "DATABASE_URL"):
         monkeypatch.setenv(f"CONNECTOR_{name}", SECRET)
-    found = settings.load()
+    found: settings.Settings = settings.load()
     assert SECRET not in f"{found!r} {found!s} {found.model_dump()} {found.model_dump_json()}"
     assert found.ccaip_token.get_secret_value() == SECRET
 
@@ -196,7 +196,7 @@ COMPLETE: dict[str, Any] = {
 
 
 def test_complete_settings_are_enough() -> None:
-    assert settings.require_ccaip(settings.load(**COMPLETE)) is None
+    settings.require_ccaip(settings.load(**COMPLETE))
 
 
 @pytest.mark.parametrize("missing", COMPLETE)

@@ -139,7 +139,7 @@ KEYS = [SecretStr("first-key-of-24-characters"), SecretStr("second-key-of-24-cha
     ],
 )
 def test_a_bearer_key_is_let_in(header: str) -> None:
-    assert signing.verify_bearer(header, KEYS) is None
+    signing.verify_bearer(header, KEYS)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import psycopg
 import pytest
@@ -177,7 +177,7 @@ class Telling:
 
     worker: str
     jobs: list[int]
-    outcomes: list[Outcome]
+    outcomes: Sequence[Outcome]
     overtaken: dict[int, int]
     begun: bool = False
     asked: list[Outcome] = field(default_factory=list)
@@ -203,7 +203,7 @@ Facts = tuple[int, str, int | None, str | None]
 
 def facts(outcome: Outcome) -> Facts:
     """What a ticket shows."""
-    return outcome.text, outcome.state.value, outcome.chat and outcome.chat["id"], outcome.contradicted
+    return outcome.text, outcome.state.value, outcome.chat["id"] if outcome.chat else None, outcome.contradicted
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ class World:
     def admits(self, *hands: Hand) -> None:
         """Nothing is against them but what the ledger knows: one call of admission."""
         asked = [(hand.known, self._decision(hand)) for hand in hands]
-        admission = Admission(OnlyOne(self.connection), {CRM: POLICY})
+        admission = Admission(cast(ConnectionPool, OnlyOne(self.connection)), {CRM: POLICY})
         admitted = self._do(f"{told(hands)} decides to send", lambda _: admission.admit(asked))
         for hand, became in zip(hands, admitted, strict=True):
             if isinstance(became, Move):
@@ -496,7 +496,7 @@ class World:
                 if one.state not in OUTCOMES
             ]
         )
-        writes = {one.text: {} for one in telling.asked}
+        writes: dict[int, dict[str, Any]] = {one.text: {} for one in telling.asked}
         self._do(f"{telling} begins to write", lambda connection: outcome_store.begin_write(connection, writes))
         self.under_way += [Write(outcome) for outcome in telling.asked]
 
@@ -621,11 +621,12 @@ class World:
         return [job for job in self.jobs if job.due and job.id not in self.owners]
 
     def in_hand(self, worker: str | None = None) -> list[Hand | Telling]:
-        return [one for one in (*self.hands, *self.tellings) if worker in (None, one.worker)]
+        every: list[Hand | Telling] = [*self.hands, *self.tellings]
+        return [one for one in every if worker in (None, one.worker)]
 
     def to_do(self, worker: str | None = None) -> list[Hand | Telling | Job]:
         """What a worker has in hand, or could take, be it from one who is taken for dead; None: anybody's."""
-        whose = (None, OTHER.get(worker))
+        whose = (None, OTHER.get(worker or ""))
         return [*self.in_hand(worker), *(job for job in self.jobs if job.due and self.owners.get(job.id) in whose)]
 
     def in_state(self, *states: State) -> list[int]:
@@ -768,14 +769,15 @@ class World:
 
     def next_of(self, hand: Hand) -> None:
         """The next step, when nothing comes in between."""
-        {
+        steps: dict[str, Callable[[Hand], None]] = {
             "decide": self.admits,
             "settle": self.settles,
             "claim": self.claims_them,
             "undo": self.undoes,
             "call": self.does_not_call if hand.late else self.calls_for,
             "hear": self.hears,
-        }[hand.next](hand)
+        }
+        steps[hand.next](hand)
 
     def undone(self) -> Iterator[str]:
         """Nothing is stranded: each text is over, and has been told of unless it was taken back."""
@@ -974,12 +976,13 @@ class Machine(RuleBasedStateMachine):
     def besides(self, worker: str, what: str) -> None:
         """Time passes, maintenance does its work, a worker dies: not twice in a row."""
         self.rested = True
-        {
+        happen: dict[str, Callable[[], None]] = {
             "claims end": self.world.claims_end,
             "hour": self.world.hour_comes,
             "give up": self.world.gives_up,
             "die": lambda: self.world.dies(worker),
-        }.get(what, lambda: self.world.keeps_house(what))()
+        }
+        happen.get(what, lambda: self.world.keeps_house(what))()
 
     def teardown(self) -> None:
         """Unless it has failed already."""
@@ -1028,11 +1031,11 @@ def happenings(world: World, left: frozenset[str]) -> Iterator[Happening]:
     """What may happen next, by name. `left`: what has not happened yet of that which happens once."""
     for worker in WORKERS:
         if worker in left and world.next_job():
-            yield worker, lambda there, worker=worker: there.takes(worker, there.next_job())
+            yield worker, taking(worker)
         if worker not in left:
             yield from goings_on(world, worker, left)
     if "time" in left:
-        yield "time", lambda there: (there.claims_end(), there.hour_comes(), there.gives_up())
+        yield "time", time_passes
     if "cancel" in left:
         yield "cancel", lambda there: there.cancels(1)
     if "pause" in left:
@@ -1041,22 +1044,45 @@ def happenings(world: World, left: frozenset[str]) -> Iterator[Happening]:
         yield "resolve", lambda there: there.resolves(1, 99)
 
 
+def taking(worker: str) -> Callable[[World], None]:
+    def take(there: World) -> None:
+        job = there.next_job()
+        assert job
+        there.takes(worker, job)
+
+    return take
+
+
+def time_passes(there: World) -> None:
+    there.claims_end()
+    there.hour_comes()
+    there.gives_up()
+
+
 def goings_on(world: World, worker: str, left: frozenset[str]) -> Iterator[Happening]:
     """What may happen to what a worker has in hand."""
-    for position, one in enumerate(world.in_hand(worker)):
+    for position in range(len(world.in_hand(worker))):
+        yield from goings_on_at(world, worker, position, left)
 
-        def it(there: World, position: int = position) -> Hand | Telling:
-            return there.in_hand(worker)[position]
 
-        yield "", lambda there, it=it: there.does(worker, it(there))
-        if "death" in left:
-            yield "death", lambda there: there.dies(worker)
-        if "hold" in left and isinstance(one, Hand) and one.next == "decide":
-            yield "hold", lambda there, it=it: there.decides(it(there), "hold")
-        if "unheard" in left and isinstance(one, Hand) and one.next == "settle":
-            yield "unheard", lambda there, it=it: there.settles(it(there), heard=False)
-        if isinstance(one, Telling) and world.own(one):
-            yield "", lambda there, it=it: there.arrives(there.own(it(there))[0])
+def goings_on_at(world: World, worker: str, position: int, left: frozenset[str]) -> Iterator[Happening]:
+    """What may happen to the one of them at this position."""
+
+    def it(there: World, kind: type[Answer]) -> Answer:
+        found = there.in_hand(worker)[position]
+        assert isinstance(found, kind)
+        return found
+
+    one = world.in_hand(worker)[position]
+    yield "", lambda there: there.does(worker, there.in_hand(worker)[position])
+    if "death" in left:
+        yield "death", lambda there: there.dies(worker)
+    if "hold" in left and isinstance(one, Hand) and one.next == "decide":
+        yield "hold", lambda there: there.decides(it(there, Hand), "hold")
+    if "unheard" in left and isinstance(one, Hand) and one.next == "settle":
+        yield "unheard", lambda there: there.settles(it(there, Hand), heard=False)
+    if isinstance(one, Telling) and world.own(one):
+        yield "", lambda there: there.arrives(there.own(it(there, Telling))[0])
 
 
 def orders(world: World, left: frozenset[str], counted: dict[Hashable, int]) -> int:
@@ -1119,7 +1145,7 @@ def test_every_order_of_two_writes_to_one_ticket(world: World, once: str | None)
         world.takes(WORKERS[0], job)
         world.decides(world.hands[0], "fail")
         world.settles(world.hands[0])
-    assert orders(world, frozenset({*WORKERS, once} - {None}), {}) > 30
+    assert orders(world, frozenset(filter(None, (*WORKERS, once))), {}) > 30
 
 
 @pytest.mark.parametrize("once", [None, "death"])
@@ -1130,4 +1156,4 @@ def test_every_order_of_two_writes_of_one_text(world: World, once: str | None) -
     world.takes(WORKERS[0], world.jobs[0])
     while world.hands:
         world.next_of(world.hands[0])
-    assert orders(world, frozenset({*WORKERS, "resolve", once} - {None}), {}) > 30
+    assert orders(world, frozenset(filter(None, (*WORKERS, "resolve", once))), {}) > 30

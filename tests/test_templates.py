@@ -216,7 +216,7 @@ def test_values_of_different_kinds_are_false_or_cannot_be_applied(source: str, v
 
 def test_a_condition_knows_its_names_and_literals() -> None:
     condition = Condition("a == 'x' && (b > `5` || !contains(c, 'y'))")
-    assert (condition.names, condition.literals) == ({"a", "b", "c"}, ["x", 5, "y"])
+    assert (condition.names, condition.literals) == (frozenset("abc"), ["x", 5, "y"])
 
 
 JSON = st.recursive(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import psycopg
@@ -109,7 +110,7 @@ def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_r
 
 @pytest.mark.parametrize("fault", [{"kind": "drop_before"}, {"kind": "status", "status": 429}])
 def test_a_probe_without_an_answer_changes_nothing(
-    box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool, fault: dict[str, object]
+    box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool, fault: dict[str, Any]
 ) -> None:
     box.faults.add(side="ccaip", **fault)
     circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
@@ -247,7 +248,8 @@ def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connec
     claim = started(connection, one.text)[one.text]
     texts.move(connection, [transitions.unknown(one.text, claim, "no answer")])
     finder = chat_reconciler.finder(account(box))
-    for fault in ({"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}):
+    faults: list[dict[str, Any]] = [{"kind": "status", "status": 503}, {"kind": "drop_before"}, {"kind": "malformed"}]
+    for fault in faults:
         box.faults.add(side="ccaip", route="list_chats", **fault)
         with pytest.raises(Unavailable):
             finder.do(connection)

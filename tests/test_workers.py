@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,10 @@ from tests.pipe import free_port, wait_for
 from tests.test_crashes import Mortal
 
 
+def is_ready(log: Path) -> bool:
+    return "worker ready" in log.read_text()
+
+
 @contextlib.contextmanager
 def workers(box: Sandbox, url: str, count: int, logs: Path, **more: str) -> Iterator[list[Mortal]]:
     """So many workers, each with a log of its own."""
@@ -28,8 +33,7 @@ def workers(box: Sandbox, url: str, count: int, logs: Path, **more: str) -> Iter
     started = [Mortal("worker", environment, logs / f"worker{number}.log") for number in range(count)]
     try:
         for number in range(count):
-            log = logs / f"worker{number}.log"
-            wait_for(lambda log=log: "worker ready" in log.read_text(), "the worker is ready")
+            wait_for(partial(is_ready, logs / f"worker{number}.log"), "the worker is ready")
         yield started
     finally:
         for worker in started:
@@ -38,7 +42,7 @@ def workers(box: Sandbox, url: str, count: int, logs: Path, **more: str) -> Iter
 
 def ask_for(box: Sandbox, url: str, count: int) -> list[str]:
     """So many cases that want a text, taken in."""
-    cases = box.salesforce.make_cases(count, CCAIP_SMS_Status__c="Requested")
+    cases: list[str] = box.salesforce.make_cases(count, CCAIP_SMS_Status__c="Requested")
     with psycopg.connect(url, autocommit=True) as connection:
         for start in range(0, count, 100):
             part = cases[start : start + 100]

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -19,14 +21,16 @@ from tests.bench.running import Failed
 from tests.conftest import own_server
 
 OURS = ("connector",)
+# Measures a stack, by its name: the figures.
+Scenario = Callable[[Place, str], Any]
 # Each scenario, and whether rivals take part. The first ones are measured in rounds, all of them in each: how fast a
 # shared machine is changes from minute to minute.
-IN_ROUNDS = {
+IN_ROUNDS: dict[str, tuple[Scenario, bool]] = {
     "accept": (scenarios.accept, True),
     "outbound": (scenarios.outbound, False),
     "delay": (scenarios.delay, True),
 }
-ONCE = {
+ONCE: dict[str, tuple[Scenario, bool]] = {
     "idle": (scenarios.idle, True),
     "click": (scenarios.click, False),
     "pace": (scenarios.pace, False),
@@ -38,7 +42,7 @@ SCENARIOS = IN_ROUNDS | ONCE
 WRONG = (Failed, httpx.HTTPError, psycopg.Error, psutil.Error, subprocess.SubprocessError)
 
 
-def _rivals(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _rivals(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     rivals: dict[str, str] = {}
     for one in given:
         name, _, command = one.partition("=")

@@ -151,7 +151,7 @@ def compared(figures: Sequence[Any], bases: Sequence[Any]) -> dict[str, Spread]:
 
 
 def _spread(values: Sequence[float]) -> Spread:
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else list(values) * 3
     return Spread(low, middle, high)
 
 

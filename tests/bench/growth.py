@@ -1,6 +1,7 @@
 """What grows: how much memory is used, with the texts that were sent."""
 
 import time
+from functools import partial
 
 from tests.bench import stack
 from tests.bench.figures import Memory
@@ -53,6 +54,6 @@ def _sampled(one: Stack, there: Upstream, texts: int) -> list[Sample]:
     piece = min(PIECE, max(texts // 10, 1))
     for first in range(0, texts, piece):
         stack.post(one.load(min(piece, texts - first), first, batch=BATCH))
-        wait_for(lambda first=first: left(first + piece // 2), f"{first} texts", PATIENCE, LOOK)
+        wait_for(partial(left, first + piece // 2), f"{first} texts", PATIENCE, LOOK)
     wait_for(lambda: left(texts), f"{texts} texts", PATIENCE, LOOK)
     return samples

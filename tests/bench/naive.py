@@ -4,33 +4,36 @@ UPSTREAM=http://127.0.0.1:9911 gunicorn tests.bench.naive:app
 """
 
 import os
+from typing import Any
 
 import httpx
 import phonenumbers
 import requests
 from flask import Flask, request
-from simple_salesforce import Salesforce
+from requests.adapters import HTTPAdapter
+from simple_salesforce.api import Salesforce
 
 UPSTREAM = os.environ["UPSTREAM"]
 app = Flask(__name__)
 ccaip = httpx.Client(base_url=UPSTREAM, auth=("tenant", "token"), limits=httpx.Limits(max_connections=64))
 
 
-class InTheClear(requests.adapters.HTTPAdapter):
+class InTheClear(HTTPAdapter):
     """simple-salesforce always says https; the upstream on this machine does not."""
 
-    def send(self, request, **more):
-        request.url = request.url.replace("https://", "http://", 1)
-        return super().send(request, **more)
+    def send(self, request: requests.PreparedRequest, *args: Any, **more: Any) -> requests.Response:
+        request.url = str(request.url).replace("https://", "http://", 1)
+        return super().send(request, *args, **more)
 
 
 session = requests.Session()
 session.mount("https://", InTheClear(pool_maxsize=64))
-salesforce = Salesforce(instance_url=UPSTREAM, session_id="bench", session=session)
+# Any: it finds its objects at run time, and its own types are unions of all there are.
+salesforce: Any = Salesforce(instance_url=UPSTREAM, session_id="bench", session=session)
 
 
 @app.post("/hook")
-def hook():
+def hook() -> dict[str, Any]:
     case = request.get_json()
     number = phonenumbers.parse(case["ContactMobile"], "US")
     answer = ccaip.post(

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from connector.settings import PREFIX
+from connector.environment import PREFIX
 
 # Seconds for a process to end by itself. Its figures are taken by then: nothing is lost if it has to be killed.
 STOP = 3.0
@@ -98,7 +98,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return ours | dict(more)
 
 
-def _end(started: subprocess.Popen) -> None:
+def _end(started: subprocess.Popen[bytes]) -> None:
     """Ask it and all that it started to end, and end those that do not."""
     everybody = family(psutil.Process(started.pid)) if started.poll() is None else []
     with contextlib.suppress(ProcessLookupError):

@@ -75,11 +75,13 @@ class Upstream:
     process: psutil.Process
 
     def stats(self) -> dict[str, Any]:
-        return httpx.get(f"{self.url}/_stats", trust_env=False, timeout=30).json()
+        stats: dict[str, Any] = httpx.get(f"{self.url}/_stats", trust_env=False, timeout=30).json()
+        return stats
 
     def count(self) -> dict[str, int]:
         """How many SMS and written cases; costs next to nothing."""
-        return httpx.get(f"{self.url}/_count", trust_env=False, timeout=30).json()
+        counts: dict[str, int] = httpx.get(f"{self.url}/_count", trust_env=False, timeout=30).json()
+        return counts
 
     def reset(self) -> None:
         httpx.get(f"{self.url}/_reset", trust_env=False, timeout=30)
@@ -200,7 +202,7 @@ def post(load: Load) -> dict[str, Any]:
     )
     if done.returncode:
         raise Failed(f"the events could not be posted: {done.stderr[-500:]}")
-    figures = json.loads(done.stdout)
+    figures: dict[str, Any] = json.loads(done.stdout)
     if not figures["statuses"].keys() <= ACCEPTED:
         raise Failed(f"not everything was accepted: {figures['statuses']}")
     return figures

@@ -1,6 +1,6 @@
 """Real browser windows on the page for agents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.seen import DESKTOP, PATIENCE_MS
 from tests.pipe import Pipe
 
+OpenContext = Callable[..., BrowserContext]
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -33,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_context(browser: Browser) -> Iterator[Any]:
+def open_context(browser: Browser) -> Iterator[OpenContext]:
     """New browser windows that know nothing of each other; whatever a page complains of fails the test."""
     opened: list[BrowserContext] = []
     complaints: list[str] = []
@@ -58,7 +59,7 @@ def _complains(message: Any) -> bool:
 
 
 @pytest.fixture
-def window(open_context: Any) -> Page:
+def window(open_context: OpenContext) -> Page:
     return open_context().new_page()
 
 

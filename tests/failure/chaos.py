@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tests.failure.faults import Hold, Reply
 from tests.failure.org import EXPIRED, error
@@ -82,7 +83,7 @@ def end_sessions(stand: Stand, chance: random.Random, _: Command) -> Trouble:
 
 def refuse_reads(stand: Stand, chance: random.Random, _: Command) -> Trouble:
     """Salesforce refuses everybody, in one of the ways that it has."""
-    ways = [
+    ways: list[dict[str, Any]] = [
         {"kind": "read", "reply": error(400, "INVALID_FIELD", "No such column")},
         {"kind": "read", "reply": error(403, "API_DISABLED_FOR_ORG")},
         {"kind": "", "reply": Reply(404, PAGE)},
@@ -109,7 +110,7 @@ def read_slowly(stand: Stand, chance: random.Random, _: Command) -> Trouble:
 
 def stumble(stand: Stand, chance: random.Random, _: Command) -> Trouble:
     """One or a few requests to Salesforce go wrong."""
-    ways = [
+    ways: list[dict[str, Any]] = [
         {"kind": "write", "cut": "after"},
         {"kind": "read", "cut": "before"},
         {"kind": "read", "reply": Reply(200, PAGE)},
@@ -131,7 +132,7 @@ def stop_the_platform(stand: Stand, chance: random.Random, _: Command) -> Troubl
 
 def garble_a_call(stand: Stand, chance: random.Random, _: Command) -> Trouble:
     """One or a few calls of the SMS endpoint go wrong."""
-    ways = [
+    ways: list[dict[str, Any]] = [
         {"cut": "after"},
         {"cut": "before"},
         {"late": Hold(7)},

@@ -69,7 +69,8 @@ class Ahead:
 @pytest.fixture(scope="module")
 def ahead(request: pytest.FixtureRequest, make_stand: MakeStand) -> Iterator[Ahead]:
     """The scenarios of those of this module's tests that are run and marked with one."""
-    here = [item.function for item in request.session.items if getattr(item, "module", None) is request.module]
+    functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    here = [one.function for one in functions if one.module is request.module]
     begun = Ahead([one.scenario for one in here if hasattr(one, "scenario")], make_stand)
     yield begun
     begun.close()

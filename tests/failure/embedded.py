@@ -87,9 +87,9 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(45)
     left += [one for one in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or [])]
-    for one in [process, *left]:
+    for kill in (process.kill, *(one.kill for one in left)):
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            one.kill()
+            kill()
     process.wait(10)
 
 

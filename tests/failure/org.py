@@ -213,7 +213,8 @@ def _record(case: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
         for part in within:
             place = place.setdefault(part, {"attributes": {"type": part}})
         place[name] = case.get(path)
-    return json.loads(json.dumps(shown))
+    copy: dict[str, Any] = json.loads(json.dumps(shown))
+    return copy
 
 
 def _refused(code: str, words: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Disturbances(list[Disturbance]):
         return self[-1]
 
     @contextlib.contextmanager
-    def during(self, what: str, who: str):
+    def during(self, what: str, who: str) -> Iterator[Disturbance]:
         one = self.begin(what, who)
         try:
             yield one

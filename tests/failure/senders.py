@@ -10,6 +10,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import httpx
 
@@ -17,7 +19,7 @@ from tests.failure.org import ERROR, OPTED_OUT, PHONE, STATUS
 from tests.failure.stand import Stand
 
 # What a case may be, beside one that is texted: never texted, whoever asks.
-NEVER = {
+NEVER: dict[str, dict[str, Any]] = {
     "opted out": {OPTED_OUT: True},
     "closed": {"Status": "Closed"},
     "without a phone": {PHONE: None},
@@ -148,7 +150,7 @@ class Operator:
     def work(self, done: Callable[[], bool]) -> None:
         """One thing after the other, until it is over."""
         for plan in self._book.plans:
-            while not self._try(lambda plan=plan: self._stand.run_plan(plan)) and not done():
+            while not self._try(partial(self._stand.run_plan, plan)) and not done():
                 time.sleep(1)
         things = [self._pause, self._resume, self._resume, self._settle, self._settle]
         while not done():
@@ -198,7 +200,7 @@ class Operator:
                 if state == "done":
                     left.remove(plan)
                 elif state not in ("canary", "cooling", "running", "unknown"):
-                    self._try(lambda plan=plan: self._stand.run_plan(plan))
+                    self._try(partial(self._stand.run_plan, plan))
         if left:
             self._book.problems.append(f"back-fills that were resumed and do not end: {left}")
 

@@ -174,7 +174,7 @@ class Stand:
         which = ["--where", where] if where else ["--ids", "-"]
         planned = self.run("backfill", "salesforce", *which, "--json", given="\n".join(cases))
         assert planned.returncode == 0, planned.stderr
-        return json.loads(planned.stdout)["plan"]
+        return str(json.loads(planned.stdout)["plan"])
 
     def run_plan(self, plan: str) -> None:
         """Let the workers run a plan, without a canary and whatever fails."""

@@ -90,7 +90,7 @@ def understood(via: str, method: str, path: str, body: Any) -> Request:
     parts = urlsplit(path)
     if parts.path == PATH and method == "POST":
         sms = body if isinstance(body, dict) else {}
-        tickets = (str(sms["ticket_id"]),) if sms.get("ticket_id") else ()
+        tickets: tuple[str, ...] = (str(sms["ticket_id"]),) if sms.get("ticket_id") else ()
         kind = "text" if sms.get("message") else "probe"
         number, message = str(sms.get("end_user_number") or ""), str(sms.get("message") or "")
         return Request(via, "sms", kind, method, path, body, tickets, number, message)
