@@ -115,7 +115,6 @@ def _plan(crm: str) -> click.Command:
 def _ids(file: IO[bytes]) -> list[str]:
     """The ids in this file; rows without one are told on standard error. Raises UsageError."""
     from connector.backfill import id_file
-    from connector.cli.reports import count
 
     with _named("--ids", file):
         found = id_file.read(file.read())

@@ -65,7 +65,7 @@ CHECKED = click.option("--checked", is_flag=True, hidden=True)
 def run(host: str | None, port: int | None) -> None:
     """The web side and a worker on this machine, until Ctrl-C."""
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
-    wanted = _accepted(_worker, web_needs, **given)
+    wanted = _accepted(_worker, web_needs, here=False, **given)
     supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
 
     def announced() -> bool:
