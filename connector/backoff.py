@@ -3,7 +3,7 @@
 import random
 
 # After so many doublings every pause is at its longest; a write-back may fail far oftener than a float can double.
-MOST_DOUBLINGS = 60
+MAX_DOUBLINGS = 60
 
 
 def jittered(seconds: float) -> float:
@@ -13,4 +13,4 @@ def jittered(seconds: float) -> float:
 
 def doubling(attempts: int, first: float, longest: float) -> float:
     """Seconds after so many failed attempts: from `first`, twice as long each time, to `longest`; jittered."""
-    return jittered(min(first * 2 ** min(attempts, MOST_DOUBLINGS), longest))
+    return jittered(min(first * 2 ** min(attempts, MAX_DOUBLINGS), longest))

@@ -32,7 +32,7 @@ class _Failed:
     where: TracebackType | None
 
 
-class Group(Generic[Item, Answer]):
+class Batcher(Generic[Item, Answer]):
     """One call at a time, in a thread, for all items that are waiting when it begins; the rest go with the next."""
 
     def __init__(

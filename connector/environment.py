@@ -31,7 +31,7 @@ OF_TESTS = f"{PREFIX}TEST_"
 class FromEnvironment(BaseSettings):
     """What all settings have in common. A CRM's own settings are of this kind too, with an env_prefix of their own.
 
-    All of them stand in connector/crms/, those of its doors too: every process knows by them which variables there are.
+    All of them stand in connector/crms/, those of its webhooks too: every process knows by them which variables exist.
     Each SecretStr is also CONNECTOR_<FIELD>_FILE, the name of a file that holds it.
     """
 

@@ -107,7 +107,7 @@ class CallFailed(ConnectorError):
         super().__init__(masking.masked(words))
 
 
-class Blame(StrEnum):
+class RefusalScope(StrEnum):
     """Whose business a refusal is."""
 
     TICKET = "ticket"  # this one text: fail it
@@ -119,9 +119,9 @@ class Blame(StrEnum):
 class Refused(CallFailed):
     """The remote side said no; nothing was done."""
 
-    def __init__(self, words: str, blame: Blame) -> None:
+    def __init__(self, words: str, scope: RefusalScope) -> None:
         super().__init__(words)
-        self.blame = blame
+        self.scope = scope
 
 
 class Unavailable(CallFailed):

@@ -22,7 +22,7 @@ SAY_AGAIN = 10.0
 # Fields that hold ids, whatever these look like.
 IDS = ("ticket", "plan")
 # Characters of an error's trace, from its end.
-MOST_TRACE = 2_000
+MAX_TRACE = 2_000
 
 
 def configure() -> None:
@@ -89,7 +89,7 @@ class Lines(logging.Formatter):
         if record.exc_info and (error := record.exc_info[1]):
             line["why"] = type(error).__name__
             if not type(error).__module__.startswith("psycopg"):  # what a database that is away raises says no more
-                line["trace"] = "".join(traceback.format_tb(error.__traceback__))[-MOST_TRACE:]
+                line["trace"] = "".join(traceback.format_tb(error.__traceback__))[-MAX_TRACE:]
         if self._people:
             return f"{record.levelname} {' '.join(_safe(line).values())}"
         at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
-class Door(StrEnum):
+class Channel(StrEnum):
     """Which way a reason came in. A person comes first."""
 
     AGENT = "agent"
@@ -34,7 +34,7 @@ OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCEL
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TextRequest:
     """What a person or a batch wants beyond what the ticket says. Whoever asks need not fulfil the rule's `when`.
 
     `rule` and `template` are names of the mapping; `message` is taken as it is. `override` says why a person sends it
@@ -68,9 +68,9 @@ class TicketEvent:
     ticket_id: str | None
     changed_by: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
-    door: Door = Door.TRIGGER
+    channel: Channel = Channel.TRIGGER
     problem: str | None = None
-    ask: Ask | None = None
+    ask: TextRequest | None = None
     raw: bytes | None = None
 
 
@@ -151,8 +151,8 @@ def _no_flag(value: object) -> object:
 
 
 # What may be a chat's id: nothing that the database could not keep. A status that is no text is none.
-MOST_CHAT_ID = 2**63 - 1
-ChatId = Annotated[int, BeforeValidator(_no_flag), Field(ge=1, le=MOST_CHAT_ID)]
+MAX_CHAT_ID = 2**63 - 1
+ChatId = Annotated[int, BeforeValidator(_no_flag), Field(ge=1, le=MAX_CHAT_ID)]
 ChatStatus = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 
 
@@ -182,7 +182,7 @@ class Text:
     id: int
     crm: str
     ticket_id: str
-    door: Door
+    channel: Channel
     state: State
     revision: int
     changed_by: str | None
@@ -192,7 +192,7 @@ class Text:
     busy_for: float | None
     early: bool | None
     sms: OutboundSms | None = None
-    ask: Ask | None = None
+    ask: TextRequest | None = None
     accepted: Accepted | None = None
 
 

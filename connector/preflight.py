@@ -1,4 +1,4 @@
-"""What keeps a web side or a worker from starting: all of it at once, before anything starts, and for checkup.py.
+"""What keeps a web process or a worker from starting: all of it at once, before anything starts, and for checkup.py.
 
 Nobody is asked: it is about settings and mapping files alone.
 """
@@ -15,7 +15,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from connector.store import postgres
 
-# What a process makes of these settings and mappings. Raises BadSettings. The web side's is its own business.
+# What a process makes of these settings and mappings. Raises BadSettings. The web process's is its own business.
 Need = Callable[[Settings, Mapping[str, TicketMapping]], object]
 
 

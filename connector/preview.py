@@ -13,7 +13,7 @@ from connector.delivery.admission import Clock
 from connector.errors import NotThere
 from connector.expressions import CannotApply, Template
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Ask, Decision, Door, OutboundSms, Skip, State, Ticket
+from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
 from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
@@ -47,7 +47,7 @@ class Preview:
     customer: str
     sms: OutboundSms | None
     size: segments.Size
-    most_segments: int
+    max_segments: int
     findings: Sequence[Finding]
     templates: Sequence[Words]
     after: int
@@ -71,7 +71,7 @@ class Previews:
         # Tickets that were read lately, and when, by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
-    def preview(self, connect: Connect, stem: str, ticket_id: str, ask: Ask, typing: bool = False) -> Preview:
+    def preview(self, connect: Connect, stem: str, ticket_id: str, ask: TextRequest, typing: bool = False) -> Preview:
         """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should.
 
         `connect` gives a connection once the CRM has answered: none is held while it is asked. `typing`: the ticket may
@@ -81,14 +81,16 @@ class Previews:
         with connect() as connection:
             return self._preview(connection, stem, ticket_id, ask, ticket)
 
-    def _preview(self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: Ask, ticket: Ticket) -> Preview:
+    def _preview(
+        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: TextRequest, ticket: Ticket
+    ) -> Preview:
         mapping = self._connected[stem][1]
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
             known = recipients.known(connection, [(0, stem, decided, None)])[0]
             now = self._clock(connection)
-            ruling = mapping.policy.allow(decided, known, Door.AGENT, ask.override, now, ask.overrides)
+            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
         findings += self._around(connection, stem, ticket_id)
         shown = mapping.file.ticket
@@ -98,7 +100,7 @@ class Previews:
             customer=_shown(ticket, shown.customer),
             sms=sms,
             size=segments.measure(sms.message if sms else ""),
-            most_segments=mapping.file.policy.most_segments,
+            max_segments=mapping.file.policy.max_segments,
             findings=findings,
             templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
             after=agent_requests.newest(connection, stem, ticket_id),
@@ -122,7 +124,7 @@ class Previews:
         """What else would keep it: a closed account, and what the ticket's newest text met."""
         all_closed = circuit_breaker.look_all(connection)
         in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
-        found = [Finding("lane", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
+        found = [Finding("paused", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
         newest = text_views.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 SUFFIX = "_FILE"
 # Bytes of a secret file at most: what is larger was named by mistake.
-MOST_BYTES = 100_000
+MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ def _content(path: Path, variable: str) -> str | Unusable:
         if path.exists() and not path.is_file():
             return Unusable(f"{variable} names {path}, which is no file")
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         return Unusable(f"{variable} names {path}, which cannot be read: {error.strerror}")
     except ValueError:
         return Unusable(f"{variable} names {path}, which holds no text in UTF-8")
-    if len(data) > MOST_BYTES or "\0" in text:
+    if len(data) > MAX_BYTES or "\0" in text:
         return Unusable(f"{variable} names {path}, which is no file of a secret")
     return text if text.strip() else Unusable(f"{variable} names {path}, which is empty")
 

@@ -1,4 +1,4 @@
-"""The web side and the worker as child processes of one command, started and ended together."""
+"""The web process and the worker as child processes of one command, started and ended together."""
 
 import contextlib
 import http.client
@@ -45,7 +45,7 @@ def aside(ask: Callable[..., Answer], *given: object) -> Answer:
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether the web side there is ready."""
+    """Whether the web process there is ready."""
     # Who listens everywhere is reached here too.
     connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=1)  # noqa: S104
     try:

@@ -21,7 +21,7 @@ SENDING = (State.SENDING,)
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """A step of one text. The fields are those of the query `move`; `after` in seconds queues it again.
 
     `revision`: the one that the step starts from; None: whichever it is, for what people do. `suspected`: it alone was
@@ -55,19 +55,19 @@ class Move:
         return self.from_states == SENDING
 
 
-def sent(text: int, claim: int, chat: Chat) -> Move:
+def sent(text: int, claim: int, chat: Chat) -> Transition:
     """The platform has made a chat of it."""
-    return Move(text, SENDING, State.SENT, revision=claim, chat=_known(chat), tell=True)
+    return Transition(text, SENDING, State.SENT, revision=claim, chat=_known(chat), tell=True)
 
 
-def unknown(text: int, claim: int, why: str, after: float | None = None) -> Move:
+def unknown(text: int, claim: int, why: str, after: float | None = None) -> Transition:
     """It may have been sent: for a person to find out. `after`: it gets its one more try in so many seconds."""
-    return Move(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
+    return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Move:
+def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
     """Certainly not sent by this call, and not tried again: its reason may be used by another text."""
-    return Move(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
+    return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
 
 
 def again(
@@ -80,9 +80,9 @@ def again(
     suspected: bool = False,
     as_all: bool = False,
     if_unclear: str = "",
-) -> Move:
+) -> Transition:
     """Certainly not sent by this call; queued again in `after` seconds. `tried`: it counts as one of a text's tries."""
-    return Move(
+    return Transition(
         text,
         SENDING,
         State.QUEUED,
@@ -97,27 +97,27 @@ def again(
     )
 
 
-def failed(text: int, why: str, revision: int | None = None) -> Move:
+def failed(text: int, why: str, revision: int | None = None) -> Transition:
     """Never called, and not to be tried again: its reason may be used by another text."""
-    return Move(text, UNDECIDED, State.FAILED, why, revision, tell=True, release=True)
+    return Transition(text, UNDECIDED, State.FAILED, why, revision, tell=True, release=True)
 
 
-def put_off(text: int, revision: int, why: str, after: float) -> Move:
+def put_off(text: int, revision: int, why: str, after: float) -> Transition:
     """Its ticket alone could not be read: decided anew in so many seconds."""
-    return Move(text, UNDECIDED, State.QUEUED, why, revision, tried=True, release=True, after=after)
+    return Transition(text, UNDECIDED, State.QUEUED, why, revision, tried=True, release=True, after=after)
 
 
-def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Move:
+def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Transition:
     """Nobody is texted; the ticket learns why, if it asked."""
-    return Move(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
+    return Transition(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
 
 
 def skipped_as(
     text: int, holder: int, trace: Trace | None = None, revision: int | None = None, accepted: Accepted | None = None
-) -> Move:
+) -> Transition:
     """Another text has the same reason; the ticket is told of that one as soon as there is something to tell."""
     why = f"text {holder} is for the same reason"
-    return Move(
+    return Transition(
         text,
         UNDECIDED,
         State.SKIPPED,
@@ -131,40 +131,40 @@ def skipped_as(
     )
 
 
-def anew(skip: Move) -> Move:
+def anew(skip: Transition) -> Transition:
     """Decided once more, at once: the text that this one was to be skipped for is not there any more."""
-    return Move(skip.id, UNDECIDED, State.QUEUED, revision=skip.revision, release=True, after=0, trace=skip.trace)
+    return Transition(skip.id, UNDECIDED, State.QUEUED, revision=skip.revision, release=True, after=0, trace=skip.trace)
 
 
 def held(
     text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
-) -> Move:
+) -> Transition:
     """Not now: it is decided anew in so many seconds, and can be cancelled until then. It keeps no reason meanwhile."""
-    return Move(
+    return Transition(
         text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
     )
 
 
-def taken_back(text: int, why: str) -> Move:
+def taken_back(text: int, why: str) -> Transition:
     """As if it had never been asked for: its reason may be used by another text. The ticket hears nothing, unless it
     was told something of this text before.
     """
-    return Move(text, UNDECIDED, State.CANCELLED, why, release=True)
+    return Transition(text, UNDECIDED, State.CANCELLED, why, release=True)
 
 
-def cancelled(text: int, why: str) -> Move:
+def cancelled(text: int, why: str) -> Transition:
     """Somebody took it back before it was sent: its reason may be used by another text."""
-    return Move(text, UNDECIDED, State.CANCELLED, why, tell=True, release=True)
+    return Transition(text, UNDECIDED, State.CANCELLED, why, tell=True, release=True)
 
 
-def found(text: int, chat: Chat, why: str) -> Move:
+def found(text: int, chat: Chat, why: str) -> Transition:
     """An unknown text turned out to have been sent: somebody knows its chat."""
-    return Move(text, (State.UNKNOWN,), State.SENT, why, chat=_known(chat), tell=True)
+    return Transition(text, (State.UNKNOWN,), State.SENT, why, chat=_known(chat), tell=True)
 
 
-def not_sent(text: int, why: str) -> Move:
+def not_sent(text: int, why: str) -> Transition:
     """An unknown text turned out not to have been sent: its reason may be used by another text."""
-    return Move(text, (State.UNKNOWN,), State.FAILED, why, tell=True, release=True)
+    return Transition(text, (State.UNKNOWN,), State.FAILED, why, tell=True, release=True)
 
 
 def _known(chat: Chat) -> dict[str, Any]:
@@ -192,13 +192,13 @@ class Late:
     `chat`: it is noted while another call of the same text is under way.
     """
 
-    move: Move | None
+    move: Transition | None
     unclear: Sequence[int]
     note: str = ""
     chat: dict[str, Any] | None = None
 
 
-def on_late_answer(standing: Standing, answer: Move) -> Late:
+def on_late_answer(standing: Standing, answer: Transition) -> Late:
     """What becomes of an answer whose text has been given up meanwhile, or called once more. No answer is dropped.
 
     A chat is a fact, whatever was said before. A clear refusal makes the text certain once no other call of it is
@@ -215,7 +215,7 @@ def on_late_answer(standing: Standing, answer: Move) -> Late:
     return _on_late_refusal(standing, answer, others)
 
 
-def _on_second_answer(standing: Standing, answer: Move, others: Sequence[int]) -> Late:
+def _on_second_answer(standing: Standing, answer: Transition, others: Sequence[int]) -> Late:
     """The answer to the one more try of a text whose first call is unclear, or has been answered meanwhile."""
     if answer.to_state is State.SENT:
         two = (
@@ -240,11 +240,11 @@ def _on_second_answer(standing: Standing, answer: Move, others: Sequence[int]) -
         )
     if answer.to_state is not State.UNKNOWN and others:
         why = answer.if_unclear or f"unknown, and a second try sent nothing ({answer.why})"
-        return Late(Move(answer.id, SENDING, State.UNKNOWN, why, answer.revision, tell=True), others)
+        return Late(Transition(answer.id, SENDING, State.UNKNOWN, why, answer.revision, tell=True), others)
     return Late(answer, others)
 
 
-def _on_late_chat(standing: Standing, answer: Move, others: Sequence[int]) -> Late:
+def _on_late_chat(standing: Standing, answer: Transition, others: Sequence[int]) -> Late:
     chat = answer.chat or {}
     if standing.state is State.SENDING:
         return Late(None, others, f"an earlier call was answered: chat {chat['id']}", chat)
@@ -262,13 +262,13 @@ def _on_late_chat(standing: Standing, answer: Move, others: Sequence[int]) -> La
     )
 
 
-def _on_late_refusal(standing: Standing, answer: Move, others: Sequence[int]) -> Late:
+def _on_late_refusal(standing: Standing, answer: Transition, others: Sequence[int]) -> Late:
     note = f"an earlier call was answered: {answer.why}"
     if standing.state is State.UNKNOWN and not others:
         return Late(replace(answer, from_states=(State.UNKNOWN,), revision=standing.revision), others)
     if standing.state is State.SENT and not others:
         chat = (standing.chat or {}).get("id")
         why = f"CCAI Platform's answer came late: refused ({answer.why}); it had been settled as chat {chat}"
-        kept = Move(answer.id, (State.SENT,), State.SENT, why, standing.revision, tell=True, contradicted=why)
+        kept = Transition(answer.id, (State.SENT,), State.SENT, why, standing.revision, tell=True, contradicted=why)
         return Late(kept, others)
     return Late(None, others, note)

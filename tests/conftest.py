@@ -21,7 +21,7 @@ from connector.sandbox import Sandbox
 from connector.store import migrations, postgres
 from tests.agent import Agent
 from tests.pipe import Pipe, running
-from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.sessions import AgentSessions
 
 NUMBER = itertools.count()
 
@@ -127,7 +127,7 @@ def agent(agents: Callable[[], Agent]) -> Agent:
 
 
 @pytest.fixture
-def ours(pipe: Pipe) -> Iterator[Links]:
-    """The links of the running web side: whatever is sealed with these, it takes."""
+def ours(pipe: Pipe) -> Iterator[AgentSessions]:
+    """The links of the running web process: whatever is sealed with these, it takes."""
     with ConnectionPool(pipe.url, min_size=1, max_size=2, kwargs={"autocommit": True}, open=True) as pool:
-        yield Links(pool)
+        yield AgentSessions(pool)

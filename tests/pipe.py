@@ -1,4 +1,4 @@
-"""The whole pipe for tests: a web side and a worker as processes of their own, between the sandbox and a database."""
+"""The whole pipe for tests: a web process and a worker, between the sandbox and a database."""
 
 import base64
 import contextlib
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Pipe:
-    """A running connector. `key` opens the door for JSON events, `token` the one for outbound messages."""
+    """A running connector. `key` opens the channel for JSON events, `token` the one for outbound messages."""
 
     box: Sandbox
     url: str
@@ -58,7 +58,7 @@ class Pipe:
             return connection.execute(sql, parameters).fetchall()
 
     def texts(self, ticket: str) -> list[dict[str, Any]]:
-        return self.query("select * from text where ticket_id = %s order by id", ticket)
+        return self.query("select * from texts where ticket_id = %s order by id", ticket)
 
     def told(self, ticket: str, texts: int = 1) -> list[dict[str, Any]]:
         """This ticket's texts, as soon as there are so many and each outcome to tell has been told."""
@@ -126,7 +126,7 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
     }
     box.salesforce.settings.outbound_message_url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{token}"
     with supervisor.children(["serve", "worker"], environment, logs) as started:
-        wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web side is ready")
+        wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
         wait_for(lambda: "worker ready" in (logs / "worker.log").read_text(), "the worker is ready")
         yield pipe
         assert all(process.poll() is None for process in started.values()), "a process has ended"

@@ -11,23 +11,23 @@ from psycopg_pool import ConnectionPool
 from connector.crms import Crm, Query
 from connector.delivery import admission
 from connector.delivery.admission import Admission
-from connector.delivery.backpressure import Gate
+from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
-from connector.delivery.pacing import Pace
+from connector.delivery.pacing import Pacer
 from connector.delivery.pipeline import Delivery
-from connector.delivery.retry_policy import DIED, Verdicts
+from connector.delivery.retry_policy import DIED, RetryPolicy
 from connector.delivery.sender import Sender, awake
-from connector.http.exchange import MayLeave
+from connector.http.exchange import BeforeSend
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Ask, Chat, Decision, OutboundSms, Ticket
+from connector.model import Chat, Decision, OutboundSms, TextRequest, Ticket
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
 from connector.store import circuit_breaker, postgres, rate_limit
 from connector.store import texts as text_store
-from connector.store.jobs import Later
+from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
 from connector.store.texts import Attempt, Claim
-from connector.store.waiting_senders import People
+from connector.store.waiting_senders import WaitingSenders
 
 # What tests that are about something else go by: any hour, and as many texts to a number as they like.
 LENIENT = Policy(PolicyKeys(), frozenset({"hours", "window"}))
@@ -57,7 +57,7 @@ def try_to_start(
 def died(pool: ConnectionPool) -> set[int]:
     """The workers of all texts in `sending` have had their time: what upkeep makes of it."""
     with pool.connection() as connection:
-        connection.execute("update text set claim_until = now() - interval '1 second' where state = 'sending'")
+        connection.execute("update texts set claim_until = now() - interval '1 second' where state = 'sending'")
         return text_store.give_up_overdue(connection, DIED)
 
 
@@ -98,8 +98,8 @@ class Remote:
         self.outdated: list[str] = []
         self.answer = answer or (lambda _: Chat(id=114, status="selecting"))
 
-    async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat:
-        await may_leave()
+    async def send(self, sms: OutboundSms, before_send: BeforeSend) -> Chat:
+        await before_send()
         self.sent.append(sms)
         return await asyncio.to_thread(self.answer, sms)
 
@@ -121,7 +121,7 @@ class Remote:
         """
 
         class Decide:
-            def decide(self, ticket: Ticket, ask: Ask | None) -> object:
+            def decide(self, ticket: Ticket, ask: TextRequest | None) -> object:
                 assert decide
                 return decide(ticket)
 
@@ -133,17 +133,17 @@ class Remote:
                 async def reserve(count: int, batch: bool, claimed: bool) -> rate_limit.Grant:
                     return await ask(rate_limit.reserve, rates, count, batch, claimed)
 
-                gate = Gate(500, ["salesforce"], self.closed(), outdated=self.outdated)
-                breaker, people = Breaker(ask, gate), People(ask)
-                sender = Sender(self.pool, self, Pace(per_second, reserve), threads, 4, 30, people.left, self.clock)
-                verdicts = Verdicts(breaker, busy_seconds, try_unknown_again)
+                gate = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
+                breaker, people = Breaker(ask, gate), WaitingSenders(ask)
+                sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
+                verdicts = RetryPolicy(breaker, busy_seconds, try_unknown_again)
                 admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(self.pool, crms, admitted, sender, verdicts, breaker, people, threads)
                 try:
                     await delivery.deliver(texts)
-                except Later as later:
+                except Snooze as later:
                     return later.seconds
                 finally:
                     self.passed = breaker.take_passed()

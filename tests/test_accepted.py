@@ -12,9 +12,9 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
-from connector.errors import Blame, Refused, Unavailable
+from connector.errors import RefusalScope, Refused, Unavailable
 from connector.mapping.rules import same_value
-from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Ticket, TicketEvent
+from connector.model import Channel, Chat, Decision, OutboundSms, Skip, TextRequest, Ticket, TicketEvent
 from connector.store import events, outcomes, text_views, texts
 from connector.store.outcomes import WriteResult
 from tests.remote import Remote, Tickets
@@ -22,7 +22,11 @@ from tests.test_final_truth import TICKET, Told
 from tests.test_mapping import TICKET_ID, VALUES, mapping
 
 AT_ANY_HOUR = replace(mapping(), without=frozenset({"hours", "window"}))
-ASKS = {Door.TRIGGER: None, Door.AGENT: Ask(rule="requested"), Door.BATCH: Ask(rule="requested")}
+ASKS = {
+    Channel.TRIGGER: None,
+    Channel.AGENT: TextRequest(rule="requested"),
+    Channel.BATCH: TextRequest(rule="requested"),
+}
 DELETED: Mapping[str, Any] = {}
 SENT, TOLD, QUIET = ("sent", True), ("skipped", True), ("skipped", False)
 
@@ -81,11 +85,11 @@ class Changing(Tickets):
         return super().read(ids) if self.values else {}
 
 
-@pytest.mark.parametrize("door", ASKS)
+@pytest.mark.parametrize("channel", ASKS)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
-def test_a_text_that_is_decided_again(pool: ConnectionPool, door: Door, change: Change) -> None:
-    tickets, ask = Changing(VALUES), ASKS[door]
-    text = asked_for(pool, "a", door, ask)
+def test_a_text_that_is_decided_again(pool: ConnectionPool, channel: Channel, change: Change) -> None:
+    tickets, ask = Changing(VALUES), ASKS[channel]
+    text = asked_for(pool, "a", channel, ask)
     Away(pool).deliver(text, mapping=AT_ANY_HOUR, tickets=tickets)
     assert row(pool, text)["state"] == "queued"
     if change.wrote:
@@ -93,13 +97,13 @@ def test_a_text_that_is_decided_again(pool: ConnectionPool, door: Door, change: 
 
     tickets.values = dict(change.values)
     with pool.connection() as connection:
-        connection.execute("update text set not_before = null where id = %s", [text])
-        connection.execute("update pace set held_until = null, held_why = null")
+        connection.execute("update texts set not_before = null where id = %s", [text])
+        connection.execute("update sending_state set held_until = null, held_why = null")
     remote = Remote(pool)
     remote.deliver(text, mapping=AT_ANY_HOUR, tickets=tickets)
 
     after = row(pool, text)
-    expected = getattr(change, door.value)
+    expected = getattr(change, channel.value)
     assert (after["state"], after["outcome"] > 0) == expected, after["why"]
     assert len(remote.sent) == (expected == SENT)
 
@@ -107,20 +111,20 @@ def test_a_text_that_is_decided_again(pool: ConnectionPool, door: Door, change: 
 class Away(Remote):
     """The platform cannot be reached."""
 
-    async def send(self, sms: OutboundSms, may_leave: Any) -> Chat:
+    async def send(self, sms: OutboundSms, before_send: Any) -> Chat:
         raise Unavailable("no connection")
 
 
-def asked_for(pool: ConnectionPool, name: str, door: Door, ask: Ask | None = None) -> int:
+def asked_for(pool: ConnectionPool, name: str, channel: Channel, ask: TextRequest | None = None) -> int:
     with pool.connection() as connection:
-        event = TicketEvent("salesforce", name, TICKET_ID, door=door, ask=ask)
+        event = TicketEvent("salesforce", name, TICKET_ID, channel=channel, ask=ask)
         [one] = events.save(connection, [event])
     return one.text or 0
 
 
 def other_told(pool: ConnectionPool, wrote: Mapping[str, Any]) -> None:
     """Another text of the ticket has an outcome, and the ticket was told."""
-    other = asked_for(pool, "other", Door.AGENT)
+    other = asked_for(pool, "other", Channel.AGENT)
     with pool.connection() as connection:
         texts.move(connection, [transitions.failed(other, "refused")])
         outcomes.begin_write(connection, {other: wrote})
@@ -137,13 +141,13 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
 def same_as(pool: ConnectionPool, *ids: int) -> list[int | None]:
     """For which text each of these was skipped."""
     with pool.connection() as connection:
-        rows = connection.execute("select same_as from text where id = any(%s) order by id", [list(ids)]).fetchall()
+        rows = connection.execute("select same_as from texts where id = any(%s) order by id", [list(ids)]).fetchall()
     return [text for (text,) in rows]
 
 
 def test_what_is_held_for_the_customers_night_keeps_its_rule(pool: ConnectionPool) -> None:
     """It has never been sent, so that nothing but the acceptance is known of it."""
-    text, tickets = asked_for(pool, "a", Door.TRIGGER), Tickets(VALUES)
+    text, tickets = asked_for(pool, "a", Channel.TRIGGER), Tickets(VALUES)
     with pool.connection() as connection:
         accepted = AT_ANY_HOUR.decide(Ticket("salesforce", TICKET_ID, VALUES))
         assert isinstance(accepted, Decision)
@@ -275,19 +279,19 @@ def test_a_customer_with_a_text_is_no_failure_whatever_was_said_meanwhile(told: 
     assert told.org.says() == ("Sent", "114")
 
 
-@pytest.mark.parametrize("door", Door)
-def test_a_click_that_sends_nothing_does_not_hide_that_a_text_is_unknown(told: Told, door: Door) -> None:
+@pytest.mark.parametrize("channel", Channel)
+def test_a_click_that_sends_nothing_does_not_hide_that_a_text_is_unknown(told: Told, channel: Channel) -> None:
     """The agent has seen what came of the click. A trigger was asked for by the ticket: it has its answer there."""
     first = told.new("a")
     claim = told.calling(first)
     told.move(transitions.unknown(first, claim, "no answer"))
     told.until_told(first)
     with told.pool.connection() as connection:
-        [one] = events.save(connection, [TicketEvent("salesforce", "b", TICKET, door=door)])
+        [one] = events.save(connection, [TicketEvent("salesforce", "b", TICKET, channel=channel)])
     second = one.text or 0
     told.move(transitions.failed(second, "refused"))
     told.write_back(second)
-    assert told.org.says()[0] == ("Failed" if door is Door.TRIGGER else "Unknown")
+    assert told.org.says()[0] == ("Failed" if channel is Channel.TRIGGER else "Unknown")
 
     told.move(transitions.not_sent(first, "a person says so"))
     told.until_told(first, second)
@@ -300,7 +304,7 @@ def test_the_pause_after_a_refusal_does_not_grow_by_what_fails_for_a_moment(told
     told.org.refuse = lambda _, __: Unavailable("UNABLE_TO_LOCK_ROW")
     for _ in range(6):
         told.write_back(text)
-    told.org.refuse = lambda _, __: Refused("a rule says no", Blame.TICKET)
+    told.org.refuse = lambda _, __: Refused("a rule says no", RefusalScope.TICKET)
     told.write_back(text)
     assert told.due()[-1][1] < 40
     told.write_back(text)
@@ -318,12 +322,12 @@ def test_a_second_request_with_an_empty_field_in_once_per_is_told_why_nothing_le
     """With a value there, the second one is the same request, and tells what became of it."""
     keyed = replace(AT_ANY_HOUR, file=mapping({"once_per": ["id", "asked_at"]}).file)
     tickets, remote = Tickets(VALUES | {"asked_at": asked_at}), Remote(pool)
-    first = asked_for(pool, "a", Door.TRIGGER)
+    first = asked_for(pool, "a", Channel.TRIGGER)
     remote.deliver(first, mapping=keyed, tickets=tickets)
     with pool.connection() as connection:
         outcomes.record(connection, [WriteResult(first, 1)])
 
-    second = asked_for(pool, "b", Door.TRIGGER)
+    second = asked_for(pool, "b", Channel.TRIGGER)
     remote.deliver(second, mapping=keyed, tickets=tickets)
 
     after = row(pool, second)
@@ -336,7 +340,7 @@ def test_a_second_request_with_an_empty_field_in_once_per_is_told_why_nothing_le
 def test_a_message_that_comes_twice_is_the_same_text_also_without_a_value(pool: ConnectionPool) -> None:
     keyed = replace(AT_ANY_HOUR, file=mapping({"once_per": ["id", "asked_at"]}).file)
     tickets, remote = Tickets(VALUES | {"asked_at": None}), Remote(pool)
-    pair = [asked_for(pool, name, Door.TRIGGER) for name in "ab"]
+    pair = [asked_for(pool, name, Channel.TRIGGER) for name in "ab"]
     remote.deliver(*pair, mapping=keyed, tickets=tickets)
     assert len(remote.sent) == 1
     assert same_as(pool, *pair) == [None, pair[0]]

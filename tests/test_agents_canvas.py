@@ -51,7 +51,7 @@ def signed(what: Any, secret: str = SECRETS[1]) -> str:
 
 @pytest.fixture
 def wanted(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
-    """Settings of a web side that Salesforce shows in a frame, beside the running pipe."""
+    """Settings of a web process that Salesforce shows in a frame, beside the running pipe."""
     environment = demo.environment(pipe.box, pipe.url, 8080, pipe.token) | {
         "CONNECTOR_PUBLIC_URL": PUBLIC,
         "CONNECTOR_FRAME_ANCESTORS": f"{ORIGIN}, https://example.my.salesforce.com",
@@ -181,7 +181,7 @@ def test_links_begin_with_the_public_url_and_forms_may_come_from_it(
     url = browser.post("/v1/links", json={"ticket_id": case}, headers=key).get_json()["url"]
     assert url.startswith(f"{PUBLIC}/agents/text/")
     opened = browser.get(url.removeprefix(PUBLIC), base_url=PUBLIC)
-    # A proxy may call the web side by another name than browsers do.
+    # A proxy may call the web process by another name than browsers do.
     inside = {"Origin": PUBLIC, "Cookie": opened.headers["Set-Cookie"].partition(";")[0]}
     proxy = browser.application.test_client(use_cookies=False)
     answer = proxy.post(opened.location, data={"token": "x"}, base_url="http://127.0.0.1:8080", headers=inside)

@@ -11,7 +11,7 @@ from connector.store import page_links, retention
 from connector.store.api_keys import Right
 from tests.agent import Agent, Page, link, plain
 from tests.pipe import Pipe
-from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, Links, Visit, visit
+from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, AgentSession, AgentSessions, visit
 from webhooks.agent_page.signed_values import Purpose
 
 COOKIE = "texting"
@@ -50,14 +50,14 @@ def test_a_link_opens_once_for_those_who_come_at_the_same_moment(pipe: Pipe, cas
     assert sorted(answers) == [303] + [410] * 7
 
 
-def test_an_old_link_opens_nothing(pipe: Pipe, case: str, ours: Links) -> None:
+def test_an_old_link_opens_nothing(pipe: Pipe, case: str, ours: AgentSessions) -> None:
     old = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() - 1)
     page = Page(plain(f"{pipe.web}/agents/text/{old.id}?link={ours.seal(Purpose.LINK, old)}"))
     assert page.status == 410
     assert "within five minutes" in page.words
 
 
-def test_what_we_have_not_sealed_as_a_link_opens_nothing(pipe: Pipe, case: str, ours: Links) -> None:
+def test_what_we_have_not_sealed_as_a_link_opens_nothing(pipe: Pipe, case: str, ours: AgentSessions) -> None:
     fine = visit("salesforce", case, "Maya", "", 0)
     token = ours.seal(Purpose.LINK, fine)
     forged = [
@@ -90,14 +90,14 @@ def test_a_link_says_until_when_it_opens_and_needs_the_right_to_send(pipe: Pipe,
     assert pipe.api("POST", "/links", json={"ticket_id": case, "agent_id": "x"}).status_code == 422
 
 
-def test_a_session_is_of_one_page_and_ends(pipe: Pipe, case: str, ours: Links) -> None:
+def test_a_session_is_of_one_page_and_ends(pipe: Pipe, case: str, ours: AgentSessions) -> None:
     mine = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() + 60)
     other = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() + 60)
     over = replace(mine, until=time.time() - 1)
     url = f"{pipe.web}/agents/text/{mine.id}"
     wanted = [(None, 403), ("", 403), ("x", 403), (other, 403), (over, 410), (mine, 200)]
     for who, status in wanted:
-        value = ours.seal(Purpose.SESSION, who) if isinstance(who, Visit) else who
+        value = ours.seal(Purpose.SESSION, who) if isinstance(who, AgentSession) else who
         page = Page(plain(url, headers={} if value is None else {"Cookie": f"{COOKIE}={value}"}))
         assert page.status == status
     assert "opened from a ticket" in Page(plain(f"{pipe.web}/agents/text")).words
@@ -120,4 +120,4 @@ def test_used_links_are_forgotten_when_they_could_open_nothing_anyway(pool: Conn
         assert page_links.use(connection, "young", now)
         assert not page_links.use(connection, "young", now)
         assert retention.keep(connection, 30) == retention.Erased(used_links=1)
-        assert connection.execute("select id from used_link").fetchall() == [("young",)]
+        assert connection.execute("select id from used_links").fetchall() == [("young",)]

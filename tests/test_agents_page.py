@@ -130,7 +130,7 @@ def test_a_reason_is_asked_for_again_when_something_else_is_found(pipe: Pipe, ca
     pipe.box.ccaip.end_chat(int(pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"]))
     page = agent.open(case)
     with psycopg.connect(pipe.url, autocommit=True) as connection:
-        connection.execute("update text set state = 'unknown' where ticket_id = %s", [case])
+        connection.execute("update texts set state = 'unknown' where ticket_id = %s", [case])
     look = agent.client.post(f"{page.answer.url}/preview", data=page.form() | {"override": "they asked"}).json()
     assert "it wants a reason, given with this in view: yours is older" in look["verdict"]
 

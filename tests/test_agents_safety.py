@@ -11,7 +11,7 @@ import pytest
 from tests.agent import Agent, Page, plain, texts_to
 from tests.pipe import Pipe
 from webhooks.agent_page.access import PER_MINUTE
-from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.sessions import AgentSessions
 from webhooks.agent_page.signed_values import Purpose
 
 
@@ -91,8 +91,8 @@ def test_a_page_shows_no_other_tickets_texts(pipe: Pipe, case: str, agent: Agent
 def test_what_has_not_left_can_be_cancelled(pipe: Pipe, case: str, agent: Agent) -> None:
     with psycopg.connect(pipe.url, autocommit=True) as connection:  # no job: nobody sends it
         connection.execute(
-            "with e as (insert into event (crm, event_id, door, ticket_id) values ('salesforce', %s, 'trigger', %s)"
-            " returning id) insert into text (event, crm, ticket_id, door)"
+            "with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', %s, 'trigger', %s)"
+            " returning id) insert into texts (event, crm, ticket_id, channel)"
             " select id, 'salesforce', %s, 'trigger' from e",
             [secrets.token_hex(8), case, case],
         )
@@ -152,7 +152,7 @@ def test_odd_input_does_no_harm(case: str, agent: Agent, typed: dict[str, Any]) 
 
 @pytest.mark.parametrize("lost", ["no cookie", "another page's form", "half an hour"])
 def test_words_are_shown_where_the_page_is_no_longer_open(
-    pipe: Pipe, case: str, agent: Agent, agents: Callable[[], Agent], ours: Links, lost: str
+    pipe: Pipe, case: str, agent: Agent, agents: Callable[[], Agent], ours: AgentSessions, lost: str
 ) -> None:
     page, other = agent.open(case), agents()
     headers, words = {}, {"message": "Carefully <b>chosen</b> words"}

@@ -202,8 +202,8 @@ def test_what_has_left_cannot_be_cancelled(pipe: Pipe, case: str) -> None:
 def test_what_waits_for_its_customer_can_be_cancelled_once_and_the_case_is_told(pipe: Pipe, case: str) -> None:
     with psycopg.connect(pipe.url, autocommit=True) as connection:  # no job: nobody sends it
         connection.execute(
-            "with e as (insert into event (crm, event_id, door, ticket_id) values ('salesforce', %s, 'trigger', %s)"
-            " returning id) insert into text (event, crm, ticket_id, door)"
+            "with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', %s, 'trigger', %s)"
+            " returning id) insert into texts (event, crm, ticket_id, channel)"
             " select id, 'salesforce', %s, 'trigger' from e",
             [secrets.token_hex(8), case, case],
         )
@@ -243,7 +243,7 @@ def test_a_revoked_key_is_worth_nothing(pipe: Pipe) -> None:
         key = api_keys.add(connection, "gone", [Right.READ], 10)
         assert key
         assert api_keys.add(connection, "gone", [Right.READ], 10) is None
-        kept = connection.execute("select hash from api_key where name = 'gone'").fetchone()
+        kept = connection.execute("select hash from api_keys where name = 'gone'").fetchone()
         assert kept
         assert key not in kept[0]
         assert api_keys.revoke(connection, "gone")

@@ -154,7 +154,7 @@ def test_a_pure_module_reaches_nothing_outside(path: Path) -> None:
     assert reached & (IMPURE if name(path) == READS_A_FILE else IMPURE | {"pathlib"}) == set()
 
 
-# The command line starts the web side; nothing else of the pipe knows that there is one.
+# The command line starts the web process; nothing else of the pipe knows that there is one.
 KNOWS_THE_WEB = {"connector/cli/run.py"}
 
 

@@ -21,7 +21,7 @@ from connector.backfill import library, plans
 from connector.cli import demo
 from connector.crms import Query
 from connector.errors import BadSettings, Refused
-from connector.model import Ask, State
+from connector.model import State, TextRequest
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA
 from tests.conftest import created
@@ -182,7 +182,7 @@ def test_a_query_of_something_else_is_refused_and_leaves_no_plan(as_environment:
     with library.opened() as fill:
         before = len(plans.listed(fill.connection, 1000))
         with pytest.raises(Refused, match="expected a query of Case"):
-            fill.plan("salesforce", Query(whole=soql), Ask())
+            fill.plan("salesforce", Query(whole=soql), TextRequest())
         assert len(plans.listed(fill.connection, 1000)) == before
 
 
@@ -193,8 +193,10 @@ def test_a_report_of_a_plan_that_is_not_there_leaves_the_file_alone(operator: Op
     assert file.read_text() == "precious"
 
 
-@pytest.mark.parametrize("ask", [Ask(rule="nope"), Ask(template="nope")])
-def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(as_environment: Operator, ask: Ask) -> None:
+@pytest.mark.parametrize("ask", [TextRequest(rule="nope"), TextRequest(template="nope")])
+def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(
+    as_environment: Operator, ask: TextRequest
+) -> None:
     with library.opened() as fill, pytest.raises(BadSettings, match=r"there is no \w+ nope; there is: requested"):
         fill.plan("salesforce", iter(["500000000000001AAA"]), ask)
 
@@ -326,7 +328,7 @@ def test_a_canary_that_cannot_sing_stops_everything(server: str, template: str, 
         said = operator.run(plan, "--canary", "10", status=2)
         assert "stopped: texting is stopped: outbound_number is not found" in said
         assert box.ccaip.texts == []
-        states = pipe.query("select state, count(*)::int as n from text group by state")
+        states = pipe.query("select state, count(*)::int as n from texts group by state")
         assert states == [], "the canary is back in the plan, and nothing else was taken in"
         assert {box.salesforce.case(case)["CCAIP_SMS_Status__c"] for case in cases} == {None}
 
@@ -336,7 +338,7 @@ def test_too_many_failures_stop_it(pipe: Pipe, operator: Operator) -> None:
     pipe.box.ccaip.settings.blocklist = [pipe.box.salesforce.case(case)["ContactMobile"] for case in cases]
     try:
         plan = operator.plan("--where", "Subject = 'fails'")["plan"]
-        said = operator.run(plan, "--canary", "10", "--most-failed", "20", status=2)
+        said = operator.run(plan, "--canary", "10", "--max-failed", "20", status=2)
     finally:
         pipe.box.ccaip.settings.blocklist = []
     assert "texts so far failed or are unknown; allowed: 20%" in said
@@ -371,7 +373,7 @@ def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(
         time.sleep(2)
         assert len(box.ccaip.texts) <= left + 1
         assert "was cancelled and is not run again" in operator.does("run", plan, status=2)
-        assert {row["state"] for row in slow.query("select state from text")} == {"sent"}, "none is left as cancelled"
+        assert {row["state"] for row in slow.query("select state from texts")} == {"sent"}, "none is left as cancelled"
         assert Counter(one["state"] for one in operator.outcomes(plan)) == {
             "sent": len(box.ccaip.texts),
             "cancelled": 200 - len(box.ccaip.texts),
@@ -382,7 +384,7 @@ def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(
 def test_nobody_watches_and_it_pauses(pipe: Pipe, as_environment: Operator) -> None:
     cases = pipe.box.salesforce.make_cases(3, Subject="alone")
     with library.opened() as fill:
-        plan = fill.plan("salesforce", iter(cases), Ask())
+        plan = fill.plan("salesforce", iter(cases), TextRequest())
         assert plans.start(fill.connection, plan, 1, 0.1, 3600, 0.5)
         wait_for(lambda: plans.found(fill.connection, plan).state is plans.PlanState.PAUSED, "it pauses", 30)
     assert sum(texts(pipe)[case] for case in cases) <= 1
@@ -392,7 +394,7 @@ def test_a_script_does_it_in_a_dozen_lines(pipe: Pipe, as_environment: Operator)
     cases = pipe.box.salesforce.make_cases(25)
     for _ in range(2):  # the same script again texts nobody again
         with library.opened() as fill:
-            ids = fill.take_in("salesforce", cases, Ask(rule="requested"), "spring recall")
+            ids = fill.take_in("salesforce", cases, TextRequest(rule="requested"), "spring recall")
             outcomes = list(fill.outcomes(ids, patience=60))
         assert [one.state for one in outcomes] == [State.SENT] * 25
         assert all(one.chat_id for one in outcomes)

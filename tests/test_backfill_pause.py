@@ -12,7 +12,7 @@ from connector.backfill.feeder import Feeder
 from connector.backfill.plans import PlanState
 from connector.crms import Query
 from connector.errors import Unavailable
-from connector.model import Ask, Chat, Decision, Door, OutboundSms, Ticket, TicketEvent
+from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
 from connector.store import erasure, events, pseudonyms, text_views, texts
 from connector.store.texts import Attempt
 from tests.remote import Remote, Tickets, as_crm, died, queued, started
@@ -35,7 +35,7 @@ class BackFill:
     def __init__(self, pool: ConnectionPool, cases: int = MANY) -> None:
         self.pool, self.tickets = pool, [f"{at:018d}" for at in range(cases)]
         with pool.connection() as connection:
-            self.plan = plans.make(connection, "salesforce", Query(), Ask(rule="requested"))
+            self.plan = plans.make(connection, "salesforce", Query(), TextRequest(rule="requested"))
             hashed = {ticket: pseudonyms.of_number(connection, number(ticket)) for ticket in self.tickets}
             plans.add(connection, self.plan, 0, [plans.Row(ticket, None, one) for ticket, one in hashed.items()])
             plans.planned(connection, self.plan, {})
@@ -49,7 +49,7 @@ class BackFill:
         """One step of the feeder; the texts that are under way."""
         with self.pool.connection() as connection:
             Feeder({"salesforce": as_crm(Tickets())}, 0).feed(connection)
-            waiting = connection.execute("select id from text where state in ('received', 'queued') order by id")
+            waiting = connection.execute("select id from texts where state in ('received', 'queued') order by id")
             return [text for (text,) in waiting]
 
     def halt(self, to: PlanState = PlanState.PAUSED) -> int | None:
@@ -95,8 +95,8 @@ def test_texts_that_had_not_left_go_back_to_the_plan_without_a_cancelled_one(fil
 
     assert fill.states() == {"sent": 10}
     assert fill.tally() == {"sent": 10, "waiting": MANY - 10}
-    assert (fill.rows("event"), fill.rows("reason"), fill.rows("recipient")) == (10, 10, 10)
-    assert fill.rows("history where text not in (select id from text)") == 0
+    assert (fill.rows("events"), fill.rows("reasons"), fill.rows("recipients")) == (10, 10, 10)
+    assert fill.rows("history where text not in (select id from texts)") == 0
     fill.finish(remote)
 
 
@@ -225,7 +225,7 @@ def test_a_trigger_that_was_to_be_skipped_for_a_text_that_went_back_is_decided_a
     [first, *_] = fill.feed()
     with fill.pool.connection() as connection:
         queued(connection, {first: decide(Ticket("salesforce", fill.tickets[0], {}))})
-        event = TicketEvent("salesforce", "trigger", fill.tickets[0], door=Door.TRIGGER)
+        event = TicketEvent("salesforce", "trigger", fill.tickets[0], channel=Channel.TRIGGER)
         [taken] = events.save(connection, [event])
     trigger = taken.text or 0
     fill.halt()
@@ -298,5 +298,5 @@ def test_cases_of_a_cancelled_plan_are_reported_as_cancelled(fill: BackFill) -> 
 )
 def test_only_a_plan_that_goes_on_is_paused(fill: BackFill, state: PlanState, to: PlanState, may: bool) -> None:
     with fill.pool.connection() as connection:
-        connection.execute("update plan set state = %s", [state.value])
+        connection.execute("update plans set state = %s", [state.value])
     assert (fill.halt(to) is not None) is may

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import scenarios
-from tests.bench.figures import Aged, Drained, Idle, Pace, compared, middle, most_within
+from tests.bench.figures import Aged, Drained, Idle, Pacer, compared, middle, most_within
 from tests.bench.place import Place, Sizes
 
 
@@ -49,8 +49,8 @@ def test_of_several_rounds_each_figure_is_the_median_by_itself() -> None:
 
 
 def test_what_is_measured_in_turns_is_compared_turn_by_turn() -> None:
-    def turn(per_s: float) -> Pace:
-        return Pace(promised=10, seconds=60, texts=0, per_s=per_s, most_in_a_second=10)
+    def turn(per_s: float) -> Pacer:
+        return Pacer(promised=10, seconds=60, texts=0, per_s=per_s, most_in_a_second=10)
 
     # The machine slows down meanwhile: each turn's own ratio says what the medians of both hide.
     found = compared([turn(100), turn(50), turn(25)], [turn(100), turn(100), turn(20)])

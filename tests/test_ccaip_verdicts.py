@@ -20,7 +20,7 @@ import pytest
 from connector.ccaip import client as client_store
 from connector.ccaip import responses
 from connector.ccaip.client import Account, Client
-from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
+from connector.errors import CallFailed, OutcomeUnknown, RefusalScope, Refused, Unavailable
 from connector.model import OutboundSms
 
 TOKEN = "a-credential-that-nobody-may-see"
@@ -154,28 +154,28 @@ def test_an_answer_with_an_id_is_a_chat_however_odd_the_rest(remote: Remote, odd
 
 
 DOCUMENTED = {
-    "chat_type needs to be provided": Blame.SETTINGS,
-    "valid chat type needs to be provided": Blame.SETTINGS,
-    "SMS is not enabled": Blame.SETTINGS,
-    "Outbound SMS is not enabled": Blame.SETTINGS,
-    "end_user_number is required": Blame.TICKET,
-    "end_user_number is invalid": Blame.TICKET,
-    "Non-US phone number not allowed": Blame.TICKET,
-    "outbound_number is required": Blame.SETTINGS,
-    "outbound_number is invalid": Blame.SETTINGS,
-    "outbound_number is not found": Blame.SETTINGS,
-    "message is required": Blame.TICKET,
-    "Outbound SMS failed. Consumer is already in an active SMS session.": Blame.BUSY,
-    "something nobody has documented": Blame.TICKET,
+    "chat_type needs to be provided": RefusalScope.SETTINGS,
+    "valid chat type needs to be provided": RefusalScope.SETTINGS,
+    "SMS is not enabled": RefusalScope.SETTINGS,
+    "Outbound SMS is not enabled": RefusalScope.SETTINGS,
+    "end_user_number is required": RefusalScope.TICKET,
+    "end_user_number is invalid": RefusalScope.TICKET,
+    "Non-US phone number not allowed": RefusalScope.TICKET,
+    "outbound_number is required": RefusalScope.SETTINGS,
+    "outbound_number is invalid": RefusalScope.SETTINGS,
+    "outbound_number is not found": RefusalScope.SETTINGS,
+    "message is required": RefusalScope.TICKET,
+    "Outbound SMS failed. Consumer is already in an active SMS session.": RefusalScope.BUSY,
+    "something nobody has documented": RefusalScope.TICKET,
 }
 
 
-@pytest.mark.parametrize(("words", "blame"), DOCUMENTED.items())
+@pytest.mark.parametrize(("words", "scope"), DOCUMENTED.items())
 @pytest.mark.parametrize("around", ["%s", " %s\n"], ids=["exact", "with space"])
-def test_a_refusal_tells_whose_business_it_is(remote: Remote, words: str, blame: Blame, around: str) -> None:
+def test_a_refusal_tells_whose_business_it_is(remote: Remote, words: str, scope: RefusalScope, around: str) -> None:
     error = failure(remote, answer(400, {"message": around % words, "new_key": 1}))
     assert isinstance(error, Refused)
-    assert (error.blame, str(error)) == (blame, words)
+    assert (error.scope, str(error)) == (scope, words)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 404])
@@ -185,7 +185,7 @@ def test_wrong_credentials_and_addresses_are_settings_and_no_redirect_is_followe
 ) -> None:
     error = failure(remote, answer(status, body, Location=f"{remote.address}/elsewhere"))
     assert isinstance(error, Refused)
-    assert error.blame is Blame.SETTINGS
+    assert error.scope is RefusalScope.SETTINGS
 
 
 @pytest.mark.parametrize("status", [400, 402, 405, 413, 415, 422, 451, 499])
@@ -197,7 +197,7 @@ def test_wrong_credentials_and_addresses_are_settings_and_no_redirect_is_followe
 def test_every_other_refusal_fails_this_text_with_bounded_words(remote: Remote, status: int, body: object) -> None:
     error = failure(remote, answer(status, body))
     assert isinstance(error, Refused)
-    assert error.blame is Blame.TICKET
+    assert error.scope is RefusalScope.TICKET
     assert 0 < len(str(error)) <= 300
 
 
@@ -458,11 +458,11 @@ def test_a_call_leaves_when_it_may_and_not_a_byte_before(remote: Remote) -> None
     remote.behave = behave
     may = threading.Event()
 
-    async def may_leave() -> None:
+    async def before_send() -> None:
         seen.append(b"asked")
         assert await asyncio.to_thread(may.wait, 5)
 
-    [chat] = send(account(remote.address), (SMS, may_leave))
+    [chat] = send(account(remote.address), (SMS, before_send))
     assert chat.id == 114
     assert seen == [b"asked"]
 

@@ -132,7 +132,7 @@ def run(url: str, folder: Path, port: int, **variables: str) -> Iterator[tuple[s
 
 
 def children(running: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The web side and the worker."""
+    """The web process and the worker."""
     found = {one.cmdline()[3]: one for one in psutil.Process(running.pid).children() if len(one.cmdline()) > 3}
     return [found["serve"], found["worker"]]
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from connector.http.config import Network
-from connector.http.exchange import Answer, Bounds, NeverLeft, NoAnswer
+from connector.http.exchange import Answer, Bounds, NeverSent, NoResponse
 from connector.http.transport import Connections
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
@@ -140,7 +140,7 @@ def test_one_that_was_idle_for_long_is_not() -> None:
 
 def test_who_has_a_certificate_that_nobody_trusts_gets_nothing(tmp_path: Path) -> None:
     server = Server(certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))))
-    with reaching(server) as post, pytest.raises(NeverLeft, match="SSLCertVerificationError"):
+    with reaching(server) as post, pytest.raises(NeverSent, match="SSLCertVerificationError"):
         post("/", {"Authorization": "secret"}, b"{}")
     assert server.heard == [b""]
 
@@ -148,7 +148,7 @@ def test_who_has_a_certificate_that_nobody_trusts_gets_nothing(tmp_path: Path) -
 def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path) -> None:
     path = certificate(tmp_path, x509.DNSName("another.example"))
     server = Server(path)
-    wrong = pytest.raises(NeverLeft, match="SSLCertVerificationError")
+    wrong = pytest.raises(NeverSent, match="SSLCertVerificationError")
     with reaching(server, Network(authorities=path)) as post, wrong:
         post("/", {"Authorization": "secret"}, b"{}")
     assert server.heard == [b""]
@@ -157,7 +157,7 @@ def test_who_has_anothers_certificate_gets_nothing(tmp_path: Path) -> None:
 def test_who_speaks_no_tls_gets_nothing(ours: Path) -> None:
     server = Server(None)
     server.address = server.address.replace("http:", "https:")
-    with reaching(server, Network(authorities=ours), connect_seconds=0.3) as post, pytest.raises(NeverLeft):
+    with reaching(server, Network(authorities=ours), connect_seconds=0.3) as post, pytest.raises(NeverSent):
         post("/", {"Authorization": "secret"}, b"{}")
     assert b"secret" not in b"".join(server.heard)
 
@@ -184,7 +184,7 @@ def test_what_nobody_asked_for_is_nobodys_answer(at_once: bool) -> None:
 def test_a_name_that_is_none_certainly_did_nothing() -> None:
     for address in ("http://nowhere.invalid", f"http://{'a' * 64}.example"):
         to = Connections(address, bounded())
-        with pytest.raises(NeverLeft):
+        with pytest.raises(NeverSent):
             asyncio.run(to.call("POST", "/", {}, b"{}"))
 
 
@@ -213,7 +213,7 @@ def test_what_may_not_leave_has_not_and_its_error_is_passed_on() -> None:
             post("/", {}, b"{}", may_not)
         assert post("/", {}, b"{}").status == 200
     assert [bool(one) for one in server.heard] == [False, True]
-    with pytest.raises(NeverLeft):  # it listens no more
+    with pytest.raises(NeverSent):  # it listens no more
         asyncio.run(Connections(server.address, bounded()).call("POST", "/", {}, b"{}"))
 
 
@@ -245,7 +245,7 @@ def test_a_connection_that_ends_while_the_call_has_to_wait_has_sent_nothing(tls:
                 self._tls.wrap_socket(connection, server_side=True).close()
 
     server = Short(ours if tls else None)
-    ended = pytest.raises(NeverLeft, match="ConnectionClosed")
+    ended = pytest.raises(NeverSent, match="ConnectionClosed")
     with reaching(server, Network(authorities=ours)) as post, ended:
         post("/", {}, b"{}", partial(asyncio.sleep, 0.2))
 
@@ -278,5 +278,5 @@ def test_no_answer_names_the_kind_of_error_only() -> None:
         def _speak(self, connection: socket.socket) -> None:
             listen(connection)
 
-    with reaching(Mute(None)) as post, pytest.raises(NoAnswer, match=r"^(RemoteProtocolError|ConnectionResetError)$"):
+    with reaching(Mute(None)) as post, pytest.raises(NoResponse, match=r"^(RemoteProtocolError|ConnectionResetError)$"):
         post("/", {"Authorization": "secret"}, b"{}")

@@ -1,4 +1,4 @@
-"""The promise while everything breaks: web side and workers die at any moment, the remote sides drop, lie and stall.
+"""The promise while everything breaks: web process and workers die at any moment, the remote sides drop, lie and stall.
 
 Seeded, and as long as wanted:
 
@@ -26,7 +26,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from connector.cli import demo
-from connector.model import Ask, Door, TicketEvent
+from connector.model import Channel, TextRequest, TicketEvent
 from connector.sandbox import Sandbox
 from connector.store import api_keys, events
 from connector.store.api_keys import Right
@@ -75,7 +75,7 @@ class Mortal:
 
 
 class Senders:
-    """Ask for texts by every door, and ask again until it is acknowledged, as CRMs, pages and scripts do."""
+    """Ask for texts by every channel, and ask again until it is acknowledged, as CRMs, pages and scripts do."""
 
     def __init__(self, box: Sandbox, web: str, url: str, key: str, chance: random.Random) -> None:
         self.box, self._web, self._url, self._key, self._chance = box, web, url, key, chance
@@ -91,9 +91,9 @@ class Senders:
             [case] = self.box.salesforce.make_cases(1)
             self.cases.append(case)
             self.box.salesforce.request_text(case)  # the sandbox sends its outbound message
-            doors = [self._event, self._event, self._click, self._batch]
-            for door in self._chance.sample(doors, self._chance.choice([0, 1, 2])):
-                door(case)
+            channels = [self._event, self._event, self._click, self._batch]
+            for channel in self._chance.sample(channels, self._chance.choice([0, 1, 2])):
+                channel(case)
 
     def _event(self, case: str) -> None:
         """By JSON, as a trigger."""
@@ -110,7 +110,9 @@ class Senders:
     def _batch(self, case: str) -> None:
         """By the library, as a back-fill."""
         with psycopg.connect(self._url, autocommit=True) as connection:
-            event = TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
+            event = TicketEvent(
+                "salesforce", f"batch:{case}", case, channel=Channel.BATCH, ask=TextRequest(rule="requested")
+            )
             self.taken += [one.text for one in events.save(connection, [event]) if one.text]
 
     def _post(self, path: str, key: str, body: dict[str, Any], idempotency_key: str) -> httpx.Response:
@@ -148,7 +150,7 @@ def break_something(box: Sandbox, chance: random.Random) -> None:
 
 @contextlib.contextmanager
 def alive(box: Sandbox, url: str, logs: Path) -> Iterator[tuple[list[Mortal], str, str]]:
-    """A web side and two workers; at the end they are asked to stop, and stop in order."""
+    """A web process and two workers; at the end they are asked to stop, and stop in order."""
     port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
     environment = demo.environment(box, url, port, token) | {
         "CONNECTOR_SALESFORCE_WEBHOOK_KEYS": key,
@@ -176,19 +178,19 @@ def rows(url: str, query: str) -> list[dict[str, Any]]:
 
 
 def delivered(box: Sandbox) -> bool:
-    """Whether every outbound message was acknowledged: one that met a dead web side is sent again after a while."""
+    """Whether every outbound message was acknowledged: one that met a dead web process is sent again after a while."""
     messages = box.salesforce.stats()["outbound_messages"]
     return bool(messages["sent"] == messages["acked"])
 
 
 def settled(url: str) -> bool:
     """Whether every text is over and its ticket told."""
-    return not rows(url, "select 1 from text where state in ('received', 'queued', 'sending') or outcome > written")
+    return not rows(url, "select 1 from texts where state in ('received', 'queued', 'sending') or outcome > written")
 
 
 def check(box: Sandbox, url: str, senders: Senders) -> Counter[str]:
     """What was promised, by the witness's word. How many texts are in which state."""
-    texts = rows(url, "select text.*, event.event_id from event left join text on text.event = event.id")
+    texts = rows(url, "select texts.*, events.event_id from events left join texts on texts.event = events.id")
     by_event = {text["event_id"]: text for text in texts}
     assert [event for event in senders.acknowledged if event not in by_event] == [], "acknowledged, and lost"
     assert set(senders.taken) <= {text["id"] for text in texts}, "taken in, and lost"
@@ -207,7 +209,7 @@ def check(box: Sandbox, url: str, senders: Senders) -> Counter[str]:
 
 
 def _story(texts: list[dict[str, Any]], case: str) -> list[tuple[Any, ...]]:
-    names = ("id", "door", "state", "why", "same_as", "outcome", "written", "write_refused")
+    names = ("id", "channel", "state", "why", "same_as", "outcome", "written", "write_refused")
     return [tuple(text[name] for name in names) for text in texts if text["ticket_id"] == case]
 
 
@@ -234,16 +236,16 @@ def test_nothing_is_lost_doubled_or_guessed_whatever_dies(server: str, template:
         box.faults.clear()
         deadline = time.monotonic() + PATIENCE
         while not (delivered(box) and settled(url)):
-            assert time.monotonic() < deadline, rows(url, "select * from text where outcome > written or outcome = 0")
+            assert time.monotonic() < deadline, rows(url, "select * from texts where outcome > written or outcome = 0")
             time.sleep(0.5)
         states = check(box, url, senders)
         print(
             f"{len(senders.cases)} cases, {dict(states)}, {dict(senders.statuses)}, "
             f"deaths {[mortal.deaths for mortal in mortals]}"
         )
-        doors = Counter(text["door"] for text in rows(url, "select door from text"))
-        print(dict(doors))
-        assert min(doors.get(door, 0) for door in Door) > 5, "every door was used"
+        channels = Counter(text["channel"] for text in rows(url, "select channel from texts"))
+        print(dict(channels))
+        assert min(channels.get(channel, 0) for channel in Channel) > 5, "every channel was used"
         assert states["sent"] > 20
     logs = "".join(log.read_text() for log in tmp_path.glob("*.log"))
     assert "Traceback" not in logs, "an error that nobody meant"

@@ -13,7 +13,7 @@ from connector.mapping import loader
 from connector.mapping.schema import MappingFile
 from connector.model import TicketEvent
 from connector.sandbox import Sandbox
-from webhooks.receive import Entrance
+from webhooks.receive import WebhookRoute
 
 MAPPINGS = settings.Settings(_env_file=None).mappings_dir
 STEMS = crms.stems(MAPPINGS)
@@ -52,15 +52,15 @@ def crm(stem: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
 
 
 @pytest.fixture
-def entrance(stem: str, of: ModuleType, file: MappingFile) -> Entrance:
-    entrances: list[Entrance] = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
+def entrance(stem: str, of: ModuleType, file: MappingFile) -> WebhookRoute:
+    entrances: list[WebhookRoute] = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
     return next(one for one in entrances if one.path == of.ENTRANCE)
 
 
 def test_many_tickets_are_read_in_one_call_with_every_name_of_the_mapping(
     crm: Crm, of: ModuleType, box: Sandbox, file: MappingFile
 ) -> None:
-    tickets = of.new_tickets(box, crms.MOST)
+    tickets = of.new_tickets(box, crms.CRM_BATCH_SIZE)
     crm.warm_up()
     before = of.calls(box)
     found = crm.read(tickets)
@@ -110,7 +110,7 @@ def test_what_a_query_finds_comes_by_pages_like_what_is_read(crm: Crm, of: Modul
     found = {ticket.id: ticket for page in pages for ticket in page}
     assert list(found) == tickets[::-1], "newest first"
     assert len(pages) > 1, "never all at once"
-    some = tickets[: crms.MOST]
+    some = tickets[: crms.CRM_BATCH_SIZE]
     assert {one: found[one] for one in some} == crm.read(some), "the same, however it was read"
 
 
@@ -188,7 +188,9 @@ def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: Mapp
     crm.close()
 
 
-def test_an_authentic_message_becomes_its_event(entrance: Entrance, of: ModuleType, stem: str, box: Sandbox) -> None:
+def test_an_authentic_message_becomes_its_event(
+    entrance: WebhookRoute, of: ModuleType, stem: str, box: Sandbox
+) -> None:
     [ticket] = of.new_tickets(box, 1)
     [event] = entrance.parse(of.message(box, ticket, "04l000000000001AAA"))
     assert isinstance(event, TicketEvent)
@@ -196,7 +198,7 @@ def test_an_authentic_message_becomes_its_event(entrance: Entrance, of: ModuleTy
     assert event.problem is None
 
 
-def test_a_forged_message_is_not_authentic(entrance: Entrance, of: ModuleType, box: Sandbox) -> None:
+def test_a_forged_message_is_not_authentic(entrance: WebhookRoute, of: ModuleType, box: Sandbox) -> None:
     [ticket] = of.new_tickets(box, 1)
     with pytest.raises(NotAuthentic):
         entrance.parse(of.forged(of.message(box, ticket, "04l000000000002AAA")))

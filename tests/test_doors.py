@@ -1,4 +1,4 @@
-"""What comes in at the doors, over real HTTP: nothing that is not authentic is kept, nothing authentic is lost."""
+"""What comes in at the channels, over real HTTP: nothing that is not authentic is kept, nothing authentic is lost."""
 
 import contextlib
 import secrets
@@ -17,7 +17,7 @@ OTHER_ORG = b"00D999999999999EAA"
 
 
 def events(pipe: Pipe) -> int:
-    return int(pipe.query("select count(*) as n from event")[0]["n"])
+    return int(pipe.query("select count(*) as n from events")[0]["n"])
 
 
 @pytest.mark.parametrize("token", ["wrong", "%20", "a" * 500, "ü"])
@@ -47,7 +47,7 @@ def test_what_is_authentic_but_unreadable_is_kept_once_and_acknowledged(pipe: Pi
         assert answer.status_code == 200
         assert b"<Ack>true</Ack>" in answer.content
         assert answer.headers["Content-Type"] == "text/xml; charset=utf-8"
-    [kept] = pipe.query("select problem from event where raw = %s", body)
+    [kept] = pipe.query("select problem from events where raw = %s", body)
     assert kept["problem"]
 
 
@@ -56,7 +56,7 @@ def test_a_deleted_record_is_acknowledged_and_texts_nobody(pipe: Pipe, case: str
     start, end = body.index(b"<sObject"), body.index(b"</Notification>")
     answer = pipe.outbound_message(body[:start] + body[end:])
     assert answer.status_code == 200
-    [event] = pipe.query("select ticket_id, problem from event where event_id = '04l000000000903AAA'")
+    [event] = pipe.query("select ticket_id, problem from events where event_id = '04l000000000903AAA'")
     assert event == {"ticket_id": None, "problem": "the record was deleted"}
 
 
@@ -102,7 +102,7 @@ def test_a_chunked_body_is_read_or_refused_but_never_taken_for_another(pipe: Pip
     url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{pipe.token}"
     answer = httpx.post(url, content=iter([body[:100], body[100:]]), trust_env=False)
     assert answer.status_code == 200
-    assert len(pipe.query("select from event where event_id = '04l000000000904AAA'")) == 1
+    assert len(pipe.query("select from events where event_id = '04l000000000904AAA'")) == 1
 
 
 def test_a_sender_that_hangs_up_half_way_leaves_nothing(pipe: Pipe) -> None:
@@ -195,7 +195,7 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
         told = [(text["event_id"], text["duplicate"]) for text in answer.json()["texts"]]
         assert told == [("mine", True), ("new", known)]
         assert "not taken in: mine, new;" in answer.json()["error"]
-    tickets = pipe.query("select ticket_id from event where event_id in ('json:mine', 'json:new') order by event_id")
+    tickets = pipe.query("select ticket_id from events where event_id in ('json:mine', 'json:new') order by event_id")
     assert [row["ticket_id"] for row in tickets] == [case, other]
 
 

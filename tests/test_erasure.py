@@ -51,7 +51,7 @@ def everything(connection: psycopg.Connection) -> Iterator[tuple[str, str]]:
     columns = connection.execute(
         """select table_name, column_name, data_type from information_schema.columns
            join information_schema.tables using (table_schema, table_name)
-           where table_schema = current_schema() and table_type = 'BASE TABLE' and table_name <> 'suppression'"""
+           where table_schema = current_schema() and table_type = 'BASE TABLE' and table_name <> 'suppressions'"""
     ).fetchall()
     assert len({table for table, _, _ in columns}) > 15
     for table, column, kind in columns:
@@ -117,9 +117,9 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)
-    connection.execute("update plan set why = 'stopped at ' || %s where id = %s", [NUMBER, planned])
-    connection.execute("update pace set held_why = 'refused for ' || %s", [FULL_WIDTH])
-    reasons = connection.execute("select reason from text where ticket_id = %s and reason is not null", [case])
+    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", [NUMBER, planned])
+    connection.execute("update sending_state set held_why = 'refused for ' || %s", [FULL_WIDTH])
+    reasons = connection.execute("select reason from texts where ticket_id = %s and reason is not null", [case])
     plain = hashlib.sha256(NUMBER.encode()).hexdigest()
     return [plain[:32], pseudonyms.of_number(connection, NUMBER), *(reason for (reason,) in reasons)]
 
@@ -145,14 +145,14 @@ def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Co
     """A text of the same ticket that was not decided yet has no number, and would go to the person."""
     for state, sms in (("queued", json.dumps({"end_user_number": NUMBER})), ("received", None)):
         connection.execute(
-            """with e as (insert into event (crm, event_id, door, ticket_id)
+            """with e as (insert into events (crm, event_id, channel, ticket_id)
                           values ('salesforce', %(state)s || %(case)s, 'trigger', %(case)s) returning id)
-               insert into text (event, crm, ticket_id, door, state, sms, not_before)
+               insert into texts (event, crm, ticket_id, channel, state, sms, not_before)
                select id, 'salesforce', %(case)s, 'trigger', %(state)s, %(sms)s, now() + interval '1 day' from e""",
             {"case": case, "state": state, "sms": sms},
         )
     erasure.purge(connection, NUMBER)
-    assert connection.execute("select state, sms, why from text where ticket_id = %s", [case]).fetchall() == [
+    assert connection.execute("select state, sms, why from texts where ticket_id = %s", [case]).fetchall() == [
         ("cancelled", None, "erased"),
         ("cancelled", None, "erased"),
     ]

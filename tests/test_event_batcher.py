@@ -18,7 +18,7 @@ def event(name: str, ticket: str | None = "t", **more: Any) -> TicketEvent:
 
 def commits(pool: ConnectionPool) -> int:
     with pool.connection() as connection:
-        row = connection.execute("select count(distinct xmin::text) from event").fetchone()
+        row = connection.execute("select count(distinct xmin::text) from events").fetchone()
     return row[0] if row else 0
 
 
@@ -52,8 +52,8 @@ def test_the_same_event_in_one_commit_is_a_duplicate_for_all_but_one(pool: Conne
 
 
 def test_an_event_that_cannot_be_saved_is_nobody_elses_business(pool: ConnectionPool) -> None:
-    doors = ["nowhere" if number == 3 else "trigger" for number in range(10)]
-    answers = save(pool, *([event(f"e{number}", None, door=door)] for number, door in enumerate(doors)))
+    channels = ["nowhere" if number == 3 else "trigger" for number in range(10)]
+    answers = save(pool, *([event(f"e{number}", None, channel=channel)] for number, channel in enumerate(channels)))
     assert isinstance(answers[3], psycopg.errors.CheckViolation)
     assert [len(answer) for answer in answers if isinstance(answer, list)] == [1] * 9
 

@@ -77,7 +77,7 @@ def errors(model: type[BaseModel], given: Any) -> Iterator[ErrorDetails]:
 
 def test_there_are_models_to_try() -> None:
     names = {model.__name__ for model in MODELS}
-    assert {"MappingFile", "Rule", "Settings", "Doors", "SendBody", "Event", "HoursKeys"} <= names
+    assert {"MappingFile", "Rule", "Settings", "Hooks", "SendBody", "Event", "HoursKeys"} <= names
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.__module__}.{model.__name__}")
@@ -132,7 +132,7 @@ ORG = {"url": "https://acme.my.salesforce.com", "client_id": "id", "client_secre
         (salesforce.Settings, ORG | {"url": "https://login.salesforce.com"}, "URL: .*where people log in"),
         (salesforce.Settings, ORG | {"url": "https://acme.my.salesforce.com/home"}, "URL: .*without a path"),
         (salesforce.Settings, ORG | {"api_version": "v67"}, "API_VERSION: expected a version of the API, such as 67.0"),
-        (salesforce.Doors, {"organization_id": "500000000000001AAA"}, "ORGANIZATION_ID: .*begin with 00D"),
+        (salesforce.Hooks, {"organization_id": "500000000000001AAA"}, "ORGANIZATION_ID: .*begin with 00D"),
     ],
 )
 def test_the_likely_mistake_is_named_with_the_setting(kind: Any, given: dict[str, str], words: str) -> None:
@@ -141,7 +141,7 @@ def test_the_likely_mistake_is_named_with_the_setting(kind: Any, given: dict[str
 
 
 def test_what_is_missing_is_said_by_what_it_is() -> None:
-    for kind in (salesforce.Settings, salesforce.Doors):
+    for kind in (salesforce.Settings, salesforce.Hooks):
         with pytest.raises(BadSettings) as caught:
             settings.load(kind, _env_file=None)
         for line in str(caught.value).splitlines():

@@ -11,22 +11,24 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.ccaip.responses import NON_US
 from connector.delivery.retry_policy import DIED
-from connector.errors import Blame, CallFailed, OutcomeUnknown, Refused, Unavailable
-from connector.model import Chat, Decision, Door, OutboundSms, State, Ticket, TicketEvent
+from connector.errors import CallFailed, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.model import Channel, Chat, Decision, OutboundSms, State, Ticket, TicketEvent
 from connector.store import circuit_breaker, postgres, text_views, texts
 from connector.store import events as event_store
 from tests.remote import Remote, died, started
 
-BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", Blame.BUSY)
-NOT_FOUND = Refused("outbound_number is not found", Blame.SETTINGS)
+BUSY = Refused("Outbound SMS failed. Consumer is already in an active SMS session.", RefusalScope.BUSY)
+NOT_FOUND = Refused("outbound_number is not found", RefusalScope.SETTINGS)
 
 
 def decide(ticket: Ticket) -> Decision:
     return Decision("requested", ticket.id, OutboundSms("+14155550100", "+16285550199", "Hi", ticket.id))
 
 
-def taken(pool: ConnectionPool, count: int = 1, door: Door = Door.TRIGGER) -> list[int]:
-    events = [TicketEvent("salesforce", f"{door}{number}", f"{number:018d}", door=door) for number in range(count)]
+def taken(pool: ConnectionPool, count: int = 1, channel: Channel = Channel.TRIGGER) -> list[int]:
+    events = [
+        TicketEvent("salesforce", f"{channel}{number}", f"{number:018d}", channel=channel) for number in range(count)
+    ]
     with pool.connection() as connection:
         return [one.text for one in event_store.save(connection, events) if one.text]
 
@@ -61,8 +63,8 @@ def closed(pool: ConnectionPool) -> circuit_breaker.Closed | None:
 def early(pool: ConnectionPool) -> None:
     """Time passes: what was put off is due, what was held is over."""
     with pool.connection() as connection:
-        connection.execute("update text set not_before = now() - interval '1 second'")
-        connection.execute("update pace set held_until = now()")
+        connection.execute("update texts set not_before = now() - interval '1 second'")
+        connection.execute("update sending_state set held_until = now()")
 
 
 def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> None:
@@ -71,7 +73,7 @@ def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> No
     remote.deliver(text, decide=decide)
     remote.deliver(text, decide=decide)
     assert (story(pool, text)["state"], len(remote.sent)) == ("unknown", 1)
-    assert [kind for kind, _ in jobs(pool)] == ["deliver_trigger", "write_backs"]
+    assert [kind for kind, _ in jobs(pool)] == ["deliver_trigger", "write_back"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,11 @@ def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> No
     [
         (None, "sent", ""),
         (BUSY, "unknown", f"probably sent: a second try was refused ({BUSY})"),
-        (Refused("end_user_number is invalid", Blame.TICKET), "unknown", "unknown, and a second try sent nothing"),
+        (
+            Refused("end_user_number is invalid", RefusalScope.TICKET),
+            "unknown",
+            "unknown, and a second try sent nothing",
+        ),
         (Unavailable("not reached"), "unknown", "unknown, and a second try sent nothing"),
         (OutcomeUnknown("no answer again"), "unknown", "no answer again"),
     ],
@@ -146,25 +152,27 @@ def test_a_person_settles_an_unknown_text_once(pool: ConnectionPool, chat: int |
     with pool.connection() as connection:
         assert text_views.resolve(connection, text, chat)
         assert not text_views.resolve(connection, text, chat)
-        [reasons] = connection.execute("select count(*) from reason").fetchone() or [0]
+        [reasons] = connection.execute("select count(*) from reasons").fetchone() or [0]
     after = story(pool, text)
     assert (after["state"], after["outcome"]) == (state, 2)
     assert (after["chat"] or {}).get("id") == chat
     assert reasons == (0 if chat is None else 1), "what was not sent may be sent for the same reason"
 
 
-@pytest.mark.parametrize(("door", "state"), [(Door.AGENT, "failed"), (Door.TRIGGER, "queued"), (Door.BATCH, "queued")])
+@pytest.mark.parametrize(
+    ("channel", "state"), [(Channel.AGENT, "failed"), (Channel.TRIGGER, "queued"), (Channel.BATCH, "queued")]
+)
 def test_while_the_customer_is_busy_an_agent_is_told_and_others_wait(
-    pool: ConnectionPool, door: Door, state: str
+    pool: ConnectionPool, channel: Channel, state: str
 ) -> None:
-    [text] = taken(pool, door=door)
+    [text] = taken(pool, channel=channel)
     Remote(pool, raises(BUSY)).deliver(text, decide=decide, busy_seconds=3600)
     after = story(pool, text)
     assert (after["state"], after["why"]) == (state, str(BUSY))
     if state == "queued":
         assert 40 < jobs(pool)[-1][1] < 80
         with pool.connection() as connection:
-            connection.execute("update text set busy_since = now() - interval '59 minutes'")
+            connection.execute("update texts set busy_since = now() - interval '59 minutes'")
         early(pool)
         Remote(pool, raises(BUSY)).deliver(text, decide=decide, busy_seconds=3600)
         assert story(pool, text)["state"] == "failed", "the time is bounded"
@@ -199,7 +207,7 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
 def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, per_second: float) -> None:
     with pool.connection() as connection:
         circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
-    [text] = taken(pool, door=Door.AGENT)
+    [text] = taken(pool, channel=Channel.AGENT)
     remote = Remote(pool)
     remote.deliver(text, decide=decide, per_second=per_second)
     after = story(pool, text)
@@ -209,7 +217,7 @@ def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, 
 
 def test_several_in_a_row_that_are_not_of_the_us_are_the_outbound_numbers_fault(pool: ConnectionPool) -> None:
     many = taken(pool, 5)
-    remote = Remote(pool, raises(Refused(NON_US, Blame.TICKET)))
+    remote = Remote(pool, raises(Refused(NON_US, RefusalScope.TICKET)))
     remote.deliver(*many, decide=decide)
     states = sorted(story(pool, text)["state"] for text in many)
     assert states == ["failed"] * 4 + ["queued"]
@@ -286,7 +294,7 @@ def test_a_text_that_alone_is_refused_as_by_a_wrong_setting_fails_alone_and_stop
 
     def answer(sms: OutboundSms) -> Chat:
         if sms.ticket_id == f"{0:018d}":
-            raise Refused("Forbidden", Blame.SETTINGS)
+            raise Refused("Forbidden", RefusalScope.SETTINGS)
         return Chat(id=len(remote.sent))
 
     remote.answer = answer
@@ -339,7 +347,7 @@ def test_pauses_that_nobody_asked_for_grow_while_nothing_passes(pool: Connection
             [status] = circuit_breaker.status(connection)
             assert status.held_until
             lengths.append((status.held_until - postgres.now(connection)).total_seconds())
-            connection.execute("update pace set held_until = now()")
+            connection.execute("update sending_state set held_until = now()")
         assert [0.7 < length < 1.3 for length in lengths] == [True] + [False] * 8
         assert 40 < lengths[-1] < 80
         circuit_breaker.passed(connection, ["salesforce"])

@@ -14,20 +14,20 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.crms import Change
-from connector.delivery.backpressure import Gate
+from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.write_back import WriteBack
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping import loader
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, Skip, TicketEvent
 from connector.store import circuit_breaker, events, outcomes, text_views, texts
-from connector.store.jobs import Later
+from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
 from tests.remote import queued, started
 
 TICKET = "500000000000001AAA"
-VALIDATION = Refused("Salesforce: FIELD_CUSTOM_VALIDATION_EXCEPTION: not now", Blame.TICKET)
+VALIDATION = Refused("Salesforce: FIELD_CUSTOM_VALIDATION_EXCEPTION: not now", RefusalScope.TICKET)
 MAPPING = TicketMapping(
     loader.load(Path(__file__).parent.parent / "mappings" / "salesforce.toml"), "+16285550199", ["US"]
 )
@@ -79,7 +79,7 @@ class Told:
             [one] = events.save(connection, [TicketEvent("salesforce", name, ticket)])
         return one.text or 0
 
-    def move(self, *moves: transitions.Move) -> None:
+    def move(self, *moves: transitions.Transition) -> None:
         with self.pool.connection() as connection:
             assert texts.move(connection, moves) == {move.id for move in moves}
 
@@ -98,7 +98,7 @@ class Told:
 
         async def run() -> None:
             with ThreadPoolExecutor(2) as threads:
-                breaker = Breaker(Asking(self.pool, threads), Gate(400))
+                breaker = Breaker(Asking(self.pool, threads), Backpressure(400))
                 crms: Any = {"salesforce": (self.org, MAPPING)}
                 await WriteBack(self.pool, crms, breaker, threads, 0, lambda: False).write_back(ids)
 
@@ -109,7 +109,7 @@ class Told:
         for _ in range(8):
             self.write_back(*ids)
         with self.pool.connection() as connection:
-            assert not connection.execute("select id from text where outcome > written or write_begun > 0").fetchall()
+            assert not connection.execute("select id from texts where outcome > written or write_begun > 0").fetchall()
 
     def row(self, text: int) -> dict[str, Any]:
         with self.pool.connection() as connection:
@@ -122,7 +122,7 @@ class Told:
         with self.pool.connection() as connection:
             rows = connection.execute(
                 "select payload, extract(epoch from execute_after - now())::float8 from pgqueuer"
-                " where entrypoint = 'write_backs' order by id"
+                " where entrypoint = 'write_back' order by id"
             ).fetchall()
         return [(int(text), due) for payload, due in rows for text in payload.split(b",")]
 
@@ -300,19 +300,21 @@ def test_an_outcome_that_was_refused_for_a_moment_is_told_after_it(told: Told) -
 def test_a_ticket_that_is_gone_is_not_told_again(told: Told) -> None:
     text = told.new("a")
     told.sent(text, 114)
-    told.org.refuse = lambda _, __: Refused("Salesforce: ENTITY_IS_DELETED: gone", Blame.GONE)
+    told.org.refuse = lambda _, __: Refused("Salesforce: ENTITY_IS_DELETED: gone", RefusalScope.GONE)
     told.write_back(text)
     with told.pool.connection() as connection:
-        assert not connection.execute("select id from text where outcome > written").fetchall()
+        assert not connection.execute("select id from texts where outcome > written").fetchall()
 
 
-@pytest.mark.parametrize("blame", [Blame.TICKET, Blame.SETTINGS])
-def test_a_call_that_is_refused_because_of_one_value_is_halved_until_it_is_alone(told: Told, blame: Blame) -> None:
+@pytest.mark.parametrize("scope", [RefusalScope.TICKET, RefusalScope.SETTINGS])
+def test_a_call_that_is_refused_because_of_one_value_is_halved_until_it_is_alone(
+    told: Told, scope: RefusalScope
+) -> None:
     tickets = [f"{number:018d}" for number in range(40)]
     ids = [told.new(ticket, ticket) for ticket in tickets]
     told.move(*(transitions.failed(text, "no") for text in ids))
     bad = tickets[17]
-    told.org.whole = lambda listed: Refused("JSON_PARSER_ERROR", blame) if bad in listed else None
+    told.org.whole = lambda listed: Refused("JSON_PARSER_ERROR", scope) if bad in listed else None
     told.write_back(*ids)
     assert {ticket for ticket in tickets if told.org.says(ticket)[0] == "Failed"} == {*tickets} - {bad}
     assert len(told.org.calls) < 15
@@ -324,7 +326,7 @@ def test_where_nothing_can_be_written_though_a_probe_passes_each_outcome_waits_o
     """A firewall does not like the address by which cases are written: that must not use up the calls of the day."""
     ids = [told.new(f"{number:018d}", f"{number:018d}") for number in range(100)]
     told.move(*(transitions.failed(text, "no") for text in ids))
-    told.org.whole = lambda _: Refused("Salesforce: HTTP 403: ", Blame.SETTINGS)
+    told.org.whole = lambda _: Refused("Salesforce: HTTP 403: ", RefusalScope.SETTINGS)
     told.write_back(*ids)
     assert len(told.org.calls) <= 10
     assert all(due > 20 for _, due in told.due()[-100:])
@@ -335,8 +337,8 @@ def test_where_nothing_can_be_written_though_a_probe_passes_each_outcome_waits_o
 @pytest.mark.parametrize(
     ("error", "stopped"),
     [
-        (Refused("Salesforce: API_DISABLED_FOR_ORG: no", Blame.SETTINGS), True),
-        (Refused("Salesforce: HTTP 404: ", Blame.TICKET), True),
+        (Refused("Salesforce: API_DISABLED_FOR_ORG: no", RefusalScope.SETTINGS), True),
+        (Refused("Salesforce: HTTP 404: ", RefusalScope.TICKET), True),
         (Unavailable("no answer"), False),
         (Unavailable("Salesforce: REQUEST_LIMIT_EXCEEDED", 900), False),
     ],
@@ -349,12 +351,12 @@ def test_what_all_would_meet_holds_the_outcomes_without_a_try_and_is_said(
     told.move(*(transitions.failed(text, "no") for text in ids))
     told.org.broken = error
     jobs = told.due()
-    with pytest.raises(Later) as later:
+    with pytest.raises(Snooze) as later:
         told.write_back(*ids)
     assert later.value.seconds == circuit_breaker.LOOK_AGAIN, "no pause of all is any job's own"
     assert len(told.due()) == len(jobs), "the job itself comes again"
     with told.pool.connection() as connection:
-        assert connection.execute("select max(write_attempts) from text").fetchone() == (0,)
+        assert connection.execute("select max(write_attempts) from texts").fetchone() == (0,)
         closed = circuit_breaker.look(connection, "salesforce")
     assert closed
     assert (closed.stopped, str(error) in str(closed)) == (stopped, True)

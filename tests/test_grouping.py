@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.batcher import Group
+from connector.batcher import Batcher
 
 
 class Calls:
@@ -33,7 +33,7 @@ def run(test: Callable[[Calls, ThreadPoolExecutor], Awaitable[Any]]) -> Any:
         return asyncio.run(asyncio.wait_for(test(Calls(), threads), 5))
 
 
-async def ask(group: Group[int, int], item: int, urgent: bool = False) -> int:
+async def ask(group: Batcher[int, int], item: int, urgent: bool = False) -> int:
     [answer] = await group([item], urgent)
     return answer
 
@@ -45,7 +45,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
-        group = Group(calls, threads, 10)
+        group = Batcher(calls, threads, 10)
         assert list(await asyncio.gather(*(ask(group, item) for item in (3, 1, 2)))) == [30, 10, 20]
         assert calls.made == [[3, 1, 2]]
         assert await ask(group, 4) == 40
@@ -56,7 +56,7 @@ def test_what_waits_together_goes_together_and_each_gets_its_own_answer() -> Non
 
 def test_a_call_never_has_more_than_most() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
-        group = Group(calls, threads, 3)
+        group = Batcher(calls, threads, 3)
         assert list(await asyncio.gather(*(ask(group, item) for item in range(8)))) == [item * 10 for item in range(8)]
         assert calls.made == [[0, 1, 2], [3, 4, 5], [6, 7]]
 
@@ -65,7 +65,7 @@ def test_a_call_never_has_more_than_most() -> None:
 
 def test_what_comes_together_stays_together_as_far_as_a_call_takes_it() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
-        group = Group(calls, threads, 3)
+        group = Batcher(calls, threads, 3)
         assert list(await asyncio.gather(group([1, 2]), group([3, 4]), group([5]))) == [[10, 20], [30, 40], [50]]
         assert calls.made == [[1, 2], [3, 4, 5]]
         assert await group(list(range(7))) == [item * 10 for item in range(7)]
@@ -78,7 +78,7 @@ def test_what_comes_together_stays_together_as_far_as_a_call_takes_it() -> None:
 def test_what_comes_during_a_call_goes_with_the_next() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.allowed.clear()
-        group = Group(calls, threads, 10)
+        group = Batcher(calls, threads, 10)
         first = asyncio.create_task(ask(group, 1))
         await until(lambda: calls.made)
         later = [asyncio.create_task(ask(group, item)) for item in (2, 3)]
@@ -94,7 +94,7 @@ def test_what_comes_during_a_call_goes_with_the_next() -> None:
 def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.error = ValueError("no")
-        group = Group(calls, threads, 10)
+        group = Batcher(calls, threads, 10)
         assert list(await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True)) == [
             calls.error,
             calls.error,
@@ -108,7 +108,7 @@ def test_an_error_reaches_each_of_its_call_and_no_other() -> None:
 @pytest.mark.parametrize("answers", [[], [1]], ids=["none", "too few"])
 def test_an_answer_that_is_missing_is_an_error(answers: list[int]) -> None:
     async def test(_: Calls, threads: ThreadPoolExecutor) -> list[Any]:
-        group = Group[int, int](lambda items: answers, threads, 10)
+        group = Batcher[int, int](lambda items: answers, threads, 10)
         return list(await asyncio.gather(ask(group, 1), ask(group, 2), return_exceptions=True))
 
     assert isinstance(run(test)[1], ValueError)
@@ -120,7 +120,7 @@ def test_one_who_has_left_does_not_hurt_the_others(when: str, fails: bool) -> No
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.error = ValueError("no") if fails else None
         calls.allowed.clear()
-        group = Group(calls, threads, 10, 5, lambda: when == "before the call" and not calls.allowed.is_set())
+        group = Batcher(calls, threads, 10, 5, lambda: when == "before the call" and not calls.allowed.is_set())
         gone, stays = asyncio.create_task(ask(group, 1)), asyncio.create_task(ask(group, 2))
         await asyncio.sleep(0)
         if when == "during the call":
@@ -137,7 +137,7 @@ def test_one_who_has_left_does_not_hurt_the_others(when: str, fails: bool) -> No
 
 async def held(calls: Calls, threads: ThreadPoolExecutor, ends: str) -> None:
     coming, hold = True, 0.06 if ends == "limit" else 60
-    group = Group(calls, threads, 3, hold, lambda: coming)
+    group = Batcher(calls, threads, 3, hold, lambda: coming)
     tasks = [asyncio.create_task(ask(group, item)) for item in (1, 2)]
     for _ in range(10):
         await asyncio.sleep(0)
@@ -159,7 +159,7 @@ def test_a_call_is_held_until(ends: str) -> None:
 
 def test_urgency_ends_with_its_call() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
-        group = Group(calls, threads, 10, 60, lambda: True)
+        group = Batcher(calls, threads, 10, 60, lambda: True)
         assert await ask(group, 1, urgent=True) == 10
         waiting = asyncio.create_task(ask(group, 2))
         for _ in range(10):
@@ -174,7 +174,7 @@ def test_urgency_ends_with_its_call() -> None:
 def test_an_urgent_one_that_comes_during_a_call_is_not_held_afterwards() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
         calls.allowed.clear()
-        group = Group(calls, threads, 10, 60, lambda: True)
+        group = Batcher(calls, threads, 10, 60, lambda: True)
         first = asyncio.create_task(ask(group, 1, urgent=True))
         await until(lambda: calls.made)
         second = asyncio.create_task(ask(group, 2, urgent=True))
@@ -187,7 +187,7 @@ def test_an_urgent_one_that_comes_during_a_call_is_not_held_afterwards() -> None
 
 def test_an_urgent_one_beyond_the_most_goes_with_the_very_next_call() -> None:
     async def test(calls: Calls, threads: ThreadPoolExecutor) -> None:
-        group = Group(calls, threads, 2, 60, lambda: True)
+        group = Batcher(calls, threads, 2, 60, lambda: True)
         await asyncio.gather(*(ask(group, item, urgent=item == 3) for item in (1, 2, 3)))
         assert [3] in [made[-1:] for made in calls.made]
 

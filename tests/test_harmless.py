@@ -15,9 +15,9 @@ from connector import harmless, logs, transitions
 from connector.backfill import plans
 from connector.cli import backfill_report, main
 from connector.crms import Query
-from connector.errors import Blame, Refused
+from connector.errors import RefusalScope, Refused
 from connector.expressions import CannotApply, Condition
-from connector.model import Ask, Skip, TicketEvent
+from connector.model import Skip, TextRequest, TicketEvent
 from connector.store import events, recipients, texts
 
 NUMBER = "+14155550132"
@@ -31,16 +31,17 @@ Run = Callable[..., Result]
 def text(pool: ConnectionPool) -> int:
     """A text about which everybody has written something odd."""
     with pool.connection() as connection:
-        ask = Ask(agent_name=ODD, override=ODD)
+        ask = TextRequest(agent_name=ODD, override=ODD)
         [taken] = events.save(connection, [TicketEvent("salesforce", ODD, f"500{ODD}", ask=ask)])
         assert taken.text
         trace = [{"check": ODD, "said": ODD, "why": ODD}]
         texts.move(connection, [transitions.skipped(taken.text, Skip(ODD), trace)])
-        connection.execute("update text set rule = %s, contradicted = %s, write_refused = %s", [ODD] * 3)
-        connection.execute("update text set outcome = 1, written = 0")
+        connection.execute("update texts set rule = %s, contradicted = %s, write_refused = %s", [ODD] * 3)
+        connection.execute("update texts set outcome = 1, written = 0")
         recipients.suppress(connection, NUMBER, ODD, ODD)
         connection.execute(
-            "insert into pace (lane, next_at, stopped_at, stopped_why) values (%s, now(), now(), %s)", [ODD, ODD]
+            "insert into sending_state (account, next_at, stopped_at, stopped_why) values (%s, now(), now(), %s)",
+            [ODD, ODD],
         )
         report = {
             "cases": 1,
@@ -54,11 +55,13 @@ def text(pool: ConnectionPool) -> int:
             "first": [{"ticket": ODD, "to": "+1", "message": ODD}],
         }
         connection.execute(
-            """insert into plan (id, crm, query, ask, state, why, report)
+            """insert into plans (id, crm, query, ask, state, why, report)
                values ('abc', %s, '{}', '{}', 'stopped', %s, %s)""",
             [ODD, ODD, Jsonb(report)],
         )
-        connection.execute("insert into api_key (name, hash, rights, per_minute) values (%s, 'h', %s, 1)", [ODD, [ODD]])
+        connection.execute(
+            "insert into api_keys (name, hash, rights, per_minute) values (%s, 'h', %s, 1)", [ODD, [ODD]]
+        )
         return taken.text
 
 
@@ -143,7 +146,7 @@ def test_what_is_no_number_is_not_masked(kept: str) -> None:
 
 def test_the_words_of_remote_sides_are_masked_where_they_come_in() -> None:
     """They end in logs, in the history, on tickets and in reports of plans."""
-    assert str(Refused(f"{NUMBER} is invalid; ask ada@example.com", Blame.TICKET)) == (
+    assert str(Refused(f"{NUMBER} is invalid; ask ada@example.com", RefusalScope.TICKET)) == (
         "••••••••••32 is invalid; ask •••@example.com"
     )
 
@@ -174,7 +177,7 @@ def test_a_condition_that_cannot_be_applied_does_not_quote_the_value() -> None:
 def test_no_field_of_a_csv_is_a_formula(pool: ConnectionPool, cell: str) -> None:
     """Nor is what stands behind a line's end in a field, which would begin a row."""
     with pool.connection() as connection:
-        plan = plans.make(connection, "salesforce", Query(), Ask())
+        plan = plans.make(connection, "salesforce", Query(), TextRequest())
         plans.add(connection, plan, 0, [plans.Row(cell, f"odd{cell}")])
         file = io.StringIO(newline="")
         backfill_report.write_csv(connection, plan, file)

@@ -42,7 +42,7 @@ def ask_for_one(box: Sandbox, url: str) -> str:
 
 def state(url: str, case: str) -> str:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
-        [row] = connection.execute("select state from text where ticket_id = %s", [case]).fetchall()
+        [row] = connection.execute("select state from texts where ticket_id = %s", [case]).fetchall()
     return str(row["state"])
 
 

@@ -47,8 +47,8 @@ def sent(connection: psycopg.Connection, number: int, to: str = NUMBER) -> int:
 
 
 def age(connection: psycopg.Connection, days: int) -> None:
-    connection.execute("update text set changed_at = changed_at - %s * interval '1 day'", [days])
-    connection.execute("update event set received_at = received_at - %s * interval '1 day'", [days])
+    connection.execute("update texts set changed_at = changed_at - %s * interval '1 day'", [days])
+    connection.execute("update events set received_at = received_at - %s * interval '1 day'", [days])
     connection.execute("update pgqueuer_log set created = created - %s * interval '1 day'", [days])
 
 
@@ -57,12 +57,12 @@ def unreadable(raw: bytes) -> TicketEvent:
 
 
 def bodies(connection: psycopg.Connection) -> int:
-    row = connection.execute("select count(*) from event where body is not null or raw is not null").fetchone()
+    row = connection.execute("select count(*) from events where body is not null or raw is not null").fetchone()
     return row[0] if row else -1
 
 
 def messages(connection: psycopg.Connection) -> int:
-    row = connection.execute("select count(*) from text where sms is not null").fetchone()
+    row = connection.execute("select count(*) from texts where sms is not null").fetchone()
     return row[0] if row else -1
 
 
@@ -108,18 +108,18 @@ def test_zero_days_keep_everything(connection: psycopg.Connection) -> None:
 
 def test_one_person_is_erased_and_nobody_else(connection: psycopg.Connection) -> None:
     gone, stays = sent(connection, 1), sent(connection, 2, "+14155550199")
-    connection.execute("update event set body = '{\"Phone\": \"415-555-0199\"}' where event_id = 'e2'")
+    connection.execute("update events set body = '{\"Phone\": \"415-555-0199\"}' where event_id = 'e2'")
     events.save(connection, [unreadable(b"<odd>+1 (415) 555-0132")])
     [waits] = events.save(connection, [event(3)])
     assert waits.text
     queued(connection, {waits.text: decision(3)})
     assert erasure.purge(connection, NUMBER) == erasure.Erased(events=3, texts=2)
-    left = connection.execute("select id, state, sms is null as empty, outcome from text order by id").fetchall()
+    left = connection.execute("select id, state, sms is null as empty, outcome from texts order by id").fetchall()
     assert left == [(gone, "sent", True, 1), (stays, "sent", False, 1), (waits.text, "cancelled", True, 1)]
     assert bodies(connection) == 1
     rows = connection.execute("select entrypoint from pgqueuer order by id desc limit 1").fetchall()
     assert rows == [(Kind.WRITE_BACK,)], "the ticket of the cancelled text is told"
-    dump = str(connection.execute("select text.*, event.* from text join event on event.id = event").fetchall())
+    dump = str(connection.execute("select texts.*, events.* from texts join events on events.id = event").fetchall())
     assert "5550132" not in dump.replace("-", "").replace(" ", "")
 
 
@@ -140,7 +140,7 @@ def test_words_of_texts_without_a_number_leave_too(connection: psycopg.Connectio
     outcomes.record(connection, [WriteResult(one.text, 1, refused="Maya may not")])
     age(connection, 31)
     assert retention.keep(connection, 30).texts == 1
-    left = connection.execute("select text, history from text left join history on history.text = text.id").fetchall()
+    left = connection.execute("select text, history from texts left join history on history.text = texts.id").fetchall()
     assert "Maya" not in str(left)
 
 

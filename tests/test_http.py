@@ -155,11 +155,11 @@ def test_a_call_through_a_proxy_waits_for_its_turn_when_the_tunnel_stands(
     """The request to the proxy is not the request itself: `may_leave` is awaited once, after it."""
     seen: list[tuple[int, int]] = []
 
-    async def may_leave() -> None:
+    async def before_send() -> None:
         await asyncio.sleep(0.1)
         seen.append((proxy.connected(), len(site.heard)))
 
-    asyncio.run(send(site.url, Network(proxy.url, authorities=authority.path), may_leave))
+    asyncio.run(send(site.url, Network(proxy.url, authorities=authority.path), before_send))
 
     assert seen == [(1, 0)]
     assert len(site.heard) == 1

@@ -158,7 +158,7 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
         story = text_views.story(connection, text)
     assert story is not None
     assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
-    assert queued_jobs(pool)[1:] == [("write_backs", text)] * 2
+    assert queued_jobs(pool)[1:] == [("write_back", text)] * 2
 
 
 def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None:
@@ -167,7 +167,7 @@ def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None
         texts.move(
             connection, [transitions.skipped(quiet, Skip("no rule", told=False)), transitions.skipped(told, Skip("no"))]
         )
-    assert queued_jobs(pool)[2:] == [("write_backs", told)]
+    assert queued_jobs(pool)[2:] == [("write_back", told)]
 
 
 def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: ConnectionPool) -> None:
@@ -199,19 +199,19 @@ def test_migrations_can_be_run_again_and_by_several_at_once(server: str, url: st
         assert list(threads.map(migrations.migrate, [url] * 3)) == [[], [], []]
     with psycopg.connect(url, autocommit=True) as connection:
         assert migrations.current(connection)
-        connection.execute("delete from migration")
+        connection.execute("delete from migrations")
         assert not migrations.current(connection)
 
 
 def test_a_person_comes_first() -> None:
     order = sorted(jobs.PRIORITY, key=jobs.PRIORITY.__getitem__, reverse=True)
-    assert [f"{kind} for {door}" for kind, door in order] == [
-        "write_backs for agent",
-        "ask_agent for agent",
-        "write_backs for trigger",
+    assert [f"{kind} for {channel}" for kind, channel in order] == [
+        "write_back for agent",
+        "deliver_agent for agent",
+        "write_back for trigger",
         "deliver_trigger for trigger",
-        "write_backs for batch",
-        "ask_batch for batch",
+        "write_back for batch",
+        "deliver_batch for batch",
     ]
 
 

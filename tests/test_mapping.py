@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector.mapping import loader
 from connector.mapping.rules import Mapping
-from connector.model import OUTCOMES, Ask, Decision, OutboundSms, Outcome, Skip, State, Ticket
+from connector.model import OUTCOMES, Decision, OutboundSms, Outcome, Skip, State, TextRequest, Ticket
 
 TICKET_ID = "5006x00000XXxxxXXX"
 RULE: dict[str, Any] = {
@@ -288,35 +288,35 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
     file = mapping(None, other, templates=[call])
     ticket = Ticket("salesforce", TICKET_ID, VALUES | {"status": "New"})
 
-    def message(ask: Ask) -> str:
+    def message(ask: TextRequest) -> str:
         return text(file.decide(ticket, ask)).message
 
     assert file.decide(ticket) == Skip("no rule asks for a text", told=False, check="rule")
-    assert message(Ask()) == "Hi Ada"
-    assert message(Ask(rule="other")) == "Other words"
-    assert message(Ask(template="call")) == "Please call, Ada"
-    assert message(Ask(message="  As it is: {{ first_name }}\n")) == "As it is: {{ first_name }}"
-    assert file.decide(ticket, Ask(rule="none")) == Skip("there is no rule none", check="rule")
-    assert file.decide(ticket, Ask(template="none")) == Skip(
+    assert message(TextRequest()) == "Hi Ada"
+    assert message(TextRequest(rule="other")) == "Other words"
+    assert message(TextRequest(template="call")) == "Please call, Ada"
+    assert message(TextRequest(message="  As it is: {{ first_name }}\n")) == "As it is: {{ first_name }}"
+    assert file.decide(ticket, TextRequest(rule="none")) == Skip("there is no rule none", check="rule")
+    assert file.decide(ticket, TextRequest(template="none")) == Skip(
         "rule requested cannot be applied: there is no template none", check="mapping"
     )
-    assert file.decide(ticket, Ask(message="\0")) == Skip(
+    assert file.decide(ticket, TextRequest(message="\0")) == Skip(
         "the message holds a character that no text can carry", check="content"
     )
     closed = Ticket("salesforce", TICKET_ID, VALUES | {"closed": True})
-    assert file.decide(closed, Ask()) == Skip("the case is closed")
+    assert file.decide(closed, TextRequest()) == Skip("the case is closed")
 
 
 @pytest.mark.parametrize(
     ("replies", "ask", "agent"),
     [
-        (True, Ask(agent_email="ana@acme.example", agent_id=7), (7, "ana@acme.example")),
-        (True, Ask(agent_name="Ana"), (12, "owner@acme.example")),
-        (False, Ask(agent_email="ana@acme.example"), (12, "owner@acme.example")),
+        (True, TextRequest(agent_email="ana@acme.example", agent_id=7), (7, "ana@acme.example")),
+        (True, TextRequest(agent_name="Ana"), (12, "owner@acme.example")),
+        (False, TextRequest(agent_email="ana@acme.example"), (12, "owner@acme.example")),
     ],
 )
 def test_the_chat_is_assigned_to_who_asked_where_the_mapping_says_so(
-    replies: bool, ask: Ask, agent: tuple[int, str]
+    replies: bool, ask: TextRequest, agent: tuple[int, str]
 ) -> None:
     file = mapping(agents={"replies_to_agent": replies})
     values = VALUES | {"agent": "12", "email": "owner@acme.example"}

@@ -254,7 +254,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
         ({"policy": {"opt_out": "a["}}, r"policy\.opt_out: not a condition"),
         ({"policy": {"window_hours": -1}}, r"policy\.window_hours: "),
-        ({"policy": {"most_segments": 0}}, r"policy\.most_segments: "),
+        ({"policy": {"max_segments": 0}}, r"policy\.max_segments: "),
         ({"policy": {"agents_may_override": ["opt_out"]}}, r"policy\.agents_may_override\.0: "),
         ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
         ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),

@@ -37,25 +37,25 @@ ALLOWED = {
 REFUSED = [
     "drop table reason",
     "drop index text_ticket",
-    "alter table text rename to message",
-    "alter table text rename column why to cause",
-    "alter table text drop column why",
-    "alter table text drop why",
-    "alter table text alter column attempts type bigint",
-    "alter table text alter column why drop default",
-    "alter table text alter column rule set not null",
-    "alter table text add column tries int not null",
-    "alter table text add column tries int not null default null",
-    "alter table text add column door_again text not null check (door_again = 'agent') default 'agent'",
-    "alter table text add column chat_id bigint unique",
-    "alter table text add column other bigint references text",
-    "alter table text add column a int, drop column why",
-    "alter table text add constraint text_why_check check (why <> '')",
-    "alter table text drop constraint text_state_check",
-    "alter table text drop constraint text_pkey",
-    "create unique index text_one on text (ticket_id)",
-    "create table if not exists text (id int)",
-    "update text set why = ''",
+    "alter table texts rename to message",
+    "alter table texts rename column why to cause",
+    "alter table texts drop column why",
+    "alter table texts drop why",
+    "alter table texts alter column attempts type bigint",
+    "alter table texts alter column why drop default",
+    "alter table texts alter column rule set not null",
+    "alter table texts add column tries int not null",
+    "alter table texts add column tries int not null default null",
+    "alter table texts add column door_again text not null check (door_again = 'agent') default 'agent'",
+    "alter table texts add column chat_id bigint unique",
+    "alter table texts add column other bigint references texts",
+    "alter table texts add column a int, drop column why",
+    "alter table texts add constraint text_why_check check (why <> '')",
+    "alter table texts drop constraint text_state_check",
+    "alter table texts drop constraint text_pkey",
+    "create unique index text_one on texts (ticket_id)",
+    "create table if not exists texts (id int)",
+    "update texts set why = ''",
     "truncate history",
 ]
 
@@ -63,23 +63,23 @@ REFUSED = [
 TAKE_IN = """
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
-        crm text, event_id text, door text, ticket_id text, changed_by text, body jsonb, problem text)
+        crm text, event_id text, channel text, ticket_id text, changed_by text, body jsonb, problem text)
     order by crm, event_id
 ), fresh as (
-    insert into event (crm, event_id, door, ticket_id, changed_by, body, problem)
-    select crm, event_id, door, ticket_id, changed_by, body, problem from incoming
+    insert into events (crm, event_id, channel, ticket_id, changed_by, body, problem)
+    select crm, event_id, channel, ticket_id, changed_by, body, problem from incoming
     on conflict (crm, event_id) do nothing
-    returning id, crm, event_id, door, ticket_id
-), texts as (
-    insert into text (event, crm, ticket_id, door)
-    select id, crm, ticket_id, door from fresh where ticket_id is not null
+    returning id, crm, event_id, channel, ticket_id
+), made as (
+    insert into texts (event, crm, ticket_id, channel)
+    select id, crm, ticket_id, channel from fresh where ticket_id is not null
     returning id, event
 )
-select fresh.event_id, texts.id as text, false as duplicate from fresh left join texts on texts.event = fresh.id
+select fresh.event_id, made.id as text, false as duplicate from fresh left join made on made.event = fresh.id
 """
 EVENT = {
     "crm": "salesforce",
-    "door": "trigger",
+    "channel": "trigger",
     "ticket_id": "500000000000001AAA",
     "changed_by": "005000000000001AAA",
     "body": {"Id": "500000000000001AAA"},
@@ -136,13 +136,13 @@ def kept(connection: psycopg.Connection, table: str, columns: str = "*") -> list
 def test_what_a_version_before_took_in_is_there_and_delivered_and_it_goes_on(server: str, at: int) -> None:
     with created(server, f"connector_migrations_{at}") as url:
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("create table migration (name text primary key, at timestamptz not null default now())")
+            connection.execute("create table migrations (name text primary key, at timestamptz not null default now())")
             jobs.install(connection)
             for path in MIGRATIONS[:at]:
                 connection.execute(path.read_text(encoding="utf-8"))
-                connection.execute("insert into migration (name) values (%s)", [path.stem])
+                connection.execute("insert into migrations (name) values (%s)", [path.stem])
             taken = take_in_as_before(connection, "a", "b")
-            before = {table: kept(connection, table) for table in ("event", "text")}
+            before = {table: kept(connection, table) for table in ("events", "texts")}
 
             assert migrations.migrate(url) == [*(path.stem for path in MIGRATIONS[at:]), "pseudonyms"]
             assert migrations.current(connection)
@@ -155,7 +155,7 @@ def test_what_a_version_before_took_in_is_there_and_delivered_and_it_goes_on(ser
             remote = Remote(pool)
             remote.deliver(*taken, decide=each_its_own())
             with pool.connection() as connection:
-                states = [row["state"] for row in kept(connection, "text")]
+                states = [row["state"] for row in kept(connection, "texts")]
         assert states == ["sent"] * 3
         assert sorted(sms.message for sms in remote.sent) == ["text 1", "text 2", "text 3"]
 
@@ -172,9 +172,9 @@ def each_its_own() -> Callable[[object], Decision]:
     return decide
 
 
-# In which order statements lock the tables that are there: `claim` pace and text, `take_in` event and text, `move`
-# text, history, recipient and reason. A migration that locks them in another order meets them in a deadlock.
-ORDER = ("pace", "event", "text", "history", "recipient", "reason")
+# In which order statements lock the tables that are there: `claim` sending_state and texts, `take_in` events and texts,
+# `move` texts, history, recipients and reasons. A migration that locks them in another order meets them in a deadlock.
+ORDER = ("sending_state", "events", "texts", "history", "recipients", "reasons")
 
 
 @pytest.mark.parametrize("path", MIGRATIONS, ids=lambda path: path.stem)

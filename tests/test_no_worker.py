@@ -20,7 +20,7 @@ NOTHING = "nothing is being sent now, because no worker of the connector is runn
 
 @pytest.fixture
 def web(pipe: Pipe, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
-    """A web side beside the sandbox, on a database that no worker has ever seen."""
+    """A web process beside the sandbox, on a database that no worker has ever seen."""
     for name, value in demo.environment(pipe.box, url, 8080, pipe.token).items():
         monkeypatch.setenv(name, value)
     with postgres.pool(url, 2) as pool:
@@ -71,10 +71,11 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
     failed = ask("/texts", ticket_id=case)["id"]
     link = ask("/links", ticket_id=case)["url"].partition("localhost")[2]
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("update text set state = 'failed', why = 'no', outcome = 1 where id = %s", [failed])
+        connection.execute("update texts set state = 'failed', why = 'no', outcome = 1 where id = %s", [failed])
         row = connection.execute(
-            "with e as (insert into event (crm, event_id, door, ticket_id) values ('salesforce', 'x', 'trigger', %s)"
-            " returning id) insert into text (event, crm, ticket_id, door)"
+            "with e as (insert into events (crm, event_id, channel, ticket_id)"
+            " values ('salesforce', 'x', 'trigger', %s)"
+            " returning id) insert into texts (event, crm, ticket_id, channel)"
             " select id, 'salesforce', %s, 'trigger' from e returning id",
             [case, case],
         ).fetchone()
@@ -84,5 +85,5 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
     assert f"The ticket is told after text {row[0]}, which is not settled yet" in shown
     assert "Telling the ticket" not in shown
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("update text set state = 'sent' where id = %s", [row[0]])
+        connection.execute("update texts set state = 'sent' where id = %s", [row[0]])
     assert "Telling the ticket" in web.get(f"{page}/texts/{failed}").text

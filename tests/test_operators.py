@@ -77,7 +77,7 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         for text, hours in ((3, 1), (4, 2)):
             texts.move(connection, [transitions.held(text, "outside the hours", hours * 3600, [])])
         leases.alive(connection)
-        [[first]] = connection.execute("select min(not_before) from text").fetchall()
+        [[first]] = connection.execute("select min(not_before) from texts").fetchall()
         leaves_at = first.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         out = run("status")[1]
         assert f"2 queued texts wait for their hours, or for another try; the next leaves at {leaves_at} (UTC)." in out
@@ -89,7 +89,7 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
         assert "2 queued texts wait for their hours, or for another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
-        connection.execute("update duty set next_at = now() - interval '21 seconds' where name = 'alive'")
+        connection.execute("update leases set next_at = now() - interval '21 seconds' where name = 'alive'")
         assert "No worker has been heard of since 2" in run("status")[1]
     code, out, _ = run("texts", "list", "--held")
     lines = [line.split() for line in out.splitlines() if "case" in line]
@@ -117,7 +117,7 @@ TOO_LATE = {
 @pytest.mark.parametrize("state", TOO_LATE)
 def test_a_text_that_is_over_is_not_taken_back_and_its_state_is_said(run: Run, url: str, state: State) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("update text set state = %s where id = 1", [state.value])
+        connection.execute("update texts set state = %s where id = 1", [state.value])
     code, out, error = run("texts", "cancel", "1")
     assert (code, out) == (1, "")
     assert error.startswith(f"Text 1 {TOO_LATE[state]}")
@@ -181,8 +181,8 @@ def test_what_became_of_it_has_to_be_said(run: Run, arguments: list[str]) -> Non
 
 def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("update text set sms = null where id = 2")
-        connection.execute("delete from recipient where 2 in (text, before_text)")
+        connection.execute("update texts set sms = null where id = 2")
+        connection.execute("delete from recipients where 2 in (text, before_text)")
     assert output.count(1, "text") == "1 text"
     assert output.count(0, "text") == "0 texts"
     assert output.count(1234, "event") == "1,234 events"

@@ -17,12 +17,12 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.backfill import plans
 from connector.crms import Query
-from connector.errors import Blame, Refused
-from connector.http.exchange import MayLeave
-from connector.model import Ask, Chat, Decision, Door, OutboundSms, Skip, Text, Ticket, TicketEvent
+from connector.errors import RefusalScope, Refused
+from connector.http.exchange import BeforeSend
+from connector.model import Channel, Chat, Decision, OutboundSms, Skip, Text, TextRequest, Ticket, TicketEvent
 from connector.store import agent_requests, erasure, outcomes, postgres, recipients, retention, text_views, texts
 from connector.store import events as event_store
-from connector.store.agent_requests import Asked
+from connector.store.agent_requests import SendRequest
 from connector.store.outcomes import WriteResult
 from connector.store.texts import Attempt
 from tests.remote import Remote, Tickets, died, queued, started
@@ -30,7 +30,7 @@ from tests.test_mapping import TICKET_ID, VALUES, mapping
 
 NUMBER = "+14155550100"
 SMS = OutboundSms(NUMBER, "+16285550199", "Hi", "500000000000001AAA")
-REFUSED = Refused("end_user_number is invalid", Blame.TICKET)
+REFUSED = Refused("end_user_number is invalid", RefusalScope.TICKET)
 CHAT = Chat(id=114, status="selecting")
 
 
@@ -43,9 +43,9 @@ def text(pool: ConnectionPool) -> int:
     return new(pool, "a")
 
 
-def new(pool: ConnectionPool, name: str, door: Door = Door.TRIGGER, ticket: str = SMS.ticket_id) -> int:
+def new(pool: ConnectionPool, name: str, channel: Channel = Channel.TRIGGER, ticket: str = SMS.ticket_id) -> int:
     with pool.connection() as connection:
-        [one] = event_store.save(connection, [TicketEvent("salesforce", name, ticket, door=door)])
+        [one] = event_store.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel)])
     return one.text or 0
 
 
@@ -55,7 +55,7 @@ def read(pool: ConnectionPool, text: int) -> Text:
         return texts.load(connection, [text])[text]
 
 
-def move(pool: ConnectionPool, *moves: transitions.Move) -> set[int]:
+def move(pool: ConnectionPool, *moves: transitions.Transition) -> set[int]:
     with pool.connection() as connection:
         return texts.move(connection, moves)
 
@@ -69,7 +69,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
 
 def holders(pool: ConnectionPool) -> list[int]:
     with pool.connection() as connection:
-        return [one for (one,) in connection.execute("select text from reason union all select text from recipient")]
+        return [one for (one,) in connection.execute("select text from reasons union all select text from recipients")]
 
 
 def sending(pool: ConnectionPool, text: int) -> int:
@@ -91,7 +91,7 @@ def sending(pool: ConnectionPool, text: int) -> int:
     ids=["failed", "put off", "skipped", "held", "skipped as another"],
 )
 def test_a_worker_that_did_not_claim_a_text_cannot_move_it_once_another_has(
-    pool: ConnectionPool, text: int, step: Callable[[Text], transitions.Move]
+    pool: ConnectionPool, text: int, step: Callable[[Text], transitions.Transition]
 ) -> None:
     """A reads the ticket and is cut off; B takes over and calls; A comes back with what it made of its reading."""
     before = read(pool, text)
@@ -200,11 +200,11 @@ def test_a_text_that_waits_after_its_ticket_was_told_keeps_its_rule(pool: Connec
     Remote(pool).deliver(text, mapping=at_any_hour, tickets=Tickets(VALUES))
     with pool.connection() as connection:
         connection.execute(
-            "update text set state = 'queued', outcome = 1, not_before = null,"
+            "update texts set state = 'queued', outcome = 1, not_before = null,"
             """ wrote = '{"status": "Unknown"}' where id = %s""",
             [text],
         )
-        connection.execute("delete from recipient")
+        connection.execute("delete from recipients")
     remote = Remote(pool)
     remote.deliver(text, mapping=at_any_hour, tickets=Tickets(values))
     assert (row(pool, text)["state"], len(remote.sent)) == ("sent", 1)
@@ -214,7 +214,7 @@ def test_before_the_first_byte_an_error_of_whatever_kind_is_certain(pool: Connec
     """The database is lost while the text waits for another slot."""
 
     class Lost(Remote):
-        async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat:
+        async def send(self, sms: OutboundSms, before_send: BeforeSend) -> Chat:
             raise psycopg.OperationalError("the server closed the connection unexpectedly")
 
     Lost(pool).deliver(text, decide=decide)
@@ -227,9 +227,9 @@ def test_before_the_first_byte_an_error_of_whatever_kind_is_certain(pool: Connec
 # ---- answers that come late
 
 
-@pytest.mark.parametrize("door", [Door.TRIGGER, Door.BATCH])
-def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool, door: Door) -> None:
-    text = new(pool, "a", door)
+@pytest.mark.parametrize("channel", [Channel.TRIGGER, Channel.BATCH])
+def test_a_clear_refusal_corrects_a_text_that_was_given_up(pool: ConnectionPool, channel: Channel) -> None:
+    text = new(pool, "a", channel)
     claim = sending(pool, text)
     died(pool)
 
@@ -309,7 +309,7 @@ def second_try(pool: ConnectionPool, text: int) -> tuple[int, int]:
     first = sending(pool, text)
     move(pool, transitions.unknown(text, first, "no answer", after=0))
     with pool.connection() as connection:
-        connection.execute("update text set not_before = now() - interval '1 second'")
+        connection.execute("update texts set not_before = now() - interval '1 second'")
         second = started(connection, text)[text]
     return first, second
 
@@ -428,7 +428,9 @@ def test_a_text_that_was_taken_back_after_it_was_decided_is_not_called(
 def test_an_agent_who_takes_a_text_back_while_its_ticket_is_read_can_ask_again(pool: ConnectionPool) -> None:
     def asked(key: str) -> int:
         with pool.connection() as connection:
-            return agent_requests.take_in(connection, Asked("salesforce", SMS.ticket_id, Ask(), "maya", key)).text
+            return agent_requests.take_in(
+                connection, SendRequest("salesforce", SMS.ticket_id, TextRequest(), "maya", key)
+            ).text
 
     first = asked("one")
     remote = Remote(pool)
@@ -446,7 +448,7 @@ def test_an_agent_who_takes_a_text_back_while_its_ticket_is_read_can_ask_again(p
 def test_a_back_fill_that_is_paused_while_its_tickets_are_read_is_sent_whole_after_that(pool: ConnectionPool) -> None:
     tickets = [f"{number:018d}" for number in range(30)]
     with pool.connection() as connection:
-        plan = plans.make(connection, "salesforce", Query(), Ask(rule="requested"))
+        plan = plans.make(connection, "salesforce", Query(), TextRequest(rule="requested"))
         plans.add(connection, plan, 0, [plans.Row(ticket) for ticket in tickets])
         plans.planned(connection, plan, {})
         plans.start(connection, plan, 0, 0, 0, None)
@@ -455,7 +457,8 @@ def test_a_back_fill_that_is_paused_while_its_tickets_are_read_is_sent_whole_aft
         with pool.connection() as connection:
             rows = connection.execute(plans.SQL["next_cases"], {"plan": plan, "most": 30}).fetchall()
             events = [
-                TicketEvent("salesforce", f"{ticket}:{tries}", ticket, door=Door.BATCH) for _, ticket, _, tries in rows
+                TicketEvent("salesforce", f"{ticket}:{tries}", ticket, channel=Channel.BATCH)
+                for _, ticket, _, tries in rows
             ]
             taken = [one.text or 0 for one in event_store.save(connection, events)]
             became = [{"position": position, "text": text} for (position, *_), text in zip(rows, taken, strict=True)]
@@ -484,7 +487,7 @@ def test_a_back_fill_that_is_paused_while_its_tickets_are_read_is_sent_whole_aft
 
 def test_what_was_skipped_for_a_text_that_is_taken_back_is_decided_anew(pool: ConnectionPool) -> None:
     """A trigger met a back-fill's text for the same reason; then the back-fill is paused: the trigger is not lost."""
-    batch, trigger = new(pool, "a", Door.BATCH), new(pool, "b")
+    batch, trigger = new(pool, "a", Channel.BATCH), new(pool, "b")
     with pool.connection() as connection:
         queued(connection, {batch: decide(Ticket("salesforce", SMS.ticket_id, {}))})
     remote = Remote(pool)
@@ -503,7 +506,7 @@ def test_reasons_and_numbers_of_texts_that_are_over_are_given_back_by_maintenanc
     text = new(pool, "a")
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
-        connection.execute("update text set state = 'cancelled', changed_at = now() - interval '2 days'")
+        connection.execute("update texts set state = 'cancelled', changed_at = now() - interval '2 days'")
         retention.requeue(connection)
         assert holders(pool) == [text, text], "the quick look is at those of the last hours"
         retention.free(connection)
@@ -518,11 +521,11 @@ def test_texts_and_outcomes_without_a_job_get_one(pool: ConnectionPool) -> None:
         connection.execute("delete from pgqueuer")
         retention.requeue(connection)
         assert connection.execute("select count(*) from pgqueuer").fetchone() == (0,), "not those of this moment"
-        connection.execute("update text set changed_at = now() - interval '2 minutes'")
+        connection.execute("update texts set changed_at = now() - interval '2 minutes'")
         for _ in range(2):
             retention.requeue(connection)
         jobs = connection.execute("select entrypoint, payload from pgqueuer order by id").fetchall()
-    assert [(kind, int(payload)) for kind, payload in jobs] == [("deliver_trigger", waiting), ("write_backs", untold)]
+    assert [(kind, int(payload)) for kind, payload in jobs] == [("deliver_trigger", waiting), ("write_back", untold)]
 
 
 def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: ConnectionPool) -> None:
@@ -535,9 +538,9 @@ def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: Con
             "update pgqueuer set created = created + interval '1 hour'",
             "update pgqueuer set execute_after = execute_after + interval '1 hour'",
             "update pgqueuer set status = 'picked', heartbeat = now() + interval '1 hour' where id = 1",
-            "update text set changed_at = changed_at + interval '1 hour'",
-            "update text set claim_until = claim_until + interval '1 hour'",
-            "update text set not_before = not_before + interval '1 hour' where not_before is not null",
+            "update texts set changed_at = changed_at + interval '1 hour'",
+            "update texts set claim_until = claim_until + interval '1 hour'",
+            "update texts set not_before = not_before + interval '1 hour' where not_before is not null",
         ):
             connection.execute(later)
 
@@ -545,7 +548,7 @@ def test_a_clock_that_was_set_back_leaves_nothing_standing_for_so_long(pool: Con
 
         late = "status = 'queued' and execute_after > now() + interval '61 seconds' or heartbeat > now()"
         assert connection.execute(f"select count(*) from pgqueuer where {late}").fetchone() == (0,)  # noqa: S608
-        [soon] = connection.execute("select extract(epoch from not_before - now()) from text where id = %s", [held])
+        [soon] = connection.execute("select extract(epoch from not_before - now()) from texts where id = %s", [held])
         assert 0 < soon[0] <= 60
         assert texts.give_up_overdue(connection, "who knows for how long") == {called}
     assert waiting

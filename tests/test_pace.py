@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-from connector.delivery.pacing import Pace
+from connector.delivery.pacing import Pacer
 from connector.store import circuit_breaker
 from connector.store.rate_limit import Grant
 
@@ -27,7 +27,7 @@ class Slots:
 def test_a_slot_goes_to_the_highest_priority_and_then_to_whoever_waits_longest() -> None:
     async def run() -> list[str]:
         slots, order = Slots(), []
-        pacing = Pace(10, slots)
+        pacing = Pacer(10, slots)
 
         async def text(name: str, priority: int) -> None:
             await pacing.slot(1, priority)
@@ -56,7 +56,7 @@ def test_a_person_does_not_wait_behind_a_batch_that_waits_for_its_slot() -> None
                 return Grant([time.monotonic() + 60])
             return await people(count, batch, claimed)
 
-        pacing = Pace(10, reserve)
+        pacing = Pacer(10, reserve)
         batch = asyncio.create_task(pacing.slot(1, 0, batch=True))
         await asyncio.sleep(0)
         await asyncio.wait_for(pacing.slot(1, 2), 2)
@@ -72,7 +72,7 @@ def test_a_person_does_not_wait_behind_a_batch_that_waits_for_its_slot() -> None
 def test_slots_are_reserved_only_a_moment_ahead_and_never_more_than_wait(per_second: float, most: int) -> None:
     async def run() -> list[int]:
         slots = Slots()
-        pacing = Pace(per_second, slots)
+        pacing = Pacer(per_second, slots)
         tasks = [asyncio.create_task(pacing.slot(1, 0)) for _ in range(60)]
         while not slots.asked:
             await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_slots_are_reserved_only_a_moment_ahead_and_never_more_than_wait(per_sec
 def test_one_who_has_left_takes_no_slot_from_the_others() -> None:
     async def run() -> int:
         slots = Slots()
-        pacing = Pace(20, slots)  # one slot a reservation
+        pacing = Pacer(20, slots)  # one slot a reservation
         gone, stays = asyncio.create_task(pacing.slot(1, 1)), asyncio.create_task(pacing.slot(2, 0))
         while not slots.asked:
             await asyncio.sleep(0)
@@ -103,7 +103,7 @@ def test_one_who_has_left_takes_no_slot_from_the_others() -> None:
 def test_texts_that_are_dropped_take_no_slots_from_the_others() -> None:
     async def run() -> tuple[list[object], list[int], int]:
         slots = Slots()
-        pacing = Pace(20, slots)  # one slot a reservation
+        pacing = Pacer(20, slots)  # one slot a reservation
         tasks = [asyncio.create_task(pacing.slot(text, 0)) for text in (1, 2, 3)]
         while not slots.asked:
             await asyncio.sleep(0)
@@ -127,7 +127,7 @@ def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) 
                 raise error
             return Grant([time.monotonic()] * count)
 
-        pacing = Pace(10, slots)
+        pacing = Pacer(10, slots)
         asked = asyncio.gather(*(pacing.slot(text, 0) for text in range(3)), return_exceptions=True)
         found = await asyncio.wait_for(asked, 2)
         failing = False
@@ -147,7 +147,7 @@ def test_where_there_is_no_slot_yet_it_is_asked_again_for_who_comes_first_by_the
             asked += 1
             return Grant([], 0.02) if asked < 3 else Grant([time.monotonic()])
 
-        pacing = Pace(10, reserve)
+        pacing = Pacer(10, reserve)
 
         async def text(name: str, number: int, priority: int) -> None:
             await pacing.slot(number, priority, batch=True)
@@ -170,7 +170,7 @@ def test_a_text_that_has_missed_its_slot_gets_the_next_one() -> None:
             asked.append((count, batch, claimed))
             return Grant([7.0])
 
-        return await Pace(10, reserve).another(batch=True), asked
+        return await Pacer(10, reserve).another(batch=True), asked
 
     assert asyncio.run(run()) == (7.0, [(1, True, True)])
 
@@ -189,7 +189,7 @@ def test_who_leaves_late_does_not_wait_until_the_others_are_put_off(error: Excep
             if error:
                 raise error
 
-        pacing = Pace(10, reserve, put_off)
+        pacing = Pacer(10, reserve, put_off)
         pacing.late(0.2, batch=True)
         assert said == []
         await asyncio.sleep(0.1)

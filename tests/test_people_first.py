@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from connector.model import Ask, Door, TicketEvent
+from connector.model import Channel, TextRequest, TicketEvent
 from connector.sandbox import Sandbox
 from connector.store import events
 from tests.conftest import created
@@ -29,7 +29,13 @@ def test_while_a_batch_is_sent_a_clicks_text_leaves_within_two_seconds(
                 events.save(
                     connection,
                     [
-                        TicketEvent("salesforce", f"batch:{case}", case, door=Door.BATCH, ask=Ask(rule="requested"))
+                        TicketEvent(
+                            "salesforce",
+                            f"batch:{case}",
+                            case,
+                            channel=Channel.BATCH,
+                            ask=TextRequest(rule="requested"),
+                        )
                         for case in cases[first : first + 500]
                     ],
                 )

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from connector.ccaip.responses import REFUSALS
-from connector.errors import Blame
+from connector.errors import RefusalScope
 from connector.store import circuit_breaker
 from tests.pipe import Pipe, outbound_message, wait_for
 
@@ -48,7 +48,7 @@ def test_the_write_back_does_not_re_own_the_case_and_says_whose_it_is(pipe: Pipe
         assert call.headers["sforce-call-options"] == "client=ccai-sms-connector"
 
 
-SETTINGS = [words for words, blame in REFUSALS.items() if blame is Blame.SETTINGS]
+SETTINGS = [words for words, scope in REFUSALS.items() if scope is RefusalScope.SETTINGS]
 
 
 @pytest.mark.parametrize("words", sorted(REFUSALS.keys() - SETTINGS), ids=lambda words: words.replace(" ", "-"))
@@ -70,7 +70,7 @@ def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_
 ) -> None:
     pipe.box.faults.add("status", side="ccaip", status=400, body={"message": words})
     pipe.box.salesforce.request_text(case)
-    wait_for(lambda: pipe.query("select from pace where stopped_why = %s", words), "texting is stopped")
+    wait_for(lambda: pipe.query("select from sending_state where stopped_why = %s", words), "texting is stopped")
     [text] = wait_for(
         lambda: [text for text in pipe.texts(case) if text["state"] == "queued"], "the text is queued again"
     )
@@ -125,7 +125,7 @@ def test_the_same_outbound_message_ten_times_at_once_is_one_text(pipe: Pipe, cas
     rows = pipe.told(case, before + 1)
     assert [row["state"] for row in rows].count("sent") == 1
     assert len(texted(pipe, case)) == 1
-    assert len(pipe.query("select from event where event_id = '04l000000000777AAA'")) == 1
+    assert len(pipe.query("select from events where event_id = '04l000000000777AAA'")) == 1
 
 
 def test_two_messages_for_the_same_reason_are_one_text_and_the_case_keeps_its_chat(pipe: Pipe, case: str) -> None:

@@ -1,4 +1,4 @@
-"""Who must not be texted: one table of cases, through every door, and the same decision in each."""
+"""Who must not be texted: one table of cases, through every channel, and the same decision in each."""
 
 from collections.abc import Mapping as Values
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector.mapping.rules import Mapping
-from connector.model import Ask, Door, State, TicketEvent
+from connector.model import Channel, State, TextRequest, TicketEvent
 from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
 from connector.store import events, recipients, text_views, texts
@@ -77,9 +77,9 @@ CASES = [
         values={"kind": "TX"},
         policy={"state": "kind", "hours": {"by_state": {"TX": {"open": "10:00-21:00"}}}},
     ),
-    Case("too long", "content", message="x" * 161, policy={"most_segments": 1}),
-    Case("as long as allowed", None, message="x" * 160, policy={"most_segments": 1}),
-    Case("one odd character makes it too long", "content", message="x" * 159 + "☎", policy={"most_segments": 2}),
+    Case("too long", "content", message="x" * 161, policy={"max_segments": 1}),
+    Case("as long as allowed", None, message="x" * 160, policy={"max_segments": 1}),
+    Case("one odd character makes it too long", "content", message="x" * 159 + "☎", policy={"max_segments": 2}),
     Case("empty", "content", rule={"message": "{{ first_name or '' }}"}, values={"first_name": None}),
     Case("a public link shortener", "content", message="See https://bit.ly/3xyz"),
     Case("a host that only looks like one", None, message="See https://habit.ly/3xyz and bit.lyon.example"),
@@ -92,9 +92,9 @@ def mapping_of(case: Case) -> Mapping:
     return mapping(case.rule, policy=dict(case.policy))
 
 
-def taken(pool: ConnectionPool, name: str, door: Door, ask: Ask | None, ticket: str = TICKET_ID) -> int:
+def taken(pool: ConnectionPool, name: str, channel: Channel, ask: TextRequest | None, ticket: str = TICKET_ID) -> int:
     with pool.connection() as connection:
-        [one] = events.save(connection, [TicketEvent("salesforce", name, ticket, door=door, ask=ask)])
+        [one] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
     assert one.text
     return one.text
 
@@ -106,13 +106,13 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
         with pool.connection() as connection:
             assert recipients.suppress(connection, NUMBER, "asked for it", "a test")
     if ago := case.texted:  # another ticket of the same person
-        before = taken(pool, "before", Door.TRIGGER, Ask(), OTHER_TICKET)
+        before = taken(pool, "before", Channel.TRIGGER, TextRequest(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
         wide = mapping_of(Case("", None, policy={"hours": {"open": "00:00-24:00"}}))
         Remote(pool).deliver(before, mapping=wide, tickets=tickets, clock=lambda _: case.at - ago)
         assert state(pool, before) is State.SENT
     if case.same_reason:
-        before = taken(pool, "before", Door.TRIGGER, Ask())
+        before = taken(pool, "before", Channel.TRIGGER, TextRequest())
         Remote(pool).deliver(before, mapping=mapping_of(case), tickets=Tickets(values), clock=lambda _: case.at)
         assert state(pool, before) is State.SENT
     return Tickets(values)
@@ -139,11 +139,11 @@ def decided(trace: list[dict[str, str]]) -> tuple[str | None, str | None]:
     return None, None
 
 
-@pytest.mark.parametrize("door", [Door.TRIGGER, Door.BATCH])
+@pytest.mark.parametrize("channel", [Channel.TRIGGER, Channel.BATCH])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, door: Door) -> None:
+def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, channel: Channel) -> None:
     tickets = lay_out(pool, case)
-    text = taken(pool, "this", door, Ask(message=case.message))
+    text = taken(pool, "this", channel, TextRequest(message=case.message))
     remote = Remote(pool)
     remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
     after = story(pool, text)
@@ -155,14 +155,14 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, doo
 
 
 @pytest.mark.parametrize(
-    ("door", "said", "sent"), [(Door.TRIGGER, "warn", 1), (Door.BATCH, "stop", 0), (Door.AGENT, "stop", 0)]
+    ("channel", "said", "sent"), [(Channel.TRIGGER, "warn", 1), (Channel.BATCH, "stop", 0), (Channel.AGENT, "stop", 0)]
 )
 def test_a_placeholder_that_nothing_fills_in_is_no_batchs_text_and_a_triggers_with_a_warning(
-    pool: ConnectionPool, door: Door, said: str, sent: int
+    pool: ConnectionPool, channel: Channel, said: str, sent: int
 ) -> None:
     case = Case("a placeholder", None, message="Hi {!Contact.FirstName}")
     tickets, remote = lay_out(pool, case), Remote(pool)
-    text = taken(pool, "this", door, Ask(message=case.message))
+    text = taken(pool, "this", channel, TextRequest(message=case.message))
     remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
     [found] = [one for one in story(pool, text)["trace"] if one["check"] == "placeholder"]
     assert (found["said"], len(remote.sent)) == (said, sent)
@@ -174,7 +174,10 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
     pool: ConnectionPool, case: Case
 ) -> None:
     tickets, file = lay_out(pool, case), mapping_of(case)
-    plain, insisting = Ask(message=case.message), Ask(message=case.message, override="the customer asked for it")
+    plain, insisting = (
+        TextRequest(message=case.message),
+        TextRequest(message=case.message, override="the customer asked for it"),
+    )
     previews = Previews({"salesforce": (as_crm(tickets), file)}, lambda _: case.at)
     seen = previews.preview(pool.connection, "salesforce", TICKET_ID, plain)
     insisted = previews.preview(pool.connection, "salesforce", TICKET_ID, insisting)
@@ -184,13 +187,13 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
     assert bool(insisted.against) is (case.check is not None and not may)
 
     remote = Remote(pool)
-    first = taken(pool, "first", Door.AGENT, plain)
+    first = taken(pool, "first", Channel.AGENT, plain)
     remote.deliver(first, mapping=file, tickets=tickets, clock=lambda _: case.at)
     trace = story(pool, first)["trace"]
     assert [(one["check"], one["said"]) for one in trace] == [(one.check, one.said) for one in seen.findings]
     assert state(pool, first) is (State.SKIPPED if case.check else State.SENT)
     if case.check:
-        second = taken(pool, "second", Door.AGENT, insisting)
+        second = taken(pool, "second", Channel.AGENT, insisting)
         remote.deliver(second, mapping=file, tickets=tickets, clock=lambda _: case.at)
         assert state(pool, second) is (State.SENT if may else State.SKIPPED)
         assert len(remote.sent) == int(may)
@@ -198,7 +201,7 @@ def test_an_agent_is_shown_the_same_and_may_override_what_is_a_persons_to_decide
 
 def test_what_agents_may_override_is_the_mappings_to_say(pool: ConnectionPool) -> None:
     case = Case("at night", "hours", policy={"agents_may_override": ["window"]}, at=NIGHT)
-    text = taken(pool, "this", Door.AGENT, Ask(override="in a hurry"))
+    text = taken(pool, "this", Channel.AGENT, TextRequest(override="in a hurry"))
     Remote(pool).deliver(text, mapping=mapping_of(case), tickets=lay_out(pool, case), clock=lambda _: NIGHT)
     assert decided(story(pool, text)["trace"]) == ("hours", "stop")
 
@@ -206,7 +209,7 @@ def test_what_agents_may_override_is_the_mappings_to_say(pool: ConnectionPool) -
 def test_what_is_held_for_hours_leaves_once_when_they_open(pool: ConnectionPool) -> None:
     case = Case("at night", "hours", at=NIGHT)
     tickets, file, remote = lay_out(pool, case), mapping_of(case), Remote(pool)
-    text = taken(pool, "this", Door.TRIGGER, None)
+    text = taken(pool, "this", Channel.TRIGGER, None)
     opens = datetime(2026, 6, 2, 15, 0, tzinfo=UTC)  # 8:00 in Los Angeles
     for _ in range(3):  # workers that start again find it held
         remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NIGHT)
@@ -216,7 +219,7 @@ def test_what_is_held_for_hours_leaves_once_when_they_open(pool: ConnectionPool)
     with pool.connection() as connection:
         jobs = connection.execute("select execute_after - now() from pgqueuer where entrypoint = 'deliver_trigger'")
         assert sum(wait > timedelta(hours=1) for (wait,) in jobs) == 1, "held once"
-        connection.execute("update text set not_before = now() - interval '1 second'")
+        connection.execute("update texts set not_before = now() - interval '1 second'")
     for _ in range(3):
         remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: opens)
     assert (state(pool, text), len(remote.sent)) == (State.SENT, 1)
@@ -225,19 +228,19 @@ def test_what_is_held_for_hours_leaves_once_when_they_open(pool: ConnectionPool)
 def test_what_is_held_can_be_cancelled(pool: ConnectionPool) -> None:
     case = Case("at night", "hours", at=NIGHT)
     tickets, file, remote = lay_out(pool, case), mapping_of(case), Remote(pool)
-    text = taken(pool, "this", Door.TRIGGER, None)
+    text = taken(pool, "this", Channel.TRIGGER, None)
     remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NIGHT)
     with pool.connection() as connection:
         assert text_views.cancel(connection, text, "a test")
         assert not text_views.cancel(connection, text, "a test")
-        connection.execute("update text set not_before = now() - interval '1 second'")
+        connection.execute("update texts set not_before = now() - interval '1 second'")
     remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert (state(pool, text), remote.sent) == (State.CANCELLED, [])
 
 
 def test_of_two_texts_to_one_number_at_the_same_moment_one_leaves(pool: ConnectionPool) -> None:
     file, remote = mapping(), Remote(pool)
-    one, two = (taken(pool, name, Door.TRIGGER, None, f"50000000000000{name}AAA") for name in ("1", "2"))
+    one, two = (taken(pool, name, Channel.TRIGGER, None, f"50000000000000{name}AAA") for name in ("1", "2"))
 
     class Each(Tickets):
         def read(self, ids: Any) -> Any:
@@ -249,13 +252,13 @@ def test_of_two_texts_to_one_number_at_the_same_moment_one_leaves(pool: Connecti
 
 
 def test_a_number_is_free_again_when_certainly_nothing_was_sent(pool: ConnectionPool) -> None:
-    from connector.errors import Blame, Refused
+    from connector.errors import RefusalScope, Refused
 
     def refuse(_: Any) -> Any:
-        raise Refused("end_user_number is invalid", Blame.TICKET)
+        raise Refused("end_user_number is invalid", RefusalScope.TICKET)
 
     file, tickets = mapping(), Tickets(VALUES)
-    first, second = taken(pool, "1", Door.TRIGGER, None), taken(pool, "2", Door.TRIGGER, None)
+    first, second = taken(pool, "1", Channel.TRIGGER, None), taken(pool, "2", Channel.TRIGGER, None)
     Remote(pool, refuse).deliver(first, mapping=file, tickets=tickets, clock=lambda _: NOON)
     remote = Remote(pool)
     remote.deliver(second, mapping=file, tickets=tickets, clock=lambda _: NOON)
@@ -266,8 +269,8 @@ def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: Con
     file = mapping(policy={"brand": "Acme:", "opt_out_line": "Reply STOP to opt out.", "window_hours": 0})
     tickets, remote = Tickets(VALUES), Remote(pool)
     for name in ("1", "2"):
-        ask = Ask(message=f"Hello {name}", override="once more")
-        text = taken(pool, name, Door.AGENT, ask)
+        ask = TextRequest(message=f"Hello {name}", override="once more")
+        text = taken(pool, name, Channel.AGENT, ask)
         remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert [sms.message for sms in remote.sent] == ["Acme: Hello 1 Reply STOP to opt out.", "Hello 2"]
 

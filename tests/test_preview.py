@@ -7,7 +7,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector.errors import NotThere
-from connector.model import Ask, Ticket
+from connector.model import TextRequest, Ticket
 from connector.preview import WHILE_TYPING, Previews
 from tests.remote import Tickets, as_crm
 from tests.test_mapping import TICKET_ID, VALUES, mapping
@@ -32,7 +32,7 @@ def test_while_somebody_types_the_ticket_is_read_now_and_then(pool: ConnectionPo
     previews = Previews({"salesforce": (as_crm(tickets), mapping())}, monotonic=lambda: at[0])
 
     def look(message: str, typing: bool = True, ticket: str = TICKET_ID) -> str:
-        found = previews.preview(pool.connection, "salesforce", ticket, Ask(message=message), typing)
+        found = previews.preview(pool.connection, "salesforce", ticket, TextRequest(message=message), typing)
         assert found.sms
         return found.sms.message
 

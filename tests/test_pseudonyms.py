@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from connector import settings
 from connector.errors import BadSettings
-from connector.model import Ask, Decision, OutboundSms, TicketEvent
+from connector.model import Decision, OutboundSms, TicketEvent
 from connector.store import events, migrations, postgres, pseudonyms
 from tests.conftest import created
 from tests.remote import queued
@@ -22,9 +22,9 @@ PLAIN = hashlib.sha256(NUMBER.encode()).hexdigest()[:32]
 SETTING = "a-secret-of-this-installation"
 # Where a pseudonym stands.
 KEPT = {
-    "recipient": "select number from recipient",
-    "reason": "select reason from reason",
-    "text": "select reason from text where reason is not null",
+    "recipient": "select number from recipients",
+    "reason": "select reason from reasons",
+    "text": "select reason from texts where reason is not null",
 }
 
 
@@ -64,7 +64,7 @@ def test_a_copy_of_the_tables_does_not_tell_the_key_where_the_setting_is_given(
     connection: psycopg.Connection,
 ) -> None:
     pseudonyms.configure(SecretStr(SETTING))
-    rows = [bytes(value) for (value,) in connection.execute("select value from secret")]
+    rows = [bytes(value) for (value,) in connection.execute("select value from secrets")]
     assert pseudonyms.of_number(connection, NUMBER) not in {
         hmac.digest(key, PLAIN.encode(), "sha256").hex()[:32] for key in rows
     }
@@ -85,29 +85,3 @@ def test_another_setting_than_before_is_refused(server: str, first: str | None, 
 def test_a_short_key_is_refused() -> None:
     with pytest.raises(BadSettings, match="PSEUDONYM_KEY: expected at least 24 characters"):
         settings.load(pseudonym_key="short", _env_file=None)
-
-
-def test_hashes_of_older_versions_are_converted_once_and_still_count(connection: psycopg.Connection) -> None:
-    """A number that an older version texted is still known, and so is its reason."""
-    text = texted(connection)
-    [asked] = events.save(connection, [TicketEvent("salesforce", "e2", CASE, ask=Ask(number="none"))])
-    connection.execute("delete from secret")
-    connection.execute("update recipient set number = %s", [PLAIN])
-    connection.execute("update reason set reason = %s", [DECISION.reason])
-    connection.execute("update text set reason = %s where reason is not null", [DECISION.reason])
-    connection.execute(
-        """update text set ask = jsonb_set(ask, array['number'], to_jsonb(%s::text))
-                          where id = %s""",
-        [PLAIN, asked.text],
-    )
-    pseudonyms.configure(None)
-    assert not migrations.current(connection)
-    assert pseudonyms.make(connection)
-    assert not pseudonyms.make(connection)
-    assert connection.execute(KEPT["recipient"]).fetchone() == (pseudonyms.of_number(connection, NUMBER),)
-    assert connection.execute("select ask ->> 'number' from text where id = %s", [asked.text]).fetchone() == (
-        pseudonyms.of_number(connection, NUMBER),
-    )
-    assert connection.execute("select text, reason from reason").fetchall() == [
-        (text, pseudonyms.of(connection, DECISION.reason))
-    ]

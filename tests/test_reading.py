@@ -7,16 +7,16 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector.delivery import isolation
-from connector.errors import Blame, CallFailed, Refused, Unavailable
-from connector.model import Decision, Door, OutboundSms, Ticket, TicketEvent
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
+from connector.model import Channel, Decision, OutboundSms, Ticket, TicketEvent
 from connector.store import circuit_breaker, text_views
 from connector.store import events as event_store
 from tests.remote import Remote, Tickets, as_crm
 
-FIELD = Refused("Salesforce: INVALID_FIELD: no such column", Blame.SETTINGS)
-LOGIN = Refused("Salesforce: invalid_client: invalid client credentials", Blame.SETTINGS)
-PAGE = Refused("Salesforce: HTTP 404: ", Blame.SETTINGS)
-ODD_ID = Refused("Salesforce: INVALID_QUERY_FILTER_OPERATOR: invalid ID field", Blame.TICKET)
+FIELD = Refused("Salesforce: INVALID_FIELD: no such column", RefusalScope.SETTINGS)
+LOGIN = Refused("Salesforce: invalid_client: invalid client credentials", RefusalScope.SETTINGS)
+PAGE = Refused("Salesforce: HTTP 404: ", RefusalScope.SETTINGS)
+ODD_ID = Refused("Salesforce: INVALID_QUERY_FILTER_OPERATOR: invalid ID field", RefusalScope.TICKET)
 AWAY = Unavailable("no answer from Salesforce (ReadTimeout)")
 LIMIT = Unavailable("Salesforce: REQUEST_LIMIT_EXCEEDED", 900)
 
@@ -43,10 +43,10 @@ class Crm(Tickets):
         return super().read(ids)
 
 
-def taken(pool: ConnectionPool, count: int, door: Door = Door.TRIGGER) -> dict[str, int]:
+def taken(pool: ConnectionPool, count: int, channel: Channel = Channel.TRIGGER) -> dict[str, int]:
     tickets = [f"{number:018d}" for number in range(count)]
     with pool.connection() as connection:
-        events = [TicketEvent("salesforce", f"{door}-{ticket}", ticket, door=door) for ticket in tickets]
+        events = [TicketEvent("salesforce", f"{channel}-{ticket}", ticket, channel=channel) for ticket in tickets]
         return dict(zip(tickets, [one.text or 0 for one in event_store.save(connection, events)], strict=True))
 
 
@@ -62,17 +62,17 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("error", [FIELD, LOGIN, PAGE, ODD_ID, AWAY, LIMIT], ids=str)
-@pytest.mark.parametrize("door", [Door.TRIGGER, Door.BATCH])
+@pytest.mark.parametrize("channel", [Channel.TRIGGER, Channel.BATCH])
 def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
-    pool: ConnectionPool, error: CallFailed, door: Door
+    pool: ConnectionPool, error: CallFailed, channel: Channel
 ) -> None:
-    many, crm, remote = taken(pool, 20, door), Crm(), Remote(pool)
+    many, crm, remote = taken(pool, 20, channel), Crm(), Remote(pool)
     crm.broken = error
     for _ in range(30):  # an outage of hours
         assert remote.deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.LOOK_AGAIN
         with pool.connection() as connection:
             closed = circuit_breaker.look(connection, "salesforce")
-            connection.execute("update pace set held_until = null, stopped_at = null, stopped_why = null")
+            connection.execute("update sending_state set held_until = null, stopped_at = null, stopped_why = null")
         assert closed
         assert closed.stopped is isinstance(error, Refused)
     states = {(row(pool, text)["state"], len(row(pool, text)["history"])) for text in many.values()}
@@ -94,7 +94,7 @@ def test_while_the_crm_is_closed_nobody_asks_it(pool: ConnectionPool) -> None:
 def test_an_agent_is_told_at_once_what_a_person_has_to_put_right(
     pool: ConnectionPool, error: CallFailed, state: str
 ) -> None:
-    [text] = taken(pool, 1, Door.AGENT).values()
+    [text] = taken(pool, 1, Channel.AGENT).values()
     crm = Crm()
     crm.broken = error
     Remote(pool).deliver(text, decide=decide, tickets=crm)
@@ -133,7 +133,7 @@ def test_a_ticket_that_alone_cannot_be_read_again_and_again_fails_alone(
     count = 0
     while row(pool, text)["state"] in ("received", "queued"):
         with pool.connection() as connection:
-            connection.execute("update text set not_before = null")
+            connection.execute("update texts set not_before = null")
         Remote(pool).deliver(text, decide=decide, tickets=crm)
         count += 1
     assert (row(pool, text)["state"], row(pool, text)["why"], count) == ("failed", str(error), tries)
@@ -145,11 +145,11 @@ def test_where_more_than_a_few_are_odd_it_is_everybodys(pool: ConnectionPool) ->
     crm.odd = dict.fromkeys(many, AWAY)
     with pytest.raises(Unavailable):
         isolation.read(as_crm(crm), list(many))
-    assert crm.calls <= isolation.MOST_IN_VAIN + 1
+    assert crm.calls <= isolation.MAX_IN_VAIN + 1
     crm.calls, crm.odd = 0, dict.fromkeys(list(many)[::9], AWAY)
     with pytest.raises(Unavailable):
         isolation.read(as_crm(crm), list(many))
-    assert crm.calls <= isolation.MOST_CALLS + 1
+    assert crm.calls <= isolation.MAX_CALLS + 1
 
 
 def test_the_probe_says_what_everybody_would_meet() -> None:

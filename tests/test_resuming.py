@@ -34,7 +34,7 @@ def resume(box: Sandbox, url: str, *options: str, **variables: str) -> tuple[int
 
 
 def stopped(connection: psycopg.Connection) -> list[str]:
-    return [one.lane for one in circuit_breaker.status(connection) if one.stopped_at]
+    return [one.account for one in circuit_breaker.status(connection) if one.stopped_at]
 
 
 def test_with_the_wrong_token_still_set_texting_stays_stopped_and_it_is_said_why(

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from connector.crms.salesforce import verdicts
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import Settings
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 
 USER = "0056x000001abcdAAA"
 EXPIRED = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
@@ -197,7 +197,7 @@ def test_a_key_that_is_no_key_is_an_error_of_settings(org: Org) -> None:
     error = failure(session)
     session.close()
     assert isinstance(error, Refused)
-    assert error.blame is Blame.SETTINGS
+    assert error.scope is RefusalScope.SETTINGS
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "POST"])
@@ -341,10 +341,10 @@ def test_a_login_that_is_refused_is_an_error_of_settings(org: Org, session: Sess
     org.token_answers.append((status, content))
     error = failure(session)
     assert isinstance(error, Refused)
-    assert error.blame is Blame.SETTINGS
+    assert error.scope is RefusalScope.SETTINGS
 
 
-LATER, SETTINGS, TICKET = None, Blame.SETTINGS, Blame.TICKET
+LATER, SETTINGS, TICKET = None, RefusalScope.SETTINGS, RefusalScope.TICKET
 CODES = [
     (400, "UNABLE_TO_LOCK_ROW", LATER),
     (503, "SERVER_UNAVAILABLE", LATER),
@@ -370,13 +370,13 @@ CODES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "blame"), CODES, ids=str)
+@pytest.mark.parametrize(("status", "code", "scope"), CODES, ids=str)
 def test_a_code_of_an_answer_has_a_verdict(
-    org: Org, session: Session, status: int, code: str, blame: Blame | None
+    org: Org, session: Session, status: int, code: str, scope: RefusalScope | None
 ) -> None:
     org.answers.append((status, [{"errorCode": code, "message": "words" * 200}]))
     error = failure(session)
-    assert (error.blame if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (blame or True)
+    assert (error.scope if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (scope or True)
     assert code in str(error)
     assert len(str(error)) <= 300
     assert len(org.calls()) == 1
@@ -386,24 +386,24 @@ def test_a_code_of_an_answer_has_a_verdict(
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "blame"),
+    ("code", "message", "scope"),
     [
-        *((code, "", blame) for status, code, blame in CODES[:-1] if status == 400 and code != "X"),
+        *((code, "", scope) for status, code, scope in CODES[:-1] if status == 400 and code != "X"),
         ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CaseTrigger: System.DmlException: UNABLE_TO_LOCK_ROW, busy", LATER),
         ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CaseTrigger: no", TICKET),
-        ("NOT_FOUND", "", Blame.GONE),
-        ("ENTITY_IS_DELETED", "", Blame.GONE),
-        ("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", Blame.GONE),
+        ("NOT_FOUND", "", RefusalScope.GONE),
+        ("ENTITY_IS_DELETED", "", RefusalScope.GONE),
+        ("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", RefusalScope.GONE),
         ("", "", TICKET),
     ],
 )
-def test_a_code_of_one_record_has_a_verdict(code: str, message: str, blame: Blame | None) -> None:
+def test_a_code_of_one_record_has_a_verdict(code: str, message: str, scope: RefusalScope | None) -> None:
     error = verdicts.of_record({"success": False, "errors": [{"statusCode": code, "message": message, "fields": []}]})
-    assert (error.blame if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (blame or True)
+    assert (error.scope if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (scope or True)
 
 
 @pytest.mark.parametrize("answer", [{}, {"errors": []}, {"errors": None}, {"errors": [{}]}], ids=repr)
 def test_a_record_that_failed_without_a_code_is_its_own_affair(answer: dict[str, Any]) -> None:
     error = verdicts.of_record(answer)
     assert isinstance(error, Refused)
-    assert error.blame is Blame.TICKET
+    assert error.scope is RefusalScope.TICKET

@@ -51,7 +51,7 @@ def test_every_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_the_file_may_be_named_in_the_env_file_and_has_several_keys_in_lines(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"{SECRET}-1\n{SECRET}-2\n")
     (tmp_path / ".env").write_text("CONNECTOR_SALESFORCE_WEBHOOK_KEYS_FILE=keys\n")
-    found = settings.load(salesforce.Doors).webhook_keys
+    found = settings.load(salesforce.Hooks).webhook_keys
     assert [one.get_secret_value() for one in found] == [f"{SECRET}-1", f"{SECRET}-2"]
 
 

@@ -51,7 +51,7 @@ def head(pipe: Pipe, path: str, *headers: str) -> bytes:
 
 
 def events(pipe: Pipe) -> int:
-    return int(pipe.query("select count(*) as n from event")[0]["n"])
+    return int(pipe.query("select count(*) as n from events")[0]["n"])
 
 
 def log_lines(pipe: Pipe) -> list[str]:
@@ -95,7 +95,7 @@ def test_however_a_path_is_written_a_2xx_means_that_the_event_is_saved(pipe: Pip
     body = json.dumps({"ticket_id": case, "event_id": event_id}).encode()
     answer = exchange(pipe, head(pipe, path, f"Content-Length: {len(body)}"), body)
     status = int(answer.split(b" ", 2)[1])
-    saved = pipe.query("select 1 from event where event_id = %s", f"json:{event_id}")
+    saved = pipe.query("select 1 from events where event_id = %s", f"json:{event_id}")
     assert (status == 202, bool(saved)) in [(True, True), (False, False)], answer
     assert status in (202, 308, 400, 404)
 

@@ -258,10 +258,10 @@ def test_an_org_that_cannot_be_reached_is_refused(
     assert SECRET not in str(caught.value)
 
 
-def of_doors(monkeypatch: pytest.MonkeyPatch, **variables: str) -> salesforce.Doors:
+def of_doors(monkeypatch: pytest.MonkeyPatch, **variables: str) -> salesforce.Hooks:
     for name, value in variables.items():
         monkeypatch.setenv(f"CONNECTOR_SALESFORCE_{name}", value)
-    return settings.load(salesforce.Doors)
+    return settings.load(salesforce.Hooks)
 
 
 @pytest.mark.parametrize("name", ["OUTBOUND_MESSAGE_TOKENS", "WEBHOOK_SECRETS", "WEBHOOK_KEYS"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from connector.model import Door, TicketEvent
+from connector.model import Channel, TicketEvent
 from connector.store import circuit_breaker, events, jobs, rate_limit, waiting_senders
 from connector.store.jobs import Kind
 from connector.store.rate_limit import Grant, Rates
@@ -55,7 +55,7 @@ def test_slots_are_evenly_apart_whoever_asks(pool: ConnectionPool) -> None:
 
 def test_what_was_not_used_is_not_saved(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        connection.execute("insert into pace (lane, next_at) values ('ccaip', now() - interval '1 hour')")
+        connection.execute("insert into sending_state (account, next_at) values ('ccaip', now() - interval '1 hour')")
     waits = [reserve(pool)[0] for _ in range(3)]
     assert waits[0] == pytest.approx(rate_limit.SOON, abs=0.02)
     assert waits[2] == pytest.approx(rate_limit.SOON + 2 * rate_limit.spacing(10), abs=0.05)
@@ -92,19 +92,19 @@ def test_no_batch_has_a_slot_while_somebody_who_comes_first_is_in_hand_anywhere(
         waiting_senders.announce(connection)
         assert grant(pool, batch=True) == Grant([], rate_limit.STAND_BACK)
         assert len(grant(pool).slots) == 1
-        connection.execute("update pace set people_until = now()")
+        connection.execute("update sending_state set people_until = now()")
         assert len(grant(pool, batch=True).slots) == 1
 
 
-@pytest.mark.parametrize("door", Door)
+@pytest.mark.parametrize("channel", Channel)
 def test_no_batch_has_a_slot_while_somebody_who_comes_first_stands_in_the_queue(
-    pool: ConnectionPool, door: Door
+    pool: ConnectionPool, channel: Channel
 ) -> None:
     with pool.connection() as connection:
-        events.save(connection, [TicketEvent("salesforce", "a", "500000000000001AAA", door=door)])
-        assert bool(grant(pool, batch=True).slots) is (door is Door.BATCH)
+        events.save(connection, [TicketEvent("salesforce", "a", "500000000000001AAA", channel=channel)])
+        assert bool(grant(pool, batch=True).slots) is (channel is Channel.BATCH)
         connection.execute("update pgqueuer set execute_after = now() + interval '5 seconds'")
-        connection.execute("update pace set batch_next_at = null")
+        connection.execute("update sending_state set batch_next_at = null")
         assert grant(pool, batch=True).slots, "one that waits for its hours keeps nobody from leaving"
 
 
@@ -120,7 +120,7 @@ def test_what_leaves_late_puts_off_the_slots_that_come_after_it(pool: Connection
 def test_a_clock_that_was_set_back_holds_nobody_up_for_long(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute(
-            "insert into pace (lane, next_at, batch_next_at)"
+            "insert into sending_state (account, next_at, batch_next_at)"
             " values ('ccaip', now() + interval '1 hour', now() + interval '1 hour')"
         )
     assert reserve(pool)[0] < 1
@@ -149,4 +149,4 @@ def test_a_database_that_is_away_says_so(pool: ConnectionPool) -> None:
 
 
 def test_who_comes_before_batches() -> None:
-    assert {*jobs.BEFORE_BATCHES} == {*Kind} - {*jobs.WRITE_BACKS} - {Kind.DELIVER_BATCH}
+    assert {*jobs.BEFORE_BATCHES} == {*Kind} - {Kind.WRITE_BACK, Kind.DELIVER_BATCH}

@@ -20,5 +20,5 @@ def test_every_query_is_whole(path: Path) -> None:
 
 def test_what_is_said_once_stands_in_every_query_that_names_it() -> None:
     seen, of_ticket = (queries.load(text_views.__file__)[name] for name in ("seen", "seen_of_ticket"))
-    assert "as leaves_at\nfrom text join event on event.id = text.event\nwhere text.id = %(id)s" in seen
+    assert "as leaves_at\nfrom texts join events on events.id = texts.event\nwhere texts.id = %(id)s" in seen
     assert seen.partition("where")[0].partition("select")[2] == of_ticket.partition("where")[0].partition("select")[2]

@@ -39,8 +39,8 @@ from connector import transitions
 from connector.delivery import write_back
 from connector.delivery.admission import Admission
 from connector.delivery.retry_policy import DIED
-from connector.errors import Blame, Refused, Unavailable
-from connector.model import OUTCOMES, Chat, Decision, Door, OutboundSms, Outcome, Skip, State, Text, TicketEvent
+from connector.errors import RefusalScope, Refused, Unavailable
+from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Outcome, Skip, State, Text, TicketEvent
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
 from connector.store import circuit_breaker, events, retention, text_views, texts
@@ -49,7 +49,7 @@ from connector.store import outcomes as outcome_store
 from connector.store.jobs import Kind, NewJob
 from connector.store.outcomes import WriteResult
 from connector.store.texts import Attempt
-from connector.transitions import UNDECIDED, Move
+from connector.transitions import UNDECIDED, Transition
 
 EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "40"))
 STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "80"))
@@ -60,7 +60,7 @@ WORKERS = ("A", "B")
 OTHER = {"A": "B", "B": "A"}
 POLICY = Policy(PolicyKeys(), frozenset({"hours"}))
 # Texts that may be open when another event comes.
-MOST_OPEN = 3
+MAX_OPEN = 3
 # Rounds of all jobs that are due, until nothing may be left to do.
 ROUNDS = 25
 
@@ -69,16 +69,16 @@ Answer = TypeVar("Answer")
 Mine = tuple[int, int]
 
 ROWS = """
-select id, ticket_id, door, state, revision, rank() over (order by coalesce(known, 0)) as known,
+select id, ticket_id, channel, state, revision, rank() over (order by coalesce(known, 0)) as known,
        (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, told,
-       claim_token, exists (select from reason where reason.text = text.id) as has_reason,
-       exists (select from recipient where recipient.text = text.id) as has_number
-from text order by id
+       claim_token, exists (select from reasons where reasons.text = texts.id) as has_reason,
+       exists (select from recipients where recipients.text = texts.id) as has_number
+from texts order by id
 """
 JOBS = """
 select id, entrypoint, convert_from(payload, 'utf8') as payload, execute_after <= now() as due from pgqueuer order by id
 """
-WIPE = "truncate text, event, reason, recipient, history, pgqueuer, pgqueuer_log, pace restart identity cascade"
+WIPE = "truncate texts, event, reason, recipient, history, pgqueuer, pgqueuer_log, pace restart identity cascade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Row:
 
     id: int
     ticket_id: str
-    door: str
+    channel: str
     state: str
     revision: int
     known: int
@@ -111,7 +111,7 @@ class Job:
 
     @property
     def tells(self) -> bool:
-        return Kind(self.entrypoint) in job_store.WRITE_BACKS
+        return Kind(self.entrypoint) is Kind.WRITE_BACK
 
     @property
     def ids(self) -> list[int]:
@@ -154,7 +154,7 @@ class Hand:
     claim: int = 0
     late: bool = False
     call: Call | None = None
-    move: Move | None = None
+    move: Transition | None = None
 
     @property
     def text(self) -> int:
@@ -274,10 +274,10 @@ class World:
 
     # ---- what comes in
 
-    def asks(self, ticket: str, reason: str, door: Door = Door.TRIGGER, window: float = 0) -> int:
+    def asks(self, ticket: str, reason: str, channel: Channel = Channel.TRIGGER, window: float = 0) -> int:
         """A new event; its text. `window` in hours."""
-        event = TicketEvent(CRM, f"event {next(self.events)}", ticket, door=door)
-        what = f"an event: ticket {ticket[14]}, {reason}, {door}, window {window} h"
+        event = TicketEvent(CRM, f"event {next(self.events)}", ticket, channel=channel)
+        what = f"an event: ticket {ticket[14]}, {reason}, {channel}, window {window} h"
         text = self._do(what, lambda connection: events.save(connection, [event]))[0].text
         assert text
         self.reasons[text], self.windows[text] = reason, window
@@ -339,7 +339,7 @@ class World:
         admission = Admission(cast(ConnectionPool, OnlyOne(self.connection)), {CRM: POLICY})
         admitted = self._do(f"{told(hands)} decides to send", lambda _: admission.admit(asked))
         for hand, became in zip(hands, admitted, strict=True):
-            if isinstance(became, Move):
+            if isinstance(became, Transition):
                 self._settles_next(hand, became)
             elif became is None:
                 self.drops(hand)
@@ -350,7 +350,7 @@ class World:
         sms = OutboundSms(NUMBER, "+16285550199", "Hi", hand.known.ticket_id)
         return Decision("requested", self.reasons[hand.text], sms, window_hours=self.windows[hand.text])
 
-    def _settles_next(self, hand: Hand, move: Move) -> None:
+    def _settles_next(self, hand: Hand, move: Transition) -> None:
         hand.move, hand.next = move, "settle"
 
     def claims_them(self, *hands: Hand, how: str = "made") -> None:
@@ -452,7 +452,7 @@ class World:
         for hand in hands if heard else ():
             self.drops(hand)
 
-    def _reasons_lost(self, moves: Sequence[Move]) -> Iterator[str]:
+    def _reasons_lost(self, moves: Sequence[Transition]) -> Iterator[str]:
         """What was sent has its reason again, if a person was wrong, unless another text has it by now."""
         held = {self.reasons[row.id] for row in self.rows.values() if row.has_reason}
         for text in [move.id for move in moves if move.chat]:
@@ -516,7 +516,7 @@ class World:
         for write in [] if unclear else self.own(telling):
             if how == "refused":
                 self.under_way.remove(write)
-                answers[write.outcome.text] = Refused("a rule of the CRM's", Blame.TICKET)
+                answers[write.outcome.text] = Refused("a rule of the CRM's", RefusalScope.TICKET)
             else:
                 self.arrives(write)
         told, later = write_back._sorted(telling.outcomes, answers)
@@ -540,7 +540,7 @@ class World:
         """Its job comes again, also where another worker had taken it over: nothing else could find out."""
         self.tellings.remove(telling)
         if telling.asked and not any(self.owners.get(job) == telling.worker for job in telling.jobs):
-            new = [NewJob(Kind.WRITE_BACK, one.text, Door.TRIGGER) for one in telling.asked]
+            new = [NewJob(Kind.WRITE_BACK, one.text, Channel.TRIGGER) for one in telling.asked]
             self._do("their jobs come again", lambda connection: job_store.add(connection, new))
 
     # ---- people, time and maintenance
@@ -588,13 +588,13 @@ class World:
             hand.late |= hand.next == "call"
         for call in self.calls:
             call.over = True
-        past = "update text set claim_until = clock_timestamp() - interval '1 second' where state = 'sending'"
+        past = "update texts set claim_until = clock_timestamp() - interval '1 second' where state = 'sending'"
         self._do("the time of all claims is over", lambda connection: connection.execute(past))
 
     def hour_comes(self) -> None:
         """All that was put off is due."""
         self.connection.execute("update pgqueuer set execute_after = now() where execute_after > now()")
-        due = "update text set not_before = now() - interval '1 second' where not_before > now()"
+        due = "update texts set not_before = now() - interval '1 second' where not_before > now()"
         self._do("what was put off is due", lambda connection: connection.execute(due))
 
     def gives_up(self) -> None:
@@ -606,7 +606,7 @@ class World:
 
     def keeps_house(self, what: str) -> None:
         """Much later than the last step of any text."""
-        self.connection.execute("update text set changed_at = changed_at - interval '2 minutes'")
+        self.connection.execute("update texts set changed_at = changed_at - interval '2 minutes'")
         {
             "requeue": lambda: self._do("maintenance: requeue", retention.requeue),
             "free": lambda: self._do("maintenance: free", retention.free),
@@ -743,7 +743,7 @@ class World:
         self.insist(self.untrue())
 
     def _held(self) -> list[tuple[int]]:
-        every = "select text from reason union all select text from recipient order by text"
+        every = "select text from reasons union all select text from recipients order by text"
         return self.connection.execute(every).fetchall()
 
     def goes_on(self) -> None:
@@ -812,7 +812,7 @@ class World:
     def _gives_way(self, row: Row) -> bool:
         """What sent nothing, and the ticket has not asked for, does not hide that another text is unknown."""
         return (
-            row.door != Door.TRIGGER
+            row.channel != Channel.TRIGGER
             and self._truth_of(row).state in (State.FAILED, State.SKIPPED, State.CANCELLED)
             and any(one.state == State.UNKNOWN and one.ticket_id == row.ticket_id for one in self.rows.values())
         )
@@ -847,25 +847,27 @@ class Machine(RuleBasedStateMachine):
         same_ticket=st.booleans(),
         finish=st.booleans(),
         arrive=st.booleans(),
-        doors=st.tuples(*[st.sampled_from(Door)] * 2),
+        channels=st.tuples(*[st.sampled_from(Channel)] * 2),
     )
-    def begin(self, try_again: bool, same_ticket: bool, finish: bool, arrive: bool, doors: tuple[Door, Door]) -> None:
+    def begin(
+        self, try_again: bool, same_ticket: bool, finish: bool, arrive: bool, channels: tuple[Channel, Channel]
+    ) -> None:
         """Two events for one reason."""
         self.world.try_again, self.finish, self.arrive = try_again, finish, arrive
-        for ticket, door in zip((TICKETS[0], TICKETS[not same_ticket]), doors, strict=True):
-            self.world.asks(ticket, "reason 0", door)
+        for ticket, channel in zip((TICKETS[0], TICKETS[not same_ticket]), channels, strict=True):
+            self.world.asks(ticket, "reason 0", channel)
 
-    @precondition(lambda self: len(self.world.in_state(*UNDECIDED, State.SENDING)) < MOST_OPEN)
+    @precondition(lambda self: len(self.world.in_state(*UNDECIDED, State.SENDING)) < MAX_OPEN)
     @rule(
         ticket=st.sampled_from(TICKETS),
         before=st.booleans(),
-        door=st.sampled_from(Door),
+        channel=st.sampled_from(Channel),
         window=st.sampled_from([0, 0, 0, 24]),
     )
-    def event(self, ticket: str, before: bool, door: Door, window: float) -> None:
+    def event(self, ticket: str, before: bool, channel: Channel, window: float) -> None:
         """For a reason that there was `before`, or for another one now and then."""
         number = len(self.world.rows) // 2
-        self.world.asks(ticket, f"reason {number - 1 if before else number}", door, window)
+        self.world.asks(ticket, f"reason {number - 1 if before else number}", channel, window)
 
     def _work(self, data: st.DataObject, order: Sequence[str], luck: Luck) -> None:
         self.world.luck, self.rested = luck, False

@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.ccaip.chats import ListedChat
 from connector.ccaip.client import Account, Client
-from connector.delivery.backpressure import Gate, in_hand
+from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
 from connector.errors import Unavailable
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
@@ -23,11 +23,11 @@ from connector.sandbox import Sandbox
 from connector.store import circuit_breaker, leases, text_views, texts
 from connector.store import events as event_store
 from connector.store.circuit_breaker import Closed
-from connector.store.jobs import WRITE_BACKS, Kind
+from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.text_views import Unknown
 from connector.worker import chat_reconciler, maintenance
-from connector.worker.maintenance import Duty, Upkeep
+from connector.worker.maintenance import Maintenance, MaintenanceTask
 from tests.remote import queued, started
 
 NUMBER = "+16285550199"
@@ -71,22 +71,25 @@ def test_a_worker_is_heard_of_while_it_looks_at_the_accounts(pool: ConnectionPoo
         assert heard.lately
         keeper.look()
         assert leases.heard(connection).at == heard.at, "once in a while is enough"
-        connection.execute("update duty set next_at = next_at - interval '31 seconds'")
+        connection.execute("update leases set next_at = next_at - interval '31 seconds'")
         assert not leases.heard(connection).lately
         keeper.look()
         assert leases.heard(connection).lately
 
 
 def keeper_of(
-    pool: ConnectionPool, duties: Sequence[Duty] = (), probe: maintenance.Probe = lambda: None, gate: Gate | None = None
-) -> Upkeep:
-    ask, gate = Asking(pool, ThreadPoolExecutor(1)), gate or Gate(400)
-    return Upkeep(pool, gate, Breaker(ask, gate), duties, {circuit_breaker.PLATFORM: probe}, {}, lambda: True)
+    pool: ConnectionPool,
+    duties: Sequence[MaintenanceTask] = (),
+    probe: maintenance.Probe = lambda: None,
+    gate: Backpressure | None = None,
+) -> Maintenance:
+    ask, gate = Asking(pool, ThreadPoolExecutor(1)), gate or Backpressure(400)
+    return Maintenance(pool, gate, Breaker(ask, gate), duties, {circuit_breaker.PLATFORM: probe}, {}, lambda: True)
 
 
 def due(connection: psycopg.Connection) -> None:
     """The next probe is due."""
-    connection.execute("update pace set probe_at = now()")
+    connection.execute("update sending_state set probe_at = now()")
 
 
 def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
@@ -137,8 +140,8 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
     def work(_: psycopg.Connection) -> None:
         done["works"] += 1
 
-    gate = Gate(400)
-    keeper = keeper_of(pool, [Duty("fails", 0, fail), Duty("works", 0, work)], gate=gate)
+    gate = Backpressure(400)
+    keeper = keeper_of(pool, [MaintenanceTask("fails", 0, fail), MaintenanceTask("works", 0, work)], gate=gate)
     with pool.connection() as connection:
         circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
 
@@ -157,16 +160,16 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
 
 
 def test_what_a_worker_takes_now() -> None:
-    gate = Gate(100)
+    gate = Backpressure(100)
     assert all(gate.wants(kind, 0) for kind in Kind)
     assert not gate.wants(Kind.DELIVER_TRIGGER, 100)
     assert gate.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
     gate.batches_wait = True
     assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
     gate.closed = {circuit_breaker.PLATFORM: Closed("pause", False, 5)}
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == list(WRITE_BACKS)
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.WRITE_BACK]
     gate.closed = {circuit_breaker.PLATFORM: Closed("stopped", True, 5)}
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, *WRITE_BACKS]
+    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
     gate.crms, gate.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
     assert gate.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
     gate.closed = {crm: Closed("stopped", True, 5) for crm in gate.crms}

@@ -52,7 +52,7 @@ def ask_for(box: Sandbox, url: str, count: int) -> list[str]:
 
 def states(url: str) -> dict[str, int]:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
-        rows = connection.execute("select state, count(*) from text group by state").fetchall()
+        rows = connection.execute("select state, count(*) from texts group by state").fetchall()
     return {row["state"]: row["count"] for row in rows}
 
 

@@ -19,8 +19,8 @@ from pgqueuer.queries import Queries
 from psycopg_pool import ConnectionPool
 
 from connector import logs, transitions
-from connector.batcher import Group
-from connector.model import Ask, Decision, Door, OutboundSms, Skip, TicketEvent
+from connector.batcher import Batcher
+from connector.model import Channel, Decision, OutboundSms, Skip, TextRequest, TicketEvent
 from connector.store import circuit_breaker, events, installation, mapping_version, postgres, texts
 from connector.worker import pgqueuer_overrides
 from connector.worker.consumer import Consumer
@@ -87,7 +87,7 @@ def test_a_database_that_nobody_has_used_for_a_day_waits_for_a_person(
     with pool.connection() as connection:
         waiting(connection)
         ago = timedelta(hours=hours)
-        connection.execute("insert into duty (name, next_at) values ('alive', now() - %s::interval)", [ago])
+        connection.execute("insert into leases (name, next_at) values ('alive', now() - %s::interval)", [ago])
         installation.check(url)
         assert bool(stopped(connection)) is stops
 
@@ -127,15 +127,19 @@ def test_the_newest_mapping_is_that_of_the_process_that_started_last(pool: Conne
         mapping_version.register(connection, newer)
         assert mapping_version.outdated(connection, older) == {"salesforce"}
         assert mapping_version.outdated(connection, newer) == set()
-        connection.execute("update mapping_version set since = now() - interval '61 minutes'")
+        connection.execute("update mapping_versions set since = now() - interval '61 minutes'")
         assert mapping_version.outdated(connection, older) == set(), "nobody waits for a newer one for ever"
 
 
-@pytest.mark.parametrize("ask", [None, Ask(rule="a rule of the newer mapping"), Ask(template="a template of it")])
-def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(pool: ConnectionPool, ask: Ask | None) -> None:
+@pytest.mark.parametrize(
+    "ask", [None, TextRequest(rule="a rule of the newer mapping"), TextRequest(template="a template of it")]
+)
+def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(
+    pool: ConnectionPool, ask: TextRequest | None
+) -> None:
     with pool.connection() as connection:
-        door = Door.AGENT if ask else Door.TRIGGER
-        [one] = events.save(connection, [TicketEvent("salesforce", "a", TICKET, door=door, ask=ask)])
+        channel = Channel.AGENT if ask else Channel.TRIGGER
+        [one] = events.save(connection, [TicketEvent("salesforce", "a", TICKET, channel=channel, ask=ask)])
     text = one.text or 0
     remote = Remote(pool)
     remote.outdated = ["salesforce"]
@@ -233,7 +237,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_transaction_keeps_its_locks
     with pool.connection() as connection:
         text = waiting(connection)
     with pool.connection() as stopped_in_it, pytest.raises(psycopg.Error), stopped_in_it.transaction():  # noqa: PT012
-        stopped_in_it.execute("select id from text where id = %s for update", [text])
+        stopped_in_it.execute("select id from texts where id = %s for update", [text])
         begin = time.monotonic()
         with pool.connection() as other:
             assert texts.move(other, [transitions.failed(text, "no")]) == {text}
@@ -275,7 +279,7 @@ def test_one_error_for_many_waiting_does_not_grow() -> None:
 
     async def run() -> list[int]:
         with ThreadPoolExecutor(1) as threads:
-            group: Group[int, None] = Group(fail, threads, 500)
+            group: Batcher[int, None] = Batcher(fail, threads, 500)
 
             async def ask(number: int) -> int:
                 try:

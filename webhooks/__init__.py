@@ -1,1 +1,1 @@
-"""The doors: what comes in over HTTP is verified, parsed, and committed before it is answered."""
+"""The channels: what comes in over HTTP is verified, parsed, and committed before it is answered."""

@@ -1,4 +1,4 @@
-"""Puts the doors together into one WSGI application."""
+"""Puts the channels together into one WSGI application."""
 
 import logging
 
@@ -16,14 +16,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from connector import __version__, bootstrap, expected, settings
 from webhooks import crm_hooks, health, receive, refusals
 from webhooks.agent_page import routes as agent_page
-from webhooks.agent_page.access import Doorway
+from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Writing
-from webhooks.agent_page.security import Guard
-from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.security import PageSecurity
+from webhooks.agent_page.sessions import AgentSessions
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
 from webhooks.problems import Problem
-from webhooks.text_service import Desk
+from webhooks.text_service import TextService
 
 log = structlog.get_logger()
 
@@ -47,11 +47,11 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     app.register_blueprint(health.blueprint(events or pool))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
-    desk = Desk(pool, mappings)
+    desk = TextService(pool, mappings)
     known = auth.Callers(found.verifiers)
-    links, guard = Links(pool), Guard(wanted.public_url, wanted.frame_ancestors)
+    links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
     app.register_api(api.blueprint(desk, known, pool, links, guard))
-    app.register_blueprint(agent_page.blueprint(Doorway(desk, links, guard), Writing(desk), found.visitors))
+    app.register_blueprint(agent_page.blueprint(PageAccess(desk, links, guard), Writing(desk), found.visitors))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
@@ -68,7 +68,7 @@ def _not_valid(error: ValidationError) -> Response:
 
 
 def _answer_http(error: HTTPException) -> AnyResponse:
-    """Whatever Flask refuses, in the form of the door that it was refused at."""
+    """Whatever Flask refuses, in the form of the channel that it was refused at."""
     if error.response is not None:
         return error.get_response()
     if error.code == 413:

@@ -1,4 +1,4 @@
-"""How often somebody may ask: counted by the minute, for all web sides together, whichever door they come to."""
+"""How often somebody may ask: counted by the minute, for all web processes together, whichever channel they come to."""
 
 import psycopg
 

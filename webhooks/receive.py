@@ -50,7 +50,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class WebhookRoute:
     """One address of a CRM. A module in webhooks/crms/ lists its own in `entrances(file)`.
 
     `parse` raises NotAuthentic (nothing is kept) or Unreadable. What is authentic but unreadable is answered 400; where
@@ -64,17 +64,17 @@ class Entrance:
     keep_as: Callable[[bytes], str] | None = None
 
 
-def blueprint(stem: str, entrances: Sequence[Entrance], pool: ConnectionPool) -> Blueprint:
+def blueprint(stem: str, entrances: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
     """The addresses /webhooks/<stem>/…."""
     batcher = EventBatcher(pool)
-    doors = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
+    hooks = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
     for entrance in entrances:
         name = entrance.path.split("/")[1]
-        doors.add_url_rule(entrance.path, name, _view(stem, name, entrance, batcher), methods=["POST"])
-    return doors
+        hooks.add_url_rule(entrance.path, name, _view(stem, name, entrance, batcher), methods=["POST"])
+    return hooks
 
 
-def _view(stem: str, name: str, entrance: Entrance, batcher: EventBatcher) -> Callable[..., Response]:
+def _view(stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         with _room_for(request.content_length):
             message = Message(request.get_data(cache=False), request.headers, token)

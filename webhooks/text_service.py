@@ -15,11 +15,11 @@ from connector import crms
 from connector.crms import Crm
 from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import OUTCOMES, Ask
+from connector.model import OUTCOMES, TextRequest
 from connector.policy.checks import Finding, Said
 from connector.preview import Preview, Previews
 from connector.store import agent_requests, leases, text_views
-from connector.store.agent_requests import Asked, Taken
+from connector.store.agent_requests import SendReceipt, SendRequest
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
 
@@ -28,13 +28,13 @@ log = structlog.get_logger()
 # Seconds between two looks whether a text has its outcome: at first, and after a second.
 LOOK, LOOK_LATER = 0.02, 0.2
 # A ticket's texts that are shown, newest first.
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 NO_WORKER = Finding(
     "worker", Said.WARN, "nothing is being sent now, because no worker of the connector is running; the text would wait"
 )
 
 
-class Desk:
+class TextService:
     """One per web process. Safe for many threads."""
 
     def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
@@ -57,7 +57,7 @@ class Desk:
     def mapping(self, stem: str) -> TicketMapping:
         return self._mappings[stem]
 
-    def preview(self, stem: str, ticket_id: str, ask: Ask, caller: str, typing: bool = False) -> Preview:
+    def preview(self, stem: str, ticket_id: str, ask: TextRequest, caller: str, typing: bool = False) -> Preview:
         """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422, 429 or 503."""
         self._require_known(stem, ask)
         try:
@@ -73,7 +73,7 @@ class Desk:
         worker = self.database(leases.heard).lately
         return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
 
-    def send(self, asked: Asked) -> Taken:
+    def send(self, asked: SendRequest) -> SendReceipt:
         """Take it in, once. Raises Problem 422."""
         self._require_known(asked.crm, asked.ask)
         try:
@@ -84,7 +84,7 @@ class Desk:
         log.info("text asked for", text=taken.text, ticket=asked.ticket_id, by=asked.caller, duplicate=taken.duplicate)
         return taken
 
-    def _require_known(self, stem: str, ask: Ask) -> None:
+    def _require_known(self, stem: str, ask: TextRequest) -> None:
         """Raises Problem 422 for a rule or template that the mapping does not have."""
         if found := self._mappings[stem].unknown(ask):
             what, _, known = found
@@ -120,7 +120,7 @@ class Desk:
         """A ticket's texts, newest first; `worker`: there is one."""
         with self._pool.connection() as connection:
             worker = {"worker": leases.heard(connection).lately}
-            return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MOST_SHOWN)]
+            return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)]
 
     def cancel(self, text: int, by: str) -> dict[str, Any]:
         """Take it back while that can be done. Raises Problem 404 or 409."""
@@ -136,7 +136,7 @@ class Desk:
             return do(connection)
 
     def _connected(self) -> Previews:
-        """The CRMs. Connected when somebody looks for the first time: a web side that only takes in needs none."""
+        """The CRMs. Connected when somebody looks for the first time: a web process that only takes in needs none."""
         with self._connecting:
             if self._previews is None:
                 connected: dict[str, tuple[Crm, TicketMapping]] = {

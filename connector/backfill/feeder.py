@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
-from connector.crms import MOST, Crm, Query
-from connector.model import OUTCOMES, Ask, Door, TicketEvent
+from connector.crms import CRM_BATCH_SIZE, Crm, Query
+from connector.model import OUTCOMES, Channel, TextRequest, TicketEvent
 from connector.store import circuit_breaker, postgres
 from connector.store import events as event_store
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 SECONDS = 1.0
 # Texts of a plan that are under way at once: what leaves in so many seconds, within these bounds.
-AHEAD, FEWEST, MOST_AHEAD = 30.0, 50, 1000
+AHEAD, FEWEST, MAX_AHEAD = 30.0, 50, 1000
 # Outcomes before a share of failures says anything.
 ENOUGH = 10
 NO_LONGER = "the plan's query does not find the case any more"
@@ -34,7 +34,7 @@ class Feeder:
 
     def __init__(self, connected: Mapping[str, Crm], rate: float) -> None:
         self._connected = connected
-        self._ahead = max(FEWEST, min(MOST_AHEAD, int(rate * AHEAD))) if rate else MOST_AHEAD
+        self._ahead = max(FEWEST, min(MAX_AHEAD, int(rate * AHEAD))) if rate else MAX_AHEAD
 
     def feed(self, connection: psycopg.Connection) -> None:
         """One step of every plan that goes on. Raises what its CRM raises."""
@@ -102,8 +102,8 @@ class Feeder:
         """The next cases become texts; those that the query would not find any more are skipped."""
         with connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(plans.SQL["next_cases"], {"plan": plan.id, "most": most}).fetchall()
-        for start in range(0, len(rows), MOST):
-            self._take_in_part(connection, plan, rows[start : start + MOST])
+        for start in range(0, len(rows), CRM_BATCH_SIZE):
+            self._take_in_part(connection, plan, rows[start : start + CRM_BATCH_SIZE])
 
     def _take_in_part(self, connection: psycopg.Connection, plan: Plan, rows: Sequence[dict[str, Any]]) -> None:
         query = Query(**plan.query)
@@ -116,8 +116,8 @@ class Feeder:
                 plan.crm,
                 f"backfill:{plan.id}:{row['ticket_id']}:{row['tries']}",
                 row["ticket_id"],
-                door=Door.BATCH,
-                ask=Ask(**{**plan.ask, "number": row["number"]}),
+                channel=Channel.BATCH,
+                ask=TextRequest(**{**plan.ask, "number": row["number"]}),
             )
             for row in kept
         ]
@@ -148,6 +148,6 @@ def _open(progress: Mapping[str | None, int]) -> int:
 def _too_many_failed(plan: Plan, progress: Mapping[str | None, int]) -> str | None:
     over = sum(progress.get(state, 0) for state in OUTCOMES)
     failed = sum(progress.get(state, 0) for state in plans.FAILURES)
-    if failed and over >= min(ENOUGH, plan.canary or ENOUGH) and failed > over * plan.most_failed:
-        return f"{failed} of {over} texts so far failed or are unknown; allowed: {plan.most_failed:.0%}"
+    if failed and over >= min(ENOUGH, plan.canary or ENOUGH) and failed > over * plan.max_failed:
+        return f"{failed} of {over} texts so far failed or are unknown; allowed: {plan.max_failed:.0%}"
     return None

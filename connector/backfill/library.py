@@ -24,7 +24,7 @@ from connector import bootstrap, crms, settings
 from connector.backfill.planner import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
-from connector.model import OUTCOMES, Ask, Door, State, TicketEvent
+from connector.model import OUTCOMES, Channel, State, TextRequest, TicketEvent
 from connector.store import events as event_store
 from connector.store import postgres, queries
 
@@ -56,7 +56,7 @@ class BackFill:
         self,
         crm: str,
         source: Query | Iterable[str],
-        ask: Ask,
+        ask: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
     ) -> str:
@@ -77,7 +77,7 @@ class BackFill:
         finally:
             connected.close()
 
-    def take_in(self, crm: str, tickets: Iterable[str], ask: Ask, name: str) -> list[int]:
+    def take_in(self, crm: str, tickets: Iterable[str], ask: TextRequest, name: str) -> list[int]:
         """Ask for a text for each of these tickets; the texts' ids, in order, committed.
 
         `name` is the reason's own: a ticket is taken in once under it, however often it is asked for.
@@ -85,7 +85,7 @@ class BackFill:
         ids, left = list[int](), iter(tickets)
         while page := list(islice(left, TOGETHER)):
             events = [
-                TicketEvent(crm, f"backfill:{name}:{ticket}", ticket, door=Door.BATCH, ask=ask) for ticket in page
+                TicketEvent(crm, f"backfill:{name}:{ticket}", ticket, channel=Channel.BATCH, ask=ask) for ticket in page
             ]
             ids += [one.text for one in event_store.save(self.connection, events) if one.text]
         return ids

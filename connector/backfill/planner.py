@@ -11,11 +11,11 @@ import psycopg
 from connector import phone
 from connector.backfill import plans
 from connector.backfill.plans import Row
-from connector.crms import MOST, Crm, Query
+from connector.crms import CRM_BATCH_SIZE, Crm, Query
 from connector.delivery import isolation
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Ask, Decision, Door, Skip, Ticket
+from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.checks import Ruling, Said
 from connector.store import pseudonyms, recipients
 
@@ -54,7 +54,7 @@ class Planner:
         self,
         connection: psycopg.Connection,
         source: Query | Iterable[str],
-        ask: Ask,
+        ask: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
     ) -> str:
@@ -80,7 +80,7 @@ class Planner:
         connection: psycopg.Connection,
         plan: str,
         pages: Iterable[Page],
-        ask: Ask,
+        ask: TextRequest,
         on_page: Callable[[int], None],
     ) -> _Seen:
         seen = _Seen()
@@ -96,13 +96,15 @@ class Planner:
 
     def _read(self, ids: Iterable[str]) -> Iterator[Page]:
         left = iter(ids)
-        while page := list(islice(left, MOST)):
+        while page := list(islice(left, CRM_BATCH_SIZE)):
             found = isolation.read(self._crm, page)
             tickets = [ticket for ticket in found.values() if isinstance(ticket, Ticket)]
             failed = {one: str(error) for one, error in found.items() if isinstance(error, CallFailed)}
             yield tickets, failed | {one: MISSING for one in page if one not in found}
 
-    def _rows(self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: Ask, seen: _Seen) -> list[Row]:
+    def _rows(
+        self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: TextRequest, seen: _Seen
+    ) -> list[Row]:
         decided = [self._mapping.decide(ticket, ask) for ticket in tickets]
         # None of them is a text yet: their numbers must not be those of texts.
         wanted = [(~at, self._stem, one, None) for at, one in enumerate(decided) if isinstance(one, Decision)]
@@ -111,7 +113,7 @@ class Planner:
         return [
             Row(ticket.id, one.why)
             if isinstance(one, Skip)
-            else self._row(connection, ticket, policy.allow(one, known[~at], Door.BATCH, "", self._now), seen)
+            else self._row(connection, ticket, policy.allow(one, known[~at], Channel.BATCH, "", self._now), seen)
             for at, (ticket, one) in enumerate(zip(tickets, decided, strict=True))
         ]
 

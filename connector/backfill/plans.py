@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from connector import transitions
 from connector.crms import Query
 from connector.errors import NotThere
-from connector.model import Ask, State
+from connector.model import State, TextRequest
 from connector.store import queries
 from connector.store import texts as text_store
 
@@ -66,7 +66,7 @@ class Plan:
     state: PlanState
     why: str
     canary: int
-    most_failed: float
+    max_failed: float
     cooling: float
     cooling_until: datetime | None
     watched_until: datetime | None
@@ -84,7 +84,7 @@ class Row:
     segments: int = 0
 
 
-def make(connection: psycopg.Connection, crm: str, query: Query, ask: Ask) -> str:
+def make(connection: psycopg.Connection, crm: str, query: Query, ask: TextRequest) -> str:
     """A plan without cases yet; its id."""
     name = "".join(secrets.choice(LETTERS) for _ in range(ID_LENGTH))
     row = {"id": name, "crm": crm, "query": Jsonb(asdict(query)), "ask": Jsonb(asdict(ask))}
@@ -157,7 +157,7 @@ def active(connection: psycopg.Connection) -> list[str]:
 
 
 def start(
-    connection: psycopg.Connection, plan: str, canary: int, most_failed: float, cooling: float, watched: float | None
+    connection: psycopg.Connection, plan: str, canary: int, max_failed: float, cooling: float, watched: float | None
 ) -> bool:
     """Let it go, or go on. `watched`: how many seconds it goes on by itself; None: to its end. False: it may not."""
     return bool(
@@ -166,7 +166,7 @@ def start(
             {
                 "plan": plan,
                 "canary": canary,
-                "most_failed": most_failed,
+                "max_failed": max_failed,
                 "cooling": cooling,
                 "watched": watched,
             },

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 
 from connector.ccaip.client import Account
 from connector.errors import Unavailable
-from connector.http.exchange import Bounds, NeverLeft, NoAnswer
+from connector.http.exchange import Bounds, NeverSent, NoResponse
 from connector.http.transport import Caller, Connections
 from connector.model import ChatId, ChatStatus
 
@@ -26,7 +26,7 @@ PATH = "/manager/api/v1/chats"
 REQUEST_SECONDS = 1.0
 PER_PAGE = 100
 # How many pages one turn reads; the next goes on from there.
-MOST_PAGES = 10
+MAX_PAGES = 10
 # Bytes of a page.
 LARGEST = 16_000_000
 
@@ -50,7 +50,7 @@ def pages(account: Account, since: datetime) -> Iterator[list[ListedChat]]:
     """The chats that changed since then, the oldest change first. Raises Unavailable."""
     bounds = Bounds(account.connect_timeout, account.read_timeout, LARGEST)
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
-        for page in range(1, MOST_PAGES + 1):
+        for page in range(1, MAX_PAGES + 1):
             chats = _page(
                 caller,
                 account,
@@ -71,7 +71,7 @@ def pages(account: Account, since: datetime) -> Iterator[list[ListedChat]]:
 def _page(caller: Caller, account: Account, query: dict[str, Any]) -> list[ListedChat]:
     try:
         answer = caller.call("GET", f"{PATH}?{urlencode(query)}", {"Authorization": account.credentials})
-    except (NeverLeft, NoAnswer) as error:
+    except (NeverSent, NoResponse) as error:
         raise Unavailable(f"CCAI Platform's list of chats ({error})") from None
     if answer.status != HTTPStatus.OK:
         raise Unavailable(f"CCAI Platform's list of chats answered {answer.status}")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.ccaip import responses
-from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
 from connector.http.config import Network
-from connector.http.exchange import Answer, Bounds, MayLeave, NeverLeft, NoAnswer
+from connector.http.exchange import Answer, BeforeSend, Bounds, NeverSent, NoResponse
 from connector.http.transport import Connections
 from connector.model import Chat, OutboundSms
 
@@ -52,13 +52,13 @@ class Client:
         self._connections = Connections(account.address, bounds, account.network)
         self._headers = {"Content-Type": "application/json", "Authorization": account.credentials}
 
-    async def send(self, sms: OutboundSms, may_leave: MayLeave | None = None) -> Chat:
+    async def send(self, sms: OutboundSms, before_send: BeforeSend | None = None) -> Chat:
         """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown.
 
         The first byte leaves when `may_leave` returns, over a connection that stands by then. What it raises is raised,
         and nothing has left.
         """
-        return responses.chat_of(await self._post(self._body(sms), may_leave))
+        return responses.chat_of(await self._post(self._body(sms), before_send))
 
     async def probe(self, outbound_number: str) -> None:
         """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
@@ -73,7 +73,7 @@ class Client:
             responses.chat_of(await self._post(body))
         except Refused as refused:
             # The only number in it is the tenant's own.
-            if refused.blame is Blame.SETTINGS or str(refused) == responses.NON_US:
+            if refused.scope is RefusalScope.SETTINGS or str(refused) == responses.NON_US:
                 raise
 
     async def close(self) -> None:
@@ -93,16 +93,16 @@ class Client:
         }
         return {key: value for key, value in body.items() if value is not None}
 
-    async def _post(self, body: dict[str, Any], may_leave: MayLeave | None = None) -> Answer:
+    async def _post(self, body: dict[str, Any], before_send: BeforeSend | None = None) -> Answer:
         try:
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
-            raise Refused("the message holds half a character, which cannot be sent", Blame.TICKET) from None
+            raise Refused("the message holds half a character, which cannot be sent", RefusalScope.TICKET) from None
         try:
-            return await self._connections.call("POST", PATH, self._headers, content, may_leave)
-        except NeverLeft as error:
+            return await self._connections.call("POST", PATH, self._headers, content, before_send)
+        except NeverSent as error:
             raise Unavailable(f"CCAI Platform could not be reached ({error})") from None
-        except NoAnswer as error:
+        except NoResponse as error:
             raise OutcomeUnknown(f"no answer from CCAI Platform ({error})") from None
 
 

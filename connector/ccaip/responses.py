@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from pydantic import ValidationError
 
-from connector.errors import Blame, OutcomeUnknown, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
 from connector.http.exchange import Answer
 from connector.model import Chat
 
@@ -16,25 +16,25 @@ from connector.model import Chat
 NO_CHAT_TYPE = "chat_type needs to be provided"
 NON_US = "Non-US phone number not allowed"
 REFUSALS = {
-    NO_CHAT_TYPE: Blame.SETTINGS,
-    "valid chat type needs to be provided": Blame.SETTINGS,
-    "SMS is not enabled": Blame.SETTINGS,
-    "Outbound SMS is not enabled": Blame.SETTINGS,
-    "end_user_number is required": Blame.TICKET,
-    "end_user_number is invalid": Blame.TICKET,
-    NON_US: Blame.TICKET,
-    "outbound_number is required": Blame.SETTINGS,
-    "outbound_number is invalid": Blame.SETTINGS,
-    "outbound_number is not found": Blame.SETTINGS,
-    "message is required": Blame.TICKET,
-    "Outbound SMS failed. Consumer is already in an active SMS session.": Blame.BUSY,
+    NO_CHAT_TYPE: RefusalScope.SETTINGS,
+    "valid chat type needs to be provided": RefusalScope.SETTINGS,
+    "SMS is not enabled": RefusalScope.SETTINGS,
+    "Outbound SMS is not enabled": RefusalScope.SETTINGS,
+    "end_user_number is required": RefusalScope.TICKET,
+    "end_user_number is invalid": RefusalScope.TICKET,
+    NON_US: RefusalScope.TICKET,
+    "outbound_number is required": RefusalScope.SETTINGS,
+    "outbound_number is invalid": RefusalScope.SETTINGS,
+    "outbound_number is not found": RefusalScope.SETTINGS,
+    "message is required": RefusalScope.TICKET,
+    "Outbound SMS failed. Consumer is already in an active SMS session.": RefusalScope.BUSY,
 }
 # Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
 SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
 # A server, or a proxy before it, says by these that it has not acted on the request: later (RFC 9110, RFC 8470).
 LATER_STATUSES = {408, 421, 425}
-LONGEST_WORDS = 300
-LONGEST_RETRY_AFTER = 86_400.0
+MAX_WORDS = 300
+MAX_RETRY_AFTER = 86_400.0
 # Seconds to wait after a 429 that does not say how long: the limit is one of requests a second.
 TOO_MANY_PAUSE = 1.0
 
@@ -54,9 +54,9 @@ def chat_of(answer: Answer) -> Chat:
     if status in LATER_STATUSES:
         raise Unavailable(words, retry_after(answer.headers.get("retry-after")))
     if status in SETTINGS_STATUSES:
-        raise Refused(words, Blame.SETTINGS)
+        raise Refused(words, RefusalScope.SETTINGS)
     if 400 <= status < 500:
-        raise Refused(words, REFUSALS.get(words, Blame.TICKET))
+        raise Refused(words, REFUSALS.get(words, RefusalScope.TICKET))
     raise OutcomeUnknown(words)
 
 
@@ -67,7 +67,7 @@ def _words(answer: Answer) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         said = None
     if isinstance(said, str) and said.strip():
-        return said.replace("\0", "").encode("utf-8", "replace").decode().strip()[:LONGEST_WORDS]
+        return said.replace("\0", "").encode("utf-8", "replace").decode().strip()[:MAX_WORDS]
     return f"CCAI Platform answered {answer.status}"
 
 
@@ -79,9 +79,9 @@ def retry_after(header: str | None) -> float | None:
     if not header:
         return None
     if re.fullmatch(r"[0-9]+", header.strip()):
-        return min(float(header), LONGEST_RETRY_AFTER)
+        return min(float(header), MAX_RETRY_AFTER)
     try:
         seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)

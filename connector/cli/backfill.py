@@ -98,11 +98,11 @@ def _plan(crm: str) -> click.Command:
         from connector.backfill import library
         from connector.cli import backfill_report
         from connector.crms import Query
-        from connector.model import Ask
+        from connector.model import TextRequest
 
         source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
         with library.opened(load_settings(may_make=True)) as fill:
-            name = fill.plan(crm, source, Ask(rule=rule, template=template), not each_case, _count())
+            name = fill.plan(crm, source, TextRequest(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
             backfill_report.show_plan(fill.connection, name, as_json)
@@ -172,21 +172,21 @@ TO_FILE = click.File("w", encoding="utf-8")
     help="Seconds between the canary and the rest, in which it can be cancelled.",
 )
 @click.option(
-    "--most-failed",
+    "--max-failed",
     type=click.FloatRange(0, 100),
     default=10,
     show_default=True,
     help="Percent of the texts that may fail before it stops.",
 )
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
-def run(plan: str, canary: int, cooling_off: float, most_failed: float, detach: bool) -> None:
+def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: bool) -> None:
     """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
     from connector.backfill import plans
     from connector.cli import backfill_report, backfill_watch
 
     with connected() as connection, backfill_watch.interruptible() as interrupted:
         watched = None if detach else backfill_watch.WATCHED
-        if not plans.start(connection, plan, canary, most_failed / 100, cooling_off, watched):
+        if not plans.start(connection, plan, canary, max_failed / 100, cooling_off, watched):
             found = plans.found(connection, plan)
             if found.state is plans.PlanState.DONE:
                 sys.exit(backfill_report.status(connection, plan, as_json=False))
@@ -272,7 +272,7 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
         plan=plan,
         canary=found.canary,
         cooling_off=found.cooling,
-        most_failed=found.most_failed * 100,
+        max_failed=found.max_failed * 100,
         detach=not watch,
     )
 

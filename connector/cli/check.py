@@ -50,7 +50,7 @@ def check(offline: bool) -> None:
 
 
 def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
-    """All of it, as it is found out. `web`: what a web side makes of the settings. `offline`: nobody is asked."""
+    """All of it, as it is found out. `web`: what a web process makes of the settings. `offline`: nobody is asked."""
     problems = Problems()
     wanted = settings.look(problems)
     with contextlib.suppress(BadSettings):  # which is noted below
@@ -108,7 +108,7 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
 def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     keys, path = mapping.file.policy, mapping.file.fields
     without = f" (but not in this trial: {', '.join(sorted(mapping.without))})" if mapping.without else ""
-    yield f"policy: one text to a number in {keys.window_hours:g} hours, at most {keys.most_segments} segments{without}"
+    yield f"policy: one text to a number in {keys.window_hours:g} hours, at most {keys.max_segments} segments{without}"
     yield f"  never to who opted out: {keys.opt_out.source if keys.opt_out else 'the suppression list only'}"
     start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in keys.hours.open)
     zone = f"{path[keys.zone]}, else by the number" if keys.zone else "by the number"

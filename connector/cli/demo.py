@@ -40,7 +40,7 @@ class DidNotHappen(Exception):
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
-@click.option("--port", type=int, default=8080, show_default=True, help="The web side's port.")
+@click.option("--port", type=int, default=8080, show_default=True, help="The web process's port.")
 @click.option("--sandbox-port", type=int, default=8787, show_default=True, help="The sandbox's port.")
 def demo(once: bool, port: int, sandbox_port: int) -> None:
     """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
@@ -60,7 +60,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"database: embedded, in {folder / 'postgres'}; Salesforce org and CCAI Platform tenant: the sandbox's"
     )
-    console.print("Starting PostgreSQL, the sandbox, the web side and a worker …")
+    console.print("Starting PostgreSQL, the sandbox, the web process and a worker …")
     with (
         postgres.running(settings.model_copy(update={"data_dir": folder})) as url,
         Sandbox(
@@ -70,7 +70,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
         connected = environment(box, url, port, token)
         with supervisor.children(["serve", "worker"], connected, logs=folder) as started:
             try:
-                _wait("the web side answers", lambda: supervisor.answers("127.0.0.1", port), started.values())
+                _wait("the web process answers", lambda: supervisor.answers("127.0.0.1", port), started.values())
                 fine = _show(console, box, url)
             except DidNotHappen as error:
                 console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
@@ -90,7 +90,7 @@ def _key_for_links(url: str) -> str:
 
 
 def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
-    """The settings that connect a web side and a worker to this sandbox and database."""
+    """The settings that connect a web process and a worker to this sandbox and database."""
     ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
     return {
         "CONNECTOR_DATABASE_URL": url,
@@ -143,7 +143,7 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
 
 def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> int:
     """The newest text after this one; 0 if there is none. The demo's database keeps those of earlier demos."""
-    row = connection.execute("select coalesce(max(id), 0) as id from text where id > %s", [after]).fetchone()
+    row = connection.execute("select coalesce(max(id), 0) as id from texts where id > %s", [after]).fetchone()
     return row["id"] if row else 0
 
 

@@ -33,7 +33,7 @@ def resume(anyway: bool) -> None:
 def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
     """Let texts leave again. `anyway`: without asking first. 1 where an account stays stopped."""
     accounts = circuit_breaker.status(connection)
-    stopped = [] if anyway else [account.lane for account in accounts if account.stopped_at]
+    stopped = [] if anyway else [account.account for account in accounts if account.stopped_at]
     with _probes(settings, stopped) as probes:
         wrong = _still_wrong(probes)
     for name, why in wrong.items():
@@ -43,8 +43,8 @@ def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -
     resumed = [
         name
         for account in accounts
-        if account.lane not in wrong
-        for name in circuit_breaker.resume(connection, account.lane)
+        if account.account not in wrong
+        for name in circuit_breaker.resume(connection, account.account)
     ]
     _say(resumed, stopped=bool(wrong))
     return 1 if wrong else 0

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def web_needs(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
-    """What a web side makes of these settings. Raises BadSettings."""
+    """What a web process makes of these settings. Raises BadSettings."""
     from webhooks import crm_hooks
 
     crm_hooks.opened(wanted, mappings)
@@ -63,7 +63,7 @@ CHECKED = click.option("--checked", is_flag=True, hidden=True)
 @click.option("--host", help="The address to listen on. [CONNECTOR_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="The port to listen on. [CONNECTOR_PORT, 8080]")
 def run(host: str | None, port: int | None) -> None:
-    """The web side and a worker on this machine, until Ctrl-C."""
+    """The web process and a worker on this machine, until Ctrl-C."""
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
     wanted = _accepted(_worker, web_needs, here=False, **given)
     supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
@@ -88,7 +88,7 @@ def run(host: str | None, port: int | None) -> None:
 @click.command()
 @CHECKED
 def serve(checked: bool) -> None:
-    """The web side alone: takes in what CRMs send."""
+    """The web process alone: takes in what CRMs send."""
     wanted = settings.load() if checked else _accepted(web_needs)
     supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
     with postgres.ready(wanted) as url:

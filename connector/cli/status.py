@@ -29,7 +29,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         leases.heard(connection),
     )
     platform = next(
-        (one for one in accounts if one.lane == circuit_breaker.PLATFORM),
+        (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
@@ -62,16 +62,16 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
 def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
     """What keeps texts from leaving."""
     for one in accounts:
-        mine = one.lane == circuit_breaker.PLATFORM
+        mine = one.account == circuit_breaker.PLATFORM
         if one.stopped_at:
-            what = "Texting is stopped" if mine else f"{one.lane} cannot be used"
+            what = "Texting is stopped" if mine else f"{one.account} cannot be used"
             yield f"{what} since {plain(one.stopped_at)}: {one.stopped_why}"
             by_itself = "" if one.for_people else " by itself once the setting is right, or"
             yield f"It goes on{by_itself} with: connector resume"
         elif mine:
             yield f"Texts wait until {plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
-            yield f"{one.lane} is left alone until {plain(one.held_until)}: {one.held_why}"
+            yield f"{one.account} is left alone until {plain(one.held_until)}: {one.held_why}"
     if not accounts:
         yield "Texts may leave."
 

@@ -12,7 +12,7 @@ from connector.cli.connection import connected
 from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_number import TextNumber
 from connector.errors import Unreadable
-from connector.model import MOST_CHAT_ID, State
+from connector.model import MAX_CHAT_ID, State
 from connector.store import outcomes, text_views, texts
 from connector.store.text_views import Only
 
@@ -140,7 +140,7 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "id",
         "crm",
         "ticket_id",
-        "door",
+        "channel",
         "agent",
         "rule",
         "state",
@@ -169,7 +169,7 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 @click.option(
     "--sent",
     "chat",
-    type=click.IntRange(1, MOST_CHAT_ID),
+    type=click.IntRange(1, MAX_CHAT_ID),
     metavar="CHAT_ID",
     help="It was sent; this is its chat in CCAI Platform.",
 )

@@ -85,7 +85,7 @@ class Crm(Protocol):
 
 
 # How many tickets one call reads or writes: Salesforce's limit of composite/sobjects, and enough for any CRM.
-MOST = 200
+CRM_BATCH_SIZE = 200
 
 
 def known() -> list[str]:

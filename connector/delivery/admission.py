@@ -13,13 +13,13 @@ from connector.model import Decision, OutboundSms, Skip, Text
 from connector.policy.checks import Policy, Ruling
 from connector.store import postgres, recipients, texts
 from connector.store.texts import Claim, ClaimResult
-from connector.transitions import Move
+from connector.transitions import Transition
 
 log = structlog.get_logger()
 
 Clock = Callable[[psycopg.Connection], datetime]
 # A text that may leave, as it is to leave; or what becomes of it instead; None: it is past this already.
-Admitted = tuple[Text, OutboundSms] | Move | None
+Admitted = tuple[Text, OutboundSms] | Transition | None
 
 
 class Admission:
@@ -55,7 +55,7 @@ class Admission:
             text.id: self._policies[text.crm].allow(
                 decision,
                 known[text.id],
-                text.door,
+                text.channel,
                 text.ask.override if text.ask else "",
                 at,
                 text.ask.overrides if text.ask else None,

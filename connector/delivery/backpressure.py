@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from connector.store.circuit_breaker import PLATFORM, Closed
-from connector.store.jobs import JOBS_IN_HAND, WRITE_BACKS, Kind
+from connector.store.jobs import JOBS_IN_HAND, Kind
 
 # Texts of one kind in hand: enough for full groups of CRM calls, few enough that what was read is still true when sent.
 FEWEST, MOST = 50, JOBS_IN_HAND
@@ -17,7 +17,7 @@ def in_hand(per_second: float) -> int:
 
 
 @dataclass(slots=True)
-class Gate:
+class Backpressure:
     """One per worker. `closed`: why which remote account is not used; `batches_wait`: the CRM's calls are for people.
 
     `crms` are the CRMs of this worker; `outdated` those for which it has an older mapping than others.
@@ -33,7 +33,7 @@ class Gate:
         """Whether to take more jobs of this kind, with so many of its texts in hand."""
         crms = [self.closed.get(crm) for crm in self.crms]
         without_crm = bool(crms) and all(crms)
-        if kind in WRITE_BACKS:
+        if kind is Kind.WRITE_BACK:
             return not without_crm
         in_the_way = [self.closed.get(PLATFORM), *(crms if without_crm else [])]
         if kind is Kind.DELIVER_AGENT:

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from connector.delivery.backpressure import Gate
+from connector.delivery.backpressure import Backpressure
 from connector.model import Text
 from connector.store import circuit_breaker
 from connector.store.circuit_breaker import Closed
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 class Breaker:
     """One per worker process. Accounts by name: lane.PLATFORM, or a CRM's."""
 
-    def __init__(self, ask: Asking, gate: Gate) -> None:
+    def __init__(self, ask: Asking, gate: Backpressure) -> None:
         self._ask, self._gate = ask, gate
         self._passed: set[str] = set()
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from connector.crms import Change, Crm
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.model import Ticket
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Calls that a group may cost: a few odd ones among many are found with these. How many may fail before one passes.
-MOST_CALLS, MOST_IN_VAIN = 64, 8
+MAX_CALLS, MAX_IN_VAIN = 64, 8
 
 
 def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
@@ -29,7 +29,9 @@ def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
         return [tickets.get(identifier) for identifier in part]
 
     answers: dict[str, Ticket | CallFailed] = {
-        identifier: Refused(problem, Blame.TICKET) for identifier in ids if (problem := crm.not_an_id(identifier))
+        identifier: Refused(problem, RefusalScope.TICKET)
+        for identifier in ids
+        if (problem := crm.not_an_id(identifier))
     }
     once = [identifier for identifier in dict.fromkeys(ids) if identifier not in answers]
     group = _Group(call)
@@ -53,7 +55,7 @@ class _Group(Generic[Item, Answer]):
 
     @property
     def in_vain(self) -> bool:
-        return self._calls >= MOST_CALLS or (not self._passed and self._calls > MOST_IN_VAIN)
+        return self._calls >= MAX_CALLS or (not self._passed and self._calls > MAX_IN_VAIN)
 
     def ask(self, items: Sequence[Item], probe: Callable[[], None]) -> list[Answer | CallFailed]:
         """An answer for each item, or what it meets. Raises what the probe meets too."""

@@ -40,7 +40,7 @@ class _Queue:
         return None
 
 
-class Pace:
+class Pacer:
     """Hands out slots, one at a time, to the waiting text of the highest priority."""
 
     def __init__(self, per_second: float, reserve: Reserve, put_off: PutOff | None = None) -> None:

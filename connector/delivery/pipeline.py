@@ -17,22 +17,22 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
-from connector.batcher import Group
-from connector.crms import MOST, Crm
+from connector.batcher import Batcher
+from connector.crms import CRM_BATCH_SIZE, Crm
 from connector.delivery import isolation
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
-from connector.delivery.retry_policy import Verdicts
+from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Outcome, Ready, Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Decision, Door, OutboundSms, Skip, State, Text
+from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
 from connector.store import circuit_breaker, outcomes
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import Closed
-from connector.store.jobs import Later
-from connector.store.waiting_senders import People
-from connector.transitions import UNDECIDED, Move
+from connector.store.jobs import Snooze
+from connector.store.waiting_senders import WaitingSenders
+from connector.transitions import UNDECIDED, Transition
 
 log = structlog.get_logger()
 
@@ -56,23 +56,27 @@ class Delivery:
         crms: Mapping[str, tuple[Crm, TicketMapping]],
         admission: Admission,
         sender: Sender,
-        verdicts: Verdicts,
+        verdicts: RetryPolicy,
         breaker: Breaker,
-        people: People,
+        people: WaitingSenders,
         threads: Executor,
     ) -> None:
         """`verdicts` say what an error means for a text, `breaker` for all; `people` are whom batches wait for."""
         self._pool, self._sender, self._verdicts = pool, sender, verdicts
         self._breaker, self._people = breaker, people
-        self._load = Group(self._load_many, threads, 500)
+        self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
-            stem: Group(
-                _decider(*crms[stem], self._own_writes), threads, MOST, READ_HOLD, lambda: self.under_way > MANY
+            stem: Batcher(
+                _decider(*crms[stem], self._own_writes),
+                threads,
+                CRM_BATCH_SIZE,
+                READ_HOLD,
+                lambda: self.under_way > MANY,
             )
             for stem in crms
         }
-        self._admit = Group(admission.admit, threads, 500)
-        self._move = Group(self._move_many, threads, 500)
+        self._admit = Batcher(admission.admit, threads, 500)
+        self._move = Batcher(self._move_many, threads, 500)
         self._stops_at: float | None = None
         self.under_way = 0
         # Outcomes that were known and could not be committed before the worker had to end.
@@ -92,14 +96,14 @@ class Delivery:
         unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
         self.under_way += len(fresh)
         try:
-            with self._people.waiting([text.id for text in fresh if text.door is not Door.BATCH]):
+            with self._people.waiting([text.id for text in fresh if text.channel is not Channel.BATCH]):
                 decided, waits = await self._decided(fresh)
                 self._people.left({text.id for text in fresh} - {text.id for text, _ in decided})
                 await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
         finally:
             self.under_way -= len(fresh)
         if waits:
-            raise Later(circuit_breaker.LOOK_AGAIN)
+            raise Snooze(circuit_breaker.LOOK_AGAIN)
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         """Those of these texts that are to be sent now, queued with what was decided; and whether some have to wait.
@@ -117,7 +121,7 @@ class Delivery:
     async def _decided_by(self, stem: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         if closed := self._breaker.closed(stem):
             return await self._waiting(texts, closed)
-        people = any(text.door is Door.AGENT for text in texts)
+        people = any(text.channel is Channel.AGENT for text in texts)
         try:
             decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
         except (Unavailable, Refused) as error:
@@ -139,7 +143,7 @@ class Delivery:
         failed = [
             self._verdicts.on_reading(text, error) for text, error in decisions.items() if isinstance(error, CallFailed)
         ]
-        await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Move)])
+        await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Transition)])
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
     async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
@@ -152,7 +156,7 @@ class Delivery:
 
     async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
         """None is sent now. A person waits for an answer, where nobody knows how long it takes."""
-        people = [text for text in texts if closed.stopped and text.door is Door.AGENT]
+        people = [text for text in texts if closed.stopped and text.channel is Channel.AGENT]
         await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
         return [], len(people) < len(texts)
 
@@ -161,12 +165,12 @@ class Delivery:
             await self._sender.send(ready, self._sent)
         except Closed as closed:
             await self._waiting([text for text, _ in ready], closed)
-            raise Later(closed.seconds) from None
+            raise Snooze(closed.seconds) from None
 
     async def _sent(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> None:
         await self._settle([await self._verdicts.on_sending(text, claim, sms, outcome)])
 
-    async def _settle(self, moves: Sequence[Move]) -> None:
+    async def _settle(self, moves: Sequence[Transition]) -> None:
         """Commit where texts are. What is known now must not be lost to a database that is away for a while, or full,
         or read-only: whatever it says, it is asked again.
         """
@@ -199,7 +203,7 @@ class Delivery:
             texts = text_store.load(connection, ids)
         return [texts.get(text) for text in ids]
 
-    def _move_many(self, moves: Sequence[Move]) -> list[bool | psycopg.Error]:
+    def _move_many(self, moves: Sequence[Transition]) -> list[bool | psycopg.Error]:
         """Whether each step was taken; or why the database did not take it: one that it never will is alone with it."""
         try:
             with self._pool.connection() as connection:

@@ -8,10 +8,10 @@ from connector import backoff, phone, transitions
 from connector.ccaip.responses import NON_US
 from connector.delivery.breaker import Breaker
 from connector.delivery.sender import Outcome
-from connector.errors import Blame, CallFailed, NotSent, OutcomeUnknown, Refused, Unavailable
-from connector.model import Chat, Door, OutboundSms, State, Text
+from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.model import Channel, Chat, OutboundSms, State, Text
 from connector.store.circuit_breaker import PLATFORM
-from connector.transitions import Move
+from connector.transitions import Transition
 
 log = structlog.get_logger()
 
@@ -19,17 +19,17 @@ DIED = "the connector stopped while the text was being sent"
 
 # A call that certainly did nothing, for which the text alone is to blame, is tried so many times, with pauses that
 # double from the first to the longest.
-MOST_ATTEMPTS = 12
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
+MAX_ATTEMPTS = 12
+FIRST_PAUSE, MAX_PAUSE = 2.0, 600.0
 # A text that alone is refused, for what all would meet, is tried so many times: others go first meanwhile.
-MOST_SUSPECTED = 3
+MAX_SUSPECTED = 3
 SUSPECT_PAUSE = 15.0
 # While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
 BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
 # Seconds before an unknown text is tried once more, where the settings say so: the chat may show by then.
 TRY_AGAIN_PAUSE = 60.0
 # So many refusals in a row for numbers outside the US, each of another ticket: it is the outbound number then.
-MOST_NON_US = 5
+MAX_NON_US = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Known:
     own: bool = False
 
 
-class Verdicts:
+class RetryPolicy:
     """Decides what happens next. One per worker process. A pause that all have to wait for is never a text's own."""
 
     def __init__(self, breaker: Breaker, busy_seconds: float, try_unknown_again: bool = False) -> None:
@@ -49,18 +49,18 @@ class Verdicts:
         self._try_unknown_again = try_unknown_again
         self._non_us: set[str] = set()
 
-    def on_reading(self, text: Text, error: CallFailed) -> Move:
+    def on_reading(self, text: Text, error: CallFailed) -> Transition:
         """This text's ticket alone could not be read, while others can be: nothing was sent."""
-        passing = isinstance(error, Unavailable) and text.attempts < MOST_ATTEMPTS
-        odd = isinstance(error, Refused) and error.blame is Blame.SETTINGS and text.attempts < MOST_SUSPECTED - 1
-        if text.door is Door.AGENT or not (passing or odd):
+        passing = isinstance(error, Unavailable) and text.attempts < MAX_ATTEMPTS
+        odd = isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS and text.attempts < MAX_SUSPECTED - 1
+        if text.channel is Channel.AGENT or not (passing or odd):
             log.warning("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
             return transitions.failed(text.id, str(error), text.revision)
-        pause = backoff.doubling(text.attempts, SUSPECT_PAUSE if odd else FIRST_PAUSE, LONGEST_PAUSE)
+        pause = backoff.doubling(text.attempts, SUSPECT_PAUSE if odd else FIRST_PAUSE, MAX_PAUSE)
         log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
         return transitions.put_off(text.id, text.revision, str(error), pause)
 
-    async def on_sending(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> Move:
+    async def on_sending(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> Transition:
         """The next step of a text after its call, which had this claim's number."""
         masked = phone.mask(sms.end_user_number)
         if not _is_non_us(outcome):
@@ -79,22 +79,22 @@ class Verdicts:
             log.error("the outcome stays unknown", text=text.id, ticket=text.ticket_id, why=move.if_unclear)
         return move
 
-    async def _on_nothing_sent(self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused) -> Move:
+    async def _on_nothing_sent(self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused) -> Transition:
         """This call certainly did nothing."""
         if isinstance(outcome, NotSent):
             return _again(text, claim, outcome, backoff.jittered(1))
         known = await self._told_everybody(text, outcome)
         if isinstance(outcome, Unavailable):
             return self._unavailable(text, claim, outcome, known)
-        if outcome.blame is Blame.BUSY:
+        if outcome.scope is RefusalScope.BUSY:
             return self._busy(text, claim, outcome)
-        if outcome.blame is Blame.SETTINGS or known.stopped:
+        if outcome.scope is RefusalScope.SETTINGS or known.stopped:
             return self._suspect(text, claim, outcome, known)
         return _refused(text, claim, outcome)
 
     async def _told_everybody(self, text: Text, outcome: Unavailable | Refused) -> _Known:
         """Hold or stop everybody where all would meet the same."""
-        if isinstance(outcome, Refused) and outcome.blame is not Blame.SETTINGS:
+        if isinstance(outcome, Refused) and outcome.scope is not RefusalScope.SETTINGS:
             return await self._passed(text, outcome)
         own = await self._breaker.alone(PLATFORM, text)
         if isinstance(outcome, Unavailable):
@@ -109,33 +109,33 @@ class Verdicts:
             self._breaker.passed(PLATFORM)
             return _Known()
         self._non_us.add(text.ticket_id)
-        if len(self._non_us) < MOST_NON_US:
+        if len(self._non_us) < MAX_NON_US:
             return _Known()
         self._non_us.clear()
         await self._breaker.stop(PLATFORM, str(outcome), text.id)
         return _Known(stopped=True)
 
-    def _unavailable(self, text: Text, claim: int, outcome: Unavailable, known: _Known) -> Move:
+    def _unavailable(self, text: Text, claim: int, outcome: Unavailable, known: _Known) -> Transition:
         """The platform could not be asked. That is nobody's own fault, unless others pass meanwhile."""
-        counts = known.own or text.door is Door.AGENT
-        if counts and text.attempts >= MOST_ATTEMPTS:
+        counts = known.own or text.channel is Channel.AGENT
+        if counts and text.attempts >= MAX_ATTEMPTS:
             return _refused(text, claim, outcome)
-        pause = backoff.doubling(text.attempts, FIRST_PAUSE, LONGEST_PAUSE) if counts else 0
+        pause = backoff.doubling(text.attempts, FIRST_PAUSE, MAX_PAUSE) if counts else 0
         return _again(text, claim, outcome, pause, tried=counts, as_all=True)
 
-    def _suspect(self, text: Text, claim: int, outcome: Refused, known: _Known) -> Move:
+    def _suspect(self, text: Text, claim: int, outcome: Refused, known: _Known) -> Transition:
         """All would meet this refusal, or so it seems. A person waits for an answer; others until it is put right."""
-        again_and_again = known.own and text.suspected >= MOST_SUSPECTED - 1
-        if text.door is Door.AGENT or again_and_again:
+        again_and_again = known.own and text.suspected >= MAX_SUSPECTED - 1
+        if text.channel is Channel.AGENT or again_and_again:
             return _refused(text, claim, outcome)
         counts = known.own or text.refused_at is None
-        pause = backoff.doubling(text.suspected, SUSPECT_PAUSE, LONGEST_PAUSE) if known.own else 0
+        pause = backoff.doubling(text.suspected, SUSPECT_PAUSE, MAX_PAUSE) if known.own else 0
         return _again(text, claim, outcome, pause, suspected=counts, as_all=True)
 
-    def _busy(self, text: Text, claim: int, error: Refused) -> Move:
+    def _busy(self, text: Text, claim: int, error: Refused) -> Transition:
         waited = text.busy_for or 0
         pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE))
-        if text.door is not Door.AGENT and waited + pause <= self._busy_seconds:
+        if text.channel is not Channel.AGENT and waited + pause <= self._busy_seconds:
             return _again(text, claim, error, pause, busy=True)
         return _refused(text, claim, error)
 
@@ -144,24 +144,24 @@ def _is_non_us(outcome: object) -> bool:
     return isinstance(outcome, Refused) and str(outcome) == NON_US
 
 
-def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: bool) -> Move:
+def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: bool) -> Transition:
     log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
     return transitions.again(text.id, claim, str(error), pause, if_unclear=_if_unclear(error), **counted)
 
 
-def _refused(text: Text, claim: int, error: CallFailed) -> Move:
-    level = log.error if isinstance(error, Refused) and error.blame is Blame.SETTINGS else log.warning
+def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
+    level = log.error if isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
     return transitions.refused(text.id, claim, str(error), _if_unclear(error))
 
 
 def _if_unclear(error: CallFailed) -> str:
     """What a call that sent nothing says of a text whose earlier call may have."""
-    if isinstance(error, Refused) and error.blame is Blame.BUSY:
+    if isinstance(error, Refused) and error.scope is RefusalScope.BUSY:
         return f"probably sent: a second try was refused ({error})"
     return f"unknown, and a second try sent nothing ({error})"
 
 
-def _unknown(text: Text, claim: int, why: str, after: float | None = None, **known: str) -> Move:
+def _unknown(text: Text, claim: int, why: str, after: float | None = None, **known: str) -> Transition:
     log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, why=why, **known)
     return transitions.unknown(text.id, claim, why, after)

@@ -12,13 +12,13 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector.batcher import Group
-from connector.delivery.pacing import Pace
+from connector.batcher import Batcher
+from connector.delivery.pacing import Pacer
 from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
-from connector.http.exchange import MayLeave
-from connector.model import Chat, Door, OutboundSms, Text
+from connector.http.exchange import BeforeSend
+from connector.model import Channel, Chat, OutboundSms, Text
 from connector.store import circuit_breaker, jobs, texts
-from connector.store.jobs import Later
+from connector.store.jobs import Snooze
 from connector.store.rate_limit import LATE, MUCH_LATER
 from connector.store.texts import Attempt
 
@@ -31,7 +31,7 @@ Ready = tuple[Text, OutboundSms]
 class Client(Protocol):
     """What sends: connector.ccaip.Client."""
 
-    async def send(self, sms: OutboundSms, may_leave: MayLeave) -> Chat: ...
+    async def send(self, sms: OutboundSms, before_send: BeforeSend) -> Chat: ...
 
 
 # Commits what became of a text whose claim had this number.
@@ -61,7 +61,7 @@ class Sender:
         self,
         pool: ConnectionPool,
         client: Client,
-        pace: Pace,
+        pace: Pacer,
         threads: Executor,
         at_once: int,
         answer_seconds: float,
@@ -75,7 +75,7 @@ class Sender:
         self._left = left
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
         self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
-        self._claim: Group[Attempt, int | circuit_breaker.Closed | None] = Group(self._claim_many, threads, 500)
+        self._claim: Batcher[Attempt, int | circuit_breaker.Closed | None] = Batcher(self._claim_many, threads, 500)
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
@@ -101,13 +101,13 @@ class Sender:
     def drain(self) -> None:
         """Nothing more is sent; what is under way is finished."""
         self._draining = True
-        self._pace.give_up(Later(0))
+        self._pace.give_up(Snooze(0))
 
     async def _send(self, text: Text, sms: OutboundSms, settle: Settle) -> None:
         slot = None
         if not self._pace.unlimited:
-            priority = jobs.PRIORITY[jobs.DELIVER[text.door], text.door]
-            slot = await self._pace.slot(text.id, priority, text.door is Door.BATCH)
+            priority = jobs.PRIORITY[jobs.DELIVER[text.channel], text.channel]
+            slot = await self._pace.slot(text.id, priority, text.channel is Channel.BATCH)
             if slot is None:
                 return
         async with self._permits:
@@ -123,7 +123,7 @@ class Sender:
     async def _claimed(self, text: Text) -> int | None:
         """Commit `sending`; the claim's number. None: somebody else has sent it, or taken it back."""
         if self._draining:
-            raise Later(0)
+            raise Snooze(0)
         one = Attempt(text.id, text.revision, secrets.randbits(63))
         try:
             [claim] = await self._claim([one])
@@ -148,12 +148,12 @@ class Sender:
     async def _call(self, text: Text, sms: OutboundSms, slot: float | None, latest: float) -> Outcome:
         left = False
 
-        async def may_leave() -> None:
+        async def before_send() -> None:
             """Wait for the slot; where it was missed by much, for another. The last look is at the claim: the first
             byte leaves as soon as this returns.
             """
             nonlocal slot, left
-            batch = text.door is Door.BATCH
+            batch = text.channel is Channel.BATCH
             while slot is not None and self._clock() <= latest:
                 await asyncio.sleep(max(slot - time.monotonic(), 0))
                 late = time.monotonic() - slot
@@ -167,7 +167,7 @@ class Sender:
             left = True
 
         try:
-            return await self._client.send(sms, may_leave)
+            return await self._client.send(sms, before_send)
         except (OutcomeUnknown, Refused, Unavailable, NotSent) as error:
             return error
         except circuit_breaker.Closed as closed:

@@ -8,24 +8,24 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import backoff
-from connector.batcher import Group
-from connector.crms import MOST, Change, Crm
+from connector.batcher import Batcher
+from connector.crms import CRM_BATCH_SIZE, Change, Crm
 from connector.delivery import isolation
 from connector.delivery.breaker import Breaker
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Outcome
 from connector.store import circuit_breaker
 from connector.store import outcomes as outcome_store
-from connector.store.jobs import Later
+from connector.store.jobs import Snooze
 from connector.store.outcomes import WriteResult
 
 log = structlog.get_logger()
 
 # Seconds between tries that did not reach the record; and after a refusal, which a person may have to put right.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 1800.0
-FIRST_REFUSED, LONGEST_REFUSED = 30.0, 3600.0
+FIRST_PAUSE, MAX_PAUSE = 1.0, 1800.0
+FIRST_REFUSED, MAX_REFUSED = 30.0, 3600.0
 # An older outcome waits so long for a newer one of its ticket that was refused: then it is told itself.
 OLDER_PAUSE = 2.0
 
@@ -50,7 +50,7 @@ class WriteBack:
     ) -> None:
         """While `more_coming()`, an outcome is held up to `hold` seconds, so that others go with it."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
-        self._write = Group(self._write_many, threads, MOST, hold, more_coming)
+        self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
 
     async def write_back(self, texts: Sequence[int]) -> None:
         """Tell these texts' tickets. When it returns, each has it or another try is queued, committed.
@@ -59,7 +59,7 @@ class WriteBack:
         """
         if closed := dict(filter(None, await self._write(texts))):
             await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
-            raise Later(circuit_breaker.LOOK_AGAIN)
+            raise Snooze(circuit_breaker.LOOK_AGAIN)
 
     def drain(self) -> None:
         """Hold nothing back any more: the worker stops."""
@@ -119,7 +119,9 @@ class WriteBack:
             try:
                 changes[outcome.text] = self._crms[outcome.crm][1].write_back(outcome)
             except CannotApply as error:
-                answers[outcome.text] = Refused(f"the mapping's write_back.{outcome.state}: {error}", Blame.TICKET)
+                answers[outcome.text] = Refused(
+                    f"the mapping's write_back.{outcome.state}: {error}", RefusalScope.TICKET
+                )
         return changes, answers
 
 
@@ -142,7 +144,7 @@ def _sorted(
             error = answers[outcome.text]
             if error is None:
                 told.append(WriteResult(outcome.text, outcome.version))
-            elif isinstance(error, Refused) and error.blame is Blame.GONE:
+            elif isinstance(error, Refused) and error.scope is RefusalScope.GONE:
                 log.warning("the ticket is gone", text=outcome.text, ticket=outcome.ticket_id, why=str(error))
                 told.append(WriteResult(outcome.text, outcome.version, refused=str(error)))
             else:
@@ -160,9 +162,9 @@ def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
     # Of one kind in a row: what fails for a moment does not lengthen the pause after a refusal.
     attempts = outcome.attempts if outcome.refused_before == isinstance(error, Refused) else 0
     if isinstance(error, Refused):
-        pause = backoff.doubling(attempts, FIRST_REFUSED, LONGEST_REFUSED)
+        pause = backoff.doubling(attempts, FIRST_REFUSED, MAX_REFUSED)
         log.error("the CRM refuses an outcome", **where, seconds=round(pause), why=str(error))
         return pause, str(error)
-    pause = backoff.doubling(attempts, FIRST_PAUSE, LONGEST_PAUSE)
+    pause = backoff.doubling(attempts, FIRST_PAUSE, MAX_PAUSE)
     log.warning("ticket told later", **where, seconds=round(pause), why=str(error))
     return pause, None

@@ -29,11 +29,11 @@ MOMENT = 0.1
 ENDED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
-class NeverLeft(Exception):
+class NeverSent(Exception):
     """Nothing of the request has left. Its text is the kind of error."""
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """The request may have left, and no answer came that can be read. Its text is the kind of error."""
 
 
@@ -46,7 +46,7 @@ class Answer:
     content: bytes
 
 
-MayLeave = Callable[[], Awaitable[None]]
+BeforeSend = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class _Step(Enum):
 class Exchange:
     """One call over this connection. Afterwards the connection is of use only if the call was answered."""
 
-    def __init__(self, connection: Connection, bounds: Bounds, may_leave: MayLeave | None) -> None:
-        self._connection, self._bounds, self._may_leave = connection, bounds, may_leave
+    def __init__(self, connection: Connection, bounds: Bounds, before_send: BeforeSend | None) -> None:
+        self._connection, self._bounds, self._may_leave = connection, bounds, before_send
         self._step = _Step.CONNECTING
         self._end: asyncio.TimerHandle | None = None
 
@@ -120,7 +120,7 @@ class Exchange:
         except (httpx.TransportError, OSError, UnicodeError) as error:
             if self._step is _Step.WAITING:
                 raise
-            raise (NoAnswer if self._step is _Step.LEFT else NeverLeft)(_kind(error)) from None
+            raise (NoResponse if self._step is _Step.LEFT else NeverSent)(_kind(error)) from None
         finally:
             if self._end:
                 self._end.cancel()
@@ -137,7 +137,7 @@ class Exchange:
             self._step = _Step.WAITING
             await self._may_leave()
             if self._connection.is_over():  # it had time to end
-                raise NeverLeft("ConnectionClosed")
+                raise NeverSent("ConnectionClosed")
         self._step = _Step.LEFT
         self._end = asyncio.get_running_loop().call_later(self._bounds.answer_seconds, self._end_soon)
 
@@ -149,7 +149,7 @@ class Exchange:
         async for part in response.aiter_raw():
             content += part
             if len(content) > most:
-                raise NoAnswer("TooLarge")
+                raise NoResponse("TooLarge")
         # Of a header that comes twice, the first counts.
         raw = reversed(response.headers.raw)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
@@ -165,7 +165,7 @@ def _decompressed(content: bytes | bytearray, encoding: str | None, most: int) -
     except zlib.error:
         return b""
     if len(whole) > most:
-        raise NoAnswer("TooLarge")
+        raise NoResponse("TooLarge")
     return whole if reader.eof else b""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import httpx
 
 from connector.http.config import Network
-from connector.http.exchange import Answer, Bounds, Connection, Exchange, MayLeave
+from connector.http.exchange import Answer, BeforeSend, Bounds, Connection, Exchange
 
 
 class Connections:
@@ -32,7 +32,7 @@ class Connections:
         path: str,
         headers: Mapping[str, str],
         content: bytes = b"",
-        may_leave: MayLeave | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Answer:
         """One call, never repeated here, no redirect followed. Raises exchange.NeverLeft or exchange.NoAnswer.
 
@@ -44,7 +44,7 @@ class Connections:
         request = httpx.Request(method, url, headers=headers, content=content)
         connection = self._kept.pop()[1] if self._kept else Connection(self._tls, self._proxy, self._bounds)
         try:
-            answer = await Exchange(connection, self._bounds, may_leave).answer(request)
+            answer = await Exchange(connection, self._bounds, before_send).answer(request)
         except BaseException:
             await connection.aclose()
             raise

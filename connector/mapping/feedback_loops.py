@@ -16,8 +16,8 @@ from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
 
 OTHER = "any other value"
-MOST_TICKETS = 20_000
-LONGEST_TEXT = 1_000
+MAX_TICKETS = 20_000
+MAX_TEXT = 1_000
 SAMPLE = {
     "state": "sent",
     "why": "a reason",
@@ -34,7 +34,7 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
     for index, rule in enumerate(file.rules):
         key = f"rules.{index}.when"
         choices = {name: _choices(rule.when, file) for name in sorted(rule.when.names)}
-        if math.prod(len(values) for values in choices.values()) > MOST_TICKETS:
+        if math.prod(len(values) for values in choices.values()) > MAX_TICKETS:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
         for state in OUTCOMES:
@@ -67,7 +67,7 @@ def _choices(condition: Condition, file: MappingFile) -> list[Any]:
         values.append(literal)
         if isinstance(literal, int | float) and not isinstance(literal, bool):
             values += [literal - 1, literal + 1]
-            values.append("x" * min(int(abs(literal)) + 1, LONGEST_TEXT))
+            values.append("x" * min(int(abs(literal)) + 1, MAX_TEXT))
     return list({(type(value), repr(value)): value for value in values}.values())
 
 

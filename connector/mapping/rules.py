@@ -12,7 +12,7 @@ from typing import Any
 from connector import phone
 from connector.expressions import CannotApply, Template
 from connector.mapping.schema import MappingFile, Rule
-from connector.model import Accepted, Ask, Decision, OutboundSms, Outcome, Recipient, Skip, Ticket
+from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
 from connector.policy.checks import Policy, Without
 
 # A ticket's fields, by the names that the mapping gives them.
@@ -44,7 +44,7 @@ class Mapping:
         shared = self.file.outbound_number or self.outbound_number
         return {rule.outbound_number or shared for rule in self.file.rules}
 
-    def decide(self, ticket: Ticket, ask: Ask | None = None) -> Decision | Skip:
+    def decide(self, ticket: Ticket, ask: TextRequest | None = None) -> Decision | Skip:
         """What to text for this ticket.
 
         Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
@@ -88,7 +88,7 @@ class Mapping:
         return self._accepted(rule, ticket, accepted)
 
     def _accepted(self, rule: Rule, ticket: Ticket, accepted: Accepted) -> Decision | Skip:
-        decided = self._applied(rule, ticket, Ask())
+        decided = self._applied(rule, ticket, TextRequest())
         return replace(decided, accepted=accepted) if isinstance(decided, Decision) else decided
 
     def _own(self, rule: Rule, values: Values) -> dict[str, Any]:
@@ -105,13 +105,13 @@ class Mapping:
             if name in asked and self.file.comparable(path) in written
         }
 
-    def _applied(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
+    def _applied(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> Decision | Skip:
         try:
             return self._apply(rule, ticket, ask)
         except CannotApply as error:
             return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
 
-    def _apply(self, rule: Rule, ticket: Ticket, ask: Ask) -> Decision | Skip:
+    def _apply(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> Decision | Skip:
         for why, condition in self.file.guards(rule).items():
             if condition.search(ticket.values):
                 return Skip(why)
@@ -143,7 +143,7 @@ class Mapping:
             empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
         )
 
-    def _message(self, rule: Rule, ticket: Ticket, ask: Ask) -> str:
+    def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> str:
         """Whoever asks may bring words of their own. Raises CannotApply."""
         if ask.message is not None:
             return ask.message.strip()
@@ -154,7 +154,7 @@ class Mapping:
             raise CannotApply(f"there is no template {ask.template}")
         return found[1].render(ticket.values).strip()
 
-    def unknown(self, ask: Ask) -> tuple[str, str, list[str]] | None:
+    def unknown(self, ask: TextRequest) -> tuple[str, str, list[str]] | None:
         """What is asked for by a name that the file does not have: "rule" or "template", the name, and those it has."""
         named = {
             "rule": (ask.rule, [rule.name for rule in self.file.rules]),
@@ -171,7 +171,7 @@ class Mapping:
             return {words.name: (words.label, words.message) for words in self.file.templates}
         return {rule.name: (rule.name.replace("_", " ").capitalize(), rule.message) for rule in self.file.rules}
 
-    def _agent(self, rule: Rule, ticket: Ticket, ask: Ask) -> tuple[int | None, str | None]:
+    def _agent(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[int | None, str | None]:
         """Whom the chat is assigned to: the agent who asked, where the mapping says so, or as the rule says."""
         if self.file.agents.replies_to_agent and (ask.agent_id or ask.agent_email):
             return ask.agent_id, ask.agent_email

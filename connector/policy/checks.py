@@ -1,4 +1,4 @@
-"""Who must not be texted. Pure: one place, the same answer for every door, and a trace of everything it looked at.
+"""Who must not be texted. Pure: one place, the same answer for every channel, and a trace of everything it looked at.
 
 Each check says ok, stop, hold (not before a time) or overridden; the first that does not say ok decides. What only a
 person may decide is stopped for an agent and held or skipped for the others.
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal
 
 from connector import merge_syntax
-from connector.model import Decision, Door, OutboundSms, State
+from connector.model import Channel, Decision, OutboundSms, State
 from connector.policy import quiet_hours, segments
 from connector.policy.config import PolicyKeys
 from connector.policy.quiet_hours import Open
@@ -147,7 +147,7 @@ class Policy:
         self,
         decision: Decision,
         known: Known,
-        door: Door,
+        channel: Channel,
         override: str,
         now: datetime,
         overrides: Collection[str] | None = None,
@@ -165,14 +165,14 @@ class Policy:
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
             self._content(sms.message, size),
-            *self._unfilled(sms.message, door),
+            *self._unfilled(sms.message, channel),
         ]
-        judged = tuple(self._for(door, finding, override, overrides) for finding in findings)
+        judged = tuple(self._for(channel, finding, override, overrides) for finding in findings)
         return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
 
-    def _for(self, door: Door, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
-        """What a finding means at this door: agents may decide some for themselves, and wait for none."""
-        if finding.said not in (Said.STOP, Said.HOLD) or door is not Door.AGENT:
+    def _for(self, channel: Channel, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
+        """What a finding means at this channel: agents may decide some for themselves, and wait for none."""
+        if finding.said not in (Said.STOP, Said.HOLD) or channel is not Channel.AGENT:
             return finding
         may = finding.overridable or finding.check in self.keys.agents_may_override
         if may and override and (overrides is None or finding.id in overrides):
@@ -224,17 +224,17 @@ class Policy:
         if not message:
             return Finding("content", Said.STOP, "the message is empty")
         counted = f"{size.segments} {'segment' if size.segments == 1 else 'segments'} ({size.encoding})"
-        if size.segments > self.keys.most_segments:
-            return Finding("content", Said.STOP, f"the message takes {counted}; allowed: {self.keys.most_segments}")
+        if size.segments > self.keys.max_segments:
+            return Finding("content", Said.STOP, f"the message takes {counted}; allowed: {self.keys.max_segments}")
         if found := SHORTENED.search(message):
             return Finding("content", Said.STOP, f"the message holds a public link shortener, {found[1].lower()}")
         return Finding("content", Said.OK, counted)
 
-    def _unfilled(self, message: str, door: Door) -> Iterator[Finding]:
+    def _unfilled(self, message: str, channel: Channel) -> Iterator[Finding]:
         """A trigger's message is its mapping's, which is warned of at start: only the ticket's values are new."""
         if found := merge_syntax.form(message):
             why = f"the message holds a placeholder of the form {found}, which nothing fills in"
-            yield Finding("placeholder", Said.WARN if door is Door.TRIGGER else Said.STOP, why, overridable=True)
+            yield Finding("placeholder", Said.WARN if channel is Channel.TRIGGER else Said.STOP, why, overridable=True)
 
     def _words(self, message: str, known: Known) -> str:
         """The message as it leaves: brand and opt-out line where the number has never been texted."""

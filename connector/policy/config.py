@@ -103,7 +103,7 @@ class PolicyKeys(Strict):
     state: Name | None = None
     hours: HoursKeys = HoursKeys()
     window_hours: float = Field(default=24, ge=0, le=24 * 366)
-    most_segments: int = Field(default=4, ge=1, le=20)
+    max_segments: int = Field(default=4, ge=1, le=20)
     replace_typographic: bool = False
     brand: str = ""
     opt_out_line: str = ""

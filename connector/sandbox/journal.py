@@ -60,7 +60,7 @@ def _arrive() -> Response | None:
 
 def _leave(response: Response) -> Response:
     if "call" not in g:
-        return response  # refused at the door: a stranger's call is no call
+        return response  # refused at the channel: a stranger's call is no call
     response = box().faults.after(g.fault, response)
     g.call.status = None if request.environ.get(server.DROP) else response.status_code
     return response

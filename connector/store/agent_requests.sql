@@ -1,14 +1,14 @@
 -- name: remember
 -- Whoever comes first with a key; who comes at the same moment waits until that is committed.
-insert into idempotency (caller, key, body) values (%(caller)s, %(key)s, %(body)s)
+insert into idempotency_keys (caller, key, body) values (%(caller)s, %(key)s, %(body)s)
 on conflict (caller, key) do nothing
 
 -- name: remembered
-select body, text from idempotency where caller = %(caller)s and key = %(key)s
+select body, text from idempotency_keys where caller = %(caller)s and key = %(key)s
 
 -- name: became
-update idempotency set text = %(text)s where caller = %(caller)s and key = %(key)s
+update idempotency_keys set text = %(text)s where caller = %(caller)s and key = %(key)s
 
 -- name: newest
 -- The ticket's newest text; 0: none.
-select coalesce(max(id), 0) from text where crm = %(crm)s and ticket_id = %(ticket)s
+select coalesce(max(id), 0) from texts where crm = %(crm)s and ticket_id = %(ticket)s

@@ -1,4 +1,4 @@
-"""Keys to the API: named, with rights, kept as hashes, and counted by the minute for all web sides together."""
+"""Keys to the API: named, with rights, kept as hashes, and counted by the minute for all web processes together."""
 
 import hashlib
 import secrets

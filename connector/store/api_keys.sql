@@ -1,17 +1,17 @@
 -- name: add
 -- A new key; nothing where the name is taken.
-insert into api_key (name, hash, rights, per_minute) values (%(name)s, %(hash)s, %(rights)s, %(per_minute)s)
+insert into api_keys (name, hash, rights, per_minute) values (%(name)s, %(hash)s, %(rights)s, %(per_minute)s)
 on conflict (name) do nothing
 
 -- name: revoke
-delete from api_key where name = %(name)s
+delete from api_keys where name = %(name)s
 
 -- name: listed
-select name, rights, per_minute, added_at from api_key order by name
+select name, rights, per_minute, added_at from api_keys order by name
 
 -- name: known
 -- Whose key this is.
-select name, rights, per_minute, added_at from api_key where hash = %(hash)s
+select name, rights, per_minute, added_at from api_keys where hash = %(hash)s
 
 -- name: use
 -- One more request of this caller in this minute.

@@ -23,9 +23,9 @@ PLATFORM = "ccaip"
 # While one is closed, texts in hand are put back for so many seconds. They are not taken up before it opens.
 LOOK_AGAIN = 5.0
 # Seconds of a pause that was not asked for; twice as long each time that nothing has passed since.
-FIRST_HOLD, LONGEST_HOLD = 1.0, 60.0
+FIRST_HOLD, MAX_HOLD = 1.0, 60.0
 # Seconds before what is stopped is probed; doubling too.
-FIRST_PROBE, LONGEST_PROBE = 2.0, 60.0
+FIRST_PROBE, MAX_PROBE = 2.0, 60.0
 # Whoever probes has so many seconds for it, before another worker does.
 PROBE_TURN = 60.0
 
@@ -42,7 +42,7 @@ class Closed(ConnectorError):
 class Status:
     """An account's for people. Times in UTC. `for_people`: no probe opens it."""
 
-    lane: str
+    account: str
     stopped_at: datetime | None = None
     stopped_why: str | None = None
     probe_at: datetime | None = None
@@ -78,7 +78,7 @@ def look_all(connection: psycopg.Connection) -> dict[str, Closed]:
 
 def hold(connection: psycopg.Connection, name: str, why: str, seconds: float | None = None) -> None:
     """The account is not used for so long; None: for a moment, longer each time that nothing has passed since."""
-    row = {"lane": name, "why": why, "seconds": seconds, "first": FIRST_HOLD, "longest": LONGEST_HOLD}
+    row = {"account": name, "why": why, "seconds": seconds, "first": FIRST_HOLD, "longest": MAX_HOLD}
     connection.execute(SQL["hold"], row | {"jitter": backoff.jittered(1)})
 
 
@@ -90,19 +90,19 @@ def stop(connection: psycopg.Connection, name: str, why: str, text: int | None =
     False: it was stopped already. It is probed before long, less soon where it was stopped a moment ago and nothing
     has passed since.
     """
-    row = {"lane": name, "why": why, "text": text, "confirmed": confirmed, "jitter": backoff.jittered(1)}
-    found = connection.execute(SQL["stop"], row | {"first": FIRST_PROBE, "longest": LONGEST_PROBE})
+    row = {"account": name, "why": why, "text": text, "confirmed": confirmed, "jitter": backoff.jittered(1)}
+    found = connection.execute(SQL["stop"], row | {"first": FIRST_PROBE, "longest": MAX_PROBE})
     return found.fetchone() is not None
 
 
 def stop_for_people(connection: psycopg.Connection, name: str, why: str) -> None:
     """The account is not used until a person says so: no probe opens it."""
-    connection.execute(SQL["stop_for_people"], {"lane": name, "why": why})
+    connection.execute(SQL["stop_for_people"], {"account": name, "why": why})
 
 
 def alone(connection: psycopg.Connection, name: str, text: int, since: datetime | None) -> bool:
     """Whether others have passed since this text was refused, or nobody else was: then it is not a setting's fault."""
-    row = connection.execute(SQL["alone"], {"lane": name, "text": text, "since": since}).fetchone()
+    row = connection.execute(SQL["alone"], {"account": name, "text": text, "since": since}).fetchone()
     return bool(row and row[0])
 
 
@@ -113,17 +113,17 @@ def passed(connection: psycopg.Connection, names: Iterable[str]) -> None:
 
 def resume(connection: psycopg.Connection, name: str | None = None) -> list[str]:
     """The account, or all, may be used again. Those that had been kept from it."""
-    return [lane for (lane,) in connection.execute(SQL["resume"], {"lane": name})]
+    return [account for (account,) in connection.execute(SQL["resume"], {"account": name})]
 
 
 def probe_due(connection: psycopg.Connection, name: str) -> bool:
     """Whether it is stopped, and our turn to probe it."""
-    return connection.execute(SQL["probe_due"], {"lane": name, "turn": PROBE_TURN}).fetchone() is not None
+    return connection.execute(SQL["probe_due"], {"account": name, "turn": PROBE_TURN}).fetchone() is not None
 
 
 def probed(connection: psycopg.Connection, name: str, seconds: float | None = None) -> float:
     """A probe found it still wrong. In how many seconds the next one is; `seconds`: because it was asked for."""
-    row = {"lane": name, "seconds": seconds, "first": FIRST_PROBE, "longest": LONGEST_PROBE}
+    row = {"account": name, "seconds": seconds, "first": FIRST_PROBE, "longest": MAX_PROBE}
     found = connection.execute(SQL["probed"], row | {"jitter": backoff.jittered(1)}).fetchone()
     return found[0] if found else 0.0
 

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 # Seconds between two looks whether a server lives; seconds that one may take to start, after a crash too.
 LOOK, START = 1.0, 60
 # Bytes that the path of a socket may have, by the strictest system (macOS: 104 with the end), less its name's.
-LONGEST_PATH = 103 - len("/.s.PGSQL.5432")
+MAX_PATH = 103 - len("/.s.PGSQL.5432")
 # The first that there is makes a new folder: the user's own may not be installed, and would differ between machines.
 LOCALES = ("C.UTF-8", "C")
 DATABASE = {"user": "postgres", "dbname": "postgres"}
@@ -127,7 +127,7 @@ def _socket_folder(server: Any) -> Path:
 @contextlib.contextmanager
 def _reached(folder: Path) -> Iterator[Path]:
     """A path to this folder that a socket's can begin with; where its own is too long, a link while it is used."""
-    if len(os.fsencode(folder)) <= LONGEST_PATH and "," not in str(folder):  # which would separate hosts
+    if len(os.fsencode(folder)) <= MAX_PATH and "," not in str(folder):  # which would separate hosts
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="connector-") as short:

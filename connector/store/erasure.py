@@ -24,7 +24,7 @@ log = structlog.get_logger()
 SQL = queries.load(__file__)
 WAITING = (State.RECEIVED, State.QUEUED)
 # Rows of a table that are being worked on are left alone: their words are made anew, or are somebody's to send.
-LEFT_ALONE = {"text": "state not in ('received', 'queued', 'sending')"}
+LEFT_ALONE = {"texts": "state not in ('received', 'queued', 'sending')"}
 ROWS_AT_ONCE = 1_000
 
 
@@ -58,7 +58,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         if suppress:
             recipients.suppress(connection, number, "erased", "an operator")
         tables = {table.name: table for table in _tables(connection)}
-        who["events"] = [row["id"] for _, row in _mentions(connection, tables["event"], spellings, "id")]
+        who["events"] = [row["id"] for _, row in _mentions(connection, tables["events"], spellings, "id")]
         who["tickets"] = [ticket for (ticket,) in connection.execute(SQL["tickets"], who)]
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)

@@ -4,26 +4,26 @@ select table_name, array_agg(column_name::text order by column_name), array_agg(
        coalesce(array_agg(column_name::text) filter (where udt_name = 'bytea'), array[]::text[])
 from information_schema.columns join information_schema.tables using (table_schema, table_name)
 where table_schema = current_schema() and table_type = 'BASE TABLE'
-  and table_name not in ('suppression', 'secret', 'migration')
+  and table_name not in ('suppressions', 'secrets', 'migrations')
   and udt_name in ('text', 'varchar', 'jsonb', 'bytea', '_text')
 group by table_name order by table_name
 
 -- name: lock_plans
 -- Nobody feeds these plans until the caller's transaction ends.
-select id from plan where id in (
-    select plan from plan_case where number = %(hash)s or ticket_id = any(%(tickets)s)) order by id for update
+select id from plans where id in (
+    select plan from plan_cases where number = %(hash)s or ticket_id = any(%(tickets)s)) order by id for update
 
 -- name: tickets
 -- The tickets of one person: those of texts to the number, of events that name it, and of plans' cases for it.
-select ticket_id from text
+select ticket_id from texts
 where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or event = any(%(events)s)
-   or id in (select unnest(array[text, before_text]) from recipient where number = %(hash)s)
-union select ticket_id from event where id = any(%(events)s) and ticket_id is not null
-union select ticket_id from plan_case where number = %(hash)s
+   or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
+union select ticket_id from events where id = any(%(events)s) and ticket_id is not null
+union select ticket_id from plan_cases where number = %(hash)s
 
 -- name: texts
 -- The texts of these tickets, but for those to another number.
-select id, state from text
+select id, state from texts
 where ticket_id = any(%(tickets)s) and coalesce(sms ->> 'end_user_number', %(number)s) = %(number)s order by id
 
 -- name: forget_texts
@@ -31,11 +31,11 @@ where ticket_id = any(%(tickets)s) and coalesce(sms ->> 'end_user_number', %(num
 with steps as (
     update history set why = '' where text = any(%(ids)s) and why <> ''
 ), requests as (
-    delete from idempotency where text = any(%(ids)s)
+    delete from idempotency_keys where text = any(%(ids)s)
 ), reasons as (
-    delete from reason where text = any(%(ids)s)
+    delete from reasons where text = any(%(ids)s)
 )
-update text set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
+update texts set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end
 where id = any(%(ids)s)
@@ -43,19 +43,19 @@ where id = any(%(ids)s)
 -- name: forget_events
 -- Everything that came in about these tickets, and everything that holds the number. What could not be read is named by
 -- its hash.
-update event set body = null, raw = null, changed_by = null, problem = case when problem is not null then 'erased' end,
+update events set body = null, raw = null, changed_by = null, problem = case when problem is not null then 'erased' end,
                  event_id = case when event_id ~ '^(unreadable|unnamed):' then 'erased:' || id else event_id end
 where (body is not null or raw is not null or changed_by is not null or problem is not null)
   and (ticket_id = any(%(tickets)s) or id = any(%(events)s))
 
 -- name: forget_cases
 -- The person's cases leave their plans: none of them is texted any more.
-delete from plan_case
+delete from plan_cases
 where number = %(hash)s or text = any(%(ids)s) or ticket_id = any(%(tickets)s) and number is null
 returning plan, ticket_id
 
 -- name: report
-select report from plan where id = %(plan)s
+select report from plans where id = %(plan)s
 
 -- name: write_report
-update plan set report = %(report)s where id = %(plan)s
+update plans set report = %(report)s where id = %(plan)s

@@ -47,7 +47,7 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
         jobs.add(
             connection,
             [
-                NewJob(jobs.DELIVER[door := once[row.event_id].door], row.text, door)
+                NewJob(jobs.DELIVER[channel := once[row.event_id].channel], row.text, channel)
                 for row in rows
                 if row.text is not None
             ],

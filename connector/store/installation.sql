@@ -17,4 +17,4 @@ insert into installation (identity) values (%(identity)s) on conflict (one) do u
 
 -- name: waiting
 -- Whether any text waits to be sent.
-select exists (select from text where state in ('received', 'queued'))
+select exists (select from texts where state in ('received', 'queued'))

@@ -15,45 +15,38 @@ import structlog
 from pgqueuer.db import SyncPsycopgDriver
 from pgqueuer.queries import Queries, SyncQueries
 
-from connector.model import Door
+from connector.model import Channel
 
 log = structlog.get_logger()
 
 
 class Kind(StrEnum):
-    """What a job does with its texts. Each door has its own way in, so that one can wait while the others go on.
+    """What a job does with its texts. Each channel has its own kind, so that one can wait while the others go on."""
 
-    A version before this one may run beside it: what it cannot do has a name that it does not know, and the names that
-    it used are known here. Jobs are never added under those.
-    """
-
-    DELIVER_AGENT = "ask_agent"  # a version before does not know what a person asks for
+    DELIVER_AGENT = "deliver_agent"
     DELIVER_TRIGGER = "deliver_trigger"
-    DELIVER_BATCH = "ask_batch"
-    WRITE_BACK = "write_backs"  # a version before had one text in a job
-    OLD_DELIVER = "deliver"
-    OLD_WRITE_BACK = "write_back"
+    DELIVER_BATCH = "deliver_batch"
+    WRITE_BACK = "write_back"
 
 
-WRITE_BACKS = (Kind.WRITE_BACK, Kind.OLD_WRITE_BACK)
-DELIVER = {Door.AGENT: Kind.DELIVER_AGENT, Door.TRIGGER: Kind.DELIVER_TRIGGER, Door.BATCH: Kind.DELIVER_BATCH}
+DELIVER = {Channel.AGENT: Kind.DELIVER_AGENT, Channel.TRIGGER: Kind.DELIVER_TRIGGER, Channel.BATCH: Kind.DELIVER_BATCH}
 # While one of these waits, no batch text leaves.
-BEFORE_BATCHES = (Kind.DELIVER_AGENT, Kind.DELIVER_TRIGGER, Kind.OLD_DELIVER)
+BEFORE_BATCHES = (Kind.DELIVER_AGENT, Kind.DELIVER_TRIGGER)
 # A person comes first; a ticket learns before the next text of its kind leaves.
 PRIORITY = {
-    (Kind.WRITE_BACK, Door.AGENT): 60,
-    (Kind.DELIVER_AGENT, Door.AGENT): 50,
-    (Kind.WRITE_BACK, Door.TRIGGER): 40,
-    (Kind.DELIVER_TRIGGER, Door.TRIGGER): 30,
-    (Kind.WRITE_BACK, Door.BATCH): 20,
-    (Kind.DELIVER_BATCH, Door.BATCH): 10,
+    (Kind.WRITE_BACK, Channel.AGENT): 60,
+    (Kind.DELIVER_AGENT, Channel.AGENT): 50,
+    (Kind.WRITE_BACK, Channel.TRIGGER): 40,
+    (Kind.DELIVER_TRIGGER, Channel.TRIGGER): 30,
+    (Kind.WRITE_BACK, Channel.BATCH): 20,
+    (Kind.DELIVER_BATCH, Channel.BATCH): 10,
 }
 # Texts of one job, and jobs that are taken at once: together not many more than a worker wants in hand.
 JOB_SIZE = 50
 JOBS_IN_HAND = 800
 
 
-class Later(Exception):
+class Snooze(Exception):
     """What is left of this job has to wait for so many seconds. Nothing was lost, nothing went wrong."""
 
     def __init__(self, seconds: float) -> None:
@@ -67,21 +60,21 @@ class NewJob:
 
     kind: Kind
     text: int
-    door: Door
+    channel: Channel
     after: float = 0
 
 
 def add(connection: psycopg.Connection, jobs: Iterable[NewJob]) -> None:
     """Add jobs within the caller's transaction: they exist if and only if it commits. Those alike become one."""
-    alike: dict[tuple[Kind, Door, float], list[int]] = {}
+    alike: dict[tuple[Kind, Channel, float], list[int]] = {}
     for job in jobs:
-        alike.setdefault((job.kind, job.door, job.after), []).append(job.text)
+        alike.setdefault((job.kind, job.channel, job.after), []).append(job.text)
     rows = [(key, part) for key, texts in alike.items() for part in _parts(texts)]
     if rows:
         SyncQueries(SyncPsycopgDriver(connection)).enqueue(
             [kind.value for (kind, _, _), _ in rows],
             [",".join(map(str, texts)).encode() for _, texts in rows],
-            [PRIORITY[kind, door] for (kind, door, _), _ in rows],
+            [PRIORITY[kind, channel] for (kind, channel, _), _ in rows],
             [timedelta(seconds=after) for (_, _, after), _ in rows],
         )
 

@@ -16,7 +16,7 @@ SQL = queries.load(__file__)
 ALIVE, ALIVE_SECONDS, SILENT_SECONDS = "alive", 10.0, 30.0
 
 
-# The row by which a web side knows that the database can be written.
+# The row by which a web process knows that the database can be written.
 WRITTEN = "written"
 
 

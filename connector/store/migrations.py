@@ -16,13 +16,13 @@ def migrate(url: str) -> list[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", [MIGRATION_LOCK])
         connection.execute(
-            "create table if not exists migration (name text primary key, at timestamptz not null default now())"
+            "create table if not exists migrations (name text primary key, at timestamptz not null default now())"
         )
         ran = jobs.install(connection)
         for name in _missing(connection):
             with connection.transaction():
                 connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
-                connection.execute("insert into migration (name) values (%s)", [name])
+                connection.execute("insert into migrations (name) values (%s)", [name])
             ran.append(name)
         if pseudonyms.make(connection):
             ran.append("pseudonyms")
@@ -30,7 +30,7 @@ def migrate(url: str) -> list[str]:
 
 
 def _missing(connection: psycopg.Connection) -> list[str]:
-    done = {name for (name,) in connection.execute("select name from migration")}
+    done = {name for (name,) in connection.execute("select name from migrations")}
     return [path.stem for path in sorted(MIGRATIONS.glob("*.sql")) if path.stem not in done]
 
 

@@ -12,7 +12,7 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 
-from connector.model import Door, Outcome, State
+from connector.model import Channel, Outcome, State
 from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb
@@ -83,7 +83,7 @@ def own_writes(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, 
 def look_again(connection: psycopg.Connection, ids: Sequence[int], after: float) -> None:
     """Look again in so many seconds what there is to tell of these texts."""
     with connection.transaction():
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, text, Door.TRIGGER, after) for text in ids])
+        jobs.add(connection, [NewJob(Kind.WRITE_BACK, text, Channel.TRIGGER, after) for text in ids])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> No
     rows = [fields(one) for one in results]
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         anew = cursor.execute(SQL["told"], {"results": jsonb(rows)}).fetchall()
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in anew])
+        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"])) for row in anew])
 
 
 def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float, str | None]]) -> None:
@@ -109,7 +109,9 @@ def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float,
     rows = [{"id": text, "refused": refused} for text, (_, refused) in texts.items()]
     with connection.transaction():
         found = connection.execute(SQL["write_later"], {"results": jsonb(rows)}).fetchall()
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, text, Door(door), texts[text][0]) for text, door in found])
+        jobs.add(
+            connection, [NewJob(Kind.WRITE_BACK, text, Channel(channel), texts[text][0]) for text, channel in found]
+        )
 
 
 def give_up(connection: psycopg.Connection, text: int, why: str) -> bool:

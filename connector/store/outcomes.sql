@@ -5,86 +5,86 @@
 -- about to be decided by what the ticket says now. Where nothing was sent and another text of the ticket is still to
 -- come, that one will tell: `untold_beside` then finds this one again. So it is where another text is unknown and the
 -- ticket itself has not asked for this one.
-select text.id, text.outcome, text.crm, text.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       told.contradicted, text.write_attempts, text.write_refused is not null as refused_before,
-       text.outcome <= text.written
-           or exists (select from text newer where newer.crm = text.crm and newer.ticket_id = text.ticket_id
-                      and (coalesce(newer.known, 0), newer.id) > (coalesce(text.known, 0), text.id)
+select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
+       told.contradicted, texts.write_attempts, texts.write_refused is not null as refused_before,
+       texts.outcome <= texts.written
+           or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
+                      and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
                       and newer.told > 0) as overtaken,
        told.state in ('sent', 'unknown')
-           and exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id
-                       and other.id <> text.id and other.state = 'received'
+           and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
+                       and other.id <> texts.id and other.state = 'received'
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
-from text join text told on told.id = coalesce(text.same_as, text.id)
-where text.id = any(%(ids)s) and (text.outcome > text.written or text.write_begun > 0)
+from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
+where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)
     and told.state not in ('received', 'queued', 'sending')  -- else it is told when it is over
     and not (told.state in ('failed', 'skipped', 'cancelled') and {another_waits})
-order by coalesce(text.known, 0) desc, text.id desc
+order by coalesce(texts.known, 0) desc, texts.id desc
 
 -- name: write_begins
 -- The CRM is about to be asked to take these. Writes without a clear end are counted.
-update text set write_begun = write_begun + 1, wrote = w.wrote
-from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where text.id = w.id
+update texts set write_begun = write_begun + 1, wrote = w.wrote
+from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where texts.id = w.id
 
 -- part: another_waits
-exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id and other.id <> text.id
-        and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and text.door <> 'trigger'))
+exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
+        and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and texts.channel <> 'trigger'))
 
 -- name: own_writes
 -- What the connector itself has written to these texts' tickets, by text; newest first.
-select text.id, other.wrote
-from text join text other on other.crm = text.crm and other.ticket_id = text.ticket_id
-where text.id = any(%(ids)s) and other.wrote is not null
-order by text.id, other.id desc
+select texts.id, other.wrote
+from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id
+where texts.id = any(%(ids)s) and other.wrote is not null
+order by texts.id, other.id desc
 
 -- name: told
 -- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, which was told or is
 -- being told, the newer one is told anew: that of the newest text, or of the text itself.
 with w as (
-    select w.text as id, w.version, w.overtaken, w.refused, text.crm, text.ticket_id, newest.id as newest,
-           not w.overtaken and text.outcome > w.version or w.overtaken and text.write_begun > 0 as late
+    select w.text as id, w.version, w.overtaken, w.refused, texts.crm, texts.ticket_id, newest.id as newest,
+           not w.overtaken and texts.outcome > w.version or w.overtaken and texts.write_begun > 0 as late
     from jsonb_to_recordset(%(results)s) as w (text bigint, version int, overtaken boolean, refused text)
-    join text on text.id = w.text
+    join texts on texts.id = w.text
     left join lateral (
-        select newer.id from text newer
-        where newer.crm = text.crm and newer.ticket_id = text.ticket_id
-          and (coalesce(newer.known, 0), newer.id) > (coalesce(text.known, 0), text.id)
+        select newer.id from texts newer
+        where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
+          and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
           and (newer.told > 0 or newer.write_begun > 0)
         order by coalesce(newer.known, 0) desc, newer.id desc limit 1
     ) newest on true
 ), settled as (
-    update text set
-        written = greatest(text.written, w.version),
-        told = case when w.overtaken or w.refused is not null then text.told else greatest(text.told, w.version) end,
-        write_begun = case when w.overtaken then 0 else greatest(text.write_begun - 1, 0) end,
-        write_refused = case when w.overtaken and text.told < w.version then 'a newer text has told the ticket'
+    update texts set
+        written = greatest(texts.written, w.version),
+        told = case when w.overtaken or w.refused is not null then texts.told else greatest(texts.told, w.version) end,
+        write_begun = case when w.overtaken then 0 else greatest(texts.write_begun - 1, 0) end,
+        write_refused = case when w.overtaken and texts.told < w.version then 'a newer text has told the ticket'
                         else w.refused end,
         write_attempts = 0,
-        outcome = text.outcome + w.anew::int
+        outcome = texts.outcome + w.anew::int
     from (
         select w.*, late and newest is null or exists (select from w older where older.late and older.newest = w.id) as anew
         from w
-    ) w where text.id = w.id
-    returning text.id, text.door, w.anew
+    ) w where texts.id = w.id
+    returning texts.id, texts.channel, w.anew
 ), anew as (
-    update text set outcome = text.outcome + 1
-    where text.id in (select newest from w where late or not overtaken and refused is null)
-      and text.id not in (select id from w) and (text.outcome <= text.written or text.write_begun > 0)
-    returning text.id, text.door
+    update texts set outcome = texts.outcome + 1
+    where texts.id in (select newest from w where late or not overtaken and refused is null)
+      and texts.id not in (select id from w) and (texts.outcome <= texts.written or texts.write_begun > 0)
+    returning texts.id, texts.channel
 )
-select id, door from anew union all select id, door from settled where anew
+select id, channel from anew union all select id, channel from settled where anew
 
 -- name: write_later
 -- The CRM did not take it this time; `refused` says why, if it is not expected to.
-update text set
+update texts set
     -- In a row of one kind: what fails for a moment does not lengthen the pause after a refusal.
-    write_attempts = case when (text.write_refused is null) = (w.refused is null) then text.write_attempts + 1 else 1 end,
+    write_attempts = case when (texts.write_refused is null) = (w.refused is null) then texts.write_attempts + 1 else 1 end,
     write_refused = w.refused,
-    write_begun = greatest(text.write_begun - (w.refused is not null)::int, 0)
+    write_begun = greatest(texts.write_begun - (w.refused is not null)::int, 0)
 from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)
-where text.id = w.id returning text.id, text.door
+where texts.id = w.id returning texts.id, texts.channel
 
 -- name: give_up_telling
 -- The ticket is not told of it.
-update text set written = outcome, write_begun = 0, write_refused = coalesce(write_refused || '; ', '') || %(why)s
+update texts set written = outcome, write_begun = 0, write_refused = coalesce(write_refused || '; ', '') || %(why)s
 where id = %(id)s and outcome > written returning id

@@ -1,4 +1,4 @@
-"""What links to the hosted page need of the database: a secret that all web sides share, and that each opens once."""
+"""Links to the hosted page: the secret that all web processes share, and which links were opened."""
 
 import secrets
 

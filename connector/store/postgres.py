@@ -158,7 +158,7 @@ def _impatient(url: str) -> str:
 
 
 def now(connection: psycopg.Connection) -> datetime:
-    """What time it is by the database's clock, which all workers and web sides go by (UTC)."""
+    """What time it is by the database's clock, which all workers and web processes go by (UTC)."""
     row = connection.execute("select clock_timestamp()").fetchone()
     return row[0].astimezone(UTC) if row else datetime.now(UTC)
 

@@ -5,7 +5,6 @@ each database and kept in it; `CONNECTOR_PSEUDONYM_KEY`, where it is set, is mix
 not enough to try them.
 """
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -20,9 +19,7 @@ from connector.store import queries
 SQL = queries.load(__file__)
 # The key as it is kept, and what shows that a process mixes in the same setting as those before it.
 KEPT, PROOF = "pseudonyms", "pseudonyms_proof"
-KEY_BYTES, BLOCK_BYTES = 32, 64
-# Hashes without a key that versions before this one have left.
-CONVERSIONS = ("recipients", "plan_cases", "asks", "reasons", "text_reasons", "requests")
+KEY_BYTES = 32
 OTHER_KEY = (
     "CONNECTOR_PSEUDONYM_KEY: expected the value that this database was first used with, or nothing if there was none;"
     " with another one, nobody would be known to have been texted"
@@ -39,15 +36,14 @@ def configure(given: SecretStr | None) -> None:
     _keys.clear()
 
 
-def of(connection: psycopg.Connection, digest: str) -> str:
-    """What stands for the value of this digest, in this database."""
-    return hmac.digest(_key(connection), digest.encode(), "sha256").hex()
+def of(connection: psycopg.Connection, value: str) -> str:
+    """What stands for this value, in this database."""
+    return hmac.digest(_key(connection), value.encode(), "sha256").hex()
 
 
 def of_number(connection: psycopg.Connection, number: str) -> str:
     """What stands for a number (E.164), in this database."""
-    # Of the digest that versions without a key have kept: so theirs can be converted without knowing the number.
-    return of(connection, hashlib.sha256(number.encode()).hexdigest()[:32])[:32]
+    return of(connection, number)[:32]
 
 
 def _key(connection: psycopg.Connection) -> bytes:
@@ -82,17 +78,11 @@ def _proof(key: bytes) -> bytes:
 
 
 def make(connection: psycopg.Connection) -> bool:
-    """Make the database's key, and convert what was hashed without one. False: it has one. The caller holds a lock."""
+    """Make the database's key. False: it has one. The caller holds a lock."""
     if made(connection):
         return False
     kept = secrets.token_bytes(KEY_BYTES)
-    key = _mixed(kept)
-    padded = key.ljust(BLOCK_BYTES, b"\0")
-    # As RFC 2104 has it, for the database, which has SHA-256 and no HMAC.
-    pads = {"inner": bytes(one ^ 0x36 for one in padded), "outer": bytes(one ^ 0x5C for one in padded)}
     with connection.transaction():
-        for name in CONVERSIONS:
-            connection.execute(SQL[f"convert_{name}"], pads)
-        for name, value in {KEPT: kept, PROOF: _proof(key)}.items():
+        for name, value in {KEPT: kept, PROOF: _proof(_mixed(kept))}.items():
             connection.execute(SQL["keep"], {"name": name, "value": value})
     return True

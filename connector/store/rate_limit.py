@@ -68,7 +68,7 @@ def reserve(
     begun, asked = (
         time.monotonic(),
         {
-            "lane": circuit_breaker.PLATFORM,
+            "account": circuit_breaker.PLATFORM,
             "soon": SOON,
             "furthest": FURTHEST,
             "count": count,
@@ -80,7 +80,7 @@ def reserve(
     )
     row = connection.execute(SQL["reserve"], asked).fetchone()
     if row is None:
-        connection.execute(SQL["begin"], {"lane": circuit_breaker.PLATFORM})
+        connection.execute(SQL["begin"], {"account": circuit_breaker.PLATFORM})
         return reserve(connection, rates, count, batch, claimed)
     # Half of the way there and back: nobody knows which half the database was slow in.
     now, (first, ask_again, *why_not) = (begun + time.monotonic()) / 2, row
@@ -94,4 +94,4 @@ def reserve(
 
 def put_off(connection: psycopg.Connection, seconds: float, batch: bool) -> None:
     """A request left so much after its slot: the slots that are still to be given out are as much later."""
-    connection.execute(SQL["put_off"], {"lane": circuit_breaker.PLATFORM, "seconds": seconds, "batch": batch})
+    connection.execute(SQL["put_off"], {"account": circuit_breaker.PLATFORM, "seconds": seconds, "batch": batch})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psycopg
 import structlog
 
-from connector.model import Door
+from connector.model import Channel
 from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 SQL = queries.load(__file__)
 
 # Rows that are erased in one transaction.
-MOST = 2000
+CRM_BATCH_SIZE = 2000
 # The queue's own log holds ids and tracebacks, and is for looking into a fault of these days.
 QUEUE_LOG_DAYS = 7
 # Who repeats a request with its key does it within minutes.
@@ -73,7 +73,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
 
 def _all_of(connection: psycopg.Connection, query: str, days: float) -> int:
     count = 0
-    while rows := connection.execute(SQL[query], {"days": days, "most": MOST}).rowcount:
+    while rows := connection.execute(SQL[query], {"days": days, "most": CRM_BATCH_SIZE}).rowcount:
         count += rows
     return count
 
@@ -85,12 +85,12 @@ def requeue(connection: psycopg.Connection) -> None:
     """
     with connection.transaction():
         _repaired(connection, JOBS)
-        lost = connection.execute(SQL["without_job"], {"kinds": [kind.value for kind in jobs.WRITE_BACKS]}).fetchall()
+        lost = connection.execute(SQL["without_job"], {"kind": Kind.WRITE_BACK.value}).fetchall()
         jobs.add(
             connection,
             [
-                NewJob(Kind.WRITE_BACK if untold else jobs.DELIVER[Door(door)], text, Door(door))
-                for text, door, untold in lost
+                NewJob(Kind.WRITE_BACK if untold else jobs.DELIVER[Channel(channel)], text, Channel(channel))
+                for text, channel, untold in lost
             ],
         )
     if lost:

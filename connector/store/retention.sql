@@ -1,16 +1,16 @@
 -- name: erase_events
 -- What came in, but for the keys against duplicates; some rows at a time, so that nobody waits for the locks.
-update event set body = null, raw = null, changed_by = null
+update events set body = null, raw = null, changed_by = null
 where id in (
-    select id from event
+    select id from events
     where (body is not null or raw is not null) and received_at < now() - %(days)s * interval '1 day'
-      and not exists (select from text where text.event = event.id and state in ('received', 'queued', 'sending'))
+      and not exists (select from texts where texts.event = events.id and state in ('received', 'queued', 'sending'))
     limit %(most)s for update skip locked)
 
 -- name: erase_texts
 -- Numbers and messages of texts that are over and told; what is unknown stays for a person.
 with old as (
-    select id from text
+    select id from texts
     where (sms is not null or ask is not null
            or why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null)
       and changed_at < now() - %(days)s * interval '1 day'
@@ -19,9 +19,9 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update text set sms = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+update texts set sms = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
                 write_refused = null
-from old where text.id = old.id
+from old where texts.id = old.id
 
 -- name: erase_queue_log
 -- What the queue noted of its jobs.
@@ -30,13 +30,13 @@ delete from pgqueuer_log where id in (
 
 -- name: erase_idempotency
 -- Which key was which text: nobody repeats a request that long.
-delete from idempotency where (caller, key) in (
-    select caller, key from idempotency where at < now() - %(days)s * interval '1 day' limit %(most)s)
+delete from idempotency_keys where (caller, key) in (
+    select caller, key from idempotency_keys where at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_used_links
 -- Links that could open nothing any more anyway.
-delete from used_link where id in (
-    select id from used_link where expires_at < now() - %(days)s * interval '1 day' limit %(most)s)
+delete from used_links where id in (
+    select id from used_links where expires_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_use
 -- How often a caller, who may be a person, asked in a minute that is long over.
@@ -45,8 +45,8 @@ delete from api_use where caller in (
 
 -- name: erase_plans
 -- Back-fills that are over or were left lying, with their cases.
-delete from plan where id in (
-    select id from plan where changed_at < now() - %(days)s * interval '1 day'
+delete from plans where id in (
+    select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
 -- name: requeue
@@ -64,43 +64,43 @@ update pgqueuer set heartbeat = now() where heartbeat > now() + interval '10 sec
 
 -- name: texts_of_later
 -- The same for texts that wait.
-update text set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
+update texts set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
 where state in ('received', 'queued') and not_before > now() and changed_at > now() + interval '10 seconds'
 
 -- part: over
 -- Texts that are over and were certainly not sent: of the last hours, or all.
-select id from text where state in ('skipped', 'failed', 'cancelled') and changed_at < now() - interval '1 minute'
+select id from texts where state in ('skipped', 'failed', 'cancelled') and changed_at < now() - interval '1 minute'
     and (%(all)s or sms is not null and changed_at > now() - interval '6 hours')
 
 -- name: reasons_of_none
 -- Reasons that such texts hold.
-with over as ({over}) delete from reason using over where reason.text = over.id
+with over as ({over}) delete from reasons using over where reasons.text = over.id
 
 -- name: numbers_of_none
 -- And numbers: they are the text's again that had them before.
 with over as ({over}), freed as (
-    update recipient set text = before_text, at = before_at, before_text = null
-    from over where recipient.text = over.id and before_text is not null
+    update recipients set text = before_text, at = before_at, before_text = null
+    from over where recipients.text = over.id and before_text is not null
 )
-delete from recipient using over where recipient.text = over.id and before_text is null
+delete from recipients using over where recipients.text = over.id and before_text is null
 
 -- name: without_job
 -- Texts that are not over, or whose tickets are to be told or may have been told late, and that no job is for; not those
 -- of this moment.
 with listed as materialized (
     select regexp_split_to_table(convert_from(payload, 'utf8'), ',')::bigint as text,
-           entrypoint = any(%(kinds)s::text[]) as tells
+           entrypoint = %(kind)s as tells
     from pgqueuer where encode(payload, 'escape') ~ '^[0-9,]+$'
 )
-select text.id, text.door, text.state not in ('received', 'queued') as untold
-from text
-where (text.state in ('received', 'queued') or text.outcome > text.written or text.write_begun > 0)
-  and text.state <> 'sending' and text.changed_at < now() - interval '1 minute'
-  and not (text.state in ('failed', 'skipped', 'cancelled')  -- it is told, or overtaken, when the other is over
-           and exists (select from text other where other.crm = text.crm and other.ticket_id = text.ticket_id
-                       and other.id <> text.id
+select texts.id, texts.channel, texts.state not in ('received', 'queued') as untold
+from texts
+where (texts.state in ('received', 'queued') or texts.outcome > texts.written or texts.write_begun > 0)
+  and texts.state <> 'sending' and texts.changed_at < now() - interval '1 minute'
+  and not (texts.state in ('failed', 'skipped', 'cancelled')  -- it is told, or overtaken, when the other is over
+           and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
+                       and other.id <> texts.id
                          and (other.state in ('received', 'queued', 'sending')
-                              or other.state = 'unknown' and text.door <> 'trigger')))
-  and not exists (select from listed where listed.text = text.id
-                  and listed.tells = (text.state not in ('received', 'queued')))
-order by text.id limit 1000
+                              or other.state = 'unknown' and texts.channel <> 'trigger')))
+  and not exists (select from listed where listed.text = texts.id
+                  and listed.tells = (texts.state not in ('received', 'queued')))
+order by texts.id limit 1000

@@ -15,11 +15,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from connector import transitions
-from connector.model import Accepted, Ask, Door, OutboundSms, State, Text
+from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
 from connector.store import circuit_breaker, jobs, pseudonyms, queries, recipients
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb
-from connector.transitions import Move, Standing, Trace
+from connector.transitions import Standing, Trace, Transition
 
 log = structlog.get_logger()
 SQL = queries.load(__file__)
@@ -29,10 +29,10 @@ NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
 NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
 
 
-def _ask(row: dict[str, Any]) -> Ask:
+def _ask(row: dict[str, Any]) -> TextRequest:
     """As it was taken in; JSON has no tuples."""
     overrides = row.get("overrides")
-    return Ask(**row | {"overrides": None if overrides is None else tuple(overrides)})
+    return TextRequest(**row | {"overrides": None if overrides is None else tuple(overrides)})
 
 
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
@@ -45,7 +45,13 @@ def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
     ask = _ask(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
-    made = {"door": Door(row["door"]), "state": State(row["state"]), "sms": sms, "ask": ask, "accepted": accepted}
+    made = {
+        "channel": Channel(row["channel"]),
+        "state": State(row["state"]),
+        "sms": sms,
+        "ask": ask,
+        "accepted": accepted,
+    }
     return Text(**row | made)
 
 
@@ -132,7 +138,7 @@ def start_sending(
     anew. After `good_for` seconds, by the database's clock, its worker is given up.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
-    rows = connection.execute(SQL["claim"], {"lane": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
+    rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
     return {
         token: closed if (closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not)) else claim
         for token, claim, *why_not in rows
@@ -144,14 +150,14 @@ def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> No
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
         told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in told])
+        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"])) for row in told])
 
 
 def _columns(tries: Sequence[Attempt]) -> dict[str, list[int]]:
     return {"ids": [one.text for one in tries], "tokens": [one.token for one in tries]}
 
 
-def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
+def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int]:
     """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try.
 
     What became of a call is never dropped: see steps.on_late_answer. Tickets that were told of a text because theirs
@@ -168,7 +174,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Move]) -> set[int]:
     return moved
 
 
-def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> set[int]:
+def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:
     with connection.cursor(row_factory=dict_row) as cursor:
         asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
@@ -187,9 +193,12 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(
             connection,
-            [NewJob(Kind.WRITE_BACK, row["id"], Door(row["door"])) for row in {row["id"]: row for row in told}.values()]
+            [
+                NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"]))
+                for row in {row["id"]: row for row in told}.values()
+            ]
             + [
-                NewJob(jobs.DELIVER[door := Door(row["door"])], row["id"], door, row["after"])
+                NewJob(jobs.DELIVER[channel := Channel(row["channel"])], row["id"], channel, row["after"])
                 for row in [*rows, *revived]
                 if row["after"] is not None
             ],
@@ -197,11 +206,11 @@ def _move(connection: psycopg.Connection, moves: Sequence[Move], late: bool) -> 
     return {row["id"] for row in rows}
 
 
-def _step(move: Move) -> dict[str, Any]:
+def _step(move: Transition) -> dict[str, Any]:
     return fields(move) | {"accepted": move.accepted and fields(move.accepted)}
 
 
-def _late(connection: psycopg.Connection, answer: Move) -> set[int]:
+def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
     """An answer whose text is not simply waiting for it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()

@@ -19,7 +19,7 @@ SQL = queries.load(__file__)
 COUNTS, AGAIN = 1.0, 0.3
 
 
-class People:
+class WaitingSenders:
     """Texts of people and triggers that this worker has in hand and that have not left. One per worker process."""
 
     def __init__(self, ask: Asking) -> None:
@@ -55,10 +55,10 @@ class People:
 
 def announce(connection: psycopg.Connection) -> None:
     """Somebody who comes before batches is in hand."""
-    connection.execute(SQL["announce"], {"lane": PLATFORM, "seconds": COUNTS})
+    connection.execute(SQL["announce"], {"account": PLATFORM, "seconds": COUNTS})
 
 
 def wait(connection: psycopg.Connection, kinds: Collection[str]) -> bool:
     """Whether somebody who comes before batches waits: in a worker's hands, or in a job of these kinds."""
-    row = connection.execute(SQL["wait"], {"lane": PLATFORM, "kinds": list(kinds)}).fetchone()
+    row = connection.execute(SQL["wait"], {"account": PLATFORM, "kinds": list(kinds)}).fetchone()
     return bool(row and row[0])

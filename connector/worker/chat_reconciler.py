@@ -17,7 +17,7 @@ from connector.ccaip.client import Account
 from connector.model import Chat
 from connector.store import postgres, text_views, texts
 from connector.store.text_views import Unknown
-from connector.worker.maintenance import Duty
+from connector.worker.maintenance import MaintenanceTask
 
 log = structlog.get_logger()
 NAME = "find chats"
@@ -42,9 +42,9 @@ def _fits(text: Unknown, chat: ListedChat) -> bool:
     return began and chat.out_ticket_id == text.ticket_id
 
 
-def finder(account: Account) -> Duty:
+def finder(account: Account) -> MaintenanceTask:
     """Settles what can be settled, every half minute while there is something unknown."""
-    return Duty(NAME, EVERY, Finder(account).find)
+    return MaintenanceTask(NAME, EVERY, Finder(account).find)
 
 
 class Finder:

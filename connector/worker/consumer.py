@@ -11,7 +11,7 @@ from pgqueuer.models import Job
 from psycopg import sql
 
 from connector.store import jobs
-from connector.store.jobs import Kind, Later
+from connector.store.jobs import Kind, Snooze
 from connector.worker.pgqueuer_overrides import Driver, OwnedQueries, SelectiveManager
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ HEARTBEAT = timedelta(seconds=30)
 LOOK = timedelta(seconds=10)
 BATCH = 10
 # Seconds before a job that failed for a reason of ours is tried again, at the most.
-LONGEST_PAUSE = 300.0
+MAX_PAUSE = 300.0
 # Seconds before a job that lost the database comes again: nothing is wrong with it.
 DATABASE_PAUSE = 2.0
 # The database is away, or takes nothing in, or its notifications no longer arrive.
@@ -58,7 +58,7 @@ class Consumer:
             self._in_hand[kind] += len(texts)
             try:
                 await handle(texts)
-            except Later as later:
+            except Snooze as later:
                 raise RetryRequested(timedelta(seconds=later.seconds), "later") from None
             except psycopg.Error as error:
                 log.error("the database does not answer", job=job.id, kind=kind, why=type(error).__name__)
@@ -66,7 +66,7 @@ class Consumer:
             except Exception as error:
                 # Whatever it is, dropping the job would lose a text. PgQueuer keeps the traceback in its log.
                 log.error("a job has failed; it comes again", job=job.id, kind=kind, why=type(error).__name__)
-                pause = min(2.0 ** min(job.attempts, 10), LONGEST_PAUSE)
+                pause = min(2.0 ** min(job.attempts, 10), MAX_PAUSE)
                 raise RetryRequested(timedelta(seconds=pause), type(error).__name__) from error
             finally:
                 self._in_hand[kind] -= len(texts)

@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from connector.ccaip import client
 from connector.ccaip.client import Account
-from connector.delivery.backpressure import Gate
+from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import DIED
 from connector.errors import CallFailed, Unavailable
@@ -32,7 +32,7 @@ SAY_AGAIN = 600.0
 Probe = Callable[[], None]
 
 
-class Duty(NamedTuple):
+class MaintenanceTask(NamedTuple):
     """`do` takes a connection in autocommit, and is called every so many seconds."""
 
     name: str
@@ -40,15 +40,15 @@ class Duty(NamedTuple):
     do: Callable[[psycopg.Connection], object]
 
 
-class Upkeep:
+class Maintenance:
     """One per worker process."""
 
     def __init__(
         self,
         pool: ConnectionPool,
-        gate: Gate,
+        gate: Backpressure,
         breaker: Breaker,
-        duties: Sequence[Duty],
+        duties: Sequence[MaintenanceTask],
         probes: Mapping[str, Probe],
         mappings: Mapping[str, str],
         batches_wait: Callable[[], bool],
@@ -141,7 +141,7 @@ class Upkeep:
                 circuit_breaker.resume(connection, name)
             log.info("a probe went through: an account may be used again", account=name)
 
-    def do(self, one: Duty) -> None:
+    def do(self, one: MaintenanceTask) -> None:
         """A duty, if it is due and nobody else has taken it."""
         with self._pool.connection() as connection:
             if leases.take(connection, one.name, one.every):

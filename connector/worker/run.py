@@ -19,30 +19,30 @@ from connector.ccaip.client import Account, Client
 from connector.crms import Crm
 from connector.delivery import pacing
 from connector.delivery.admission import Admission
-from connector.delivery.backpressure import Gate, in_hand
+from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
 from connector.delivery.pipeline import Delivery
-from connector.delivery.retry_policy import Verdicts
+from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
 from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
-from connector.store import circuit_breaker, installation, jobs, mapping_version, postgres, rate_limit, retention
+from connector.store import circuit_breaker, installation, mapping_version, postgres, rate_limit, retention
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
-from connector.store.waiting_senders import People
+from connector.store.waiting_senders import WaitingSenders
 from connector.worker import chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
-from connector.worker.maintenance import Duty, Upkeep
+from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of grouped call, and some to spare. Connections besides.
 STEP_THREADS, MORE_CONNECTIONS = 8, 6
 # Seconds between tries to reach a database that is away.
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Seconds between the turns of what is done beside the texts.
 REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
 # While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
@@ -73,10 +73,10 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         await asyncio.gather(*warming)
 
         ask = Asking(pool, threads)
-        gate = Gate(in_hand(settings.ccaip_requests_per_second), connected.keys())
-        breaker, people = Breaker(ask, gate), People(ask)
+        gate = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
+        breaker, people = Breaker(ask, gate), WaitingSenders(ask)
         rates = _rates(settings)
-        pace_ = pacing.Pace(
+        pace_ = pacing.Pacer(
             settings.ccaip_requests_per_second,
             lambda count, batch, claimed: ask(rate_limit.reserve, rates, count, batch, claimed),
             lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
@@ -84,14 +84,14 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         sender = Sender(
             pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )
-        verdicts = Verdicts(breaker, settings.busy_seconds, settings.unknown_try_again)
+        verdicts = RetryPolicy(breaker, settings.busy_seconds, settings.unknown_try_again)
         admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
         delivery = Delivery(pool, connected, admission, sender, verdicts, breaker, people, threads)
         write_back = WriteBack(
             pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
         handlers: dict[Kind, Handle] = dict.fromkeys(Kind, delivery.deliver)
-        handlers |= dict.fromkeys(jobs.WRITE_BACKS, write_back.write_back)
+        handlers[Kind.WRITE_BACK] = write_back.write_back
         keeper = _keeper(settings, account, connected, pool, gate, breaker)
         keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
         try:
@@ -107,7 +107,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
 
 async def _consume(
     url: str,
-    gate: Gate,
+    gate: Backpressure,
     handlers: Mapping[Kind, Handle],
     drains: Sequence[Callable[[], None]],
     stop: asyncio.Event,
@@ -130,7 +130,7 @@ async def _consume(
                 finally:
                     stopping.cancel()
         except consumer_store.LOST as error:
-            pause = backoff.doubling(failures, FIRST_PAUSE, LONGEST_PAUSE)
+            pause = backoff.doubling(failures, FIRST_PAUSE, MAX_PAUSE)
             failures += 1
             log.error("the database does not answer", why=type(error).__name__, seconds=round(pause, 1))
             with contextlib.suppress(TimeoutError):
@@ -170,16 +170,16 @@ def _keeper(
     account: Account,
     connected: Mapping[str, tuple[Crm, TicketMapping]],
     pool: ConnectionPool,
-    gate: Gate,
+    gate: Backpressure,
     breaker: Breaker,
-) -> Upkeep:
+) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
     duties = [
-        Duty("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
-        Duty("requeue", REQUEUE_SECONDS, retention.requeue),
-        Duty("free", FREE_SECONDS, retention.free),
-        Duty("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
+        MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
+        MaintenanceTask("free", FREE_SECONDS, retention.free),
+        MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
     ]
     if settings.unknown_from_chats:
         duties.append(chat_reconciler.finder(account))
@@ -187,12 +187,12 @@ def _keeper(
         stem: crm.probe for stem, crm in alone.items()
     }
     mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
-    return Upkeep(
+    return Maintenance(
         pool, gate, breaker, duties, probes, mappings, lambda: _calls_are_short(settings, list(alone.values()), gate)
     )
 
 
-def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Gate) -> bool:
+def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Backpressure) -> bool:
     """Whether a CRM has so few of the day's calls left that batches leave them to people and triggers."""
     newest = USAGE_SECONDS if gate.batches_wait else None
     return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
@@ -206,7 +206,7 @@ def _warm_up(stem: str, crm: Crm) -> None:
 
 
 def _stand_back() -> None:
-    """Behind whatever else shares this machine: a web side's senders wait for an acknowledgement."""
+    """Behind whatever else shares this machine: a web process's senders wait for an acknowledgement."""
     os.nice(NICE)
     # Where Linux shares a machine out by sessions, only the session's own niceness counts (sched(7), autogroup).
     if os.getsid(0) == os.getpid():

@@ -19,21 +19,21 @@ SINGLES, BATCHES, IDLE = 1 / 4, 1 / 3, 1 / 10
 
 # Texts that were sent and told in the last year, their words and numbers erased.
 FILL = (
-    """insert into event (crm, event_id, door, ticket_id, received_at)
+    """insert into events (crm, event_id, channel, ticket_id, received_at)
        select 'salesforce', 'old-' || n, 'trigger', '5006x' || lpad(n::text, 10, '0') || 'AAA',
               now() - interval '40 days' - random() * interval '325 days'
        from generate_series(%(first)s::bigint, %(last)s::bigint) n""",
-    """insert into text (event, crm, ticket_id, door, state, rule, chat, outcome, written, changed_at)
-       select id, crm, ticket_id, door, 'sent', 'requested',
+    """insert into texts (event, crm, ticket_id, channel, state, rule, chat, outcome, written, changed_at)
+       select id, crm, ticket_id, channel, 'sent', 'requested',
               jsonb_build_object('id', 1000000000 + id, 'status', 'selecting'), 1, 1, received_at + interval '1 second'
-       from event""",
-    """insert into reason (crm, rule, reason, text)
-       select crm, rule, encode(sha256(ticket_id::bytea), 'hex'), id from text""",
-    """insert into recipient (number, text, at)
-       select left(encode(sha256(id::text::bytea), 'hex'), 32), id, changed_at from text""",
+       from events""",
+    """insert into reasons (crm, rule, reason, text)
+       select crm, rule, encode(sha256(ticket_id::bytea), 'hex'), id from texts""",
+    """insert into recipients (number, text, at)
+       select left(encode(sha256(id::text::bytea), 'hex'), 32), id, changed_at from texts""",
     """insert into history (text, at, from_state, to_state, why)
-       select text.id, text.changed_at, step.from_state, step.to_state, ''
-       from text cross join (values ('received', 'queued'), ('queued', 'sending'), ('sending', 'sent'))
+       select texts.id, texts.changed_at, step.from_state, step.to_state, ''
+       from texts cross join (values ('received', 'queued'), ('queued', 'sending'), ('sending', 'sent'))
             as step (from_state, to_state)""",
 )
 

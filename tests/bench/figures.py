@@ -62,7 +62,7 @@ class Click:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Pacer:
     """The promise of so many a second, kept by several workers with a backlog."""
 
     promised: float = field(metadata=_named("promised texts/s"))
@@ -74,7 +74,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Growth is from the first quarter to the end. `samples`: texts so far, MB of the web side, MB of the worker."""
+    """Growth is from the first quarter to the end. `samples`: texts so far, MB of the web process, MB of the worker."""
 
     texts: int = field(metadata=_named("texts"))
     web_max_mb: float = field(metadata=_named("web, max MB", "less", 1))

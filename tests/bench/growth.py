@@ -18,7 +18,7 @@ Sample = tuple[int, float, float]
 
 
 def memory(place: Place, _: str = "connector") -> Memory:
-    """Many texts, and how much the web side and the worker keep of them."""
+    """Many texts, and how much the web process and the worker keep of them."""
     texts = place.sizes.memory
     with place.connector() as (one, there, _):
         samples = _sampled(one, there, texts)
@@ -36,7 +36,7 @@ def memory(place: Place, _: str = "connector") -> Memory:
 
 
 def _sampled(one: Stack, there: Upstream, texts: int) -> list[Sample]:
-    """Post so many events in pieces. About each second: texts so far, megabytes of the web side and of the worker."""
+    """Post so many events in pieces. About each second: texts so far, megabytes of web process and worker."""
     samples: list[Sample] = []
     due = 0.0
 

@@ -135,7 +135,7 @@ def _memory_chart(used: Memory) -> str:
         "Memory in MB",
         "texts sent",
         {
-            "web side": [(texts, web) for texts, web, _ in used.samples],
+            "web process": [(texts, web) for texts, web, _ in used.samples],
             "worker": [(texts, worker) for texts, _, worker in used.samples],
         },
     )

@@ -11,7 +11,7 @@ import psycopg
 from connector.store import api_keys
 from connector.store.api_keys import Right
 from tests.bench import stack
-from tests.bench.figures import Click, Drained, Idle, Pace, most_within
+from tests.bench.figures import Click, Drained, Idle, Pacer, most_within
 from tests.bench.load import case_id, event
 from tests.bench.place import Place
 from tests.bench.running import Failed, wait_for
@@ -87,7 +87,7 @@ def _click_apart(web: str, authorization: str, clicks: int) -> list[tuple[float,
     return times
 
 
-def pace(place: Place, _: str = "connector") -> Pace:
+def pace(place: Place, _: str = "connector") -> Pacer:
     """A backlog, and several workers that share the limit of requests a second."""
     sizes = place.sizes
     # What leaves in this time, and as much again as ten seconds take: the backlog lasts.
@@ -101,7 +101,7 @@ def pace(place: Place, _: str = "connector") -> Pace:
         stats = there.stats()
     once_each(stats)
     texts = sum(start <= at < end for at in stats["sms"])
-    return Pace(
+    return Pacer(
         promised=PER_SECOND,
         seconds=sizes.pace_look,
         texts=texts,

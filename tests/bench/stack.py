@@ -101,7 +101,7 @@ def upstream(delay: float = 0) -> Iterator[Upstream]:
 def connector(
     there: Upstream, database: str, logs: Path, workers: int = 1, per_second: float = 0, **more: str
 ) -> Iterator[Stack]:
-    """The connector: a web side and workers. `more` are settings without their prefix, in lower case."""
+    """The connector: a web process and workers. `more` are settings without their prefix, in lower case."""
     port, token, key = free_port(), secrets.token_hex(24), secrets.token_hex(24)
     environment = {
         "CONNECTOR_DATABASE_URL": database,
@@ -127,7 +127,7 @@ def connector(
             for name in ("serve", *(f"worker-{number}" for number in range(workers)))
         )
         output, health = logs / "serve.log", f"http://127.0.0.1:{port}/readyz"
-        wait_until_up(serve, lambda: answers(health), "the web side is ready", output)
+        wait_until_up(serve, lambda: answers(health), "the web process is ready", output)
         for number, process in enumerate(working):
             output = logs / f"worker-{number}.log"
             wait_until_up(process, partial(_ready, output), f"worker {number} is ready", output)
@@ -187,7 +187,7 @@ def rival(name: str, line: str, there: Upstream, logs: Path | None = None) -> It
     arguments = shlex.split(line.replace("{port}", str(port)))
     with command(arguments, {"UPSTREAM": there.url, "PORT": str(port)}, output) as process:
         wait_until_up(process, lambda: answers(f"http://127.0.0.1:{port}/"), f"{name} answers", output)
-        time.sleep(1)  # what it starts beside its web side
+        time.sleep(1)  # what it starts beside its web process
         yield Stack(name, f"http://127.0.0.1:{port}/hook", "", "", {name: [process]})
 
 

@@ -98,7 +98,7 @@ def test_a_reason_that_is_brought_back_counts_only_for_what_it_was_given_for(
     ended(pipe, case)
     window.goto(link(pipe, case))
     window.fill("#override", "They asked")
-    pipe.query("update text set state = 'unknown' where ticket_id = %s returning id", case)
+    pipe.query("update texts set state = 'unknown' where ticket_id = %s returning id", case)
     window.reload()
     expect(window.locator("#override")).to_have_value("They asked")
     expect(window.locator("#verdict")).to_contain_text("it wants a reason, given with this in view: yours is older.")

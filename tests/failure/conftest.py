@@ -44,7 +44,7 @@ def shared(make_stand: MakeStand) -> Iterator[Stand]:
 @pytest.fixture
 def well(shared: Stand) -> Iterator[Stand]:
     """The shared stand. Whatever a scenario has broken is mended after it."""
-    wait_for(shared.ready, "the web side is ready")
+    wait_for(shared.ready, "the web process is ready")
     yield shared
     shared.heal()
 

@@ -16,10 +16,10 @@ CLAIM_LOCK = 4_711
 # A text that is not over, or a case that is not told. What an agent or a batch did not send is not told before a person
 # has settled the unknown text that the case shows.
 UNFINISHED = """
-select ticket_id from text where state in ('received', 'queued', 'sending') or outcome > written
-    and not (door <> 'trigger' and state in ('failed', 'skipped', 'cancelled') and exists (
-        select from text shown
-        where shown.crm = text.crm and shown.ticket_id = text.ticket_id and shown.state = 'unknown'))
+select ticket_id from texts where state in ('received', 'queued', 'sending') or outcome > written
+    and not (channel <> 'trigger' and state in ('failed', 'skipped', 'cancelled') and exists (
+        select from texts shown
+        where shown.crm = texts.crm and shown.ticket_id = texts.ticket_id and shown.state = 'unknown'))
 """
 WAIT_AT_CLAIM = f"""
 create or replace function wait_at_claim() returns trigger language plpgsql as $$
@@ -27,7 +27,7 @@ begin
     perform pg_advisory_xact_lock_shared({CLAIM_LOCK});
     return new;
 end $$;
-create trigger wait_at_claim before update on text for each row
+create trigger wait_at_claim before update on texts for each row
 when (new.state = 'sending' and old.state <> 'sending') execute function wait_at_claim()
 """
 
@@ -137,9 +137,9 @@ class Database:
     def story(self, ticket: str) -> list[str]:
         """The connector's own rows about a case, to find out what went wrong; nothing is checked by them."""
         rows = self.query(
-            "select text.*, event.event_id, (select json_agg(history order by history.at) from history"
-            " where history.text = text.id) as history from text join event on event.id = text.event"
-            " where text.ticket_id = %s order by text.id",
+            "select texts.*, events.event_id, (select json_agg(history order by history.at) from history"
+            " where history.text = texts.id) as history from texts join events on events.id = texts.event"
+            " where texts.ticket_id = %s order by texts.id",
             ticket,
         )
         hidden = ("sms", "trace", "crm", "ticket_id")

@@ -9,7 +9,7 @@ from typing import Any
 from tests.failure.journal import Request
 
 # No fault holds a request for longer than this, in seconds: a forgotten one must not hold up the end.
-LONGEST_HOLD = 120.0
+MAX_HOLD = 120.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reply:
 class Hold:
     """Lets requests wait for so many seconds, or until it is released."""
 
-    def __init__(self, seconds: float = LONGEST_HOLD) -> None:
+    def __init__(self, seconds: float = MAX_HOLD) -> None:
         self._seconds, self._released = seconds, threading.Event()
 
     def wait(self) -> None:

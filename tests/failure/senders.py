@@ -69,9 +69,9 @@ class Senders:
 
     def _one(self, sort: str) -> None:
         [case] = self._stand.witness.org.make_cases(1, **NEVER.get(sort, {}))
-        doors = [self.trigger, self.trigger, self.click]
+        channels = [self.trigger, self.trigger, self.click]
         if sort == "taken back":
-            self._take_back(case, self._chance.choice(doors)(case))
+            self._take_back(case, self._chance.choice(channels)(case))
             return
         if sort in NEVER:
             self._book.never.add(case)
@@ -81,8 +81,8 @@ class Senders:
             self._book.same_number |= {case, other}
             asked.append(other)
         for one in asked:
-            for door in self._chance.sample(doors, self._chance.choice([1, 1, 2, 3])):
-                door(one)
+            for channel in self._chance.sample(channels, self._chance.choice([1, 1, 2, 3])):
+                channel(one)
 
     def trigger(self, case: str) -> int:
         """The workflow tells of a case; the id of its text."""

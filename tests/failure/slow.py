@@ -61,7 +61,7 @@ def frozen_before_its_claim_is_heard(make_stand: MakeStand) -> None:
             [other] = [worker for worker in stand.workers if worker is not claimer]
             claimer.ways["database"].stall(FROM)
             claims.let_go()
-            claimed = "select 1 from text where id = %s and state = 'sending'"
+            claimed = "select 1 from texts where id = %s and state = 'sending'"
             wait_for(lambda: stand.database.query(claimed, text), "the claim is committed")
         claimer.freeze()
         claimer.ways["database"].flow()

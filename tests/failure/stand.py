@@ -1,4 +1,4 @@
-"""A test stand: web side and workers as real processes, between an independent witness and a real database."""
+"""A test stand: web process and workers as real processes, between an independent witness and a real database."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.failure.witness import Witness
 from tests.pipe import free_port, wait_for
 
 COMMAND_SECONDS = 60.0
-LONGEST_LINE = 4_000
+MAX_LINE = 4_000
 # Within so many seconds a worker that is silent has been given up, and what it had in hand has been found.
 GIVEN_UP = 100.0
 FINAL = ("Sent", "Skipped", "Failed", "Unknown")
@@ -178,7 +178,7 @@ class Stand:
 
     def run_plan(self, plan: str) -> None:
         """Let the workers run a plan, without a canary and whatever fails."""
-        rest = ("--canary", "0", "--cooling-off", "0", "--most-failed", "100", "--detach")
+        rest = ("--canary", "0", "--cooling-off", "0", "--max-failed", "100", "--detach")
         ran = self.run("backfill", "run", plan, *rest)
         assert ran.returncode == 0, ran.stderr
 
@@ -225,14 +225,14 @@ class Stand:
         for line in self.log().splitlines():
             if any(one and one in line for one in (*secret, *numbers)) or "Traceback" in line:
                 found.append(line[:500])
-            elif len(line) > LONGEST_LINE:
+            elif len(line) > MAX_LINE:
                 found.append(f"{len(line)} characters: {line[:500]}")
         return found
 
 
 @contextlib.contextmanager
 def stand(server: str, url: str, logs: Path, workers: int = 2, **more: str) -> Iterator[Stand]:
-    """A stand with a web side and so many workers, ready. `more` are settings without their prefix."""
+    """A stand with a web process and so many workers, ready. `more` are settings without their prefix."""
     logs.mkdir(parents=True, exist_ok=True)
     carrier, witness = Carrier(), Witness()
     made: Stand | None = None

@@ -137,7 +137,7 @@ def test_a_worker_whose_clock_is_ahead_texts_nobody_too_early_or_twice(make_stan
 
 
 def test_the_embedded_database_is_killed_and_served_again_or_run_ends() -> None:
-    """Whoever runs `connector run` is not left with a web side that answers 503 for ever."""
+    """Whoever runs `connector run` is not left with a web process that answers 503 for ever."""
     embedded.its_server_is_killed()
 
 

@@ -8,17 +8,17 @@ from flask import Response, make_response, redirect, request, url_for
 
 from webhooks import rate_limit
 from webhooks.agent_page.presenter import Shown
-from webhooks.agent_page.security import Guard
-from webhooks.agent_page.sessions import AGAIN, Links, Visit
+from webhooks.agent_page.security import PageSecurity
+from webhooks.agent_page.sessions import AGAIN, AgentSession, AgentSessions
 from webhooks.agent_page.signed_values import Purpose, same
 from webhooks.problems import Problem
-from webhooks.text_service import Desk
+from webhooks.text_service import TextService
 
 # Requests that one agent may make in a minute, looking included.
 PER_MINUTE = 120
 
 # How each CRM's own way in is read: the signed request, and the time. Raises NotAuthentic.
-Read = Callable[[str, float], Visit]
+Read = Callable[[str, float], AgentSession]
 Visitors = Mapping[str, Read]
 
 
@@ -29,34 +29,34 @@ def visitors(stems: Sequence[str]) -> Visitors:
     return {stem: read for stem, read in found.items() if read}
 
 
-class Doorway:
+class PageAccess:
     """Who may see which page. All of it for the request at hand."""
 
-    def __init__(self, desk: Desk, links: Links, guard: Guard) -> None:
+    def __init__(self, desk: TextService, links: AgentSessions, guard: PageSecurity) -> None:
         self._desk, self.links, self.guard = desk, links, guard
 
-    def opened(self, session: Visit) -> Response:
+    def opened(self, session: AgentSession) -> Response:
         """To the page, without what opened it in the address."""
         return self._with_cookie(make_response(redirect(url_for("agents.write", page=session.id), 303)), session)
 
-    def answered(self, visit: Visit, shown: Shown) -> Response:
+    def answered(self, visit: AgentSession, shown: Shown) -> Response:
         """An answer of the page. The session learns what people call the ticket by, so that every page can say it."""
         response = make_response(shown.body, shown.status)
         if shown.number in ("", visit.number):
             return response
         return self._with_cookie(response, replace(visit, number=shown.number))
 
-    def _with_cookie(self, response: Response, session: Visit) -> Response:
+    def _with_cookie(self, response: Response, session: AgentSession) -> Response:
         self.guard.set_cookie(request, response, session, self.links.seal(Purpose.SESSION, session))
         return response
 
-    def admit(self, page: str) -> Visit:
+    def admit(self, page: str) -> AgentSession:
         """Who has this page open; counted. Raises Problem."""
         visit = self.links.session(page, self.guard.cookie(request))
         self._desk.database(lambda connection: rate_limit.count(connection, visit.caller, PER_MINUTE))
         return visit
 
-    def admit_form(self, page: str) -> Visit:
+    def admit_form(self, page: str) -> AgentSession:
         """The same for a form: it is one of ours, and of this very page. Raises Problem."""
         self.guard.refuse_strangers(request)
         visit = self.admit(page)

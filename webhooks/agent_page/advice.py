@@ -13,7 +13,7 @@ ADVICE = {
     "phone": "Put a number that can get texts into {fields}, then look again.",
     "ticket": "If that is wrong, put it right in the {kind}, then look again.",
     "opt_out": "Nobody can override this. Reach the customer in another way.",
-    "lane": "Nobody can send texts at the moment. Tell an admin, and look again later.",
+    "paused": "Nobody can send texts at the moment. Tell an admin, and look again later.",
     "mapping": "Tell an admin: the connector's mapping does not suit this {kind}.",
     "reason": "Nobody may override this here. Reach the customer in another way.",
     "window": "Nobody may override this here. Come back when that time is over, or reach the customer in another way.",

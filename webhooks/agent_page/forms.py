@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.model import Ask
+from connector.model import TextRequest
 from connector.policy import segments
 from connector.policy.checks import Said
 from webhooks.agent_page import advice
-from webhooks.agent_page.sessions import Visit
+from webhooks.agent_page.sessions import AgentSession
 from webhooks.api import schemas
 
 # As long as the API takes them.
-MOST_CHARACTERS, LONGEST_REASON = schemas.MOST_CHARACTERS, 200
+MAX_CHARACTERS, MAX_REASON = schemas.MAX_CHARACTERS, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Draft:
     overrides: tuple[str, ...] = ()
     after: int = 0
 
-    def ask(self, visit: Visit) -> Ask:
-        return Ask(
+    def ask(self, visit: AgentSession) -> TextRequest:
+        return TextRequest(
             template=self.template or None if self.message is None else None,
             message=self.message,
             override=self.override,
@@ -97,14 +97,14 @@ def too_long(draft: Draft) -> Problems:
 
 
 def _message(draft: Draft) -> str:
-    if draft.message is None or len(draft.message) <= MOST_CHARACTERS:
+    if draft.message is None or len(draft.message) <= MAX_CHARACTERS:
         return ""
-    return f"The message has {len(draft.message)} characters; at most {MOST_CHARACTERS} can be taken."
+    return f"The message has {len(draft.message)} characters; at most {MAX_CHARACTERS} can be taken."
 
 
 def _override(draft: Draft) -> str:
-    if len(draft.override) > LONGEST_REASON:
-        return f"The reason has {len(draft.override)} characters; at most {LONGEST_REASON} can be kept."
+    if len(draft.override) > MAX_REASON:
+        return f"The reason has {len(draft.override)} characters; at most {MAX_REASON} can be kept."
     if not draft.override.isprintable():
         return "The reason holds a character that cannot be kept."
     return ""

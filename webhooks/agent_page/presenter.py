@@ -7,15 +7,15 @@ from typing import Any
 
 from flask import get_template_attribute, redirect, render_template, url_for
 
-from connector.model import OUTCOMES, Door
+from connector.model import OUTCOMES, Channel
 from connector.policy import segments
-from connector.store.agent_requests import Asked
+from connector.store.agent_requests import SendRequest
 from webhooks.agent_page import advice, forms
 from webhooks.agent_page.forms import Draft, Problems
-from webhooks.agent_page.sessions import Visit
+from webhooks.agent_page.sessions import AgentSession
 from webhooks.api import schemas, serializers
 from webhooks.problems import Problem
-from webhooks.text_service import Desk
+from webhooks.text_service import TextService
 
 MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
 ASKED = "This text was asked for already: it is below, and Send shows what became of it. Nothing is sent twice."
@@ -35,15 +35,15 @@ class Shown:
 class Writing:
     """The page's answers."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: TextService) -> None:
         self._desk = desk
 
-    def look(self, visit: Visit, draft: Draft, typing: bool = False) -> schemas.Preview:
+    def look(self, visit: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
         """What would leave. `typing`: it is looked at again and again. Raises Problem."""
         seen = self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), visit.caller, typing)
         return serializers.preview(visit.crm, seen)
 
-    def form(self, visit: Visit, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
+    def form(self, visit: AgentSession, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
         """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
         typed = draft
         try:
@@ -78,13 +78,13 @@ class Writing:
             notice=notice or (ASKED if after < seen.after else ""),
             overridable=forms.overridable(seen),
             wants_reason=forms.wants_reason(seen, draft),
-            most_characters=forms.MOST_CHARACTERS,
-            longest_reason=forms.LONGEST_REASON,
+            most_characters=forms.MAX_CHARACTERS,
+            longest_reason=forms.MAX_REASON,
             around=forms.around(seen, draft),
             plain=self._plain(visit),
         )
 
-    def fresh(self, visit: Visit, after: int | None) -> Shown:
+    def fresh(self, visit: AgentSession, after: int | None) -> Shown:
         """The page with a new draft, for the text that comes after this one (None: after all that there are).
 
         Gone back to once that text was asked for, it has that text's words, and still means that text. Raises Problem.
@@ -93,11 +93,11 @@ class Writing:
         words = (asked["ask"] or {}).get("message") if asked else None
         return self.form(visit, Draft(message=words, after=self._newest(visit) if after is None else after))
 
-    def after(self, visit: Visit, draft: Draft, seen: schemas.Preview) -> int:
+    def after(self, visit: AgentSession, draft: Draft, seen: schemas.Preview) -> int:
         """Which text a click means now: the one after all that are shown, or the one that it has become already."""
         return draft.after if _asked(self._newer(visit, draft.after)) else seen.after
 
-    def started_from(self, visit: Visit, draft: Draft) -> Shown:
+    def started_from(self, visit: AgentSession, draft: Draft) -> Shown:
         """The page with a template's words in place of the draft's. Raises Problem."""
         try:
             templates = self.look(visit, draft).templates
@@ -106,7 +106,7 @@ class Writing:
         words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
         return self.form(visit, replace(draft, message=words))
 
-    def send(self, visit: Visit, draft: Draft) -> Shown:
+    def send(self, visit: AgentSession, draft: Draft) -> Shown:
         """Take it in, once, and go where it can be watched; or show why not. Raises Problem."""
         newer = self._newer(visit, draft.after)
         if asked := _asked(newer):
@@ -123,30 +123,30 @@ class Writing:
             return self.form(visit, draft, found)
         ask = draft.ask(visit)
         key = secrets.token_urlsafe(16)  # once more is the same event already, whatever its key
-        taken = self._desk.send(Asked(visit.crm, visit.ticket_id, ask, visit.caller, key, draft.after))
+        taken = self._desk.send(SendRequest(visit.crm, visit.ticket_id, ask, visit.caller, key, draft.after))
         if taken.duplicate:
             return self._asked_already(visit, draft, self.row(visit, taken.text))
         return _to(visit, taken.text, again=False)
 
-    def _asked_already(self, visit: Visit, draft: Draft, row: Mapping[str, Any]) -> Shown:
+    def _asked_already(self, visit: AgentSession, draft: Draft, row: Mapping[str, Any]) -> Shown:
         """What became of it; beside it the words that were to be sent now, where they are others."""
         if draft.message in ("", None, (row["ask"] or {}).get("message")):
             return _to(visit, row["id"], again=True)
         unsent = Draft(draft.message, draft.template, after=self._newest(visit))
         return self._watched(409, visit, row, again=True, unsent=unsent)
 
-    def _newer(self, visit: Visit, after: int) -> list[dict[str, Any]]:
+    def _newer(self, visit: AgentSession, after: int) -> list[dict[str, Any]]:
         return [row for row in self.rows(visit) if row["id"] > after]
 
-    def _newest(self, visit: Visit) -> int:
+    def _newest(self, visit: AgentSession) -> int:
         return max((row["id"] for row in self.rows(visit)), default=0)
 
-    def watch(self, visit: Visit, text: int, again: bool) -> Shown:
+    def watch(self, visit: AgentSession, text: int, again: bool) -> Shown:
         """The page that shows what becomes of a text. Raises Problem."""
         return self._watched(200, visit, self.row(visit, text), again)
 
     def _watched(
-        self, status: int, visit: Visit, row: Mapping[str, Any], again: bool, unsent: Draft | None = None
+        self, status: int, visit: AgentSession, row: Mapping[str, Any], again: bool, unsent: Draft | None = None
     ) -> Shown:
         return self._shown(
             "watch",
@@ -159,18 +159,18 @@ class Writing:
             unsent=unsent,
         )
 
-    def rows(self, visit: Visit) -> list[dict[str, Any]]:
+    def rows(self, visit: AgentSession) -> list[dict[str, Any]]:
         """The ticket's texts, newest first."""
         return list(self._desk.seen_of_ticket(visit.crm, visit.ticket_id))
 
-    def row(self, visit: Visit, text: int, wait: float = 0) -> dict[str, Any]:
+    def row(self, visit: AgentSession, text: int, wait: float = 0) -> dict[str, Any]:
         """One of them. Raises Problem 404 for any other text."""
         row = self._desk.seen(text, 0)
         if (row["crm"], row["ticket_id"]) != (visit.crm, visit.ticket_id):
             raise Problem(404, "there is no such text")
         return self._desk.seen(text, wait, visit.caller) if wait else row
 
-    def cancel(self, visit: Visit, text: int) -> None:
+    def cancel(self, visit: AgentSession, text: int) -> None:
         """Take it back while that can be done. Raises Problem 404."""
         self.row(visit, text)
         try:
@@ -179,11 +179,11 @@ class Writing:
             if problem.status != 409:  # too late: the page says what became of it
                 raise
 
-    def texts(self, visit: Visit, form_token: str) -> str:
+    def texts(self, visit: AgentSession, form_token: str) -> str:
         """The ticket's texts as a part of the page."""
         return part("texts", visit, [serializers.text(row) for row in self.rows(visit)], form_token)
 
-    def _begun(self, visit: Visit, new: Draft) -> tuple[Draft, schemas.Preview]:
+    def _begun(self, visit: AgentSession, new: Draft) -> tuple[Draft, schemas.Preview]:
         """A new draft: the first template that suits the ticket. Without any, the agent's own words are wanted."""
         draft = replace(new, template=next(iter(self._desk.mapping(visit.crm).templates()), ""))
         seen = self.look(visit, draft)
@@ -194,18 +194,18 @@ class Writing:
         begun = replace(new, message=first.message, template=first.name)
         return begun, seen if first.name == draft.template else self.look(visit, begun)
 
-    def _plain(self, visit: Visit) -> dict[str, str]:
+    def _plain(self, visit: AgentSession) -> dict[str, str]:
         """What is replaced by plainer characters when it leaves, for the page's script."""
         replaced = self._desk.mapping(visit.crm).file.policy.replace_typographic
         return {chr(one): plain for one, plain in segments.PLAIN.items()} if replaced else {}
 
-    def _away(self, visit: Visit, draft: Draft, problem: Problem) -> Shown:
+    def _away(self, visit: AgentSession, draft: Draft, problem: Problem) -> Shown:
         """The CRM does not answer: say so, keep the words, and show what the database knows."""
         if problem.status != 503:
             raise problem
         return self._shown("away", 503, visit, draft=draft, why=problem.detail)
 
-    def _shown(self, template: str, status: int, visit: Visit, **more: Any) -> Shown:
+    def _shown(self, template: str, status: int, visit: AgentSession, **more: Any) -> Shown:
         texts = [serializers.text(row) for row in self.rows(visit)]
         kind = self._desk.mapping(visit.crm).file.ticket.object
         number = more["seen"].number if "seen" in more else visit.number
@@ -215,10 +215,10 @@ class Writing:
 
 def _asked(newer: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The first text that a person asked for after what a form knew of: whoever sends from that form means this one."""
-    return next((row for row in reversed(newer) if row["door"] == Door.AGENT), None)
+    return next((row for row in reversed(newer) if row["channel"] == Channel.AGENT), None)
 
 
-def _to(visit: Visit, text: int, again: bool) -> Shown:
+def _to(visit: AgentSession, text: int, again: bool) -> Shown:
     """To where a text can be watched: going back or loading again sends nothing. `again`: it was there before."""
     return Shown(redirect(url_for("agents.watch", page=visit.id, text=text, again=1 if again else None)), 303)
 

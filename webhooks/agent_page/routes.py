@@ -17,17 +17,17 @@ from connector.errors import NotAuthentic
 from connector.model import OUTCOMES
 from webhooks import refusals
 from webhooks.agent_page import advice, forms, presenter
-from webhooks.agent_page.access import PER_MINUTE, Doorway, Visitors
+from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
 from webhooks.agent_page.forms import Draft
 from webhooks.agent_page.presenter import Writing
-from webhooks.agent_page.sessions import AGAIN, Visit
+from webhooks.agent_page.sessions import AGAIN, AgentSession
 from webhooks.api import serializers
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
 
 # The longest that a look for news is held, in seconds.
-LONGEST_WAIT = 15.0
+MAX_WAIT = 15.0
 # Between two looks of the page's script: it leaves half of what an agent may ask to everything else.
 LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
@@ -40,7 +40,7 @@ TITLES = {
 }
 
 
-def blueprint(doorway: Doorway, page_of: Writing, known: Visitors) -> Blueprint:
+def blueprint(doorway: PageAccess, page_of: Writing, known: Visitors) -> Blueprint:
     """The addresses /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
     _add_frame(pages, doorway)
@@ -50,7 +50,7 @@ def blueprint(doorway: Doorway, page_of: Writing, known: Visitors) -> Blueprint:
     return pages
 
 
-def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
+def _add_frame(pages: Blueprint, doorway: PageAccess) -> None:
     """What all pages have: headers, and words instead of bare errors."""
     pages.add_app_template_filter(forms.sentence, "sentence")
 
@@ -84,7 +84,7 @@ def _add_frame(pages: Blueprint, doorway: Doorway) -> None:
         return closed(Problem(error.code or 500, error.description or error.name))
 
 
-def _add_ways_in(pages: Blueprint, doorway: Doorway, known: Visitors) -> None:
+def _add_ways_in(pages: Blueprint, doorway: PageAccess, known: Visitors) -> None:
     @pages.get("/text")
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
@@ -106,7 +106,7 @@ def _add_ways_in(pages: Blueprint, doorway: Doorway, known: Visitors) -> None:
         raise Problem(403, "The CRM sent no signed request: an admin has to approve who may use the app, in advance")
 
 
-def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
+def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
     @pages.get("/text/<page>")
     def write(page: str) -> Any:
         """The form; or, with a link's token, the way to it."""
@@ -150,20 +150,20 @@ def _add_writing(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         )
 
 
-def _unsent(doorway: Doorway, problem: Problem) -> str:
+def _unsent(doorway: PageAccess, problem: Problem) -> str:
     """The words of a form that came to nothing: whoever typed them has them still."""
     if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
         return ""
     return request.form.get("message", "")
 
 
-def _typed(doorway: Doorway, page: str) -> tuple[Visit, Draft]:
+def _typed(doorway: PageAccess, page: str) -> tuple[AgentSession, Draft]:
     """Whose form it is, and what is in it. Raises Problem."""
     visit = doorway.admit_form(page)
     return visit, forms.read(request.form, doorway.links.findings(visit, request.form.get("findings", "")))
 
 
-def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
+def _add_watching(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
     @pages.get("/text/<page>/texts/<int:text>")
     def watch(page: str, text: int) -> Any:
         """What becomes of a text."""
@@ -175,7 +175,7 @@ def _add_watching(pages: Blueprint, doorway: Doorway, page_of: Writing) -> None:
         """The same, for the page's script: as soon as there is an outcome, or after `wait` seconds."""
         visit = doorway.admit(page)
         wait = request.args.get("wait", 0.0, float)
-        row = page_of.row(visit, text, min(wait, LONGEST_WAIT) if wait > 0 else 0.0)
+        row = page_of.row(visit, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
         return jsonify(
             said=serializers.text(row).said,
             progress=presenter.part("progress", serializers.text(row), presenter.steps(row)),

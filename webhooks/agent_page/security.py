@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response
 
-from webhooks.agent_page.sessions import Visit
+from webhooks.agent_page.sessions import AgentSession
 from webhooks.problems import Problem
 
 COOKIE = "texting"
 
 
-class Guard:
-    """`public_url`: what browsers call this web side; None: as they do in each request.
+class PageSecurity:
+    """`public_url`: what browsers call this web process; None: as they do in each request.
 
     `frame_ancestors`: the origins that may show the page in a frame.
     """
@@ -40,13 +40,13 @@ class Guard:
         return response
 
     def base(self, request: Request) -> str:
-        """The address of this web side, without a slash at its end."""
+        """The address of this web process, without a slash at its end."""
         return self._public_url or request.host_url.rstrip("/")
 
     def cookie(self, request: Request) -> str:
         return request.cookies.get(self._name(request), "")
 
-    def set_cookie(self, request: Request, response: Response, visit: Visit, sealed: str) -> None:
+    def set_cookie(self, request: Request, response: Response, visit: AgentSession, sealed: str) -> None:
         """For this page only: who has two tickets open has two cookies, and neither form can reach the other's."""
         secure = self._secure(request)
         in_frames = self._framed and secure

@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool
 
 from connector.store import agent_requests, page_links
 from webhooks.agent_page import signed_values
-from webhooks.agent_page.signed_values import Forged, Purpose
+from webhooks.agent_page.signed_values import BadSignature, Purpose
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ AGAIN = "Open the page again from the ticket. Nothing was sent."
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class AgentSession:
     """One agent at one ticket. `id` stands in the page's address and is no secret; `until` in seconds since the epoch.
 
     `after` is the ticket's newest text when the page was opened: its first form is for the text after that one.
@@ -51,27 +51,27 @@ class Visit:
         return f"page:{self.agent}" if named else f"page:{self.crm}:{self.ticket_id}"
 
 
-def visit(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> Visit:
+def visit(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> AgentSession:
     """A visit that may begin within a link's life."""
     until = int(time.time()) + LINK_SECONDS
-    return Visit(secrets.token_urlsafe(16), crm, ticket_id, until, agent_name, agent_email, agent_id)
+    return AgentSession(secrets.token_urlsafe(16), crm, ticket_id, until, agent_name, agent_email, agent_id)
 
 
-class Links:
-    """For all threads of a web side; all web sides have the same secret."""
+class AgentSessions:
+    """For all threads of a web process; all web processes have the same secret."""
 
     def __init__(self, pool: ConnectionPool, clock: Callable[[], float] = time.time) -> None:
         self._pool, self._clock = pool, clock
 
-    def seal(self, purpose: Purpose, wanted: Visit) -> str:
+    def seal(self, purpose: Purpose, wanted: AgentSession) -> str:
         """What the link or the cookie carries."""
         return signed_values.seal(self._secret(), purpose, asdict(wanted))
 
-    def open(self, token: str) -> Visit:
+    def open(self, token: str) -> AgentSession:
         """The session that this link opens, this once. Raises Problem 403 or 410."""
         return self.begin(self._unsealed(Purpose.LINK, token))
 
-    def begin(self, wanted: Visit) -> Visit:
+    def begin(self, wanted: AgentSession) -> AgentSession:
         """The session of a visit that has not begun before and still may. Raises Problem 410."""
         if wanted.until < self._clock():
             raise Problem(410, f"A link opens the page within five minutes. {AGAIN}")
@@ -82,7 +82,7 @@ class Links:
         log.info("the page was opened", crm=wanted.crm, ticket=wanted.ticket_id)
         return replace(wanted, until=int(self._clock()) + SESSION_SECONDS, after=after)
 
-    def session(self, page: str, cookie: str) -> Visit:
+    def session(self, page: str, cookie: str) -> AgentSession:
         """Who has this page open. Raises Problem 403 or 410."""
         if not cookie:
             raise Problem(403, f"This page is not open in this browser. {AGAIN}")
@@ -93,26 +93,26 @@ class Links:
             raise Problem(410, f"The page stays open for half an hour. {AGAIN}")
         return found
 
-    def form_token(self, of: Visit) -> str:
+    def form_token(self, of: AgentSession) -> str:
         """What each form of this page carries, and no other site can know."""
         return signed_values.seal(self._secret(), Purpose.FORM, of.id)
 
-    def seal_findings(self, of: Visit, ids: Sequence[str]) -> str:
+    def seal_findings(self, of: AgentSession, ids: Sequence[str]) -> str:
         """What a form carries of the findings that were shown with it: a reason is given for these."""
         return signed_values.seal(self._secret(), Purpose.FINDINGS, [of.id, *ids])
 
-    def findings(self, of: Visit, sealed: str) -> tuple[str, ...]:
+    def findings(self, of: AgentSession, sealed: str) -> tuple[str, ...]:
         """The findings that were shown with this page's form; none where we have not sealed it."""
         try:
             page, *ids = signed_values.unseal(self._secret(), Purpose.FINDINGS, sealed)
-        except Forged:
+        except BadSignature:
             return ()
         return tuple(ids) if page == of.id else ()
 
-    def _unsealed(self, purpose: Purpose, sealed: str) -> Visit:
+    def _unsealed(self, purpose: Purpose, sealed: str) -> AgentSession:
         try:
-            return Visit(**signed_values.unseal(self._secret(), purpose, sealed))
-        except (Forged, TypeError):  # the latter: sealed by another version of ours
+            return AgentSession(**signed_values.unseal(self._secret(), purpose, sealed))
+        except (BadSignature, TypeError):  # the latter: sealed by another version of ours
             log.warning("a link or session was refused", purpose=purpose.value)
             raise Problem(403, f"This link was not made by the connector, or not all of it arrived. {AGAIN}") from None
 

@@ -18,7 +18,7 @@ class Purpose(StrEnum):
     FINDINGS = "findings shown with a form"
 
 
-class Forged(Exception):
+class BadSignature(Exception):
     """We have not sealed this, or not for this purpose."""
 
 
@@ -32,7 +32,7 @@ def unseal(secret: bytes, purpose: Purpose, sealed: str) -> Any:
     try:
         return _serializer(secret, purpose).loads(sealed)
     except (BadData, ValueError):  # the latter: characters that no address can hold
-        raise Forged from None
+        raise BadSignature from None
 
 
 def same(one: str, other: str) -> bool:

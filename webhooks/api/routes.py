@@ -13,19 +13,19 @@ from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest
 
 from connector import phone
-from connector.model import OUTCOMES, Ask
+from connector.model import OUTCOMES, TextRequest
 from connector.store import recipients
-from connector.store.agent_requests import Asked
+from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
-from webhooks.agent_page.security import Guard
-from webhooks.agent_page.sessions import Links
+from webhooks.agent_page.security import PageSecurity
+from webhooks.agent_page.sessions import AgentSessions
 from webhooks.agent_page.sessions import visit as new_visit
 from webhooks.agent_page.signed_values import Purpose
 from webhooks.api import schemas, serializers
 from webhooks.api.auth import Caller, Callers
 from webhooks.api.openapi import NOT_KNOWN, TAG, answers
 from webhooks.problems import Problem
-from webhooks.text_service import Desk
+from webhooks.text_service import TextService
 
 # Which right each operation needs.
 RIGHTS = {
@@ -39,7 +39,9 @@ RIGHTS = {
 }
 
 
-def blueprint(desk: Desk, callers: Callers, pool: ConnectionPool, links: Links, guard: Guard) -> APIBlueprint:
+def blueprint(
+    desk: TextService, callers: Callers, pool: ConnectionPool, links: AgentSessions, guard: PageSecurity
+) -> APIBlueprint:
     """The addresses /v1/…."""
     api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
     _add_admission(api, callers, pool)
@@ -63,7 +65,7 @@ def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) ->
             raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
 
 
-def _add_asking(api: APIBlueprint, desk: Desk) -> None:
+def _add_asking(api: APIBlueprint, desk: TextService) -> None:
     @api.post(
         "/texts/preview", operation_id="previewText", responses=answers({200: schemas.Preview}, 404, said=NOT_KNOWN)
     )
@@ -91,14 +93,14 @@ def _add_asking(api: APIBlueprint, desk: Desk) -> None:
             raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
         ask = replace(_ask(body), **asdict(_agent(caller, body)))
         after = None if body.after < 0 else body.after
-        taken = desk.send(Asked(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
+        taken = desk.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
         row = desk.seen(taken.text, query.wait, caller.name)
         response = _json(serializers.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
         response.headers["Location"] = f"/v1/texts/{taken.text}"
         return response
 
 
-def _add_watching(api: APIBlueprint, desk: Desk) -> None:
+def _add_watching(api: APIBlueprint, desk: TextService) -> None:
     @api.get("/texts/<int:id>", operation_id="getText", responses=answers({200: schemas.Text}, 404))
     def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
         """Get a text
@@ -126,7 +128,7 @@ def _add_watching(api: APIBlueprint, desk: Desk) -> None:
         return _json(schemas.Texts(texts=[serializers.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
 
 
-def _add_links(api: APIBlueprint, desk: Desk, links: Links, guard: Guard) -> None:
+def _add_links(api: APIBlueprint, desk: TextService, links: AgentSessions, guard: PageSecurity) -> None:
     @api.post("/links", operation_id="createLink", responses=answers({201: schemas.Link}, 404))
     def create_link(body: schemas.LinkBody) -> Response:
         """Make a link to the page
@@ -188,9 +190,9 @@ def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
     return _Agent(body.agent_name or None, body.agent_email or None, body.agent_id or None)
 
 
-def _ask(body: schemas.PreviewBody) -> Ask:
+def _ask(body: schemas.PreviewBody) -> TextRequest:
     """What is wanted."""
-    return Ask(
+    return TextRequest(
         rule=body.rule or None,
         template=body.template or None,
         message=body.message or None,

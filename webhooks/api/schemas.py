@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from connector import expected
-from connector.model import Door, State
+from connector.model import Channel, State
 from connector.policy.checks import Said
 from webhooks.absent import Sparse
 
@@ -24,7 +24,7 @@ TicketId = Annotated[
 ]
 FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=PLAIN), expected.PLAIN]
 # Beyond any number of segments that a policy may allow; what it does allow, the policy says.
-MOST_CHARACTERS = 5000
+MAX_CHARACTERS = 5000
 
 
 class Strict(Sparse):
@@ -38,7 +38,7 @@ class PreviewBody(Strict):
     crm: Crm = ""
     rule: Short = Field(default="", description="A rule of the mapping, else 422; without one, the rule for agents.")
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
-    message: str = Field(default="", max_length=MOST_CHARACTERS, description="The words themselves.")
+    message: str = Field(default="", max_length=MAX_CHARACTERS, description="The words themselves.")
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
@@ -148,7 +148,7 @@ class Text(BaseModel):
     id: int
     crm: str
     ticket_id: str
-    door: Door
+    channel: Channel
     state: State
     final: bool = Field(description="It has its outcome.")
     said: str = Field(description="What became of it, in a sentence.")

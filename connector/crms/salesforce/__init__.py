@@ -1,4 +1,4 @@
-"""Salesforce. The web side knows its ids and no more, so the org and its libraries are loaded only to be connected."""
+"""Salesforce. The web process needs the ids only, so the org and its libraries are loaded when it is connected."""
 
 from connector.crms import Crm
 from connector.crms.salesforce import ids, settings

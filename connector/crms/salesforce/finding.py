@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 from connector.crms import Query
 from connector.crms.salesforce import soql
 from connector.crms.salesforce.session import Session
-from connector.crms.salesforce.verdicts import LONGEST_WORDS
-from connector.errors import Blame, Refused, Unavailable
+from connector.crms.salesforce.verdicts import MAX_WORDS
+from connector.errors import RefusalScope, Refused, Unavailable
 
 # More records than this are asked for as a job.
-MOST_BY_QUERY = 2_000
+MAX_BY_QUERY = 2_000
 # Records in one page of a job's result; seconds between two looks whether it is done, and how long it may take.
 PAGE = 2_000
 LOOK, PATIENCE = 1.0, 3_600.0
@@ -44,7 +44,7 @@ def pages(
     """
     count = session.count(f"SELECT COUNT() FROM {kind} {soql.without_order(rest)}")  # noqa: S608 - the operator's own query
     select = f"SELECT {', '.join(paths)} FROM {kind} {rest}"  # noqa: S608 - paths were checked when the mapping was read
-    if count <= MOST_BY_QUERY:
+    if count <= MAX_BY_QUERY:
         for records in session.query(select):
             yield [{path: follow(record, path) for path in paths} for record in records]
     else:
@@ -124,8 +124,8 @@ def _wait(session: Session, job: str) -> int | None:
     end = time.monotonic() + PATIENCE
     while (state := _named(answer := session.call(f"jobs/query/{job}"), "state")) != "JobComplete":
         if state in ("Failed", "Aborted"):
-            why = str(answer.get("errorMessage") or state)[:LONGEST_WORDS]
-            raise Refused(f"Salesforce has given the query's job up: {why}", Blame.TICKET)
+            why = str(answer.get("errorMessage") or state)[:MAX_WORDS]
+            raise Refused(f"Salesforce has given the query's job up: {why}", RefusalScope.TICKET)
         if time.monotonic() > end:
             raise Unavailable("Salesforce has not finished the query's job within an hour")
         time.sleep(LOOK)

@@ -8,7 +8,7 @@ import structlog
 from connector.crms import Change, Misfit, Query
 from connector.crms.salesforce import check, finding, ids, schema, soql, verdicts
 from connector.crms.salesforce.session import Session
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
 from connector.model import Ticket
 
@@ -92,7 +92,7 @@ class Salesforce:
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
         answers: dict[int, CallFailed | None] = {
-            at: Refused(problem, Blame.GONE)
+            at: Refused(problem, RefusalScope.GONE)
             for at, (identifier, _) in enumerate(changes)
             if (problem := self.not_an_id(identifier))
         }

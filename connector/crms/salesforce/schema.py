@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.errors import Blame, Refused, Unavailable
+from connector.errors import RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
 
 # What Salesforce answers to the describe of an object, by its name.
@@ -64,7 +64,7 @@ class Things:
             try:
                 self._known[name.lower()] = Thing.of(self._describe(name))
             except Refused as refused:
-                if refused.blame is not Blame.SETTINGS or "NOT_FOUND" not in str(refused):
+                if refused.scope is not RefusalScope.SETTINGS or "NOT_FOUND" not in str(refused):
                     raise
                 self._known[name.lower()] = None
         return self._known[name.lower()]
@@ -109,7 +109,7 @@ def kinds(file: MappingFile, things: Things) -> dict[str, str]:
     for path in paths(file):
         field = things.field(file.ticket.object, path)
         if isinstance(field, str):
-            raise Refused(f"Salesforce: {field}", Blame.SETTINGS)
+            raise Refused(f"Salesforce: {field}", RefusalScope.SETTINGS)
         found[path.lower()] = field["type"]
     return found
 

@@ -23,9 +23,9 @@ from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSessi
 
 from connector.crms.salesforce import verdicts
 from connector.crms.salesforce.settings import Settings
-from connector.errors import Blame, Refused, Unavailable
+from connector.errors import RefusalScope, Refused, Unavailable
 from connector.http.config import Network
-from connector.http.exchange import Bounds, NeverLeft, NoAnswer
+from connector.http.exchange import Bounds, NeverSent, NoResponse
 from connector.http.transport import Caller, Connections
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
@@ -36,7 +36,7 @@ JWT_SECONDS = 180
 USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance. By a bare
 # number, simple-salesforce is led to a TypeError.
-NO_ANSWER = (NeverLeft, NoAnswer, requests.RequestException, ValueError, RecursionError, TypeError)
+NO_ANSWER = (NeverSent, NoResponse, requests.RequestException, ValueError, RecursionError, TypeError)
 
 
 # Bytes of an answer: a page of a query holds up to 2,000 records.
@@ -252,12 +252,12 @@ class Session:
             return {"grant_type": JWT_BEARER, "assertion": jwt.encode(claims, key, algorithm="RS256")}
         except (jwt.PyJWTError, ValueError, TypeError):
             why = f"CONNECTOR_SALESFORCE_JWT_KEY: expected an RSA private key in PEM, not encrypted{_instead(key)}"
-            raise Refused(why, Blame.SETTINGS) from None
+            raise Refused(why, RefusalScope.SETTINGS) from None
 
 
 def _kind(error: Exception) -> str:
     """What went wrong with an answer, in a word or two."""
-    return str(error) if isinstance(error, NeverLeft | NoAnswer) else type(error).__name__
+    return str(error) if isinstance(error, NeverSent | NoResponse) else type(error).__name__
 
 
 # What is given instead of a private key, by what its PEM says.

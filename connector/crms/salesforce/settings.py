@@ -1,6 +1,6 @@
-"""The settings of a connected org, and of its doors: each CONNECTOR_SALESFORCE_… variable stands here.
+"""The settings of a connected org, and of its channels: each CONNECTOR_SALESFORCE_… variable stands here.
 
-The pipe reads only the org's; the doors' are read by the web side alone. See environment.FromEnvironment.
+The pipe reads only the org's; the channels' are read by the web process alone. See environment.FromEnvironment.
 """
 
 from typing import Annotated
@@ -89,7 +89,7 @@ class Address(environment.FromEnvironment):
     url: str = ""
 
 
-class Doors(environment.FromEnvironment):
+class Hooks(environment.FromEnvironment):
     """The ways in for messages. Several tokens, secrets and keys are valid at once; one of them there has to be.
 
     `organization_id` is the org's id, 15 or 18 characters.

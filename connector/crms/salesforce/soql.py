@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connector.errors import Blame, Refused
+from connector.errors import RefusalScope, Refused
 
 TOKEN = re.compile(r"(?P<string>'(?:[^'\\]|\\.)*')|(?P<word>\w+)|(?P<comment>--|//|/\*)|(?P<sign>\S)", re.DOTALL)
 # What may follow the condition of a query: the word, and the word after it. None: any.
@@ -108,4 +108,4 @@ def _clause(tokens: Sequence[Token], only: str = "") -> int | None:
 
 
 def _refused(words: str) -> Refused:
-    return Refused(f"the query cannot be read: {words}", Blame.TICKET)
+    return Refused(f"the query cannot be read: {words}", RefusalScope.TICKET)

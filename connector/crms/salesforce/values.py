@@ -45,7 +45,7 @@ FORMATS = {
 }
 NO_TEXT = ("address", "location", "base64", "anyType", "complexvalue", "id")
 LISTS = ("picklist", "multipicklist")
-MOST_VALUES, MOST_NAMED = 100, 30
+MAX_VALUES, MAX_NAMED = 100, 30
 FILTERS: dict[str, Callable[[str], str]] = {
     "upper": str.upper,
     "lower": str.lower,
@@ -146,8 +146,8 @@ def not_listed(field: Field, value: str) -> str:
 
 def _named(field: Field) -> str:
     known = listed(field)
-    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    return f"{', '.join(known[:MOST_NAMED])}{more}" if known else "none"
+    more = f" and {len(known) - MAX_NAMED} more" if len(known) > MAX_NAMED else ""
+    return f"{', '.join(known[:MAX_NAMED])}{more}" if known else "none"
 
 
 def values_of(template: Template, known: Mapping[str, Values]) -> Values | None:
@@ -163,8 +163,8 @@ def _body(parts: list[Any], known: Mapping[str, Values]) -> Values | None:
     if any(piece is None for piece in pieces):
         return None
     told = [piece for piece in pieces if piece is not None]
-    joined = {"".join(one) for one in itertools.islice(itertools.product(*told), MOST_VALUES + 1)}
-    return frozenset(joined) if len(joined) <= MOST_VALUES else None
+    joined = {"".join(one) for one in itertools.islice(itertools.product(*told), MAX_VALUES + 1)}
+    return frozenset(joined) if len(joined) <= MAX_VALUES else None
 
 
 def _pieces(part: Any, known: Mapping[str, Values]) -> Iterator[Values | None]:

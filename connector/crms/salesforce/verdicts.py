@@ -8,7 +8,7 @@ from typing import Any
 
 from simple_salesforce.exceptions import SalesforceError
 
-from connector.errors import Blame, CallFailed, Refused, Unavailable
+from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 
 # Codes that pass by themselves, of a record or of a whole answer.
 PASSING = (
@@ -37,7 +37,7 @@ SETTINGS = (
 )
 PASSING_STATUSES = (401, 408, 425, 429, 500, 502, 503, 504)
 SETTINGS_STATUSES = (403, 404, 407)
-LONGEST_WORDS = 300
+MAX_WORDS = 300
 
 
 NOT_UNDERSTOOD = "Salesforce's answer to a write was not understood"
@@ -63,7 +63,7 @@ def of_record(answer: Mapping[str, Any]) -> CallFailed:
     code, message = str(error.get("statusCode", "")), str(error.get("message", ""))
     # By this code Salesforce also means a field's value; without a field it is the record itself.
     if code in GONE or (code == NO_RECORD and not error.get("fields")):
-        return Refused(f"Salesforce: {code}: {message}"[:LONGEST_WORDS], Blame.GONE)
+        return Refused(f"Salesforce: {code}: {message}"[:MAX_WORDS], RefusalScope.GONE)
     # A trigger of the org that meets a locked row reports it inside an error of its own.
     passing = code.startswith(PASSING) or "UNABLE_TO_LOCK_ROW" in message
     return _verdict(code, message, passing, code.startswith(SETTINGS))
@@ -78,7 +78,7 @@ def of_login(status: int, content: Any) -> CallFailed:
     """The verdict on an answer of the token endpoint that gave none: if it does not pass, a setting is wrong."""
     verdict = of_status(status, content)
     refused = isinstance(verdict, Refused) or status == 401  # there is no session that could have expired
-    return Refused(str(verdict), Blame.SETTINGS) if refused else verdict
+    return Refused(str(verdict), RefusalScope.SETTINGS) if refused else verdict
 
 
 def of_status(status: int, content: Any) -> CallFailed:
@@ -88,13 +88,13 @@ def of_status(status: int, content: Any) -> CallFailed:
     code = str(first.get("errorCode") or first.get("error") or f"HTTP {status}")
     message = str(first.get("message") or first.get("error_description") or "")
     if code == LIMIT:
-        return Unavailable(f"Salesforce: {code}: {message}"[:LONGEST_WORDS], LIMIT_PAUSE)
+        return Unavailable(f"Salesforce: {code}: {message}"[:MAX_WORDS], LIMIT_PAUSE)
     passing = code.startswith(PASSING) or status in PASSING_STATUSES
     return _verdict(code, message, passing, code.startswith(SETTINGS) or status in SETTINGS_STATUSES)
 
 
 def _verdict(code: str, message: str, passing: bool, settings: bool) -> CallFailed:
-    words = f"Salesforce: {code}: {message}"[:LONGEST_WORDS]
+    words = f"Salesforce: {code}: {message}"[:MAX_WORDS]
     if passing:
         return Unavailable(words)
-    return Refused(words, Blame.SETTINGS if settings else Blame.TICKET)
+    return Refused(words, RefusalScope.SETTINGS if settings else RefusalScope.TICKET)

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from connector.sandbox import journal
 from connector.sandbox.ccaip import CcaiPlatform, chats, refusals
 
-MOST_PER_PAGE = 100
+MAX_PER_PAGE = 100
 
 routes = Blueprint("ccaip", __name__)
 journal.keep(routes)
@@ -54,7 +54,7 @@ def list_chats() -> Response:
     if rows and column not in rows[0]:
         raise refusals.Refused(f"sort_column {column} is invalid")
     rows.sort(key=lambda row: (row[column] is not None, row[column]), reverse=_descending(query))
-    per = min(max(query.get("per", MOST_PER_PAGE, int), 1), MOST_PER_PAGE)
+    per = min(max(query.get("per", MAX_PER_PAGE, int), 1), MAX_PER_PAGE)
     page = max(query.get("page", 1, int), 1)
     answer = jsonify(rows[(page - 1) * per : page * per])
     answer.headers.update({"Total": str(len(rows)), "Per-Page": str(per), "Link": _link(page, per, len(rows))})

@@ -10,7 +10,7 @@ from flask import Response
 
 from connector import settings
 from connector.crms.salesforce import ticket_id
-from connector.crms.salesforce.settings import Doors
+from connector.crms.salesforce.settings import Hooks
 from connector.errors import NotAuthentic
 from connector.mapping.schema import MappingFile
 from connector.model import TicketEvent
@@ -19,7 +19,7 @@ from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
 from webhooks.crms.salesforce.canvas import visitor
 from webhooks.crms.salesforce.tokens import verifier
-from webhooks.receive import Entrance, ItemRefused, Message
+from webhooks.receive import ItemRefused, Message, WebhookRoute
 
 __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 
@@ -27,9 +27,9 @@ __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 JSON_IDS = "json:"
 
 
-def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
+def entrances(file: MappingFile, wanted: Hooks | None = None) -> list[WebhookRoute]:
     """The addresses below /webhooks/salesforce. `wanted` None: from the environment. Raises BadSettings."""
-    wanted = wanted or settings.load(Doors)
+    wanted = wanted or settings.load(Hooks)
 
     def parse_outbound_message(message: Message) -> Sequence[TicketEvent]:
         if not signing.is_one_of(message.token, wanted.outbound_message_tokens):
@@ -49,8 +49,8 @@ def entrances(file: MappingFile, wanted: Doors | None = None) -> list[Entrance]:
         ]
 
     return [
-        Entrance("/outbound-messages/<token>", parse_outbound_message, _acknowledge, keep_as=_name_of),
-        Entrance("/events", parse_events, _accepted),
+        WebhookRoute("/outbound-messages/<token>", parse_outbound_message, _acknowledge, keep_as=_name_of),
+        WebhookRoute("/events", parse_events, _accepted),
     ]
 
 
@@ -86,6 +86,6 @@ def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> 
     if refused:
         said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
     if errors:
-        said["error"] = "; ".join(errors[: events.MOST_NAMED])
+        said["error"] = "; ".join(errors[: events.MAX_NAMED])
     # Not by jsonify, which asks the application each time how it wants its JSON.
     return Response(json.dumps(said), 422 if errors else 202, content_type="application/json")

@@ -18,7 +18,7 @@ from connector.crms.salesforce import ids
 from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
 from webhooks.absent import Sparse
-from webhooks.agent_page.sessions import Visit
+from webhooks.agent_page.sessions import AgentSession
 
 ALGORITHM = "HMACSHA256"
 # Far more than an org sends; what is longer is not even hashed.
@@ -61,7 +61,7 @@ class _Envelope(_Loose):
 
 
 # Reads a signed request at this time, in seconds since the epoch. Raises NotAuthentic.
-Read = Callable[[str, float], Visit]
+Read = Callable[[str, float], AgentSession]
 
 
 def visitor() -> Read | None:
@@ -70,7 +70,7 @@ def visitor() -> Read | None:
     if not wanted.canvas_secrets:
         return None
 
-    def read(signed: str, now: float) -> Visit:
+    def read(signed: str, now: float) -> AgentSession:
         signature, envelope = _verified(signed, wanted)
         issued = envelope.issuedAt / 1000 if envelope.issuedAt > MILLISECONDS else envelope.issuedAt
         if not -LEEWAY <= now - issued <= wanted.canvas_seconds:
@@ -80,7 +80,7 @@ def visitor() -> Read | None:
             context.organization.organizationId[:15].encode(), wanted.organization_id[:15].encode()
         ):
             raise NotAuthentic("another organization has signed this", status=403)
-        return Visit(
+        return AgentSession(
             id=hashlib.sha256(signature).hexdigest()[:32],
             crm="salesforce",
             ticket_id=_record(context.environment),

@@ -25,9 +25,9 @@ from connector.model import TicketEvent
 from webhooks.absent import Sparse
 from webhooks.receive import ItemRefused
 
-MOST_EVENTS = 200
+MAX_EVENTS = 200
 # Of a list in which no event can be taken, so many are named.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def _an_id(given: str) -> str:
@@ -63,11 +63,11 @@ def parse(body: bytes, message_id: str, kind: str = "") -> list[TicketEvent | It
         raise Unreadable("the body is not JSON") from None
     if not isinstance(content, list):
         return [_event(0, content, message_id, kind)]
-    if len(content) > MOST_EVENTS:
-        raise Unreadable(f"more than {MOST_EVENTS} events in one message")
+    if len(content) > MAX_EVENTS:
+        raise Unreadable(f"more than {MAX_EVENTS} events in one message")
     items = [_item(index, item, message_id and f"{message_id}:{index}", kind) for index, item in enumerate(content)]
     if items and all(isinstance(item, ItemRefused) for item in items):
-        raise Unreadable("; ".join(item.why for item in items[:MOST_NAMED] if isinstance(item, ItemRefused)))
+        raise Unreadable("; ".join(item.why for item in items[:MAX_NAMED] if isinstance(item, ItemRefused)))
     return items
 
 

@@ -24,8 +24,8 @@ ACKNOWLEDGED = (
     '<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
     "</soapenv:Body></soapenv:Envelope>"
 )
-MOST_NOTIFICATIONS = 100
-LONGEST_EVENT_ID = 200
+MAX_NOTIFICATIONS = 100
+MAX_EVENT_ID = 200
 
 
 def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
@@ -53,8 +53,8 @@ class _NotXml(Unreadable):
 
 
 def _one_by_one(parts: list[damaged.Part], organization_id: str, kind: str) -> list[TicketEvent]:
-    if len(parts) > MOST_NOTIFICATIONS:
-        raise Unreadable(f"more than {MOST_NOTIFICATIONS} notifications")
+    if len(parts) > MAX_NOTIFICATIONS:
+        raise Unreadable(f"more than {MAX_NOTIFICATIONS} notifications")
     events = list[TicketEvent]()
     for part in parts:
         try:
@@ -75,8 +75,8 @@ def _events(notifications: etree._Element, body: bytes, organization_id: str, ki
     # The first 15 characters are the id; the other three repeat it for systems that fold case.
     if (sender or found) and not hmac.compare_digest(sender[:15].encode(), organization_id[:15].encode()):
         raise NotAuthentic("another organization has sent this", status=403)
-    if len(found) > MOST_NOTIFICATIONS:
-        raise Unreadable(f"more than {MOST_NOTIFICATIONS} notifications")
+    if len(found) > MAX_NOTIFICATIONS:
+        raise Unreadable(f"more than {MAX_NOTIFICATIONS} notifications")
     events, taken = list[TicketEvent](), dict[str, str | None]()
     for place, notification in enumerate(found):
         event = _event(notification, kind)
@@ -120,7 +120,7 @@ def _event(notification: etree._Element, kind: str) -> TicketEvent:
     problem = _problem(record, ticket_id, kind)
     return TicketEvent(
         crm="salesforce",
-        event_id="" if len(event_id) > LONGEST_EVENT_ID or damaged.REPLACED in event_id else event_id,
+        event_id="" if len(event_id) > MAX_EVENT_ID or damaged.REPLACED in event_id else event_id,
         ticket_id=None if problem else ids.long(ticket_id),
         changed_by=changed_by if ids.ID.fullmatch(changed_by) else None,
         body=fields,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Seconds that two clocks may differ; and how long a token may be good for at the most.
 LEEWAY, LONGEST = 30, 3600
-LONGEST_NAME = 200
+MAX_NAME = 200
 
 
 def verifier() -> Callable[[str], str] | None:
@@ -27,7 +27,7 @@ def verifier() -> Callable[[str], str] | None:
     if not wanted.certificates:
         return None
     certificates = [_certificate(Path(path)) for path in wanted.certificates]
-    import jwt  # 10 MB that a web side without such tokens does without
+    import jwt  # 10 MB that a web process without such tokens does without
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     def verify(token: str) -> str:
@@ -61,7 +61,7 @@ def verifier() -> Callable[[str], str] | None:
 
 
 def _name(subject: object) -> str:
-    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= LONGEST_NAME:
+    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_NAME:
         raise NotAuthentic("the token's sub is no user name")
     return subject
 

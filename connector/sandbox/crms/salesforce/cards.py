@@ -7,7 +7,7 @@ from connector.sandbox.crms.salesforce import schema, store
 if TYPE_CHECKING:
     from connector.sandbox.crms.salesforce import Side
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 EDITABLE = ("Subject", "Status", "Priority", "SuppliedPhone")
 OUTCOMES = (
     "CCAIP_SMS_Status__c",
@@ -21,7 +21,7 @@ FACTS = ("ContactMobile", "ContactPhone", "Origin", "LastModifiedDate")
 
 def all_of(org: "Side") -> list[dict[str, Any]]:
     """The youngest cases, oldest first."""
-    rows = org.store.rows(schema.OBJECTS["Case"])[-MOST_SHOWN:]
+    rows = org.store.rows(schema.OBJECTS["Case"])[-MAX_SHOWN:]
     return [_card(org, record) for record in rows]
 
 

@@ -10,8 +10,8 @@ from flask import Response, current_app, g, jsonify, request
 from connector.sandbox import journal
 from connector.sandbox.crms.salesforce import api, errors, selection, store, writes
 
-MOST_RECORDS = 200
-MOST_REQUESTS = 25
+MAX_RECORDS = 200
+MAX_REQUESTS = 25
 """The number of requests is from memory, not looked up."""
 
 REFERENCE = re.compile(r"@\{(\w+)\.(\w+)\}")
@@ -82,8 +82,8 @@ def read_many(version: str, name: str) -> Response:
 def composite(version: str) -> dict[str, Any]:
     """Several requests, one after the other, each able to use the results of those before it."""
     asked = api.body().get("compositeRequest", [])
-    if not isinstance(asked, list) or len(asked) > MOST_REQUESTS:
-        raise errors.ApiError(400, "INVALID_INPUT", f"A composite request holds at most {MOST_REQUESTS} subrequests")
+    if not isinstance(asked, list) or len(asked) > MAX_REQUESTS:
+        raise errors.ApiError(400, "INVALID_INPUT", f"A composite request holds at most {MAX_REQUESTS} subrequests")
     results: dict[str, Any] = {}
     answers = []
     for each in asked:
@@ -137,8 +137,8 @@ def _records(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check_count(count: int) -> None:
-    if count > MOST_RECORDS:
-        message = f"record limit reached. cannot submit more than {MOST_RECORDS} records in this request"
+    if count > MAX_RECORDS:
+        message = f"record limit reached. cannot submit more than {MAX_RECORDS} records in this request"
         raise errors.ApiError(400, "EXCEEDED_ID_LIMIT", message)
     journal.count(count)
 

@@ -21,7 +21,7 @@ from connector.sandbox import clock, server
 from connector.sandbox.crms.salesforce import ids
 
 LARGEST_BATCH = 100
-LONGEST_PAUSE_S = 2 * 3600.0
+MAX_PAUSE_S = 2 * 3600.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
 """Salesforce repeats for 24 hours, with growing pauses of up to two."""
 
@@ -235,7 +235,7 @@ class Messages:
                 message.state = "given up"
             else:
                 doubled = self.settings.retry_pause_seconds * 2 ** min(len(message.attempts) - 1, 20)
-                heapq.heappush(self._due, (now + min(doubled, LONGEST_PAUSE_S), next(self._ties), message))
+                heapq.heappush(self._due, (now + min(doubled, MAX_PAUSE_S), next(self._ties), message))
             self._changed.notify()
 
 
