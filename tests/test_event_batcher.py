@@ -22,12 +22,12 @@ def commits(pool: ConnectionPool) -> int:
     return row[0] if row else 0
 
 
-def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[EventReceipt] | Exception]:
+def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[EventReceipt] | BaseException]:
     """All of them at the same moment, from a thread each."""
     batcher = EventBatcher(pool)
     with ThreadPoolExecutor(len(requests)) as threads:
         saving = [threads.submit(batcher.save, events) for events in requests]
-    return [one.exception() or one.result() for one in saving]  # type: ignore[misc]
+    return [one.exception() or one.result() for one in saving]
 
 
 def test_many_at_once_are_few_commits_and_each_has_its_own_answer(pool: ConnectionPool) -> None:

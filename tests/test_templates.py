@@ -76,7 +76,7 @@ class Trap:
         type(self).touched = True
         return "gone"
 
-    go.unsafe_callable = True  # type: ignore[attr-defined]
+    go.unsafe_callable = True  # type: ignore[attr-defined]  # what Jinja looks for
 
 
 @pytest.mark.parametrize(

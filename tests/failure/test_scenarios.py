@@ -30,7 +30,7 @@ def scenario(of: Callable[[MakeStand], None]) -> Callable[[Callable[..., None]],
     """Begin this scenario with the module's first one."""
 
     def mark(test: Callable[..., None]) -> Callable[..., None]:
-        test.scenario = of  # type: ignore[attr-defined]
+        test.scenario = of  # type: ignore[attr-defined]  # a mark, as pytest has them
         return test
 
     return mark
