@@ -1,10 +1,10 @@
 """Back-fills for scripts: the same pipe, from data of your own.
 
     from connector.backfill import library
-    from connector.model import Ask
+    from connector.model import TextRequest
 
     with library.opened() as fill:
-        ids = fill.take_in("salesforce", ["500000000000001AAA"], Ask(rule="requested"), "spring recall")
+        ids = fill.take_in("salesforce", ["500000000000001AAA"], TextRequest(rule="requested"), "spring recall")
         for outcome in fill.outcomes(ids):
             print(outcome.ticket_id, outcome.state, outcome.why)
 

@@ -110,7 +110,7 @@ def add(connection: psycopg.Connection, plan: str, first: int, rows: Sequence[Ro
 def one_each(connection: psycopg.Connection, plan: str) -> int:
     """Keep the first of several cases of one customer. How many are skipped for it."""
     # What the database knows of the table is from before its rows came: it would look at each pair of them.
-    connection.execute("analyze plan_case")
+    connection.execute("analyze plan_cases")
     return connection.execute(SQL["one_each"], {"plan": plan, "why": ANOTHER_CASE}).rowcount
 
 

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Breaker:
-    """One per worker process. Accounts by name: lane.PLATFORM, or a CRM's."""
+    """One per worker process. Accounts by name: circuit_breaker.PLATFORM, or a CRM's."""
 
     def __init__(self, ask: Asking, gate: Backpressure) -> None:
         self._ask, self._gate = ask, gate

@@ -82,7 +82,7 @@ class Sender:
     async def send(self, ready: Sequence[Ready], settle: Settle) -> None:
         """Send these texts and settle what became of them; those that somebody else has sent are left alone.
 
-        Raises lane.Closed where some may not be sent now, queue.Later where the worker stops: these are as they were.
+        Raises Closed where some may not be sent now, Snooze where the worker stops: these are as they were.
         """
         ended = await asyncio.gather(*(self._send(text, sms, settle) for text, sms in ready), return_exceptions=True)
         for error in ended:

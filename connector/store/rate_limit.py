@@ -57,7 +57,7 @@ class Grant:
 def reserve(
     connection: psycopg.Connection, rates: Rates, count: int, batch: bool = False, claimed: bool = False
 ) -> Grant:
-    """The next `count` slots, committed. Raises lane.Closed.
+    """The next `count` slots, committed. Raises Closed.
 
     None for a batch before its share of the slots is due, or while somebody who comes first waits, at whichever worker.
     Its text may be `claimed` already, and missed its slot: then it has to leave.

@@ -108,6 +108,6 @@ def fill(url: str, count: int) -> None:
         with connection.transaction():
             for statement in FILL:
                 connection.execute(statement, {"first": FIRST_OLD, "last": FIRST_OLD + count - 1})
-        connection.execute("vacuum (analyze) event, text, reason, recipient, history")
+        connection.execute("vacuum (analyze) events, texts, reasons, recipients, history")
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
             connection.execute("checkpoint")
