@@ -211,7 +211,7 @@ def test_a_plan_that_never_ran_is_neither_resumed_nor_paused(pipe: Pipe, operato
     )
     assert "is planned: there is nothing to pause" in operator.does("pause", plan, status=2)
 
-    assert json.loads(operator.does("status", plan, "--json"))["state"] == "planned"
+    assert json.loads(operator.says("status", plan, "--json")[0])["state"] == "planned"
     assert not any(texts(pipe)[case] for case in cases)
 
 
@@ -237,11 +237,11 @@ def test_status_and_report_count_each_case_of_the_plan_once(pipe: Pipe, operator
     leaves = org.make_cases(1, Subject="adds up")[0]
     plan = operator.plan("--where", "Subject = 'adds up'")["plan"]
     org.edit(leaves, {"Subject": "something else"})
-    before = json.loads(operator.does("status", plan, "--json"))["cases"]
+    before = json.loads(operator.says("status", plan, "--json")[0])["cases"]
     operator.run(plan)
 
     shown = operator.does("status", plan)
-    after = json.loads(operator.does("status", plan, "--json"))["cases"]
+    after = json.loads(operator.says("status", plan, "--json")[0])["cases"]
 
     assert (before, after) == ({"skipped": 3, "waiting": 7}, {"sent": 6, "skipped": 4})
     assert "10 of 10 cases: 6 sent, 4 skipped" in shown

@@ -1,4 +1,4 @@
-"""connector backfill: plan, run, watch and report. A skin over planning, plans, watching and"""
+"""connector backfill: plan, run, watch and report."""
 
 import contextlib
 import sys
