@@ -1,4 +1,7 @@
-"""What this connector changes in PgQueuer: pauses between two looks, and jobs that belong to one worker."""
+"""What this connector changes in PgQueuer, and the version that it was written against.
+
+The queue is polled with pauses in between, and a job belongs to the worker that took it.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from pgqueuer.queries import Queries
 from connector.store import queries
 from connector.store.jobs import JOB_SIZE, Kind
 
-# The version that `_Queries` and sql/queue.sql were written against; its own statements do not look at a job's owner.
+# The version that these overrides and their .sql were written against: its own statements ignore who owns a job.
 PGQUEUER = "1.6"
 log = structlog.get_logger()
 SQL = queries.load(__file__)
