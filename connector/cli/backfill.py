@@ -63,16 +63,22 @@ def _plan(crm: str) -> click.Command:
         name=crm,
         help=f"""Plan a back-fill for tickets of {crm}. Sends nothing.
 
-    Takes one of --where, --soql and --ids. For example:
+    Takes one of --where, --query and --ids. For example:
 
     \b
     connector backfill {crm} --where "Status = 'New' AND LastModifiedDate > 2026-01-01T00:00:00Z"
-    connector backfill {crm} --soql cases.soql --rule requested --csv plan.csv
+    connector backfill {crm} --query cases.soql --rule requested --csv plan.csv
     cut -d, -f1 cases.csv | connector backfill {crm} --ids -
     """,
     )
     @click.option("--where", help="A condition in the CRM's own language. Newest first.")
-    @click.option("--soql", type=click.File("rb"), help="A file with a whole query, in its own order.")
+    @click.option(
+        "--query",
+        "--soql",
+        "query_file",
+        type=click.File("rb"),
+        help="A file with a whole query in the CRM's own language, in its own order.",
+    )
     @click.option(
         "--ids",
         type=click.File("rb"),
@@ -85,7 +91,7 @@ def _plan(crm: str) -> click.Command:
     @JSON
     def plan(
         where: str | None,
-        soql: IO[bytes] | None,
+        query_file: IO[bytes] | None,
         ids: IO[bytes] | None,
         rule: str | None,
         template: str | None,
@@ -93,14 +99,14 @@ def _plan(crm: str) -> click.Command:
         csv_file: IO[str] | None,
         as_json: bool,
     ) -> None:
-        if sum(one is not None for one in (where, soql, ids)) != 1:
-            raise click.UsageError("expected one of --where, --soql and --ids")
+        if sum(one is not None for one in (where, query_file, ids)) != 1:
+            raise click.UsageError("expected one of --where, --query and --ids")
         from connector.backfill import library
         from connector.cli import backfill_report
         from connector.crms import Query
         from connector.model import TextRequest
 
-        source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
+        source = _ids(ids) if ids else Query(where=where, whole=_query(query_file) if query_file else None)
         with library.opened(load_settings(may_make=True)) as fill:
             name = fill.plan(crm, source, TextRequest(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
@@ -123,10 +129,10 @@ def _ids(file: IO[bytes]) -> list[str]:
     return found.ids
 
 
-def _soql(file: IO[bytes]) -> str:
+def _query(file: IO[bytes]) -> str:
     from connector.backfill import decoding
 
-    with _named("--soql", file):
+    with _named("--query", file):
         return decoding.text_of(file.read())
 
 

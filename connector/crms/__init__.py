@@ -1,6 +1,7 @@
 """What a CRM must do for the pipe. Each CRM is one module here, of the stem of its mapping file."""
 
 import importlib
+import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ CRM_BATCH_SIZE = 200
 
 def known() -> list[str]:
     """The CRMs that this version can connect."""
-    return sorted(path.stem for path in Path(__file__).parent.iterdir() if path.stem[0] != "_")
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def stems(mappings: Path) -> list[str]:

@@ -147,7 +147,7 @@ def test_cases_can_be_given_in_any_form(pipe: Pipe, operator: Operator, form: st
     if form == "soql":
         file = tmp_path / "cases.soql"
         file.write_text("SELECT Id, CaseNumber FROM Case\nWHERE Subject = 'form soql'\nORDER BY Id LIMIT 4;\n")
-        plan = operator.plan("--soql", str(file))
+        plan = operator.plan("--query", str(file))
         assert (plan["cases"], plan["texts"]) == (4, 4)
         return
     header, row = ("Number,Case ID\n", "x,{}\n") if form == "csv" else ("", "{}\n")
@@ -164,8 +164,8 @@ def test_cases_can_be_given_in_any_form(pipe: Pipe, operator: Operator, form: st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "one of --where, --soql and --ids"),
-        (("--where", "a = 1", "--ids", "-"), "one of --where, --soql and --ids"),
+        ((), "one of --where, --query and --ids"),
+        (("--where", "a = 1", "--ids", "-"), "one of --where, --query and --ids"),
         (("--where", "Nothing__c ="), "MALFORMED_QUERY"),
         (("--where", "Nothing__c = 1"), "INVALID_FIELD"),
         (("--ids", "missing.csv"), "missing.csv"),

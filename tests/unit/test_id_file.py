@@ -148,7 +148,7 @@ def test_the_command_names_option_file_and_line_and_plans_nothing(url: str, tmp_
         ("--ids", "ids.csv", "line 2: a quotation mark"),
         ("--ids", "cases.xlsx", "this is a workbook"),
         ("--ids", ".", "Is a directory"),
-        ("--soql", "cases.xlsx", "this is a workbook"),
+        ("--query", "cases.xlsx", "this is a workbook"),
     ):
         done = connector("backfill", "salesforce", option, file, folder=tmp_path, CONNECTOR_DATABASE_URL=url)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr

@@ -47,7 +47,7 @@ def condition(where: str) -> str:
         raise _refused("expected a condition, such as: Status = 'New'")
     if (place := _clause(tokens)) is not None:
         words = f"{tokens[place].text} {tokens[place + 1].text}".upper()
-        raise _refused(f"{words} is no part of a condition: give the whole query instead (--soql)")
+        raise _refused(f"{words} is no part of a condition: give the whole query instead (--query)")
     if any(token.text == ";" for token in tokens):
         raise _refused("a condition holds no semicolon")
     return where.strip()
