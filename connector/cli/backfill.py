@@ -13,7 +13,7 @@ from connector.errors import BadFile, CallFailed, NotThere
 
 
 class Backfill(click.Group):
-    """Its commands, and one for each CRM: connector backfill salesforce."""
+    """Add a planning command for each CRM to the subcommands: connector backfill salesforce."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_crms(), *super().list_commands(ctx)]
@@ -119,7 +119,7 @@ def _plan(crm: str) -> click.Command:
 
 
 def _ids(file: IO[bytes]) -> list[str]:
-    """The ids in this file; rows without one are told on standard error. Raises UsageError."""
+    """Read ticket ids from a file. Report rows without an id on standard error. Raises UsageError."""
     from connector.backfill import id_file
 
     with _named("--ids", file):
@@ -138,7 +138,7 @@ def _query(file: IO[bytes]) -> str:
 
 @contextlib.contextmanager
 def _named(option: str, file: IO[bytes]) -> Iterator[None]:
-    """Says which file cannot be read."""
+    """Name the option and the file in the error when the file cannot be read."""
     try:
         yield
     except BadFile as error:
@@ -148,7 +148,7 @@ def _named(option: str, file: IO[bytes]) -> Iterator[None]:
 
 
 def _count() -> Callable[[int], None]:
-    """Tells of progress on standard error, if somebody looks at it."""
+    """Print progress on standard error when it is a terminal."""
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
@@ -159,7 +159,7 @@ def _count() -> Callable[[int], None]:
 
 PLAN = click.argument("plan")
 MAKE_ANOTHER = "make another one with: connector backfill CRM"
-# Why a plan in this state is not run.
+# The reason for refusing to run a plan, by state.
 CANNOT_RUN = {
     "planning": f"is still being made. If the command that makes it has ended, {MAKE_ANOTHER}",
     "cancelled": f"was cancelled and is not run again. For the cases that were not texted, {MAKE_ANOTHER}",
@@ -293,7 +293,7 @@ def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> No
     from connector.cli import backfill_report
 
     with connected() as connection:
-        plans.found(connection, plan)  # before a file is written over for nothing
+        plans.found(connection, plan)  # fail before an existing file is overwritten
         if csv_file:
             backfill_report.write_csv(connection, plan, csv_file)
         if json_file:
