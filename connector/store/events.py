@@ -54,7 +54,7 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
         )
         if known := [event for event_id, event in once.items() if event_id not in taken]:
             again = jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
-            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is kept
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # so that no plan is cached
             taken |= {row.event_id: row for row in cursor}
     return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
 

@@ -89,7 +89,7 @@ def look_again(connection: psycopg.Connection, ids: Sequence[int], after: float)
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """The end of a write-back: the ticket has the outcome, or a newer one (`overtaken`), or can have none (`refused`)."""
+    """The end of a write-back: the ticket has the outcome, or a newer one (`overtaken`), or never will (`refused`)."""
 
     text: int
     version: int

@@ -83,7 +83,7 @@ NOT_CURRENT = "the database's schema is not current; bring it up to date with: c
 
 
 def require_place(settings: Settings) -> None:
-    """Asks nobody and makes nothing. Raises BadSettings where what is set can be no database."""
+    """Check the database settings without connecting or creating anything. Raises BadSettings when they cannot work."""
     if settings.database_url:
         _address(settings.database_url.get_secret_value())
         return
