@@ -1,4 +1,4 @@
-"""What an outcome of a call means: for its text, and for all of them where it is not the text's own fault."""
+"""Retry policy: what the result of a call means for its text, and for all texts when the text is not at fault."""
 
 from dataclasses import dataclass
 
@@ -17,40 +17,45 @@ log = structlog.get_logger()
 
 DIED = "the connector stopped while the text was being sent"
 
-# A call that certainly did nothing, for which the text alone is to blame, is tried so many times, with pauses that
-# double from the first to the longest.
+# Attempts for a text that is alone at fault and whose calls certainly did nothing; and its first and longest pause in
+# seconds. The pauses double.
 MAX_ATTEMPTS = 12
 FIRST_PAUSE, MAX_PAUSE = 2.0, 600.0
-# A text that alone is refused, for what all would meet, is tried so many times: others go first meanwhile.
+# Attempts for a text that alone is refused for a reason that should affect every text; and its first pause in seconds.
+# Other texts go first meanwhile.
 MAX_SUSPECTED = 3
 SUSPECT_PAUSE = 15.0
-# While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
+# Pauses in seconds while the customer is in another session. Each is as long as the text has waited so far; the total
+# time is limited, not the attempts.
 BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
-# Seconds before an unknown text is tried once more, where the settings say so: the chat may show by then.
+# Seconds before the second attempt of an unknown text, if enabled. Its chat may be found in the meantime.
 TRY_AGAIN_PAUSE = 60.0
-# So many refusals in a row for numbers outside the US, each of another ticket: it is the outbound number then.
+# Refusals in a row for numbers outside the US, each of another ticket, after which the outbound number is at fault.
 MAX_NON_US = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the breaker made of a call that did nothing: `stopped` everybody; it is this text's `own` fault."""
+    """The effect of a call that did nothing. `stopped`: the breaker was tripped; `own`: the text itself is at fault."""
 
     stopped: bool = False
     own: bool = False
 
 
 class RetryPolicy:
-    """Decides what happens next. One per worker process. A pause that all have to wait for is never a text's own."""
+    """Decide the next transition of a text. One per worker process.
+
+    A pause that affects all texts is never written into a text.
+    """
 
     def __init__(self, breaker: Breaker, busy_seconds: float, try_unknown_again: bool = False) -> None:
-        """`busy_seconds`: how long a text waits for its customer."""
+        """`busy_seconds`: how long a text waits while its customer is in another session."""
         self._breaker, self._busy_seconds = breaker, busy_seconds
         self._try_unknown_again = try_unknown_again
         self._non_us: set[str] = set()
 
     def on_reading(self, text: Text, error: CallFailed) -> Transition:
-        """This text's ticket alone could not be read, while others can be: nothing was sent."""
+        """The transition of a text whose ticket alone could not be read. Nothing was sent."""
         passing = isinstance(error, Unavailable) and text.attempts < MAX_ATTEMPTS
         odd = isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS and text.attempts < MAX_SUSPECTED - 1
         if text.channel is Channel.AGENT or not (passing or odd):
@@ -61,7 +66,7 @@ class RetryPolicy:
         return transitions.put_off(text.id, text.revision, str(error), pause)
 
     async def on_sending(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> Transition:
-        """The next step of a text after its call, which had this claim's number."""
+        """The transition of a text after its call. `claim`: the claim's number. Reports to the breaker."""
         masked = phone.mask(sms.end_user_number)
         if not _is_non_us(outcome):
             self._non_us.clear()
@@ -80,7 +85,7 @@ class RetryPolicy:
         return move
 
     async def _on_nothing_sent(self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused) -> Transition:
-        """This call certainly did nothing."""
+        """The transition after a call that certainly did nothing."""
         if isinstance(outcome, NotSent):
             return _again(text, claim, outcome, backoff.jittered(1))
         known = await self._told_everybody(text, outcome)
@@ -93,7 +98,7 @@ class RetryPolicy:
         return _refused(text, claim, outcome)
 
     async def _told_everybody(self, text: Text, outcome: Unavailable | Refused) -> _Known:
-        """Hold or stop everybody where all would meet the same."""
+        """Pause or trip the breaker when the failure would affect every text."""
         if isinstance(outcome, Refused) and outcome.scope is not RefusalScope.SETTINGS:
             return await self._passed(text, outcome)
         own = await self._breaker.alone(PLATFORM, text)
@@ -104,7 +109,7 @@ class RetryPolicy:
         return _Known(stopped=isinstance(outcome, Refused) and not own, own=own)
 
     async def _passed(self, text: Text, outcome: Refused) -> _Known:
-        """A refusal of the text's own, unless it is one too many in a row of its kind."""
+        """Treat a refusal as the text's own, unless MAX_NON_US refusals in a row point to the outbound number."""
         if not _is_non_us(outcome):
             self._breaker.passed(PLATFORM)
             return _Known()
@@ -116,7 +121,7 @@ class RetryPolicy:
         return _Known(stopped=True)
 
     def _unavailable(self, text: Text, claim: int, outcome: Unavailable, known: _Known) -> Transition:
-        """The platform could not be asked. That is nobody's own fault, unless others pass meanwhile."""
+        """The platform could not be reached. That counts against a text only if other calls succeed meanwhile."""
         counts = known.own or text.channel is Channel.AGENT
         if counts and text.attempts >= MAX_ATTEMPTS:
             return _refused(text, claim, outcome)
@@ -124,7 +129,7 @@ class RetryPolicy:
         return _again(text, claim, outcome, pause, tried=counts, as_all=True)
 
     def _suspect(self, text: Text, claim: int, outcome: Refused, known: _Known) -> Transition:
-        """All would meet this refusal, or so it seems. A person waits for an answer; others until it is put right."""
+        """The refusal seems to affect every text. An agent's text fails at once; others wait for the fault's end."""
         again_and_again = known.own and text.suspected >= MAX_SUSPECTED - 1
         if text.channel is Channel.AGENT or again_and_again:
             return _refused(text, claim, outcome)
@@ -156,7 +161,7 @@ def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
 
 
 def _if_unclear(error: CallFailed) -> str:
-    """What a call that sent nothing says of a text whose earlier call may have."""
+    """The reason to record if an earlier call may have sent the text and this one sent nothing."""
     if isinstance(error, Refused) and error.scope is RefusalScope.BUSY:
         return f"probably sent: a second try was refused ({error})"
     return f"unknown, and a second try sent nothing ({error})"
