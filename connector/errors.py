@@ -116,12 +116,29 @@ class RefusalScope(StrEnum):
     SETTINGS = "settings"  # every text would be refused: alert the operator
 
 
+class RefusalCode(StrEnum):
+    """The refusals that CCAI Platform documents. It sends words only; `connector/ccaip/responses.py` knows them."""
+
+    NO_CHAT_TYPE = "no_chat_type"
+    INVALID_CHAT_TYPE = "invalid_chat_type"
+    SMS_DISABLED = "sms_disabled"
+    OUTBOUND_SMS_DISABLED = "outbound_sms_disabled"
+    NO_NUMBER = "no_number"
+    INVALID_NUMBER = "invalid_number"
+    NON_US_NUMBER = "non_us_number"
+    NO_OUTBOUND_NUMBER = "no_outbound_number"
+    INVALID_OUTBOUND_NUMBER = "invalid_outbound_number"
+    UNKNOWN_OUTBOUND_NUMBER = "unknown_outbound_number"
+    NO_MESSAGE = "no_message"
+    CUSTOMER_BUSY = "customer_busy"
+
+
 class Refused(CallFailed):
     """The remote side refused; nothing was done."""
 
-    def __init__(self, words: str, scope: RefusalScope) -> None:
+    def __init__(self, words: str, scope: RefusalScope, code: RefusalCode | None = None) -> None:
         super().__init__(words)
-        self.scope = scope
+        self.scope, self.code = scope, code
 
 
 class Unavailable(CallFailed):

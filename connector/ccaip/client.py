@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.ccaip import responses
-from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.http.config import Network
 from connector.http.exchange import Answer, BeforeSend, Bounds, NeverSent, NoResponse
 from connector.http.transport import Connections
@@ -73,7 +73,7 @@ class Client:
             responses.chat_of(await self._post(body))
         except Refused as refused:
             # The only number in the request is the tenant's own.
-            if refused.scope is RefusalScope.SETTINGS or str(refused) == responses.NON_US:
+            if refused.scope is RefusalScope.SETTINGS or refused.code is RefusalCode.NON_US_NUMBER:
                 raise
 
     async def close(self) -> None:

@@ -8,26 +8,27 @@ from http import HTTPStatus
 
 from pydantic import ValidationError
 
-from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.http.exchange import Answer
 from connector.model import Chat
 
 # The refusals that the endpoint's page documents, by their words. All are HTTP 400 and have no code.
-NO_CHAT_TYPE = "chat_type needs to be provided"
-NON_US = "Non-US phone number not allowed"
 REFUSALS = {
-    NO_CHAT_TYPE: RefusalScope.SETTINGS,
-    "valid chat type needs to be provided": RefusalScope.SETTINGS,
-    "SMS is not enabled": RefusalScope.SETTINGS,
-    "Outbound SMS is not enabled": RefusalScope.SETTINGS,
-    "end_user_number is required": RefusalScope.TICKET,
-    "end_user_number is invalid": RefusalScope.TICKET,
-    NON_US: RefusalScope.TICKET,
-    "outbound_number is required": RefusalScope.SETTINGS,
-    "outbound_number is invalid": RefusalScope.SETTINGS,
-    "outbound_number is not found": RefusalScope.SETTINGS,
-    "message is required": RefusalScope.TICKET,
-    "Outbound SMS failed. Consumer is already in an active SMS session.": RefusalScope.BUSY,
+    "chat_type needs to be provided": (RefusalScope.SETTINGS, RefusalCode.NO_CHAT_TYPE),
+    "valid chat type needs to be provided": (RefusalScope.SETTINGS, RefusalCode.INVALID_CHAT_TYPE),
+    "SMS is not enabled": (RefusalScope.SETTINGS, RefusalCode.SMS_DISABLED),
+    "Outbound SMS is not enabled": (RefusalScope.SETTINGS, RefusalCode.OUTBOUND_SMS_DISABLED),
+    "end_user_number is required": (RefusalScope.TICKET, RefusalCode.NO_NUMBER),
+    "end_user_number is invalid": (RefusalScope.TICKET, RefusalCode.INVALID_NUMBER),
+    "Non-US phone number not allowed": (RefusalScope.TICKET, RefusalCode.NON_US_NUMBER),
+    "outbound_number is required": (RefusalScope.SETTINGS, RefusalCode.NO_OUTBOUND_NUMBER),
+    "outbound_number is invalid": (RefusalScope.SETTINGS, RefusalCode.INVALID_OUTBOUND_NUMBER),
+    "outbound_number is not found": (RefusalScope.SETTINGS, RefusalCode.UNKNOWN_OUTBOUND_NUMBER),
+    "message is required": (RefusalScope.TICKET, RefusalCode.NO_MESSAGE),
+    "Outbound SMS failed. Consumer is already in an active SMS session.": (
+        RefusalScope.BUSY,
+        RefusalCode.CUSTOMER_BUSY,
+    ),
 }
 # Statuses that concern every text, whatever the words: wrong credentials or a wrong address.
 SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
@@ -56,7 +57,7 @@ def chat_of(answer: Answer) -> Chat:
     if status in SETTINGS_STATUSES:
         raise Refused(words, RefusalScope.SETTINGS)
     if 400 <= status < 500:
-        raise Refused(words, REFUSALS.get(words, RefusalScope.TICKET))
+        raise Refused(words, *REFUSALS.get(words, (RefusalScope.TICKET, None)))
     raise OutcomeUnknown(words)
 
 

@@ -9,9 +9,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
-from connector.ccaip.responses import NON_US
 from connector.delivery.retry_policy import DIED
-from connector.errors import CallFailed, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import CallFailed, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import Channel, Chat, Decision, OutboundSms, State, Ticket, TicketEvent
 from connector.store import circuit_breaker, postgres, text_views, texts
 from connector.store import events as event_store
@@ -217,7 +216,9 @@ def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, 
 
 def test_several_in_a_row_that_are_not_of_the_us_are_the_outbound_numbers_fault(pool: ConnectionPool) -> None:
     many = taken(pool, 5)
-    remote = Remote(pool, raises(Refused(NON_US, RefusalScope.TICKET)))
+    remote = Remote(
+        pool, raises(Refused("Non-US phone number not allowed", RefusalScope.TICKET, RefusalCode.NON_US_NUMBER))
+    )
     remote.deliver(*many, decide=decide)
     states = sorted(story(pool, text)["state"] for text in many)
     assert states == ["failed"] * 4 + ["queued"]

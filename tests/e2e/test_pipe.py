@@ -48,7 +48,7 @@ def test_the_write_back_does_not_re_own_the_case_and_says_whose_it_is(pipe: Pipe
         assert call.headers["sforce-call-options"] == "client=ccai-sms-connector"
 
 
-SETTINGS = [words for words, scope in REFUSALS.items() if scope is RefusalScope.SETTINGS]
+SETTINGS = [words for words, (scope, _) in REFUSALS.items() if scope is RefusalScope.SETTINGS]
 
 
 @pytest.mark.parametrize("words", sorted(REFUSALS.keys() - SETTINGS), ids=lambda words: words.replace(" ", "-"))

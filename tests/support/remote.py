@@ -136,11 +136,11 @@ class Remote:
                 gate = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
                 breaker, people = Breaker(ask, gate), WaitingSenders(ask)
                 sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
-                verdicts = RetryPolicy(breaker, busy_seconds, try_unknown_again)
+                retry_policy = RetryPolicy(busy_seconds, try_unknown_again)
                 admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
-                delivery = Delivery(self.pool, crms, admitted, sender, verdicts, breaker, people, threads)
+                delivery = Delivery(self.pool, crms, admitted, sender, retry_policy, breaker, people, threads)
                 try:
                     await delivery.deliver(texts)
                 except Snooze as later:
