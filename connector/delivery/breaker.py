@@ -16,13 +16,13 @@ from connector.store.postgres import Asking
 
 log = structlog.get_logger()
 
-# So many refusals in a row for numbers outside the US, each of another ticket: the outbound number is wrong then.
+# Refusals in a row for numbers outside the US, each of another ticket, after which the outbound number is at fault.
 MAX_NON_US = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a call means for its account. `tripped`: sending is paused now; `own`: other texts pass, this one does not."""
+    """The effect of a call on its account. `tripped`: sending is paused; `own`: the text itself is at fault."""
 
     tripped: bool = False
     own: bool = False
@@ -48,7 +48,7 @@ class Breaker:
         return name in self._gate.outdated
 
     async def assess(self, text: Text, outcome: Outcome) -> Assessment:
-        """Pause or trip CCAI Platform's account where every text would meet the same outcome."""
+        """Pause or trip CCAI Platform's account when the failure would affect every text."""
         non_us = isinstance(outcome, Refused) and outcome.code is RefusalCode.NON_US_NUMBER
         if not non_us:
             self._non_us.clear()

@@ -43,7 +43,7 @@ SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
 # The connector's writes to each text's ticket, by text.
 OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
-# A text that was admitted, as it is to leave.
+# An admitted text and its message.
 Ready = tuple[Text, OutboundSms]
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
@@ -165,7 +165,7 @@ class Delivery:
         return [], len(people) < len(texts)
 
     async def _send(self, ready: Sequence[Ready]) -> None:
-        """Send these texts. Each is settled as soon as its own call has ended."""
+        """Send these texts. Each is settled as soon as its own call ends."""
         ended = await asyncio.gather(*(self._send_one(text, sms) for text, sms in ready), return_exceptions=True)
         try:
             for error in ended:

@@ -35,7 +35,7 @@ class RetryPolicy:
     """
 
     def __init__(self, busy_seconds: float, try_unknown_again: bool = False) -> None:
-        """`busy_seconds`: how long a text waits for its customer."""
+        """`busy_seconds`: how long a text waits while its customer is in another session."""
         self._busy_seconds, self._try_unknown_again = busy_seconds, try_unknown_again
 
     def after_reading(self, text: Text, error: CallFailed) -> Transition:
@@ -68,7 +68,7 @@ class RetryPolicy:
     def _after_nothing_sent(
         self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused, assessment: Assessment
     ) -> Transition:
-        """The call certainly did nothing."""
+        """Return the transition after a call that certainly did nothing."""
         if isinstance(outcome, NotSent):
             return _again(text, claim, outcome, backoff.jittered(1))
         if isinstance(outcome, Unavailable):

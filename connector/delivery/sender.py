@@ -30,7 +30,7 @@ Outcome = Chat | OutcomeUnknown | Refused | Unavailable | NotSent
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What became of the call for a text, and the number of the claim under which it was made."""
+    """The outcome of a text's call, and the number of the claim that the call was made under."""
 
     claim: int
     sms: OutboundSms

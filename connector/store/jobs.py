@@ -41,7 +41,7 @@ PRIORITY = {
     (Kind.WRITE_BACK, Channel.BATCH): 20,
     (Kind.DELIVER_BATCH, Channel.BATCH): 10,
 }
-# Texts in one job, and jobs that one worker runs at a time.
+# Texts in one job, and jobs that one worker runs at a time: together not many more texts than a worker wants in hand.
 JOB_SIZE = 50
 JOBS_IN_HAND = 800
 
