@@ -4,18 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench clean
+.PHONY: demo unit test bench clean
 
 # The whole way once, on this machine. `make demo ARGS="--port 9000"` chooses another port.
 demo: $(STAMP)
 	$(BIN)/connector demo $(ARGS)
 
-# The whole test suite. `make test ARGS="-k mapping"` runs a part of it.
+# Formatting, types and the whole test suite. `make test ARGS="-k mapping"` runs a part of it.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+# The tests that need neither a database nor a socket.
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests/unit tests/test_architecture.py $(ARGS)
 
 # How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole half an hour.
 bench: $(STAMP)

@@ -1,3 +1,3 @@
-"""The pipe: a reason to text a customer comes in, becomes at most one text, and its outcome reaches the ticket."""
+"""Send at most one text for each reason that a CRM reports, and write the outcome back to the ticket."""
 
 __version__ = "0.1.0"

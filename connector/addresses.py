@@ -1,4 +1,4 @@
-"""Addresses as people set them, each refused with what it was probably meant to be."""
+"""Validate addresses in settings. Each error suggests the value that was probably meant."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def https_or_loopback(url: str) -> str:
-    """The URL without a trailing slash. Plain http carries secrets in the clear: for this machine only."""
+    """Return the URL without a trailing slash. Plain http exposes secrets: it is accepted for loopback only."""
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.port == 0
@@ -25,7 +25,7 @@ def https_or_loopback(url: str) -> str:
 
 
 def subdomain(given: str) -> str:
-    """CCAI Platform's, alone."""
+    """Validate the subdomain of a CCAI Platform address."""
     if re.fullmatch(r"[A-Za-z0-9-]*", given):
         return given
     whole = "; this looks like a whole address: take what stands before its first dot" if "." in given else ""
@@ -33,7 +33,7 @@ def subdomain(given: str) -> str:
 
 
 def domain(given: str, info: ValidationInfo) -> str:
-    """CCAI Platform's, without the subdomain."""
+    """Validate the domain of a CCAI Platform address, without the subdomain."""
     words = "expected your CCAI Platform address without the subdomain, such as uc1.ccaiplatform.com"
     if not re.fullmatch(r"[A-Za-z0-9.-]*", given):
         whole = "; this looks like a whole address: leave out https:// and any path" if "/" in given else ""

@@ -1,16 +1,16 @@
-"""How long to wait before trying again: with jitter, so that what failed together does not come back together."""
+"""Delays before a retry. Jitter keeps calls that failed together from being retried together."""
 
 import random
 
-# After so many doublings every pause is at its longest; a write-back may fail far oftener than a float can double.
+# Limit of the exponent: every delay is at its maximum by then. Write-backs can fail more often than a float can double.
 MAX_DOUBLINGS = 60
 
 
 def jittered(seconds: float) -> float:
-    """The same, give or take a quarter."""
+    """Return the duration, varied at random by up to a quarter."""
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
 def doubling(attempts: int, first: float, longest: float) -> float:
-    """Seconds after so many failed attempts: from `first`, twice as long each time, to `longest`; jittered."""
+    """Return the delay in seconds: `first`, doubled for each failed attempt, at most `longest`; then jittered."""
     return jittered(min(first * 2 ** min(attempts, MAX_DOUBLINGS), longest))

@@ -1,4 +1,4 @@
-"""Calls that wait at the same moment become one call: to the database, and above all to the CRM."""
+"""Combine calls that wait at the same time into one call, to the database and above all to the CRM."""
 
 import asyncio
 from collections import deque
@@ -11,13 +11,13 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# How often a held call looks whether the others that it waits for are still coming.
+# Seconds between two checks whether more items are expected, while a call waits for them.
 LOOK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[Item, Answer]):
-    """Items that came together and stay together; never more than one call takes."""
+    """Items that were submitted together and stay together: never more than fit into one call."""
 
     items: Sequence[Item]
     answers: asyncio.Future["Sequence[Answer] | _Failed"]
@@ -26,14 +26,17 @@ class _Waiting(Generic[Item, Answer]):
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """What a call has raised, and where: it is raised for all that waited, and each raising adds to its trace."""
+    """An exception of a call and its original traceback.
+
+    It is raised in every waiting task, and each raise extends the traceback.
+    """
 
     error: BaseException
     where: TracebackType | None
 
 
 class Batcher(Generic[Item, Answer]):
-    """One call at a time, in a thread, for all items that are waiting when it begins; the rest go with the next."""
+    """Run one call at a time in a thread, for all items waiting when it starts. Later items go into the next call."""
 
     def __init__(
         self,
@@ -43,9 +46,9 @@ class Batcher(Generic[Item, Answer]):
         hold: float = 0,
         more_coming: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`call` answers in the order of its items, at most `most`; what it raises is raised for each of them.
+        """`call` gets at most `most` items and returns its answers in their order. Its exception reaches every caller.
 
-        While `more_coming()`, a call is held for the others, up to `hold` seconds or until it is full.
+        While `more_coming()` is true, a call waits for further items, for at most `hold` seconds or until it is full.
         """
         self._call, self._threads, self._most = call, threads, most
         self._hold, self._more_coming = hold, more_coming
@@ -53,7 +56,7 @@ class Batcher(Generic[Item, Answer]):
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, items: Sequence[Item], urgent: bool = False) -> list[Answer]:
-        """The answers for these items, in their order. `urgent` ends the holding for all that wait."""
+        """Return the answers for these items, in their order. `urgent` ends the wait for all waiting items."""
         loop = asyncio.get_running_loop()
         parts = [
             _Waiting(items[start : start + self._most], loop.create_future(), urgent)
@@ -65,7 +68,7 @@ class Batcher(Generic[Item, Answer]):
         return [answer for part in parts for answer in await _answers(part)]
 
     def hurry(self) -> None:
-        """Nothing is held any more, from now on."""
+        """Stop waiting for further items, from now on."""
         self._hold = 0
 
     async def _work(self) -> None:
@@ -79,7 +82,7 @@ class Batcher(Generic[Item, Answer]):
                 if len(answers) != len(items):
                     raise ValueError(f"{len(answers)} answers to {len(items)} items")  # noqa: TRY301
                 _hand_out(parts, answers)
-            except BaseException as error:  # every waiting task has to hear of it, whatever it is
+            except BaseException as error:  # every waiting task must get it, whatever it is
                 for part in parts:
                     if not part.answers.done():
                         part.answers.set_result(_Failed(error, error.__traceback__))
@@ -87,7 +90,7 @@ class Batcher(Generic[Item, Answer]):
                     raise
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
-        """As many of those that wait longest as one call takes."""
+        """Remove and return the longest-waiting items that fit into one call."""
         parts, room = [], self._most
         while self._waiting and len(self._waiting[0].items) <= room:
             parts.append(self._waiting.popleft())

@@ -1,4 +1,4 @@
-"""What the settings and mapping files make: the parts that both the worker and `connector check` need."""
+"""Build the parts that the worker and `connector check` share, from settings and mapping files."""
 
 from collections.abc import Mapping as MappingOf
 
@@ -11,7 +11,7 @@ from connector.settings import Settings, require_ccaip
 
 
 def mappings(settings: Settings) -> dict[str, Mapping]:
-    """The mapping of each CRM that has a file. Raises BadMapping or BadSettings."""
+    """Return the mapping of each CRM that has a mapping file. Raises BadMapping or BadSettings."""
     return {
         stem: Mapping(
             loader.load(settings.mappings_dir / f"{stem}.toml"),
@@ -24,7 +24,7 @@ def mappings(settings: Settings) -> dict[str, Mapping]:
 
 
 def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
-    """What to warn of in these mapping files: what they may say, but hardly mean."""
+    """Return warnings about valid but probably unintended content of these mapping files."""
     paths = {settings.mappings_dir / f"{stem}.toml": mapping.file for stem, mapping in found.items()}
     return [
         f"{path}, {words}" for path, file in paths.items() for words in hints.of(file, path.read_text(encoding="utf-8"))
@@ -32,7 +32,7 @@ def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
 
 
 def account(settings: Settings) -> Account:
-    """The CCAI Platform account of these settings. Raises BadSettings."""
+    """Return the CCAI Platform account of these settings. Raises BadSettings."""
     require_ccaip(settings)
     return Account(
         address=settings.ccaip_address,

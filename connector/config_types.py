@@ -1,4 +1,4 @@
-"""Field types that mapping and policy share."""
+"""Field types shared by the mapping and the policy."""
 
 from typing import Annotated
 

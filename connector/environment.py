@@ -1,6 +1,6 @@
-"""Reads the environment for all settings: CONNECTOR_… variables, an .env file in the working folder, secret files.
+"""Read all settings from CONNECTOR_… variables, the .env file in the working directory, and secret files.
 
-And says of its variables which are not known, and of its files which are open to others.
+Report unknown variables, and secret files that other users can read.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from connector.errors import BadSettings
 
 PREFIX = "CONNECTOR_"
 ENV_FILE = Path(".env")
-# What the tests read is nobody's setting.
+# Variables of the test suite: not reported as unknown.
 OF_TESTS = f"{PREFIX}TEST_"
 
 
 class FromEnvironment(BaseSettings):
-    """What all settings have in common. A CRM's own settings are of this kind too, with an env_prefix of their own.
+    """Base class of all settings. A CRM's own settings use it too, with their own env_prefix.
 
-    All of them stand in connector/crms/, those of its webhooks too: every process knows by them which variables exist.
-    Each SecretStr is also CONNECTOR_<FIELD>_FILE, the name of a file that holds it.
+    All settings of CRMs, including those of their webhooks, are defined in connector/crms/, so that every process knows
+    which variables exist. Each SecretStr can also be set by CONNECTOR_<FIELD>_FILE, the name of a file that holds it.
     """
 
     model_config = SettingsConfigDict(
@@ -53,8 +53,8 @@ class FromEnvironment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, with the files that it names, wins over the .env file, with those that it names."""
-        # pydantic-settings passes these kinds, and declares what they have in common.
+        """Order the sources: the environment and its secret files override the .env file and its secret files."""
+        # pydantic-settings passes these classes, and declares their common base class.
         of_environment = secret_files.SecretFiles(settings_cls, cast(EnvSettingsSource, env_settings).env_vars)
         of_env_file = secret_files.SecretFiles(settings_cls, cast(DotEnvSettingsSource, dotenv_settings).env_vars)
         return init_settings, of_environment, env_settings, of_env_file, dotenv_settings
@@ -68,19 +68,19 @@ class FromEnvironment(BaseSettings):
 
 
 class OfAllPrograms(BaseSettings):
-    """Variables that many programs read. They count only where CONNECTOR_TRUST_ENVIRONMENT is set."""
+    """Variables shared with other programs. They are read only where CONNECTOR_TRUST_ENVIRONMENT is set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
 
 def prefix(kind: type[BaseSettings]) -> str:
-    """What the variables of these settings begin with."""
+    """Return the prefix of the variables of these settings."""
     return kind.model_config["env_prefix"]
 
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Raises BadSettings when the .env file cannot be read in here."""
+    """Raise BadSettings when the .env file cannot be read within the block."""
     try:
         yield
     except UnicodeDecodeError:
@@ -90,9 +90,9 @@ def reading() -> Iterator[None]:
 
 
 def unknown() -> list[str]:
-    """Variables that are set and that no settings know, in words: a misspelt one would just have no effect.
+    """Describe the variables that are set but belong to no settings. A misspelt variable would otherwise go unnoticed.
 
-    Settings are known once their modules are loaded: see connector/preflight.py.
+    Only settings whose modules are loaded are known: see connector/preflight.py.
     """
     names = {f"{prefix(kind)}{name}".upper() for kind in kinds() for name in kind.model_fields}
     names |= {f"{secret}{secret_files.SUFFIX}" for kind in kinds() for secret in secret_files.secrets_of(kind)}
@@ -101,7 +101,7 @@ def unknown() -> list[str]:
 
 
 def kinds(kind: type[FromEnvironment] = FromEnvironment) -> Iterator[type[FromEnvironment]]:
-    """All settings whose modules are loaded."""
+    """Yield every settings class whose module is loaded."""
     yield kind
     for more in kind.__subclasses__():
         yield from kinds(more)
@@ -113,14 +113,14 @@ def _variables() -> Mapping[str, str | None]:
 
 
 def _strange(name: str, names: Iterable[str]) -> str:
-    """The likeness is that of what follows the prefix: all have that."""
+    """Name the unknown variable and the most similar known one. The common prefix is left out of the comparison."""
     rest = {one.removeprefix(PREFIX): one for one in names}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), rest, 1, cutoff=0.7)
     return f"{name} is not known and has no effect" + (f"; did you mean {rest[near[0]]}?" if near else "")
 
 
 def exposed() -> list[str]:
-    """The files with secrets that others can read, in words: the .env file, and those that variables name."""
+    """Describe the secret files that other users can read: the .env file, and the files that variables name."""
     found = dict.fromkeys(line for kind in kinds() for line in secret_files.exposed(kind, _variables()))
     if secret_files.readable(ENV_FILE, stat.S_IRWXG | stat.S_IRWXO):
         return [f"{ENV_FILE} is open to others than its owner: chmod 600 {ENV_FILE}", *found]

@@ -1,18 +1,18 @@
-"""What can go wrong, told apart by what has to happen next.
+"""Errors, grouped by what has to happen next.
 
 ConnectorError
-├── BadSettings        the environment or .env file: refused at start
-├── BadMapping         a mapping file: refused at start
-├── BadFile            a file that a person gave to a command: refused, nothing done
-├── Unreadable         an authentic event that cannot be understood: kept, acknowledged, shown
-├── NotAuthentic       a request that nobody we know has sent: refused, nothing kept
-├── NotThere           a ticket or plan that somebody asks about does not exist
-├── KeyUsedOtherwise   an idempotency key that was used for something else
-└── CallFailed         a call to a remote side
-    ├── Refused        it said no: certainly not done
-    ├── Unavailable    it could not be asked, or asked us to wait: certainly not done, later
-    ├── NotSent        we did not ask it, for a reason of our own: certainly not done, soon
-    └── OutcomeUnknown it may have been done: never repeated by itself, shown to a person
+├── BadSettings        the environment or the .env file is wrong: refused at start
+├── BadMapping         a mapping file is wrong: refused at start
+├── BadFile            a file given to a command is wrong: refused, nothing done
+├── Unreadable         an authentic event cannot be parsed: saved, acknowledged, shown
+├── NotAuthentic       a request from an unknown sender: refused, nothing saved
+├── NotThere           the requested ticket or plan does not exist
+├── KeyUsedOtherwise   the idempotency key was used for another request
+└── CallFailed         a call to a remote side failed
+    ├── Refused        refused: certainly not done
+    ├── Unavailable    not reached, or asked to wait: certainly not done, retry later
+    ├── NotSent        the connector did not send the request: certainly not done, retry soon
+    └── OutcomeUnknown possibly done: never repeated automatically, shown to an operator
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from connector import masking
 
 
 class ConnectorError(Exception):
-    """Any error that this project raises on purpose. Its text is written for people and carries no secret."""
+    """Base class of all deliberate errors. The message is written for people and contains no secret."""
 
 
 class BadSettings(ConnectorError):
@@ -32,7 +32,7 @@ class BadSettings(ConnectorError):
 
 
 class Fault(NamedTuple):
-    """What is wrong in a mapping file: the key as people call it, what was expected there, and its line if known."""
+    """A fault in a mapping file: the key as people call it, what was expected there, and the line if known."""
 
     key: str
     expected: str
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 
 class BadMapping(ConnectorError):
-    """A mapping file cannot be used. Its text has all faults, each with file, line, key and expectation."""
+    """A mapping file cannot be used. The message lists every fault with file, line, key and expectation."""
 
     def __init__(self, file: str, faults: list[Fault]) -> None:
         super().__init__(
@@ -50,11 +50,11 @@ class BadMapping(ConnectorError):
 
 
 class BadFile(ConnectorError):
-    """A file that a person gave cannot be read. Its text says in which line, where there is one."""
+    """A file given to a command cannot be read. The message names the line where one is known."""
 
 
 class Problems(list[str]):
-    """Gathers what is wrong with settings and mapping files, so that all of it is said at once, each thing once.
+    """Collect the problems of settings and mapping files, to report them together and each once.
 
     with problems.noted():
         ...
@@ -63,29 +63,29 @@ class Problems(list[str]):
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
-        """What is refused in here is noted, and does not keep from looking further."""
+        """Record the errors raised in the block, and continue after it."""
         try:
             yield
         except (BadSettings, BadMapping) as error:
             self.extend(line for line in str(error).splitlines() if line not in self)
 
     def add(self, more: Iterable[str]) -> None:
-        """Those about something that nothing is said of yet: what follows from a problem is none of its own."""
+        """Add problems of subjects that have none yet: a consequence of a known problem is not reported."""
         named = {line.partition(":")[0] for line in self}
         self.extend(line for line in more if line.partition(":")[0] not in named)
 
     def refuse(self) -> None:
-        """Raises BadSettings with all of it, if there is any."""
+        """Raise BadSettings with all problems, if there are any."""
         if self:
             raise BadSettings("\n".join(self))
 
 
 class Unreadable(ConnectorError):
-    """An event that is authentic but cannot be understood."""
+    """An authentic event cannot be parsed."""
 
 
 class NotAuthentic(ConnectorError):
-    """A request whose sender could not be established (HTTP 401), or is not the one expected (403)."""
+    """The sender of a request could not be established (HTTP 401), or is not the expected one (403)."""
 
     def __init__(self, words: str, status: int = 401) -> None:
         super().__init__(words)
@@ -93,39 +93,56 @@ class NotAuthentic(ConnectorError):
 
 
 class NotThere(ConnectorError):
-    """What somebody asks about does not exist, or cannot be seen."""
+    """The requested object does not exist, or is not visible."""
 
 
 class KeyUsedOtherwise(ConnectorError):
-    """The idempotency key has been used for something else."""
+    """The idempotency key was used for another request."""
 
 
 class CallFailed(ConnectorError):
-    """A call to a remote side did not give the answer that was hoped for. Its words end in logs, tickets and tables."""
+    """A call to a remote side failed. The message is masked: it ends up in logs, tickets and tables."""
 
     def __init__(self, words: str) -> None:
         super().__init__(masking.masked(words))
 
 
 class RefusalScope(StrEnum):
-    """Whose business a refusal is."""
+    """What a refusal applies to."""
 
     TICKET = "ticket"  # this one text: fail it
-    BUSY = "busy"  # the customer is in a session: later, for a bounded time
-    GONE = "gone"  # the ticket does not exist any more: nobody can be told
-    SETTINGS = "settings"  # every text would meet it: tell the operator
+    BUSY = "busy"  # the customer is in another session: retry, for a bounded time
+    GONE = "gone"  # the ticket no longer exists: no write-back is possible
+    SETTINGS = "settings"  # every text would be refused: alert the operator
+
+
+class RefusalCode(StrEnum):
+    """The refusals that CCAI Platform documents. It sends words only; `connector/ccaip/responses.py` knows them."""
+
+    NO_CHAT_TYPE = "no_chat_type"
+    INVALID_CHAT_TYPE = "invalid_chat_type"
+    SMS_DISABLED = "sms_disabled"
+    OUTBOUND_SMS_DISABLED = "outbound_sms_disabled"
+    NO_NUMBER = "no_number"
+    INVALID_NUMBER = "invalid_number"
+    NON_US_NUMBER = "non_us_number"
+    NO_OUTBOUND_NUMBER = "no_outbound_number"
+    INVALID_OUTBOUND_NUMBER = "invalid_outbound_number"
+    UNKNOWN_OUTBOUND_NUMBER = "unknown_outbound_number"
+    NO_MESSAGE = "no_message"
+    CUSTOMER_BUSY = "customer_busy"
 
 
 class Refused(CallFailed):
-    """The remote side said no; nothing was done."""
+    """The remote side refused; nothing was done."""
 
-    def __init__(self, words: str, scope: RefusalScope) -> None:
+    def __init__(self, words: str, scope: RefusalScope, code: RefusalCode | None = None) -> None:
         super().__init__(words)
-        self.scope = scope
+        self.scope, self.code = scope, code
 
 
 class Unavailable(CallFailed):
-    """The remote side was not reached or asked us to wait; nothing was done. `retry_after` in seconds, if it asked."""
+    """The remote side was not reached or asked to wait; nothing was done. `retry_after`: seconds, if requested."""
 
     def __init__(self, words: str, retry_after: float | None = None) -> None:
         super().__init__(words)
@@ -133,8 +150,8 @@ class Unavailable(CallFailed):
 
 
 class NotSent(CallFailed):
-    """Nothing of the request has left, for a reason of our own: it says nothing about the remote side."""
+    """The connector itself did not send any of the request. This says nothing about the remote side."""
 
 
 class OutcomeUnknown(CallFailed):
-    """The request may have been acted upon."""
+    """The remote side may have acted on the request."""

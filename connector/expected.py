@@ -1,4 +1,4 @@
-"""What is expected of a value, in our own words: the only place that translates pydantic's."""
+"""Translate pydantic's validation errors into this project's wording. The only place that does."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 KEY_NOT_KNOWN = "this key is not known"
 NOT_FIT = "this value cannot be used here"
 
-# By pydantic's type of error. What stands in braces is what pydantic knows of the limit.
+# By pydantic's error type. The context of the error fills the braces.
 WORDS = {
     "missing": "required, but missing",
     "extra_forbidden": KEY_NOT_KNOWN,
@@ -30,7 +30,7 @@ WORDS = {
     "invalid_key": "expected names as keys",
     "json_invalid": "expected JSON",
 }
-# By what such a type begins with: a text, a number and the like may be wrong in many ways.
+# By the first word of the error type: a string, an int and the like have many errors each.
 KINDS = {
     "string": "expected text",
     "int": "expected a whole number",
@@ -53,12 +53,12 @@ KINDS = {
     "timezone": "expected a time with its zone",
     "time": "expected a time of day such as 08:00",
 }
-# Raised by validators of ours: these words are ours already.
+# Prefixes of errors from this project's own validators. Their wording is kept.
 OWN = ("Value error, ", "Assertion failed, ")
 
 
 def words(error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors means, without the value. `error` is one of ValidationError.errors()."""
+    """Describe one entry of ValidationError.errors(), without the invalid value."""
     kind, limits = str(error["type"]), error.get("ctx") or {}
     if kind in ("value_error", "assertion_error"):
         return str(error["msg"]).removeprefix(OWN[0]).removeprefix(OWN[1])
@@ -74,7 +74,7 @@ def _plain(limit: object) -> object:
 
 
 def matching(pattern: str, expected: str) -> AfterValidator:
-    """Refuses text that is not of this form as a whole, in these words; pydantic's would be the pattern itself."""
+    """Require that the whole text matches, with this message. pydantic's own message would show the pattern."""
     form = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -85,6 +85,6 @@ def matching(pattern: str, expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-# What fits a database and a log line.
+# Text that is safe in the database and in a log line.
 NO_CONTROLS = r"[^\x00-\x1f\x7f]*"
 PLAIN = matching(NO_CONTROLS, "expected text in one line, without control characters")

@@ -1,11 +1,11 @@
-"""The two small languages of a mapping file, neither of which reaches Python.
+"""The two expression languages of a mapping file. Neither gives access to Python.
 
 Messages and written-back values are Jinja2 templates (https://jinja.palletsprojects.com/templates/), sandboxed and
-without globals. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and
-`{{ first_name | default('there') }}` both work; printing it without such a fallback is an error.
+without globals. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and `{{
+first_name | default('there') }}` both work. Printing an empty name without such a fallback is an error.
 
-Conditions are JMESPath (https://jmespath.org/specification.html), of which a flat ticket needs names, literals,
-comparisons, `&&`, `||`, `!` and functions; the rest of the language is refused.
+Conditions are JMESPath (https://jmespath.org/specification.html). Only what a flat ticket needs is allowed: names,
+literals, comparisons, `&&`, `||`, `!` and functions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,13 @@ from connector import masking, merge_syntax
 
 
 class CannotApply(ValueError):
-    """A template or condition does not work on this ticket's values. Its text says why; numbers in it are masked."""
+    """A template or condition fails on this ticket's values. The message says why; numbers in it are masked."""
 
     def __init__(self, words: str) -> None:
         super().__init__(masking.masked(words))
 
 
-# What filters and functions raise when a value is not of the kind that they were written for.
+# Exceptions that filters and functions raise for values of the wrong type.
 VALUES_DO_NOT_SUIT = (
     ArithmeticError,
     AssertionError,
@@ -40,7 +40,7 @@ VALUES_DO_NOT_SUIT = (
 
 
 class Empty(jinja2.StrictUndefined):
-    """A name without a value: false in a condition, an error in the text."""
+    """A name without a value: false in a condition, an error when printed."""
 
     __slots__ = ()
 
@@ -56,10 +56,10 @@ ENVIRONMENT.globals.clear()
 
 
 class Template:
-    """A text with names in it, checked when it is loaded. `names` are those it uses."""
+    """A template, validated when it is loaded. `names` are the names it uses."""
 
     def __init__(self, source: str) -> None:
-        """Raises ValueError with words for the mapping's author."""
+        """Raises ValueError with a message for the mapping's author."""
         try:
             self.names = frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse(source)))
             self._template = ENVIRONMENT.from_string(source)
@@ -69,7 +69,7 @@ class Template:
         self.source = source
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text. Raises CannotApply, above all where an empty name is printed."""
+        """Return the text. Raises CannotApply, above all where an empty name is printed."""
         if self._same is not None:
             return self._same
         try:
@@ -79,12 +79,12 @@ class Template:
 
 
 def literal(template: Template) -> str:
-    """What of a template leaves as it stands, without what is filled in."""
+    """Return the fixed parts of a template, without what is filled in."""
     return "".join(value for _, kind, value in ENVIRONMENT.lex(template.source) if kind == "data")
 
 
 def _foreign(source: str) -> str:
-    """A hint for who writes as in another program."""
+    """Return a hint where the source uses the placeholder syntax of another program."""
     placeholder = merge_syntax.found(source)
     return f"; {placeholder} is written {{{{ name }}}} here, with a name of [fields]" if placeholder else ""
 
@@ -93,24 +93,24 @@ NODES = {"field", "literal", "comparator", "and_expression", "or_expression", "n
 
 
 class Condition:
-    """A question about a ticket, checked when it is loaded.
+    """A condition on a ticket, validated when it is loaded.
 
-    `names` are those it asks about, `literals` its values, `comparisons` the names with what they are compared with.
-    `is_name`: it is a name and nothing else, so it holds where the field has any value but false or an empty one.
+    `names` are the names it uses, `literals` its values, `comparisons` the pairs of a name and the value it is compared
+    with. `is_name`: it is a single name, so it holds unless the field is false or empty.
     """
 
     def __init__(self, source: str) -> None:
-        """Raises ValueError with words for the mapping's author."""
+        """Raises ValueError with a message for the mapping's author."""
         try:
             self._compiled = jmespath.compile(source)
             self._compiled.search({})
         except JMESPathError as error:
-            # Types are known only when there are values: an empty ticket may well not suit a function.
+            # Types are known only when there are values: a function may well fail on an empty ticket.
             if not isinstance(error, JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
         nodes = list(_nodes(self._compiled.parsed))
         if foreign := [node["type"] for node in nodes if node["type"] not in NODES]:
-            # A projection is what an index, a slice or the like makes; where there is one, its name says more.
+            # An index, a slice and the like make a projection. Where there is one, its own name says more.
             named = next((kind for kind in foreign if kind != "projection"), "projection")
             raise ValueError(
                 f"{named.replace('_', ' ')} is not for conditions: "
@@ -123,7 +123,7 @@ class Condition:
         self.source = source
 
     def search(self, values: Mapping[str, Any]) -> Any:
-        """What the expression gives for these values; None where it gives nothing. Raises CannotApply."""
+        """Return the result of the expression for these values; None where there is none. Raises CannotApply."""
         try:
             return self._compiled.search(values)
         except (JMESPathError, *VALUES_DO_NOT_SUIT) as error:
@@ -131,7 +131,7 @@ class Condition:
 
 
 def _without_value(error: Exception) -> str:
-    """What a condition met, without the ticket's value: that may name a person."""
+    """Describe the error without the ticket's value, which may be personal data."""
     if isinstance(error, JMESPathTypeError):
         expected = ", ".join(error.expected_types)
         return f"invalid type for {error.function_name}(): expected one of {expected}, found {error.actual_type}"
@@ -141,12 +141,12 @@ def _without_value(error: Exception) -> str:
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield node
     for child in node.get("children", ()):
-        if isinstance(child, Mapping):  # a slice has plain numbers
+        if isinstance(child, Mapping):  # the children of a slice are plain numbers
             yield from _nodes(child)
 
 
 def _comparison(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The name and the value, where one is compared with the other."""
+    """Yield the name and the value where a name is compared with a literal."""
     kinds = {child["type"]: child["value"] for child in node["children"] if child["type"] in ("field", "literal")}
     if len(kinds) == 2:
         yield kinds["field"], kinds["literal"]

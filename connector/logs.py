@@ -1,7 +1,7 @@
-"""Logs: a sentence plus fields. Message bodies and secrets never come here.
+"""Logs: a sentence plus fields. Message bodies and secrets are never logged.
 
-What remote sides and people have written does: so every line is made harmless for the terminal that shows it, and whole
-phone numbers and e-mail addresses are masked in it, wherever they come from.
+Logs do contain text from remote sides and people. Every line is therefore neutralized for the terminal that shows it,
+and whole phone numbers and e-mail addresses in it are masked, whatever their source.
 """
 
 import json
@@ -17,16 +17,16 @@ import structlog
 
 from connector import harmless, masking
 
-# What a library says again while something is away is said once in so many seconds.
+# Seconds between two logs of the same library message. Libraries repeat themselves while a service is unavailable.
 SAY_AGAIN = 10.0
-# Fields that hold ids, whatever these look like.
+# Fields that hold ids. They are not masked, whatever they look like.
 IDS = ("ticket", "plan")
-# Characters of an error's trace, from its end.
+# Characters of a traceback, counted from its end.
 MAX_TRACE = 2_000
 
 
 def configure() -> None:
-    """Lines for people on a terminal, JSON everywhere else; times in UTC. To standard error."""
+    """Log to standard error: readable lines on a terminal, JSON everywhere else. Times are in UTC."""
     people = sys.stderr.isatty()
     renderer: Any = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
@@ -39,7 +39,7 @@ def configure() -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # The libraries' own loggers know URLs and payloads: warnings and errors only.
+    # Library loggers know URLs and payloads: only their warnings and errors are logged.
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Sparing())
     handler.setFormatter(Lines(people))
@@ -47,7 +47,7 @@ def configure() -> None:
 
 
 def safe(_: Any, __: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """The line as it may be kept: every text in it masked and harmless. A ticket's id is no number, and stays whole."""
+    """Mask and neutralize every text of a log line. Ids stay whole: they are not phone numbers."""
     ids = {key: harmless.on_screen(str(line[key])) for key in IDS if key in line}
     return {key: _safe(value) for key, value in line.items()} | ids
 
@@ -63,7 +63,7 @@ def _safe(value: Any) -> Any:
 
 
 class Sparing(logging.Filter):
-    """Lets each of the libraries' sentences through once in a while: who is away is met many times a second."""
+    """Limit the repeats of each library message: an unavailable service is reported many times a second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Sparing(logging.Filter):
 
 
 class Lines(logging.Formatter):
-    """The libraries' sentences in the form of ours: one line each. Of an error, its kind and the end of its trace."""
+    """Format library messages like the connector's own: one line. An error has its type and the end of its trace."""
 
     def __init__(self, people: bool) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Lines(logging.Formatter):
         line = {"event": record.getMessage(), "logger": record.name}
         if record.exc_info and (error := record.exc_info[1]):
             line["why"] = type(error).__name__
-            if not type(error).__module__.startswith("psycopg"):  # what a database that is away raises says no more
+            if not type(error).__module__.startswith("psycopg"):  # a trace says no more about a missing database
                 line["trace"] = "".join(traceback.format_tb(error.__traceback__))[-MAX_TRACE:]
         if self._people:
             return f"{record.levelname} {' '.join(_safe(line).values())}"

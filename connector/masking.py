@@ -1,4 +1,4 @@
-"""Takes phone numbers and e-mail addresses out of words, however they are written."""
+"""Mask phone numbers and e-mail addresses in text, however they are written."""
 
 import html
 import re
@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from connector import phone
 
-# Between two digits of one number.
+# Separators between two digits of one number.
 APART = r"[^\w\"{}:,+@<>]{0,4}"
-# Anything that looks like a whole phone number, and not like a date or an IPv4 address.
+# Anything that looks like a whole phone number, but not a date or an IPv4 address.
 NUMBER = re.compile(
     r"(?<![\w.\-/])(?!\d{4}-\d\d-\d\d(?!\d))(?!(?:\d{1,3}\.){3}\d{1,3}(?![\d.]))"
     r"(?:(?:\+|%2B)[\s(]{0,2}\d(?:[\s().\-/]{0,3}\d){6,14}|\(?\d(?:[\s().\-/]{0,3}\d){8,14}|\d{3}[-.\s]\d{4})(?!\w)",
@@ -18,17 +18,17 @@ NUMBER = re.compile(
 )
 EMAIL = re.compile(r"[\w.+%'-]+@(?=[\w-]+(?:\.[\w-]+)+)")
 JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-# Unreadable messages come in any encoding.
+# Messages that cannot be parsed may be in any encoding.
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
 def masked(words: str) -> str:
-    """The words with any phone number shown by its last two digits, and any e-mail address by its domain."""
+    """Return the text with phone numbers cut to their last two digits, and e-mail addresses to their domain."""
     return EMAIL.sub("•••@", _replaced(NUMBER, words))
 
 
 def _replaced(pattern: re.Pattern[str], words: str) -> str:
-    """With each thing found masked, whatever digits it is written in."""
+    """Mask every match, whatever digits it is written in."""
     parts, end = [], 0
     for found in pattern.finditer(_plain(words)):
         parts += [words[end : found.start()], phone.mask(words[found.start() : found.end()])]
@@ -37,7 +37,7 @@ def _replaced(pattern: re.Pattern[str], words: str) -> str:
 
 
 def _plain(words: str) -> str:
-    """In as many characters: all decimal digits as ASCII's, dashes as "-", invisible characters as blanks."""
+    """Return text of the same length, with ASCII digits, dashes as "-" and invisible characters as blanks."""
     return words if words.isascii() else "".join(map(_plain_sign, words))
 
 
@@ -52,7 +52,7 @@ def _plain_sign(sign: str) -> str:
 
 
 class Spellings:
-    """One number (E.164) in every way of writing it: with and without its country, in any digits and punctuation."""
+    """All spellings of one number (E.164): with and without its country code, in any digits and punctuation."""
 
     def __init__(self, number: str) -> None:
         self.digits = phone.national(number)
@@ -63,7 +63,7 @@ class Spellings:
         )
 
     def without(self, value: Any) -> Any:
-        """The value, as the database has it, with the number masked; None for bytes that hold it."""
+        """Return a database value with the number masked; None for bytes that contain it."""
         if isinstance(value, str):
             return _replaced(self._pattern, value)
         if isinstance(value, bytes):
@@ -81,7 +81,7 @@ class Spellings:
 
 
 def _texts(raw: bytes) -> list[str]:
-    """What bytes may say."""
+    """Return the texts that the bytes may stand for, in each encoding."""
     texts = [raw.decode(encoding, "ignore") for encoding in ENCODINGS]
     texts += [raw[1:].decode(encoding, "ignore") for encoding in ENCODINGS]
     return [unquote(html.unescape(JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text))) for text in texts]

@@ -1,8 +1,8 @@
-"""Placeholders of other programs, such as {!Contact.FirstName}: nothing here fills them in, so they would be texted."""
+"""Detect placeholders of other programs, such as {!Contact.FirstName}. They would be texted unchanged."""
 
 import re
 
-# How each form is shown to people, and what it looks like.
+# The name of each form, as shown to people, and its pattern.
 FORMS = {
     "{!…}": r"\{!+[^{}\n]*\}",
     "{{…}}": r"\{\{.*?\}\}+",
@@ -22,12 +22,12 @@ ANY = re.compile("|".join(f"({form})" for form in FORMS.values()), re.IGNORECASE
 
 
 def form(text: str) -> str | None:
-    """The form of the first placeholder in a text that is about to leave; None: there is none."""
+    """Return the form of the first placeholder in a message; None: there is none."""
     found = ANY.search(text)
     return found and list(FORMS)[(found.lastindex or 1) - 1]
 
 
 def found(text: str) -> str | None:
-    """The first placeholder itself, for the author of a mapping file; None: there is none."""
+    """Return the first placeholder itself, for the author of a mapping file; None: there is none."""
     place = ANY.search(text)
     return place and place[0]

@@ -1,4 +1,4 @@
-"""The nouns of the pipe, in the order in which a reason to text meets them."""
+"""The domain types, in the order in which a reason to text meets them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Channel(StrEnum):
-    """Which way a reason came in. A person comes first."""
+    """The channel that a reason to text came through. Agents have priority."""
 
     AGENT = "agent"
     TRIGGER = "trigger"
@@ -18,7 +18,7 @@ class Channel(StrEnum):
 
 
 class State(StrEnum):
-    """Where a text is. `sending` is committed before the call, so that a crash can never hide one."""
+    """The state of a text. `sending` is committed before the call, so that a crash cannot hide a text."""
 
     RECEIVED = "received"
     QUEUED = "queued"
@@ -35,11 +35,11 @@ OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCEL
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """What a person or a batch wants beyond what the ticket says. Whoever asks need not fulfil the rule's `when`.
+    """What an agent or a batch requests beyond the ticket. A request need not meet the rule's `when`.
 
-    `rule` and `template` are names of the mapping; `message` is taken as it is. `override` says why a person sends it
-    in spite of what may be overridden, and `overrides` names the findings that this reason was given for; None: any.
-    `agent_…` are who asks, as far as known. `number` (a pseudonym) is whose text it is meant to be.
+    `rule` and `template` are names of the mapping; `message` is used unchanged. `override` is the agent's reason for
+    sending despite overridable findings. `overrides` are the ids of the findings that it was given for; None: any. The
+    `agent_…` fields identify the agent, as far as known. `number` is the pseudonym of the intended recipient's number.
     """
 
     rule: str | None = None
@@ -55,12 +55,12 @@ class TextRequest:
 
 @dataclass(frozen=True, slots=True)
 class TicketEvent:
-    """One reason to look at a ticket, as a CRM told it.
+    """One event of a CRM: a reason to check a ticket.
 
-    `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM's
-    user whose change it was, where the CRM says. `body` is what came, as JSON; it is a hint only: the ticket is read
-    back before anything is sent. `ticket_id` None: nothing to text about, and `problem` says why. `raw` is what came
-    where it could not be read.
+    `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM user
+    who made the change, where the CRM reports it. `body` is the received payload as JSON. It is a hint only: the ticket
+    is read back before a text is sent. `ticket_id` None: there is nothing to text about, and `problem` says why. `raw`
+    is the payload where it could not be parsed.
     """
 
     crm: str
@@ -76,7 +76,7 @@ class TicketEvent:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket as the CRM has it now. `values` holds the mapping's names; an empty field is None."""
+    """A ticket as the CRM has it now. `values` is keyed by the mapping's names; an empty field is None."""
 
     crm: str
     id: str
@@ -85,7 +85,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class OutboundSms:
-    """One text, ready to leave. Numbers in E.164."""
+    """One text, ready to send. Numbers are in E.164."""
 
     end_user_number: str
     outbound_number: str
@@ -97,9 +97,10 @@ class OutboundSms:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """No text, and why, in words for the ticket. `told` False: the ticket asked for nothing and is left alone.
+    """A decision not to text, with the reason for the ticket. `told` False: no text was requested; no write-back.
 
-    `check`: what said no, for people who look: the ticket itself, its phone, the mapping, or the message's content.
+    `check` names the source of the decision for operators: the ticket, its phone, the mapping, or the message's
+    content.
     """
 
     why: str
@@ -109,7 +110,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What the ticket says of the person: whether they opted out, their IANA time zone, their state ("TX")."""
+    """The customer according to the ticket: the opt-out, the IANA time zone, the state ("TX")."""
 
     opted_out: bool = False
     zone: str | None = None
@@ -118,9 +119,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What made a trigger a text: the rule whose `when` held, and `values` of the ticket then, by the mapping's names.
+    """The rule whose `when` accepted a trigger, and `values` of the ticket at that time, by the mapping's names.
 
-    Of the values only those that the connector's own writes may change, and that `when` asks about.
+    Only values that `when` uses and that the connector's own write-backs may change are kept.
     """
 
     rule: str
@@ -129,10 +130,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the mapping makes of a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
+    """The mapping's result for a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
 
-    `window_hours`: so long after one text its number gets no other; None: as the policy says. `accepted`: where the
-    rule's `when` decided, and nobody asked by name. `empty`: fields of `once_per` that are empty on the ticket.
+    `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
+    set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
+    ticket.
     """
 
     rule: str
@@ -150,16 +152,17 @@ def _no_flag(value: object) -> object:
     return value
 
 
-# What may be a chat's id: nothing that the database could not keep. A status that is no text is none.
+# A chat id has to fit the database. A status that is not text counts as empty.
 MAX_CHAT_ID = 2**63 - 1
 ChatId = Annotated[int, BeforeValidator(_no_flag), Field(ge=1, le=MAX_CHAT_ID)]
 ChatStatus = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 
 
 class Chat(BaseModel):
-    """CCAI Platform's answer to an outbound SMS, as far as it matters here.
+    """CCAI Platform's response to an outbound SMS, with the fields used here.
 
-    Keys that are not known are ignored: new ones may appear any time. A chat with an id exists, whatever else is odd.
+    Unknown keys are ignored: new ones may appear at any time. A chat with an id exists, even if other fields are
+    invalid.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -170,13 +173,14 @@ class Chat(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text as the ledger has it.
+    """A text as stored.
 
-    `revision` counts its steps: the next one names it, and is not taken by whoever read an older one. `attempts` counts
-    the tries that certainly sent nothing; `suspected` how often it alone was refused while others passed; `refused_at`
-    (UTC) when it last met what all would meet. `busy_for`: for how many seconds the customer has been in another
-    session. `early`: its next try is still to come, None: none is planned. Of an unknown text, `sms` is what was sent.
-    `accepted`: how it was accepted, where it was decided before.
+    `revision` counts its transitions. A transition names the revision that it starts from, and fails if that is out of
+    date. `attempts` counts the tries that certainly sent nothing. `suspected` counts how often this text alone was
+    refused while others passed. `refused_at` (UTC) is the time of its last refusal that would affect all texts.
+    `busy_for`: seconds that the customer has been in another session. `early`: its next try is still to come; None:
+    none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
+    decided before.
     """
 
     id: int
@@ -198,12 +202,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a ticket has to learn. `version` counts a text's outcomes.
+    """An outcome to write back to the ticket. `version` counts a text's outcomes.
 
-    `attempts`: writes in a row that the CRM did not take, for one kind of error; `refused_before`: by refusing them.
+    `attempts`: consecutive writes that failed with one kind of error; `refused_before`: the CRM refused them.
 
-    `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted`: an answer that came after somebody had
-    settled the text otherwise, in words.
+    `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
+    an operator had settled the text otherwise.
     """
 
     text: int

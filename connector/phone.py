@@ -1,4 +1,4 @@
-"""From what people type into a phone field to a number that can be texted, or the reason why not."""
+"""Convert a typed phone field to a number that can be texted, or to the reason why it cannot."""
 
 import functools
 import importlib.resources
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-# The kinds of number that the numbering plans know and that no text reaches.
-# https://github.com/google/libphonenumber describes each.
+# Number types of the numbering plans that receive no texts. https://github.com/google/libphonenumber describes each.
 CANNOT_GET_TEXTS = {
     PhoneNumberType.TOLL_FREE: "is a toll-free number",
     PhoneNumberType.PREMIUM_RATE: "is a premium-rate number",
@@ -21,7 +20,7 @@ CANNOT_GET_TEXTS = {
     PhoneNumberType.VOICEMAIL: "is a voicemail access number",
 }
 
-# What may stand beside a number, and says no more than that it is one.
+# Labels that may stand beside a number: they say no more than that it is one.
 LABELS = (
     "tel|telephone|telefon|teléfono|telefone|phone|ph|mobile|mob|cell|cellphone|cellular|celular|cel|móvil|movil|"
     "telemóvel|portable|handy|sms|t|p|m|c"
@@ -33,38 +32,38 @@ WITH_LABEL = re.compile(
     rf"\s*(?P<after>\(?(?:{LABELS})\.?\)?)?",
     re.IGNORECASE,
 )
-# A North American number in full with one block of letters at its end: 415-FLOWERS, 415-555-CARS.
+# A full North American number that ends in one block of letters: 415-FLOWERS, 415-555-CARS.
 VANITY = re.compile(r"(?:\+?1[-. ]?)?(?:\([0-9]{3}\) ?|[0-9]{3}[-.])(?:[A-Z]{7}|[0-9]{3}[-.][A-Z]{4})")
-# Unicode's categories: format characters, such as those that a copied number brings along; dashes; digits that are
-# notes (¹) or ornaments (①).
+# Unicode categories: format characters, which often come with a copied number; dashes; digits that are notes (¹) or
+# ornaments (①).
 INVISIBLE, DASH, FORGED_DIGITS = "Cf", "Pd", ("No", "Nl")
 # https://www.itu.int/rec/T-REC-E.164
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# Toll-free, and of no area: what the table says of it, it says of every +1 number that it does not know.
+# A toll-free code, which has no area. The table gives its zones for every +1 number that it does not know.
 NO_AREA = "800"
 EVERY_COUNTRY = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that can be texted, E.164."""
+    """A number that can be texted, in E.164."""
 
     e164: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why a number cannot be texted, in words that start with a verb."""
+    """The reason why a number cannot be texted. It starts with a verb."""
 
     why: str
 
 
 def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
-    """Read one number as typed: any punctuation, full-width digits, a whole vanity number; an extension is dropped.
+    """Parse one typed number: any punctuation, full-width digits, a whole vanity number. An extension is dropped.
 
-    Words beside a number may say that it must not be texted, and letters would count as digits: a field with words is
-    unusable, but for LABELS. `country` is the ISO 3166 code of the country whose numbers are written without "+";
-    `allowed` the codes of the countries that may be texted.
+    A field with words other than LABELS is unusable: the words may say that the number must not be texted, and letters
+    would count as digits. `country` is the ISO 3166 code of the country whose numbers are written without "+";
+    `allowed` are the codes of the countries that may be texted.
     """
     if not any(sign.isdecimal() for sign in typed):
         return Unusable("is not a phone number")
@@ -76,7 +75,7 @@ def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
     except phonenumbers.NumberParseException:
         return Unusable("is not a phone number")
     kind = phonenumbers.number_type(number)
-    if kind == PhoneNumberType.UNKNOWN:  # which is what makes a number invalid; to ask for that too takes twice as long
+    if kind == PhoneNumberType.UNKNOWN:  # an invalid number; a check for validity too takes twice as long
         return Unusable("is not a valid number")
     region = phonenumbers.region_code_for_number(number)
     if region not in allowed:
@@ -87,7 +86,7 @@ def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
 
 
 def _alone(typed: str) -> str | None:
-    """The number without invisible signs, its label and its extension; None: there is something else beside it."""
+    """Return the number without invisible characters, label and extension; None: there is other text beside it."""
     if any(unicodedata.category(sign) in FORGED_DIGITS for sign in typed):
         return None
     visible = "".join(sign for sign in typed if unicodedata.category(sign) != INVISIBLE)
@@ -102,13 +101,13 @@ def _alone(typed: str) -> str | None:
 
 
 def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Sequence[str]) -> Number | Unusable:
-    """The first of the (field, typed) pairs that can be texted; else what is wrong with each, field by field."""
+    """Return the number of the first (field, typed) pair that can be texted; else the problem of each field."""
     problems = []
     for field, typed in fields:
         if typed is None or not str(typed).strip():
             continue
         if isinstance(typed, float) and typed.is_integer():
-            typed = int(typed)  # its ".0" would be one more digit
+            typed = int(typed)  # the 0 of ".0" would count as a digit
         match read(str(typed), country, allowed):
             case Number() as number:
                 return number
@@ -118,21 +117,21 @@ def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Se
 
 
 def mask(number: str) -> str:
-    """The number as logs and screens show it: "+1•••••••••32", its last two digits only."""
+    """Return the number as logs and screens show it: "••••••••••32", its last two digits only."""
     return "•" * max(len(number) - 2, 0) + number[-2:]
 
 
 def national(e164: str) -> str:
-    """The digits that are in every way of writing this number: those without the country code."""
+    """Return the digits without the country code. They are in every spelling of the number."""
     return e164.removeprefix(f"+{phonenumbers.parse(e164).country_code}")
 
 
 def zones(e164: str) -> frozenset[str]:
-    """The IANA time zones that a number may be in; none: it says nothing.
+    """Return the IANA time zones that a number may be in; empty: the number does not tell.
 
-    Of a North American number all those of its area code: the table knows only some exchanges of an area code that lies
-    in two zones, and numbers move between them. Where the table knows no more than the country code, which 25 countries
-    share, it is the zone of the number's country, if that has a single one.
+    A North American number has all zones of its area code: the table knows only some exchanges of an area code that
+    lies in two zones, and numbers move between exchanges. Where the table knows no more than the country code, which 25
+    countries share, the result is the zone of the number's country, if that has a single one.
     """
     if not re.fullmatch(r"\+1[2-9][0-9]{9}", e164):
         return _zones_of(e164)
@@ -148,14 +147,14 @@ def _zones_of_area(area: str) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=1_000)
 def _zones_of_country(e164: str) -> frozenset[str]:
-    """The zone of the country whose number it is; none, where there are several, or no country."""
+    """Return the zone of the number's country; empty where it has several, or no country is known."""
     zones = _country_zones().get(phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or "", [])
     return frozenset(zones) if len(zones) == 1 else frozenset()
 
 
 @functools.cache
 def _country_zones() -> dict[str, list[str]]:
-    """By ISO 3166 code, from the time zone database: its lines have code, coordinates, zone and comments."""
+    """Return zones by ISO 3166 code, from the time zone database. Lines have code, coordinates, zone and comments."""
     zones: dict[str, list[str]] = {}
     table = importlib.resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
     for line in table.splitlines():
@@ -174,13 +173,13 @@ def _zones_of(e164: str) -> frozenset[str]:
 
 
 def _in_table(number: phonenumbers.PhoneNumber) -> frozenset[str]:
-    from phonenumbers import timezone  # a table, for those who look at the time
+    from phonenumbers import timezone  # a large table, loaded only when needed
 
     return frozenset(timezone.time_zones_for_number(number)) - {timezone.UNKNOWN_TIMEZONE}
 
 
 def e164(typed: str) -> str | None:
-    """A number that was typed with its country code, in E.164; None: it is none, or a digit too many or too few."""
+    """Return a number that was typed with its country code, in E.164; None: no number, or of the wrong length."""
     try:
         number = phonenumbers.parse(_alone(typed) or "")
     except phonenumbers.NumberParseException:

@@ -1,6 +1,6 @@
-"""What keeps a web process or a worker from starting: all of it at once, before anything starts, and for checkup.py.
+"""Check everything that can keep a web process or a worker from starting, before it starts; also for `connector check`.
 
-Nobody is asked: it is about settings and mapping files alone.
+All problems are reported at once. Only settings and mapping files are checked: no remote side is called.
 """
 
 import importlib
@@ -15,19 +15,19 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from connector.store import postgres
 
-# What a process makes of these settings and mappings. Raises BadSettings. The web process's is its own business.
+# Builds what a process needs from these settings and mappings. Raises BadSettings. The web process has its own.
 Need = Callable[[Settings, Mapping[str, TicketMapping]], object]
 
 
 class Looked(NamedTuple):
-    """What would be refused, and what is taken but hardly meant, both in words."""
+    """Problems that would be refused, and warnings about what is valid but probably unintended."""
 
     problems: list[str]
     warnings: list[str]
 
 
 def look(wanted: Settings, *needs: Need) -> Looked:
-    """Everything that these would refuse; variables that nobody knows, and what mapping files hardly mean."""
+    """Return everything that these needs refuse, and warnings about unknown variables and about mapping files."""
     problems, found = Problems(), dict[str, TicketMapping]()
     with problems.noted():
         postgres.require_place(wanted)
@@ -39,12 +39,12 @@ def look(wanted: Settings, *needs: Need) -> Looked:
         with problems.noted():
             need(wanted, found)
     for stem in crms.known():
-        importlib.import_module(f"connector.crms.{stem}")  # its settings are known then
+        importlib.import_module(f"connector.crms.{stem}")  # registers its settings
     return Looked(list(problems), [*environment.unknown(), *bootstrap.advice(wanted, found)])
 
 
 def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:
-    """What a worker makes of them. Raises BadSettings with everything that is wrong."""
+    """Build what a worker needs. Raises BadSettings with all problems."""
     problems = Problems()
     connects = (partial(_connect, stem, mapping) for stem, mapping in found.items())
     makes: list[Callable[[], object]] = [partial(bootstrap.account, wanted), *connects]

@@ -1,4 +1,4 @@
-"""Shows what would happen to a text before anybody sends it: the very functions that decide it, and nothing kept."""
+"""Preview a text before it is sent. The functions that decide are those of delivery, and nothing is stored."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,15 @@ from connector.store import agent_requests, circuit_breaker, postgres, recipient
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
-# While somebody types, their words change and the ticket hardly: it is not read anew at each look. In seconds.
+# Seconds for which a ticket is not read again while an agent types: the message changes, the ticket hardly does.
 WHILE_TYPING = 10.0
-# Seconds for which a customer who was in another session is taken to be in it still.
+# Seconds for which a customer who was in another session is assumed to be still in it.
 BUSY_FOR = 900
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What an agent can start from. `message` is rendered for the ticket; empty: it does not suit this one."""
+    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket."""
 
     name: str
     label: str
@@ -37,9 +37,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would happen. `sms` None: no text can be made of the ticket, and a finding says why.
+    """The result of a preview. `sms` None: no text can be made of the ticket, and a finding says why.
 
-    `after` is the ticket's newest text: give it back when asking, and nobody texts twice.
+    `after` is the ticket's newest text. Return it with the request, to prevent a second text.
     """
 
     ticket: Ticket
@@ -54,12 +54,12 @@ class Preview:
 
     @property
     def against(self) -> Sequence[Finding]:
-        """What stops it."""
+        """Return the findings that block the text."""
         return [one for one in self.findings if one.said is Said.STOP]
 
 
 class Previews:
-    """Previews for all CRMs. Safe for many threads."""
+    """Previews for all CRMs. Thread-safe."""
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class Previews:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connected, self._clock, self._monotonic = connected, clock, monotonic
-        # Tickets that were read lately, and when, by a clock of this process.
+        # Tickets that were read recently, with the time by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
     def preview(self, connect: Connect, stem: str, ticket_id: str, ask: TextRequest, typing: bool = False) -> Preview:
-        """Raises NotThere; Refused or Unavailable when the CRM does not answer as it should.
+        """Preview one text. Raises NotThere; Refused or Unavailable when the call to the CRM fails.
 
-        `connect` gives a connection once the CRM has answered: none is held while it is asked. `typing`: the ticket may
-        be as it was WHILE_TYPING seconds ago.
+        `connect` gives a connection after the CRM has answered: none is held during the call. `typing`: the ticket may
+        be up to WHILE_TYPING seconds old.
         """
         ticket = self._ticket(stem, ticket_id, typing)
         with connect() as connection:
@@ -121,7 +121,7 @@ class Previews:
         return ticket
 
     def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
-        """What else would keep it: a closed account, and what the ticket's newest text met."""
+        """Return further findings: whether sending is paused, and whether the customer was in another session."""
         all_closed = circuit_breaker.look_all(connection)
         in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
         found = [Finding("paused", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]

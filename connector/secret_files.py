@@ -1,6 +1,6 @@
 """Secrets from files: CONNECTOR_CCAIP_TOKEN_FILE names the file that holds CONNECTOR_CCAIP_TOKEN.
 
-That is how Docker, Kubernetes and systemd hand secrets over.
+Docker, Kubernetes and systemd provide secrets in this way.
 """
 
 import stat
@@ -14,19 +14,19 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 SUFFIX = "_FILE"
-# Bytes of a secret file at most: what is larger was named by mistake.
+# Maximum size of a secret file in bytes. A larger file was named by mistake.
 MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Stands for a secret that cannot be had, and says why. Its setting refuses it."""
+    """A placeholder for a secret that cannot be read, with the reason. Its setting refuses it."""
 
     words: str
 
 
 def secrets_of(kind: type[BaseSettings]) -> Iterator[str]:
-    """The secret settings of this kind, as variables in capitals."""
+    """Yield the secret settings of this class, as variables in capitals."""
     prefix = kind.model_config["env_prefix"]
     yield from (f"{prefix}{name}".upper() for name, field in kind.model_fields.items() if _secret(field.annotation))
 
@@ -36,7 +36,7 @@ def _secret(annotation: Any) -> bool:
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """The secrets whose files these variables name; in small letters, like those of pydantic's other sources."""
+    """A source of secrets: the files that these variables name, in lower case like pydantic's other sources."""
 
     def __init__(self, kind: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
         super().__init__(kind)
@@ -44,7 +44,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._secrets = set(secrets_of(kind))
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The file's content, or why there is none; None: no file is named."""
+        """Return the file's content, or why there is none; None: no file is named."""
         variable = f"{self._prefix}{field_name}".lower()
         file = self._variables.get(f"{variable}{SUFFIX}".lower())
         if variable.upper() not in self._secrets or not file:
@@ -55,7 +55,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         return _content(Path(file), f"{variable.upper()}{SUFFIX}"), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """What pydantic asks for: the values that are there, by field."""
+        """Return the values that are present, by field, as pydantic requires."""
         fields = self.settings_cls.model_fields.items()
         found = {name: self.get_field_value(field, name)[0] for name, field in fields}
         return {name: value for name, value in found.items() if value is not None}
@@ -78,7 +78,7 @@ def _content(path: Path, variable: str) -> str | Unusable:
 
 
 def exposed(kind: type[BaseSettings], variables: Mapping[str, str | None]) -> Iterator[str]:
-    """The secret files of this kind that everybody can read, in words."""
+    """Describe the secret files of this class that every user can read."""
     for secret in secrets_of(kind):
         file = variables.get(f"{secret}{SUFFIX}".lower())
         if file and readable(Path(file), stat.S_IRWXO):
@@ -86,7 +86,7 @@ def exposed(kind: type[BaseSettings], variables: Mapping[str, str | None]) -> It
 
 
 def readable(path: Path, by: int) -> bool:
-    """Whether these others than its owner may do anything with a file; no, where there is none."""
+    """Return whether the file grants any of these permissions; False where there is no file."""
     try:
         return bool(path.stat().st_mode & by)
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""All settings but the CRMs' own. connector/environment.py reads them.
+"""All settings except the CRMs' own. connector/environment.py reads them.
 
-Unsafe or missing settings are refused at start, with the variable's name. Secrets are SecretStr: they show as
-asterisks wherever a settings object is printed or logged.
+Unsafe or missing settings are refused at start, with the variable's name. Secrets are SecretStr: they show as asterisks
+wherever a settings object is printed or logged.
 """
 
 import base64
@@ -22,7 +22,7 @@ Kind = TypeVar("Kind", bound=BaseSettings)
 
 
 def _words(value: object) -> object:
-    """Splits what the environment has as one text, by spaces and commas."""
+    """Split one text of the environment at spaces and commas."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
@@ -33,7 +33,7 @@ def _country(code: str) -> str:
 
 
 def long_enough(secret: SecretStr) -> SecretStr:
-    """Refuses a secret that could be guessed."""
+    """Refuse a secret that could be guessed."""
     if len(secret.get_secret_value()) < 24:
         raise ValueError("expected at least 24 characters; make one with: openssl rand -hex 24")
     return secret
@@ -48,15 +48,15 @@ def _base64(secret: SecretStr) -> SecretStr:
 
 
 Country = Annotated[str, AfterValidator(_country)]
-# Not relative: a library that is told such a runtime folder falls back to one that all users share.
+# Absolute: with a relative runtime folder, a library falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
 HttpsUrl = Annotated[str, AfterValidator(addresses.https_or_loopback)]
 LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
-# Several at once, separated by spaces or commas, so that secrets can be rotated without a gap.
+# Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
-# Whose pages may show one of ours in a frame: it goes into a header as it is.
+# Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
 Origins = Annotated[
     list[
         Annotated[
@@ -75,7 +75,7 @@ Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(mi
 
 
 class Settings(FromEnvironment):
-    """Everything but the CRMs' own settings and those of http.py. Each field is the variable CONNECTOR_<FIELD>."""
+    """All settings except those of the CRMs and of http/config.py. Each field is the variable CONNECTOR_<FIELD>."""
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
     database_url: SecretStr | None = None
@@ -115,17 +115,17 @@ class Settings(FromEnvironment):
 
     @property
     def ccaip_address(self) -> str:
-        """https://{subdomain}.{domain}, or the address that was given outright (the sandbox's)."""
+        """Return https://{subdomain}.{domain}, or the address that is set directly (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
 
     @property
     def batch_rate(self) -> float:
-        """Texts a second that batches have; 0: without limit."""
+        """Return the texts per second that batches may send; 0: no limit."""
         return self.ccaip_requests_per_second * self.batch_share
 
     @property
     def mappings_dir(self) -> Path:
-        """The folder of mapping files: the one that was given, or those that are shipped."""
+        """Return the folder of mapping files: the configured one, or the shipped one."""
         return self.mappings or Path(__file__).resolve().parent.parent / "mappings"
 
 
@@ -134,7 +134,7 @@ def load(**given: Any) -> Settings: ...
 @overload
 def load(kind: type[Kind], **given: Any) -> Kind: ...
 def load(kind: type[BaseSettings] = Settings, **given: Any) -> BaseSettings:
-    """Settings of this kind. `given` wins over the environment. Raises BadSettings, which lists every problem."""
+    """Return settings of this class. `given` overrides the environment. Raises BadSettings with every problem."""
     try:
         with environment.reading():
             return kind(**given)
@@ -143,9 +143,9 @@ def load(kind: type[BaseSettings] = Settings, **given: Any) -> BaseSettings:
 
 
 def look(problems: Problems, **given: Any) -> Settings:
-    """The settings, with defaults in place of what is wrong, which is noted: so that the rest can be looked at too.
+    """Return the settings, with defaults in place of invalid values, so that the rest can be checked too.
 
-    Raises BadSettings where the .env file cannot be read.
+    Each invalid value is added to `problems`. Raises BadSettings where the .env file cannot be read.
     """
     try:
         with environment.reading():
@@ -164,7 +164,7 @@ def _problem(error: Any, kind: type[BaseSettings]) -> str:
 
 
 def require_ccaip(settings: Settings) -> None:
-    """Refuses to go on without what a text needs. Raises BadSettings."""
+    """Require the settings that every text needs. Raises BadSettings."""
     checks: list[tuple[str, Callable[[], object], str]] = [
         ("CCAIP_SUBDOMAIN", lambda: settings.ccaip_subdomain, "the subdomain of your CCAI Platform address"),
         ("CCAIP_DOMAIN", lambda: settings.ccaip_domain or settings.ccaip_url, "its rest, such as uc1.ccaiplatform.com"),

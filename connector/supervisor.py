@@ -1,4 +1,4 @@
-"""The web process and the worker as child processes of one command, started and ended together."""
+"""Run the web process and the worker as child processes of one command, started and stopped together."""
 
 import contextlib
 import http.client
@@ -24,12 +24,12 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 STOP_SECONDS = 40
-# What prctl(2) of Linux is asked: a signal for us when who started us is gone.
+# Option of prctl(2) on Linux: send this process a signal when its parent has ended.
 SET_PARENT_DEATH_SIGNAL = 1
 
 
 def require_free(host: str, port: int, variable: str) -> None:
-    """Raises BadSettings when the port is in use."""
+    """Raise BadSettings when the port is in use."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -39,14 +39,14 @@ def require_free(host: str, port: int, variable: str) -> None:
 
 
 def aside(ask: Callable[..., Answer], *given: object) -> Answer:
-    """What `ask` answers, in a process of its own that takes with it what it had to load."""
+    """Return the result of `ask`, run in a process of its own. What it loads is freed with that process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as there:
         return there.submit(ask, *given).result()
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether the web process there is ready."""
-    # Who listens everywhere is reached here too.
+    """Return whether the web process at this address is ready."""
+    # A server that listens on all interfaces is reached on loopback too.
     connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=1)  # noqa: S104
     try:
         connection.request("GET", "/readyz")
@@ -61,10 +61,11 @@ def answers(host: str, port: int) -> bool:
 def children(
     commands: Sequence[str], environment: Mapping[str, str], logs: Path | None = None, options: Sequence[str] = ()
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """`connector <command> <options>` for each; their output goes to <logs>/<command>.log, or where ours goes.
+    """Run `connector <command> <options>` for each command.
 
-    Afterwards each is asked to stop, finishes what it has in hand, and is waited for. On Linux they are asked to stop
-    too when this process is killed.
+    Output goes to <logs>/<command>.log, or where this process's output goes. At the end of the block, each child is
+    asked to stop, finishes the work in progress, and is waited for. On Linux, the children are asked to stop when this
+    process is killed, too.
     """
     with contextlib.ExitStack() as stack:
         started: dict[str, subprocess.Popen[bytes]] = {}
@@ -76,22 +77,22 @@ def children(
                 env={**_without_files_for(environment), **environment},
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C reaches us; we tell them
+                start_new_session=True,  # Ctrl-C reaches this process only, which stops the children
                 preexec_fn=_ends_with_us(),
             )
         yield started
 
 
 def _without_files_for(given: Mapping[str, str]) -> dict[str, str]:
-    """Our environment, but for the files that were named for what is given outright."""
+    """Return this process's environment, without the secret files of settings that are given directly."""
     return {name: value for name, value in os.environ.items() if name.upper().removesuffix(SUFFIX) not in given}
 
 
 def _ends_with_us() -> Callable[[], object] | None:
-    """What a child does first, so that none is left behind with nobody to look after it."""
+    """Return the first action of a child, which keeps it from running on without its parent."""
     if sys.platform != "linux":
         return None
-    import ctypes  # here: only who starts children needs it
+    import ctypes  # here: needed only where children are started
 
     return partial(ctypes.CDLL(None).prctl, SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
@@ -109,7 +110,7 @@ def _stop(started: Mapping[str, subprocess.Popen[bytes]]) -> None:
 
 
 def wait(started: Mapping[str, subprocess.Popen[bytes]], announced: Callable[[], bool] = lambda: True) -> int:
-    """Until one of them ends, or we are asked to. The exit status for us. `announced` is called until it is true."""
+    """Wait until a child ends or a stop signal arrives; return the exit status. Call `announced` until it is true."""
     asked, done = [], False
     previous = {number: signal.signal(number, lambda *_: asked.append(1)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -117,7 +118,7 @@ def wait(started: Mapping[str, subprocess.Popen[bytes]], announced: Callable[[],
             for command, process in started.items():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     status = process.wait(0.2)
-                    if asked:  # so were they, by a service manager
+                    if asked:  # a service manager signals the children too
                         return 0
                     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
                     log.error("a process has ended, so all stop: start them again", process=command, why=how)

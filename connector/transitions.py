@@ -1,10 +1,10 @@
-"""The steps a text can take, each with the states it may come from: whatever is not here does not happen.
+"""The transitions of a text, each with the states that it may start from. No other transition is possible.
 
-Which of them are taken, and when, is the business of delivery; that each is taken at most once, the ledger's. A step
-that a worker takes names the revision of the text that it starts from, so that it is not taken by one who read an older
-one. A step out of `sending` names its claim, which is the revision that made it `sending`.
+Delivery decides which of them are made, and when; the store ensures that each is made at most once. A transition by a
+worker names the revision of the text that it starts from, so that it fails if the worker has read an older one. A
+transition out of `sending` names its claim, which is the revision that made it `sending`.
 
-docs/reliability.md draws all of it.
+docs/reliability.md has a diagram of all of them.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.model import Accepted, Chat, Skip, State
 
-# What the policy looked at and said: {"check", "said", "why"} of each finding.
+# The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
 
 UNDECIDED = (State.RECEIVED, State.QUEUED)
@@ -22,11 +22,12 @@ SENDING = (State.SENDING,)
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A step of one text. The fields are those of the query `move`; `after` in seconds queues it again.
+    """A transition of one text. The fields are those of the query `move`; `after` in seconds queues it again.
 
-    `revision`: the one that the step starts from; None: whichever it is, for what people do. `suspected`: it alone was
-    refused; `as_all`: it met what all would meet. `unclear`: the call has no clear answer; `if_unclear`: what to say
-    instead where an earlier one has none. `accepted`: how a trigger was accepted, noted the first time.
+    `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
+    text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
+    `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
+    stored the first time.
     """
 
     id: int
@@ -51,22 +52,22 @@ class Transition:
 
     @property
     def answers(self) -> bool:
-        """Whether it is what became of a call."""
+        """Return whether the transition is the result of a call."""
         return self.from_states == SENDING
 
 
 def sent(text: int, claim: int, chat: Chat) -> Transition:
-    """The platform has made a chat of it."""
+    """Mark the text as sent: the platform has created a chat."""
     return Transition(text, SENDING, State.SENT, revision=claim, chat=_known(chat), tell=True)
 
 
 def unknown(text: int, claim: int, why: str, after: float | None = None) -> Transition:
-    """It may have been sent: for a person to find out. `after`: it gets its one more try in so many seconds."""
+    """Mark the text as possibly sent, for an operator to settle. `after`: seconds until its single retry."""
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
 def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
-    """Certainly not sent by this call, and not tried again: its reason may be used by another text."""
+    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
     return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
 
 
@@ -81,7 +82,7 @@ def again(
     as_all: bool = False,
     if_unclear: str = "",
 ) -> Transition:
-    """Certainly not sent by this call; queued again in `after` seconds. `tried`: it counts as one of a text's tries."""
+    """Queue again in `after` seconds: certainly not sent by this call. `tried`: it counts as an attempt."""
     return Transition(
         text,
         SENDING,
@@ -98,24 +99,24 @@ def again(
 
 
 def failed(text: int, why: str, revision: int | None = None) -> Transition:
-    """Never called, and not to be tried again: its reason may be used by another text."""
+    """Fail a text that was never sent, without a retry. Another text may use its reason."""
     return Transition(text, UNDECIDED, State.FAILED, why, revision, tell=True, release=True)
 
 
 def put_off(text: int, revision: int, why: str, after: float) -> Transition:
-    """Its ticket alone could not be read: decided anew in so many seconds."""
+    """Decide again in `after` seconds: of all tickets, only this text's could not be read."""
     return Transition(text, UNDECIDED, State.QUEUED, why, revision, tried=True, release=True, after=after)
 
 
 def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Transition:
-    """Nobody is texted; the ticket learns why, if it asked."""
+    """Skip the text. The ticket is notified of the reason, if it asked for a text."""
     return Transition(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
 
 
 def skipped_as(
     text: int, holder: int, trace: Trace | None = None, revision: int | None = None, accepted: Accepted | None = None
 ) -> Transition:
-    """Another text has the same reason; the ticket is told of that one as soon as there is something to tell."""
+    """Skip the text for another with the same reason. The ticket is notified of that text's outcome when known."""
     why = f"text {holder} is for the same reason"
     return Transition(
         text,
@@ -132,38 +133,39 @@ def skipped_as(
 
 
 def anew(skip: Transition) -> Transition:
-    """Decided once more, at once: the text that this one was to be skipped for is not there any more."""
+    """Decide again at once: the text that this one was to be skipped for no longer exists."""
     return Transition(skip.id, UNDECIDED, State.QUEUED, revision=skip.revision, release=True, after=0, trace=skip.trace)
 
 
 def held(
     text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
 ) -> Transition:
-    """Not now: it is decided anew in so many seconds, and can be cancelled until then. It keeps no reason meanwhile."""
+    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason."""
     return Transition(
         text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
     )
 
 
 def taken_back(text: int, why: str) -> Transition:
-    """As if it had never been asked for: its reason may be used by another text. The ticket hears nothing, unless it
-    was told something of this text before.
+    """Withdraw the text as if it had never been requested. Another text may use its reason.
+
+    The ticket is notified only if it was notified of this text before.
     """
     return Transition(text, UNDECIDED, State.CANCELLED, why, release=True)
 
 
 def cancelled(text: int, why: str) -> Transition:
-    """Somebody took it back before it was sent: its reason may be used by another text."""
+    """Cancel the text before it is sent, on request. Another text may use its reason."""
     return Transition(text, UNDECIDED, State.CANCELLED, why, tell=True, release=True)
 
 
 def found(text: int, chat: Chat, why: str) -> Transition:
-    """An unknown text turned out to have been sent: somebody knows its chat."""
+    """Settle an unknown text as sent: its chat has become known."""
     return Transition(text, (State.UNKNOWN,), State.SENT, why, chat=_known(chat), tell=True)
 
 
 def not_sent(text: int, why: str) -> Transition:
-    """An unknown text turned out not to have been sent: its reason may be used by another text."""
+    """Settle an unknown text as not sent. Another text may use its reason."""
     return Transition(text, (State.UNKNOWN,), State.FAILED, why, tell=True, release=True)
 
 
@@ -173,9 +175,9 @@ def _known(chat: Chat) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a text is when an answer to one of its calls comes that is not simply its next step.
+    """The state of a text when an answer to one of its calls arrives that is not simply its next transition.
 
-    `unclear` are the claims whose calls have no clear answer. `chat` is what it was sent as, if it was.
+    `unclear` are the claims whose calls have no clear answer. `chat` is what it was sent as, if it was sent.
     """
 
     id: int
@@ -187,9 +189,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What an answer that came late does: a step (or none), the claims that stay unclear, and a note for the history.
+    """The effect of a late answer: a transition (or none), the claims that stay unclear, and a note for the history.
 
-    `chat`: it is noted while another call of the same text is under way.
+    `chat`: stored while another call of the same text is in progress.
     """
 
     move: Transition | None
@@ -199,10 +201,10 @@ class Late:
 
 
 def on_late_answer(standing: Standing, answer: Transition) -> Late:
-    """What becomes of an answer whose text has been given up meanwhile, or called once more. No answer is dropped.
+    """Decide the effect of an answer whose text was given up, or called again, meanwhile. No answer is dropped.
 
-    A chat is a fact, whatever was said before. A clear refusal makes the text certain once no other call of it is
-    unclear. What a person has settled otherwise is contradicted, loudly.
+    A chat is a fact, whatever was stored before. A clear refusal settles the text once no other call of it is unclear.
+    An answer that contradicts a person's decision is reported as a contradiction.
     """
     claim = answer.revision
     others = [one for one in standing.unclear if one != claim]
@@ -216,7 +218,7 @@ def on_late_answer(standing: Standing, answer: Transition) -> Late:
 
 
 def _on_second_answer(standing: Standing, answer: Transition, others: Sequence[int]) -> Late:
-    """The answer to the one more try of a text whose first call is unclear, or has been answered meanwhile."""
+    """Handle the answer to the retry of a text whose first call is unclear, or was answered meanwhile."""
     if answer.to_state is State.SENT:
         two = (
             f"chat {standing.chat['id']} was made by an earlier call: the customer may have two texts"

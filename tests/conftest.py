@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from connector import settings
 from connector.sandbox import Sandbox
 from connector.store import migrations, postgres
-from tests.agent import Agent
-from tests.pipe import Pipe, running
+from tests.support.agent import Agent
+from tests.support.pipe import Pipe, running
 from webhooks.agent_page.sessions import AgentSessions
 
 NUMBER = itertools.count()

@@ -1,1 +1,1 @@
-"""The channels: what comes in over HTTP is verified, parsed, and committed before it is answered."""
+"""The web process: webhook routes, the API and the agent page. Input is committed before it is acknowledged."""

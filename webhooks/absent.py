@@ -1,4 +1,4 @@
-"""Optional values that senders leave empty: Flow and External Services send null or an empty text for them."""
+"""Optional values that senders leave empty: Flow and External Services send null or an empty string for them."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from pydantic import BaseModel, model_validator
 
 
 def is_empty(value: object) -> bool:
-    """Whether a value says nothing: null, an empty text, or blanks alone."""
+    """Whether a value is null, empty or blank."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 class Sparse(BaseModel):
-    """A body in which an empty value counts as absent, so that its default holds. A key that is not known stays."""
+    """A body in which an empty value counts as absent, so that the default applies. Unknown keys are left alone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -22,7 +22,7 @@ class Sparse(BaseModel):
 
 
 def _keys(model: type[BaseModel]) -> set[str]:
-    """What a model's fields are called in a body."""
+    """The keys that a model's fields have in a body."""
     return {
         key
         for name, field in model.model_fields.items()

@@ -1,4 +1,4 @@
-"""Puts the channels together into one WSGI application."""
+"""Assemble the routes into one WSGI application."""
 
 import logging
 
@@ -31,7 +31,7 @@ TITLE = "Text customers through CCAI Platform"
 
 
 def create_app(wanted: settings.Settings, pool: ConnectionPool, events: ConnectionPool | None = None) -> Flask:
-    """The WSGI application. `events`: connections for saving events. Raises BadSettings or BadMapping."""
+    """The WSGI application. `events`: the pool for saving events. Raises BadSettings or BadMapping."""
     app = OpenAPI(
         __name__,
         static_folder=None,
@@ -61,14 +61,14 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
 
 
 def _not_valid(error: ValidationError) -> Response:
-    """What flask-openapi3 answers for a value that is not as documented. Says where, and never the value."""
+    """Answer flask-openapi3's validation errors. Names the key, never the value."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return Problem(422, f"{where or 'the body'}: {expected.words(first)}").answer()
 
 
 def _answer_http(error: HTTPException) -> AnyResponse:
-    """Whatever Flask refuses, in the form of the channel that it was refused at."""
+    """Answer Flask's HTTP errors in the format of the route: a problem for the API, JSON for webhooks."""
     if error.response is not None:
         return error.get_response()
     if error.code == 413:
@@ -86,12 +86,12 @@ def _allowed(error: HTTPException) -> dict[str, str]:
 
 
 def _route() -> str:
-    """Which view the request at hand is for. Never its address, which may hold a token."""
+    """The method and URL rule of this request. Not its URL, which may hold a token."""
     return f"{request.method} {request.url_rule.rule if request.url_rule else '(no route)'}"
 
 
 def _answer_unexpected(error: Exception) -> Response:
-    """500 for a fault of our own. The log has the kind of the error and where it arose; its words may hold anything."""
+    """Answer an unexpected error with 500. The log has its type and place, not its message, which may hold any data."""
     logging.getLogger(__name__).error("a request failed: %s", _route(), exc_info=error)
     if request.path.startswith("/v1/"):
         return Problem(500, "something went wrong in the connector; its log says where").answer()

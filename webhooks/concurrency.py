@@ -1,4 +1,4 @@
-"""How many requests may hold a thread for long, in all and for each caller. Beyond that they are answered at once."""
+"""Limits on slow requests, in total and per caller. A request beyond the limit does not wait."""
 
 import contextlib
 import threading
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 # Requests that wait for a text's outcome (`?wait=`).
 MAX_WAITS, MAX_WAITS_EACH = 64, 16
-# Requests that ask a CRM, which may take as long as its timeout.
+# Requests that call a CRM, each for at most the CRM's timeout.
 MAX_CRM_CALLS, MAX_CRM_CALLS_EACH = 32, 16
 
 
 class ConcurrencyLimit:
-    """At most `total` at once, and `each` for one caller. Nobody waits for a place."""
+    """At most `total` requests at once, and `each` per caller. Does not queue."""
 
     def __init__(self, total: int, each: int) -> None:
         self._total, self._each = total, each
@@ -21,7 +21,7 @@ class ConcurrencyLimit:
 
     @contextlib.contextmanager
     def place(self, caller: str) -> Iterator[bool]:
-        """Hold a place during the block. Gives False where none is free."""
+        """Hold a place during the block. Yields False when none is free."""
         with self._lock:
             free = self._taken.total() < self._total and self._taken[caller] < self._each
             if free:

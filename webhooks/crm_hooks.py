@@ -1,4 +1,4 @@
-"""What the CRMs' settings make of the web process: the ways in for messages, for callers of the API, and for agents."""
+"""What each CRM adds to the web process: webhook routes, token verifiers, and readers of signed requests for agents."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from webhooks.receive import WebhookRoute
 
 @dataclass(frozen=True, slots=True)
 class CrmHooks:
-    """By CRM. Nothing of it needs a database, so that it can be made to see whether it can."""
+    """The hooks by CRM. They need no database, so that preflight can build them."""
 
     entrances: dict[str, Sequence[WebhookRoute]] = field(default_factory=dict)
     verifiers: dict[str, auth.Verify] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class CrmHooks:
 
 
 def opened(wanted: Settings, mappings: Mapping[str, TicketMapping]) -> CrmHooks:
-    """The channels that are set up. Raises BadSettings with everything that is wrong with any of them."""
+    """The hooks that are set up. Raises BadSettings with all problems."""
     hooks, problems = CrmHooks(), Problems()
     for stem, mapping in mappings.items():
         with problems.noted():
@@ -39,7 +39,7 @@ def opened(wanted: Settings, mappings: Mapping[str, TicketMapping]) -> CrmHooks:
 
 
 def _require_frames(wanted: Settings, hooks: CrmHooks) -> None:
-    """A CRM shows the page in a frame of its own; where it could not be shown there, it is no channel."""
+    """Require FRAME_ANCESTORS when a CRM shows the agent page in a frame. Raises BadSettings."""
     if hooks.visitors and not wanted.frame_ancestors:
         raise BadSettings(
             f"{PREFIX}FRAME_ANCESTORS: expected the origins of {', '.join(hooks.visitors)}, whose pages show ours in a "

@@ -1,6 +1,6 @@
-"""Saves events for a web process: what arrives at the same moment is one commit.
+"""Batch the events of a web process: requests that arrive together share a commit.
 
-One commit for all that wait costs the database as much as one for each of them, and a sender waits no longer for it.
+A commit for all waiting requests costs the database as much as a commit for one, and delays no sender.
 """
 
 import queue
@@ -16,20 +16,20 @@ from connector.model import TicketEvent
 from connector.store import events as event_store
 from connector.store.events import EventReceipt
 
-# Events in one commit: those of a large outbound message, a few times over.
+# Events in a commit: several times the size of a large outbound message.
 MAX_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The events of one request. They stay together."""
+    """The events of one request. One commit holds all of them."""
 
     events: Sequence[TicketEvent]
     receipts: Future[list[EventReceipt]] = field(default_factory=Future)
 
 
 class EventBatcher:
-    """For the events of one CRM, and for any number of request threads. One thread of its own commits."""
+    """Saves the events of one CRM for any number of request threads. Commits in a thread of its own."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -38,9 +38,9 @@ class EventBatcher:
         self._thread: threading.Thread | None = None
 
     def save(self, events: Sequence[TicketEvent]) -> list[EventReceipt]:
-        """Like ledger.take_in: when it returns, the events are committed.
+        """Save events as store.events.save does. They are committed when this returns.
 
-        Raises psycopg.Error when they are not, or may not be.
+        Raises psycopg.Error when the commit failed, or when its result is not known.
         """
         batch = _Batch(events)
         self._waiting.put(batch)
@@ -59,7 +59,7 @@ class EventBatcher:
             self._save_all(self._next())
 
     def _next(self) -> list[_Batch]:
-        """What waits by now, up to MAX_EVENTS events, or the first request's if those alone are more."""
+        """Wait for a request, then add those that wait too, up to MAX_EVENTS events. A request is never split."""
         batches = [self._waiting.get()]
         count = len(batches[0].events)
         while count < MAX_EVENTS:
@@ -71,12 +71,12 @@ class EventBatcher:
         return batches
 
     def _save_all(self, batches: Sequence[_Batch]) -> None:
-        """Set the receipts of each batch, or what its request has to raise."""
+        """Set the receipts of each batch, or the error that its request raises."""
         try:
             receipts = iter(self._commit([event for batch in batches for event in batch.events]))
         except Exception as error:  # noqa: BLE001 - each request thread raises it, whatever it is
             if len(batches) > 1 and not isinstance(error, psycopg.OperationalError):
-                for batch in batches:  # one of them holds what cannot be kept: the others must not suffer for it
+                for batch in batches:  # isolate the request whose data cannot be stored
                     self._save_all([batch])
                 return
             for batch in batches:

@@ -1,4 +1,4 @@
-"""Whether this process is alive, and whether it can do its work."""
+"""Liveness and readiness of the web process."""
 
 import psycopg
 from flask import Blueprint
@@ -6,12 +6,12 @@ from psycopg_pool import ConnectionPool
 
 from connector.store import leases, migrations
 
-# What the server answers in threads of their own.
+# Paths that the server answers in dedicated threads.
 PATHS = frozenset({"/healthz", "/readyz"})
 
 
 def blueprint(pool: ConnectionPool) -> Blueprint:
-    """GET /healthz: the process answers. GET /readyz: what comes in can be kept, with a current schema; else 503."""
+    """GET /healthz: the process answers. GET /readyz: 503 unless the schema is current and the database is writable."""
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")

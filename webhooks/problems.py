@@ -1,7 +1,7 @@
 """Errors of the API, with the members of RFC 9457: type, title, status and detail.
 
 https://www.rfc-editor.org/rfc/rfc9457
-They are sent as application/json: Salesforce External Services imports no application/problem+json.
+The media type is application/json, because Salesforce External Services does not import application/problem+json.
 """
 
 import json
@@ -12,7 +12,7 @@ from flask import Response
 
 
 class Problem(Exception):
-    """What is answered instead of what was asked for. `detail` says what to do."""
+    """An error answer. `detail` says how to correct the request."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -20,7 +20,7 @@ class Problem(Exception):
 
     def answer(self) -> Response:
         body = {
-            "type": "about:blank",  # the status says it all
+            "type": "about:blank",  # RFC 9457: no meaning beyond the status
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,

@@ -1,4 +1,4 @@
-"""How often somebody may ask: counted by the minute, for all web processes together, whichever channel they come to."""
+"""Rate limits: requests per minute and caller, counted across all web processes and routes."""
 
 import psycopg
 
@@ -7,7 +7,7 @@ from webhooks.problems import Problem
 
 
 def count(connection: psycopg.Connection, caller: str, per_minute: int) -> None:
-    """One request of this caller. Raises Problem 429 once there were too many in this minute."""
+    """Count a request of this caller. Raises Problem 429 beyond `per_minute`."""
     used, seconds = api_keys.use(connection, caller)
     if used > per_minute:
         left = int(seconds) + 1

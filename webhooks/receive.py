@@ -1,4 +1,4 @@
-"""Takes in what a CRM sends: verified and parsed by the CRM's own module, committed here, acknowledged after that."""
+"""Receive events from a CRM: the CRM's module verifies and parses, this module commits, then acknowledges."""
 
 import contextlib
 import json
@@ -20,9 +20,9 @@ from webhooks.event_batcher import EventBatcher
 
 log = structlog.get_logger()
 
-# Where all of this is.
+# The path of all webhook routes.
 PREFIX = "/webhooks/"
-# Bodies beyond this many bytes are in memory, and parsed, a few at a time: parsed, each takes ten times its size.
+# Bodies larger than this are read and parsed a few at a time: parsed, each takes ten times its size.
 LARGE_BYTES = 64_000
 MAX_LARGE_BODIES = 4
 _large_bodies = threading.BoundedSemaphore(MAX_LARGE_BODIES)
@@ -30,19 +30,19 @@ _large_bodies = threading.BoundedSemaphore(MAX_LARGE_BODIES)
 
 @dataclass(frozen=True, slots=True)
 class ItemRefused:
-    """One event of a list that was not taken, and why: the others are. `index` is its place in the list, from 0."""
+    """An event of a list that was refused, and the reason. The others are saved. `index` counts from 0."""
 
     index: int
     why: str
 
 
-# What a message's sender hears once its events are committed, those of them that could be taken.
+# Builds the answer, once the accepted events are committed.
 Answer = Callable[[Sequence[EventReceipt], Sequence[ItemRefused]], Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What came in: the body as bytes, the headers, and the token of the address where it has one."""
+    """A request: its body, its headers, and the token in its path, if any."""
 
     body: bytes
     headers: Mapping[str, str] | Headers
@@ -51,11 +51,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoute:
-    """One address of a CRM. A module in webhooks/crms/ lists its own in `entrances(file)`.
+    """A webhook route of a CRM. Each module in webhooks/crms/ lists its routes in `entrances(file)`.
 
-    `parse` raises NotAuthentic (nothing is kept) or Unreadable. What is authentic but unreadable is answered 400; where
-    the sender would repeat it for hours, `keep_as` gives it an id by its bytes, and it is kept and acknowledged. Where
-    the sender hears of each event, `parse` gives an ItemRefused for one that cannot be read.
+    `parse` raises NotAuthentic (nothing is saved) or Unreadable. An authentic but unreadable message is answered with
+    400. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message is then saved
+    and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for one it cannot
+    read.
     """
 
     path: str
@@ -65,7 +66,7 @@ class WebhookRoute:
 
 
 def blueprint(stem: str, entrances: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
-    """The addresses /webhooks/<stem>/…."""
+    """The routes /webhooks/<stem>/…."""
     batcher = EventBatcher(pool)
     hooks = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
     for entrance in entrances:
@@ -101,7 +102,7 @@ def _view(stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher) -
 
 
 def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refused: Sequence[ItemRefused]) -> None:
-    """One line for each message, however many of its events cannot be texted about."""
+    """Log refused events and events without a ticket: a line of each kind per message, however many there are."""
     if refused:
         log.warning("events of a message were refused", crm=stem, route=name, events=len(refused), why=refused[0].why)
     odd = [event for event in events if event.problem]
@@ -110,7 +111,7 @@ def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refuse
 
 
 def _room_for(size: int | None) -> contextlib.AbstractContextManager[object]:
-    """Hold this while a body of `size` bytes is in memory. Large ones wait here for each other."""
+    """A guard to hold while a body of `size` bytes is in memory. Only a few large bodies pass at once."""
     return _large_bodies if (size or 0) > LARGE_BYTES else contextlib.nullcontext()
 
 
@@ -125,5 +126,5 @@ def _problem(status: int, why: str) -> Response:
 
 
 def too_large() -> Response:
-    """413, in the form of all other errors."""
+    """Answer 413 in the format of the other webhook errors."""
     return _problem(413, "the message is larger than CONNECTOR_MAX_BODY_BYTES")

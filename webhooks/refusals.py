@@ -1,4 +1,4 @@
-"""Log who was refused, with the caller's address, and never so often that a flood of wrong keys fills the disk."""
+"""Log refused requests with the caller's address. A limit keeps a flood of wrong keys from filling the disk."""
 
 import threading
 import time
@@ -6,21 +6,21 @@ import time
 import structlog
 from flask import request
 
-# Lines a minute, for each web process. What is beyond is counted, and the count is logged.
+# Lines per minute and web process. Further refusals are counted, and the count is logged.
 MAX_LINES_A_MINUTE = 60
 
 _log = structlog.get_logger()
 
 
 class _Minute:
-    """How many lines were asked for in the current minute."""
+    """Counts the lines of the current minute."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._minute, self._asked = 0, 0
 
     def count(self) -> tuple[bool, int]:
-        """Whether one more line may be written; and how many were left out in the minute that has just ended."""
+        """Whether another line may be logged, and how many lines were dropped in the minute that has just ended."""
         minute = int(time.monotonic() // 60)
         with self._lock:
             left_out = 0
@@ -35,7 +35,7 @@ _minute = _Minute()
 
 
 def log(sentence: str, **fields: object) -> None:
-    """A warning with these fields and the address that the request at hand came from."""
+    """Log a warning with these fields and the address of the current request."""
     may, left_out = _minute.count()
     if left_out:
         _log.warning("more requests were refused, without a line for each", count=left_out)

@@ -1,7 +1,7 @@
 """The web process: Flask behind waitress.
 
-waitress reads a request whole before a thread of ours begins with it: slow senders hold no thread, and what is cut off
-never gets here. https://docs.pylonsproject.org/projects/waitress/
+waitress reads a whole request before a thread starts on it. Slow senders therefore hold no thread, and truncated
+requests never reach the application. https://docs.pylonsproject.org/projects/waitress/
 """
 
 import logging
@@ -31,27 +31,27 @@ from webhooks.concurrency import MAX_CRM_CALLS, MAX_WAITS
 
 log = structlog.get_logger()
 
-# Threads for /healthz and /readyz, which answer whatever all others are doing.
+# Threads for /healthz and /readyz, which answer even when all others are busy.
 HEALTH_THREADS = 2
-# Connections for saving events: each CRM has one commit under way at a time, and it is short. One more is for /readyz.
+# Connections for saving events: each CRM has one short commit at a time. One more is for /readyz.
 EVENT_CONNECTIONS = 3
-# Open connections, and the files that they may need: a body beyond the buffer is kept in a temporary file.
+# Open connections, and the files they may need: a body larger than the buffer goes to a temporary file.
 MAX_CONNECTIONS = 2000
 MAX_FILES = 2 * MAX_CONNECTIONS + 500
 BUFFER_BYTES = 64_000
 MAX_HEADER_BYTES = 64_000
-# A body up to so many times the largest is read, so that its sender hears why it is refused; beyond, it is cut off.
+# A body up to this multiple of the limit is read, so that its sender gets an answer. A larger one is cut off.
 READ_OVER = 4
-# Seconds for which a connection without a request is kept, beyond those that a request may take to arrive.
+# Seconds until an idle connection is closed, in addition to the time that a request may take to arrive.
 IDLE_SECONDS = 30
-# Seconds between two looks for senders that have fallen silent.
+# Seconds between two checks for stalled and idle connections.
 CLEANUP_SECONDS = 1
-# Seconds for what is under way when the process is asked to stop.
+# Seconds for requests under way to finish when the process stops.
 STOP_SECONDS = 30.0
 
 
 def serve(wanted: settings.Settings, url: str) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished. What is refused was refused before this."""
+    """Serve until SIGTERM or SIGINT, then finish requests under way. The settings were checked before."""
     with psycopg.connect(url, autocommit=True) as connection:
         folder = wanted.mappings_dir
         mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
@@ -66,7 +66,7 @@ def serve(wanted: settings.Settings, url: str) -> None:
 
 
 class Server(TcpWSGIServer):
-    """waitress, with a limit in time for each request to arrive, and threads kept for the health of the process."""
+    """waitress with a time limit for the arrival of each request, and dedicated threads for health checks."""
 
     _map: dict[int, Any]  # missing in types-waitress
     active_channels: dict[int, "Channel"]  # type: ignore[assignment]  # types-waitress: a single channel
@@ -102,15 +102,15 @@ class Server(TcpWSGIServer):
         self.channel_class = Channel
 
     def stop(self) -> None:
-        """End `run` soon. For a signal handler."""
+        """Make `run` return soon. Safe in a signal handler."""
         self._stopping = True
         self.pull_trigger()
 
     def run(self) -> None:
-        """Serve until `stop`, then finish what is under way."""
+        """Serve until `stop`, then finish requests under way."""
         while not self._stopping:
             self._turn(1)
-        wasyncore.dispatcher.close(self)  # nobody new; what is connected stays
+        wasyncore.dispatcher.close(self)  # accept no new connections, keep the open ones
         end = time.monotonic() + STOP_SECONDS
         while self._busy() and time.monotonic() < end:
             self._turn(0.1)
@@ -124,8 +124,8 @@ class Server(TcpWSGIServer):
         return any(channel.requests or channel.total_outbufs_len for channel in self.active_channels.values())
 
     def maintenance(self, now: float) -> None:
-        """Close what is idle, and answer what takes too long to arrive."""
-        # Connections without a request.
+        """Close idle connections, and answer 408 to requests that take too long to arrive."""
+        # Closes connections without a request.
         super().maintenance(now)  # type: ignore[arg-type]  # types-waitress: an int, but time.time() is given
         for channel in list(self.active_channels.values()):
             if channel.request is not None and not channel.requests and channel.begun < now - self._patience:
@@ -133,7 +133,7 @@ class Server(TcpWSGIServer):
 
 
 class Refusal(ErrorTask):
-    """What waitress itself answers to what is too large or not HTTP: said in the log too, without the address in it."""
+    """waitress's own answer to a request that is too large or not HTTP. Logs the reason, without the request's path."""
 
     request: Any  # the parser that met the error; types-waitress: the error itself
 
@@ -143,7 +143,7 @@ class Refusal(ErrorTask):
 
 
 class Channel(HTTPChannel):
-    """One connection. `begun`: when its unfinished request began, by time.time()."""
+    """A connection. `begun`: the time.time() at which its unfinished request began."""
 
     error_task_class = Refusal
     requests_lock: Lock  # missing in types-waitress
@@ -155,7 +155,7 @@ class Channel(HTTPChannel):
         return super().received(data)
 
     def give_up(self, request: HTTPRequestParser) -> None:
-        """Answer 408 to the request that does not arrive, and close. Called by the thread that calls `received`."""
+        """Answer 408 to the unfinished request, and close. Runs in the thread that calls `received`."""
         with self.requests_lock:
             request.error = RequestTimeout("the message did not arrive in time")
             self.requests, self.request = [request], None
@@ -169,7 +169,7 @@ class RequestTimeout(Error):
 
 
 class Dispatcher:
-    """Hands whole requests to threads. Those for the health of the process have their own."""
+    """Hands whole requests to threads. Health checks have their own."""
 
     def __init__(self, threads: int) -> None:
         self._work, self._health = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
@@ -177,25 +177,25 @@ class Dispatcher:
         self._health.set_thread_count(HEALTH_THREADS)
 
     def add_task(self, channel: HTTPChannel) -> None:
-        """Called by waitress for a connection whose first request is whole."""
-        path = getattr(channel.requests[0], "path", "")  # none where the request could not be read
+        """Called by waitress for a connection whose first request is complete."""
+        path = getattr(channel.requests[0], "path", "")  # missing when the request could not be read
         dispatcher = self._health if path in health.PATHS else self._work
         dispatcher.add_task(channel)  # type: ignore[arg-type]  # types-waitress: a task
 
     def shutdown(self) -> None:
-        """End the threads; what they are at has been waited for."""
+        """End the threads. Requests under way have finished or timed out."""
         for dispatcher in (self._work, self._health):
             dispatcher.shutdown(timeout=1)
 
 
 def _say_what_matters() -> None:
-    """waitress warns of each request that waits for a thread, and names addresses, which may hold a token."""
+    """Silence waitress's warning per waiting request, and its line with addresses, which may hold a token."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("waitress").addFilter(lambda record: "serving" not in str(record.msg))
 
 
 def _raise_file_limit() -> None:
-    """Allow as many open files as the connections may need, as far as the system lets us."""
+    """Raise the limit of open files to what the connections may need, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""What people can do about texts, for the API and the page alike: look, send, watch, cancel."""
+"""The text service, shared by the API and the agent page: preview, send, watch, cancel."""
 
 import importlib
 import threading
@@ -25,9 +25,9 @@ from webhooks.problems import Problem
 
 log = structlog.get_logger()
 
-# Seconds between two looks whether a text has its outcome: at first, and after a second.
+# Seconds between two polls for an outcome: in the first second, and afterwards.
 LOOK, LOOK_LATER = 0.02, 0.2
-# A ticket's texts that are shown, newest first.
+# The number of a ticket's texts that are shown, newest first.
 MAX_SHOWN = 50
 NO_WORKER = Finding(
     "worker", Said.WARN, "nothing is being sent now, because no worker of the connector is running; the text would wait"
@@ -35,7 +35,7 @@ NO_WORKER = Finding(
 
 
 class TextService:
-    """One per web process. Safe for many threads."""
+    """One per web process. Thread-safe."""
 
     def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
         self._pool, self._mappings = pool, mappings
@@ -45,7 +45,7 @@ class TextService:
         self._connecting = threading.Lock()
 
     def ticket(self, crm: str, ticket_id: str) -> tuple[str, str]:
-        """The CRM that is meant, and its ticket's id in full. Raises Problem."""
+        """The CRM's name and the ticket's full id. Raises Problem 404."""
         stem = crm or (next(iter(self._mappings)) if len(self._mappings) == 1 else "")
         if stem not in self._mappings:
             raise Problem(404, f"there is no such CRM; expected one of: {', '.join(self._mappings)}")
@@ -58,7 +58,7 @@ class TextService:
         return self._mappings[stem]
 
     def preview(self, stem: str, ticket_id: str, ask: TextRequest, caller: str, typing: bool = False) -> Preview:
-        """What would happen. `typing`: the ticket may be some seconds old. Raises Problem 404, 422, 429 or 503."""
+        """Preview a text. `typing`: accept a ticket read some seconds ago. Raises Problem 404, 422, 429 or 503."""
         self._require_known(stem, ask)
         try:
             with self._crm_calls.place(caller) as free:
@@ -74,7 +74,7 @@ class TextService:
         return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
 
     def send(self, asked: SendRequest) -> SendReceipt:
-        """Take it in, once. Raises Problem 422."""
+        """Save a request once. It is committed when this returns. Raises Problem 422."""
         self._require_known(asked.crm, asked.ask)
         try:
             with self._pool.connection() as connection:
@@ -85,15 +85,15 @@ class TextService:
         return taken
 
     def _require_known(self, stem: str, ask: TextRequest) -> None:
-        """Raises Problem 422 for a rule or template that the mapping does not have."""
+        """Raise Problem 422 for a rule or template that the mapping lacks."""
         if found := self._mappings[stem].unknown(ask):
             what, _, known = found
             raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
 
     def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
-        """A text, as soon as it has its outcome or after so many seconds; `worker`: there is one. Raises Problem 404.
+        """A text, once it has its outcome or after `wait` seconds. `worker`: one is running. Raises Problem 404.
 
-        Without waiting where too many wait already, in all or for this caller.
+        Does not wait when too many requests wait already, in total or for this caller.
         """
         if not wait:
             return self._seen(text, 0)
@@ -111,19 +111,19 @@ class TextService:
                 raise Problem(404, "there is no such text")
             row |= {"worker": worker}
             left = end - time.monotonic()
-            # What waits for its hours or its customer tells nothing new for a while.
+            # A text that waits for its hours or its customer does not change for a while.
             if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
                 return row
             time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
 
     def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[dict[str, Any]]:
-        """A ticket's texts, newest first; `worker`: there is one."""
+        """A ticket's texts, newest first. `worker`: one is running."""
         with self._pool.connection() as connection:
             worker = {"worker": leases.heard(connection).lately}
             return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)]
 
     def cancel(self, text: int, by: str) -> dict[str, Any]:
-        """Take it back while that can be done. Raises Problem 404 or 409."""
+        """Cancel a text that was not sent yet. Raises Problem 404 or 409."""
         with self._pool.connection() as connection:
             done = text_views.cancel(connection, text, by)
         row = self.seen(text)
@@ -136,7 +136,7 @@ class TextService:
             return do(connection)
 
     def _connected(self) -> Previews:
-        """The CRMs. Connected when somebody looks for the first time: a web process that only takes in needs none."""
+        """Connect to the CRMs on first use. A web process that only receives events needs no connection."""
         with self._connecting:
             if self._previews is None:
                 connected: dict[str, tuple[Crm, TicketMapping]] = {

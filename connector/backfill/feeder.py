@@ -1,6 +1,6 @@
-"""Feeds the texts of back-fills into the pipe: a few at a time, so that it can be paused, behind everybody else.
+"""Feed the texts of back-fills into the pipeline: a few at a time, so that a plan can be paused, with lowest priority.
 
-Done by one worker at a time, for all plans that go on. What a plan's text becomes is delivery's business.
+One worker at a time does this, for all active plans. Delivery decides what becomes of each text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,28 +21,28 @@ from connector.store import events as event_store
 log = structlog.get_logger()
 
 SECONDS = 1.0
-# Texts of a plan that are under way at once: what leaves in so many seconds, within these bounds.
+# Seconds of sending that a plan's texts in progress amount to; the minimum and the maximum of these texts.
 AHEAD, FEWEST, MAX_AHEAD = 30.0, 50, 1000
-# Outcomes before a share of failures says anything.
+# Outcomes that are needed before the share of failures counts.
 ENOUGH = 10
 NO_LONGER = "the plan's query does not find the case any more"
 UNWATCHED = "nobody watches it any more: the command that ran it has ended"
 
 
 class Feeder:
-    """One per worker process. `rate`: texts a second that batches have; 0: without limit."""
+    """A feeder of back-fills, one per worker process. `rate`: texts a second that batches may send; 0: no limit."""
 
     def __init__(self, connected: Mapping[str, Crm], rate: float) -> None:
         self._connected = connected
         self._ahead = max(FEWEST, min(MAX_AHEAD, int(rate * AHEAD))) if rate else MAX_AHEAD
 
     def feed(self, connection: psycopg.Connection) -> None:
-        """One step of every plan that goes on. Raises what its CRM raises."""
+        """Advance every active plan by one step. Raises what its CRM raises."""
         for name in plans.left_behind(connection):
             _take_back(connection, name)
         for name in plans.active(connection):
             with connection.transaction():
-                connection.execute(plans.SQL["patience"])  # the CRM is asked in the middle of it
+                connection.execute(plans.SQL["patience"])  # the transaction includes a call to the CRM
                 plan = plans.locked(connection, name)
                 if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
                     self._step(connection, plan)
@@ -58,7 +58,8 @@ class Feeder:
             return
         all_closed = circuit_breaker.look_all(connection)
         if closed := all_closed.get(circuit_breaker.PLATFORM) or all_closed.get(plan.crm):
-            # The first texts show whether it works at all; later, it goes on when the setting is put right.
+            # During the canary, a breaker that tripped stops the plan. Later, the plan waits, and goes on once the
+            # setting is corrected.
             if closed.stopped and plan.state is PlanState.CANARY:
                 _halt(connection, plan, PlanState.STOPPED, str(closed))
             return
@@ -71,7 +72,7 @@ class Feeder:
         if fed < plan.canary and progress.get(None):
             self._take_in(connection, plan, plan.canary - fed)
         elif fed > plan.canary or not progress.get(None):
-            plans.move(connection, plan.id, PlanState.RUNNING)  # it is past its beginning
+            plans.move(connection, plan.id, PlanState.RUNNING)  # the canary is over already
         elif _open(progress) == 0:
             connection.execute(plans.SQL["cool"], {"plan": plan.id})
             log.info("the canary of a back-fill is through", plan=plan.id, seconds=plan.cooling)
@@ -87,11 +88,11 @@ class Feeder:
                 log.info("a back-fill is done", plan=plan.id, **{str(state): n for state, n in progress.items()})
             return
         room = self._ahead - self._waiting(connection, plan, progress)
-        if room >= self._ahead // 2:  # some at a time: a call of the CRM costs the same for one and for many
+        if room >= self._ahead // 2:  # several at a time: a call to the CRM costs the same for one and for many
             self._take_in(connection, plan, room)
 
     def _waiting(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> int:
-        """Texts that are under way, without those that wait for their hours."""
+        """Return the number of texts in progress, without those that wait for their open hours."""
         if not _open(progress):
             return 0
         [row] = connection.execute(plans.SQL["under_way"], {"plan": plan.id}).fetchall()
@@ -99,7 +100,7 @@ class Feeder:
         return waiting
 
     def _take_in(self, connection: psycopg.Connection, plan: Plan, most: int) -> None:
-        """The next cases become texts; those that the query would not find any more are skipped."""
+        """Save texts for the next cases. Skip those that the query no longer finds."""
         with connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(plans.SQL["next_cases"], {"plan": plan.id, "most": most}).fetchall()
         for start in range(0, len(rows), CRM_BATCH_SIZE):
@@ -127,7 +128,7 @@ class Feeder:
 
 
 def _take_back(connection: psycopg.Connection, name: str) -> None:
-    """Texts that were leaving when their plan was halted, and were not sent."""
+    """Take back texts that were being sent when their plan was halted, and that were not sent."""
     with connection.transaction():
         plan = plans.locked(connection, name)
         if plan and plan.state not in plans.ACTIVE:
@@ -141,7 +142,7 @@ def _halt(connection: psycopg.Connection, plan: Plan, to: PlanState, why: str) -
 
 
 def _open(progress: Mapping[str | None, int]) -> int:
-    """Texts that have no outcome yet."""
+    """Return the number of texts without an outcome."""
     return sum(count for state, count in progress.items() if state is not None and state not in OUTCOMES)
 
 

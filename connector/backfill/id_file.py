@@ -1,6 +1,6 @@
-"""The ids in a file that a person gives: one in a line, or a CSV as spreadsheets and reports write it.
+"""Read the ids in a file given by an operator: one per line, or a CSV as spreadsheets and reports write it.
 
-A file is read whole before anything is planned: an id that cannot be read must not be one that is left out in silence.
+The whole file is read before anything is planned, so that an unreadable id is reported and not left out.
 """
 
 import csv
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from connector.backfill import decoding
 from connector.errors import BadFile
 
-# Names of the column with the ids, in small letters without blanks, hyphens and underscores; the first counts.
+# Names of the id column, in lower case without blanks, hyphens and underscores, in order of preference.
 NAMES = ("ticketid", "id", "caseid")
 SEPARATORS = ",;\t"
-# How a spreadsheet may say in a file's first line what separates its cells.
+# The first line by which a spreadsheet may declare its separator.
 SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
-# What comes along when ids are copied, or files are put together.
+# Invisible characters that come with copied ids or joined files.
 AROUND = "\ufeff\u200b"
 UNCLOSED = (
     'a quotation mark (") is opened here and not closed, or stands inside a quoted text: '
@@ -27,14 +27,14 @@ UNCLOSED = (
 
 @dataclass(frozen=True, slots=True)
 class IdFile:
-    """The ids, in the file's order; and how many of its rows have none."""
+    """The ids, in the file's order, and the number of rows without one."""
 
     ids: list[str]
     rows_without: int
 
 
 def read(data: bytes) -> IdFile:
-    """The ids of a column called Id, ticket_id or Case ID, else of the first. Raises BadFile, with the line."""
+    """Return the ids of a column called Id, ticket_id or Case ID, else of the first. Raises BadFile, with the line."""
     text = decoding.text_of(data)
     first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     if said := SEPARATOR_LINE.fullmatch(first):
@@ -57,7 +57,7 @@ def read(data: bytes) -> IdFile:
 
 
 def _separator(line: str) -> str:
-    """The one by which this line has a cell that names the ids, else the one that comes first."""
+    """Return the separator by which this line has an id column, else the one that occurs first."""
     outside = re.sub(r'"[^"]*"', "", line)
     order = sorted((one for one in SEPARATORS if one in outside), key=outside.index)
     named = (one for one in order if _column(_stripped(next(csv.reader([line], delimiter=one)))) is not None)
@@ -65,7 +65,7 @@ def _separator(line: str) -> str:
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the number of the line that it begins in."""
+    """Yield the rows that are not blank, each with the number of its first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
@@ -84,17 +84,17 @@ def _stripped(row: Sequence[str]) -> list[str]:
 
 
 def _column(row: Sequence[str]) -> int | None:
-    """Where the ids are, by the names of the columns; None: these are no names."""
+    """Return the position of the id column; None: the row has no column names."""
     names = [re.sub(r"[\s_-]", "", cell).lower() for cell in row]
     return next((names.index(name) for name in NAMES if name in names), None)
 
 
 def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool:
-    """Whether other rows stand in one of this row's cells: a quotation mark was left open, and met another."""
+    """Return whether a cell of this row contains other rows: an unclosed quotation mark was closed by a later one."""
     lines = [line.split(separator) for cell in row for line in cell.splitlines()[1:]]
     return any(len(cells) == len(row) and _alike(cells[column].strip(' "'), own) for cells in lines)
 
 
 def _alike(cell: str, own: str) -> bool:
-    """Whether this could be an id of the same kind."""
+    """Return whether the cell could be an id of the same kind."""
     return cell.isalnum() and len(cell) == len(own) and cell[:3] == own[:3]

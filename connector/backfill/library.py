@@ -1,4 +1,4 @@
-"""Back-fills for scripts: the same pipe, from data of your own.
+"""Back-fills for scripts: the same pipeline, with data of your own.
 
     from connector.backfill import library
     from connector.model import TextRequest
@@ -8,7 +8,7 @@
         for outcome in fill.outcomes(ids):
             print(outcome.ticket_id, outcome.state, outcome.why)
 
-Workers do the rest: `connector run` or `connector worker` has to be running somewhere on the same database.
+Workers send the texts: `connector run` or `connector worker` has to be running somewhere on the same database.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from connector.store import events as event_store
 from connector.store import postgres, queries
 
 SQL = queries.load(__file__)
-# Events that are committed together; texts that are asked about together; seconds between two looks.
+# Events per commit, and texts per query; seconds between two polls.
 TOGETHER = 500
 LOOK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class TextOutcome:
-    """What became of one text. `chat_id` where it was sent; `at` in UTC."""
+    """The outcome of one text. `chat_id` where it was sent; `at` in UTC."""
 
     text: int
     ticket_id: str
@@ -47,7 +47,7 @@ class TextOutcome:
 
 
 class BackFill:
-    """An open way into the pipe. One thread at a time."""
+    """An open connection to the pipeline. Use it in one thread at a time."""
 
     def __init__(self, connection: psycopg.Connection, wanted: settings.Settings) -> None:
         self.connection, self._wanted = connection, wanted
@@ -60,14 +60,14 @@ class BackFill:
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
     ) -> str:
-        """Plan for what a query finds or for these ids; the plan's id. Sends nothing.
+        """Plan for the tickets that a query finds, or for these ids; return the plan's id. Sends nothing.
 
-        Raises BadSettings, Refused or Unavailable: there is no plan then.
+        Raises BadSettings, Refused or Unavailable. No plan exists then.
         """
         mappings = bootstrap.mappings(self._wanted)
         if crm not in mappings:
             raise BadSettings(f"there is no mapping for {crm}; there is one for: {', '.join(mappings)}")
-        if found := mappings[crm].unknown(ask):  # it would skip every case
+        if found := mappings[crm].unknown(ask):  # the plan would skip every case
             what, name, known = found
             raise BadSettings(f"there is no {what} {name}; there is: {', '.join(known)}")
         connected = crms.connect(crm, mappings[crm].file)
@@ -78,9 +78,9 @@ class BackFill:
             connected.close()
 
     def take_in(self, crm: str, tickets: Iterable[str], ask: TextRequest, name: str) -> list[int]:
-        """Ask for a text for each of these tickets; the texts' ids, in order, committed.
+        """Request a text for each of these tickets. Return the ids of the texts, in order, after they are committed.
 
-        `name` is the reason's own: a ticket is taken in once under it, however often it is asked for.
+        `name` identifies the reason: under one name a ticket is accepted once, however often it is requested.
         """
         ids, left = list[int](), iter(tickets)
         while page := list(islice(left, TOGETHER)):
@@ -91,7 +91,7 @@ class BackFill:
         return ids
 
     def outcomes(self, texts: Sequence[int], patience: float | None = None) -> Iterator[TextOutcome]:
-        """What becomes of these texts, each as soon as it is known. Ends when all are, or after so many seconds."""
+        """Yield the outcome of each text once it is known. End when all are known, or after `patience` seconds."""
         left = dict.fromkeys(texts)
         end = None if patience is None else time.monotonic() + patience
         while left:
@@ -112,7 +112,7 @@ class BackFill:
 
 @contextlib.contextmanager
 def opened(wanted: settings.Settings | None = None) -> Iterator[BackFill]:
-    """With the settings of the environment, or with these. Raises BadSettings."""
+    """Open a back-fill with these settings, or with those of the environment. Raises BadSettings."""
     wanted = wanted or settings.load()
     with postgres.ready(wanted) as url, psycopg.connect(url, autocommit=True) as connection:
         yield BackFill(connection, wanted)

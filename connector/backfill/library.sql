@@ -1,4 +1,4 @@
 -- name: over
--- Those of these texts that have their outcome.
+-- The texts that have an outcome.
 select id, ticket_id, state, why, (chat ->> 'id')::bigint, changed_at
 from texts where id = any(%(texts)s) and state = any(%(states)s) order by id

@@ -1,4 +1,4 @@
-"""Plans a back-fill: reads the cases, maps each and asks the policy, like delivery will, and sends nothing."""
+"""Plan a back-fill: read the cases, and map and check each as delivery will. Nothing is sent."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,24 +19,24 @@ from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.checks import Ruling, Said
 from connector.store import pseudonyms, recipients
 
-# Messages that people are shown before anything leaves.
+# Sample messages that are shown before a back-fill is started.
 SAMPLES = 5
 MISSING = "the ticket does not exist, or the connector's user cannot see it"
-# Findings that name another text, so that those alike are counted together.
+# Findings that name another text, in words without it, so that equal ones are counted together.
 ALIKE = {
     "reason": "another text is for the same reason",
     "window": "the customer has been texted a short while ago: one text to a number in its window",
 }
-# What a run costs the CRM, for each text: cases are looked at again, read and written in groups.
+# Calls to the CRM, per text and at least: cases are checked again, read and written in batches.
 CALLS_EACH, CALLS_AT_LEAST = 0.025, 3
 
-# A page of a back-fill: tickets, and why there is none for the other ids.
+# A page of a back-fill: tickets, and the reason why there is none for each of the other ids.
 Page = tuple[Sequence[Ticket], Mapping[str, str]]
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What the pages so far have shown, for the report. `samples` by number."""
+    """Totals of the pages so far, for the report. `samples` by number."""
 
     cases: int = 0
     twice: int = 0
@@ -45,7 +45,7 @@ class _Seen:
 
 
 class Planner:
-    """Plans for one CRM. `rate`: texts a second that batches have; 0: without limit."""
+    """A planner for one CRM. `rate`: texts a second that batches may send; 0: no limit."""
 
     def __init__(self, stem: str, crm: Crm, mapping: TicketMapping, rate: float, now: datetime) -> None:
         self._stem, self._crm, self._mapping, self._rate, self._now = stem, crm, mapping, rate, now
@@ -58,9 +58,10 @@ class Planner:
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
     ) -> str:
-        """Plan for what a query finds, or for these ids; the plan's id. `on_page` is told how many cases there are.
+        """Plan for the tickets that a query finds, or for these ids; return the plan's id.
 
-        Raises Refused or Unavailable when the CRM does not answer: there is no plan then.
+        `on_page` gets the number of cases so far. Raises Refused or Unavailable when the call to the CRM fails. No plan
+        exists then.
         """
         query = source if isinstance(source, Query) else Query()
         pages = self._found(source) if isinstance(source, Query) else self._read(source)
@@ -70,7 +71,7 @@ class Planner:
             if one_each:
                 plans.one_each(connection, plan)
             plans.planned(connection, plan, self._report(connection, plan, seen))
-        except BaseException:  # Ctrl-C too: half a plan is none
+        except BaseException:  # Ctrl-C too: an incomplete plan is dropped
             plans.drop(connection, plan)
             raise
         return plan
@@ -106,7 +107,7 @@ class Planner:
         self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: TextRequest, seen: _Seen
     ) -> list[Row]:
         decided = [self._mapping.decide(ticket, ask) for ticket in tickets]
-        # None of them is a text yet: their numbers must not be those of texts.
+        # None of them is a text yet: their ids are negative, so that they differ from those of texts.
         wanted = [(~at, self._stem, one, None) for at, one in enumerate(decided) if isinstance(one, Decision)]
         known = recipients.known(connection, wanted) if wanted else {}
         policy = self._mapping.policy

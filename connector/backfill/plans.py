@@ -1,4 +1,4 @@
-"""Back-fills as they are kept: a plan, its cases, and how far it has come. Nothing here calls a remote side."""
+"""The store of back-fills: a plan, its cases and its progress. Nothing here calls a remote side."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from connector.store import texts as text_store
 
 SQL = queries.load(__file__)
 
-# Letters and digits that are not taken for others: people type a plan's id.
+# Letters and digits that are not easily confused: people type a plan's id.
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 ID_LENGTH = 6
 ANOTHER_CASE = "another case of the same customer is in this plan"
@@ -28,7 +28,7 @@ OUTCOMES_AT_ONCE = 2_000
 
 
 class PlanState(StrEnum):
-    """Where a plan is. Canary, cooling and running go on by themselves."""
+    """The state of a plan. Canary, cooling and running plans advance by themselves."""
 
     PLANNING = "planning"
     PLANNED = "planned"
@@ -43,20 +43,20 @@ class PlanState(StrEnum):
 
 ACTIVE = (PlanState.CANARY, PlanState.COOLING, PlanState.RUNNING)
 WAITING = (PlanState.PLANNING, PlanState.PLANNED, PlanState.PAUSED, PlanState.STOPPED)
-# From where a plan can be brought where it does not go on.
+# The states from which a plan can be halted, by the state that it gets.
 HALTED_FROM = {PlanState.PAUSED: ACTIVE, PlanState.STOPPED: ACTIVE, PlanState.CANCELLED: ACTIVE + WAITING}
-# What a report calls a case that is still to come.
+# A report's word for a case that has no text yet.
 TO_COME = "waiting"
-# Outcomes that a run may have too many of.
+# Outcomes that count towards the limit of failures.
 FAILURES = (State.FAILED, State.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan. `canary` texts go first; `cooling` seconds lie between them and the others; times in UTC.
+    """A plan. `canary` texts go first; the others follow after `cooling` seconds. Times in UTC.
 
-    `watched_until`: it pauses when nobody has watched it until then; None: it runs on its own. `report` is what the
-    plan found.
+    `watched_until`: the plan pauses at this time unless the watching command extends it; None: it runs unwatched.
+    `report` is the result of planning.
     """
 
     id: str
@@ -76,7 +76,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case of a plan. `skip` says why it is not texted; `number` is the customer's, as a pseudonym."""
+    """One case of a plan. `skip` says why it is not texted; `number` is the pseudonym of the customer's number."""
 
     ticket_id: str
     skip: str | None = None
@@ -85,7 +85,7 @@ class Row:
 
 
 def make(connection: psycopg.Connection, crm: str, query: Query, ask: TextRequest) -> str:
-    """A plan without cases yet; its id."""
+    """Create a plan without cases; return its id."""
     name = "".join(secrets.choice(LETTERS) for _ in range(ID_LENGTH))
     row = {"id": name, "crm": crm, "query": Jsonb(asdict(query)), "ask": Jsonb(asdict(ask))}
     connection.execute(SQL["make"], row)
@@ -93,12 +93,12 @@ def make(connection: psycopg.Connection, crm: str, query: Query, ask: TextReques
 
 
 def drop(connection: psycopg.Connection, plan: str) -> None:
-    """As if it had never been made."""
+    """Delete the plan and all traces of it."""
     connection.execute(SQL["drop"], {"plan": plan})
 
 
 def add(connection: psycopg.Connection, plan: str, first: int, rows: Sequence[Row]) -> int:
-    """Keep these cases, the first at this position; those that the plan has already are left out. How many are new."""
+    """Add cases, the first at this position, without those that the plan has already. Return how many are new."""
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(SQL["page"])
         with cursor.copy("copy plan_page from stdin") as copy:
@@ -108,25 +108,26 @@ def add(connection: psycopg.Connection, plan: str, first: int, rows: Sequence[Ro
 
 
 def one_each(connection: psycopg.Connection, plan: str) -> int:
-    """Keep the first of several cases of one customer. How many are skipped for it."""
-    # What the database knows of the table is from before its rows came: it would look at each pair of them.
+    """Keep the first of several cases of one customer. Return how many others are skipped."""
+    # The database's statistics of the table are older than its rows: without new ones, it would compare each pair of
+    # rows.
     connection.execute("analyze plan_cases")
     return connection.execute(SQL["one_each"], {"plan": plan, "why": ANOTHER_CASE}).rowcount
 
 
 def totals(connection: psycopg.Connection, plan: str) -> list[dict[str, Any]]:
-    """`skip` (None: texted), `cases`, `segments` and three `examples` of each."""
+    """Return `skip` (None: texted), `cases`, `segments` and three `examples` of each."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["totals"], {"plan": plan}).fetchall()
 
 
 def planned(connection: psycopg.Connection, plan: str, report: Mapping[str, Any]) -> None:
-    """All its cases are there."""
+    """Mark the plan as complete: all its cases are stored."""
     connection.execute(SQL["planned"], {"plan": plan, "report": Jsonb(report)})
 
 
 def found(connection: psycopg.Connection, plan: str) -> Plan:
-    """Raises NotThere."""
+    """Return the plan. Raises NotThere."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["found"], {"plan": plan}).fetchone()
     if row is None:
@@ -135,14 +136,14 @@ def found(connection: psycopg.Connection, plan: str) -> Plan:
 
 
 def locked(connection: psycopg.Connection, plan: str) -> Plan | None:
-    """Within the caller's transaction: the plan, ours until it ends. None: somebody else has it."""
+    """Return the plan, locked until the end of the caller's transaction; None: another process has locked it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["found_for_update"], {"plan": plan}).fetchone()
     return _plan(row) if row else None
 
 
 def listed(connection: psycopg.Connection, most: int) -> list[Plan]:
-    """Newest first."""
+    """Return plans, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return [_plan(row) for row in cursor.execute(SQL["listed"], {"most": most})]
 
@@ -152,14 +153,17 @@ def _plan(row: dict[str, Any]) -> Plan:
 
 
 def active(connection: psycopg.Connection) -> list[str]:
-    """The plans that go on, oldest first."""
+    """Return the ids of active plans, oldest first."""
     return [plan for (plan,) in connection.execute(SQL["active"])]
 
 
 def start(
     connection: psycopg.Connection, plan: str, canary: int, max_failed: float, cooling: float, watched: float | None
 ) -> bool:
-    """Let it go, or go on. `watched`: how many seconds it goes on by itself; None: to its end. False: it may not."""
+    """Start or continue a plan. Return False where its state does not allow that.
+
+    `watched`: seconds for which it runs without being extended; None: to its end.
+    """
     return bool(
         connection.execute(
             SQL["start"],
@@ -175,29 +179,29 @@ def start(
 
 
 def watch(connection: psycopg.Connection, plan: str, seconds: float | None) -> None:
-    """Let a watched run go on for so long; None: to its end, watched or not."""
+    """Extend a watched run by so many seconds; None: to its end, watched or not."""
     connection.execute(SQL["watch"], {"plan": plan, "seconds": seconds})
 
 
 def move(connection: psycopg.Connection, plan: str, to: PlanState, why: str = "") -> bool:
-    """False: it is in no state that leads there."""
+    """Change the plan's state. Return False where its present state does not allow that."""
     from_states = [state.value for state in HALTED_FROM.get(to, ACTIVE)]
     row = {"plan": plan, "state": to, "why": why, "from_states": from_states}
     return bool(connection.execute(SQL["move"], row).rowcount)
 
 
 def halt(connection: psycopg.Connection, plan: str, to: PlanState, why: str) -> int | None:
-    """Stop it where it is: texts that have not left go back to the plan, as if they had never been taken in.
+    """Halt the plan: texts that have not been sent return to the plan, as if they had never been saved.
 
-    How many those were; None: it is in no state that leads there. A text that is leaving has its outcome later; one
-    that was not sent goes back then, see `left_behind`.
+    Return the number of these texts; None: the plan's state does not allow that. A text that is being sent gets its
+    outcome later. If it was not sent, it returns to the plan then: see `left_behind`.
     """
     with connection.transaction():
         return take_back(connection, plan, why) if move(connection, plan, to, why) else None
 
 
 def take_back(connection: psycopg.Connection, plan: str, why: str) -> int:
-    """Within the caller's transaction, in which the plan does not go on: its texts that have not left. How many."""
+    """Return the unsent texts of a halted plan to it, within the caller's transaction. Return how many there were."""
     texts = [text for (text,) in connection.execute(SQL["take_back"], {"plan": plan})]
     moved = text_store.move(connection, [transitions.taken_back(text, why) for text in texts])
     connection.execute(SQL["give_back"], {"plan": plan, "texts": list(moved)})
@@ -205,29 +209,29 @@ def take_back(connection: psycopg.Connection, plan: str, why: str) -> int:
 
 
 def left_behind(connection: psycopg.Connection) -> list[str]:
-    """The plans that do not go on and have texts that would leave all the same."""
+    """Return the plans that are halted and have texts that would be sent all the same."""
     return [plan for (plan,) in connection.execute(SQL["left_behind"])]
 
 
 def progress(connection: psycopg.Connection, plan: str) -> dict[str | None, int]:
-    """How many of the cases that are texted are in each state; None: not taken in yet."""
+    """Return the number of texted cases in each state; None: without a text yet."""
     return dict(connection.execute(SQL["progress"], {"plan": plan}).fetchall())
 
 
 def tally(connection: psycopg.Connection, plan: str) -> dict[str, int]:
-    """How many of all its cases are in each state, as `outcomes` has them: each case counts once."""
+    """Return the number of cases in each state, as in `outcomes`. Each case counts once."""
     return dict(connection.execute(SQL["tally"], {"plan": plan}).fetchall())
 
 
 def held(connection: psycopg.Connection, plan: str) -> int:
-    """How many of its texts wait for their hours."""
+    """Return the number of the plan's texts that wait for their open hours."""
     [row] = connection.execute(SQL["under_way"], {"plan": plan}).fetchall()
     waiting: int = row[1]
     return waiting
 
 
 def outcomes(connection: psycopg.Connection, plan: str) -> Iterator[dict[str, Any]]:
-    """What became of each case, in order; never all in memory."""
+    """Yield the result of each case, in order; never all in memory."""
     after = -1
     while True:
         with connection.cursor(row_factory=dict_row) as cursor:

@@ -5,7 +5,7 @@ insert into plans (id, crm, query, ask, state) values (%(id)s, %(crm)s, %(query)
 delete from plans where id = %(plan)s
 
 -- name: page
--- Where a page of cases is copied to before those that are there already are left out.
+-- Holds a page of cases until those that the plan has already are left out.
 create temporary table if not exists plan_page (
     position bigint, ticket_id text, skip text, number text, segments int) on commit delete rows
 
@@ -15,7 +15,7 @@ select %(plan)s, position, ticket_id, skip, number, segments from plan_page orde
 on conflict do nothing
 
 -- name: one_each
--- Of several cases of one customer the first is kept.
+-- Keeps the first of several cases of one customer.
 with ranked as (
     select position, row_number() over (partition by number order by position) as nth
     from plan_cases where plan = %(plan)s and skip is null and number is not null
@@ -24,7 +24,7 @@ update plan_cases set skip = %(why)s from ranked
 where plan_cases.plan = %(plan)s and plan_cases.position = ranked.position and ranked.nth > 1
 
 -- name: totals
--- Why cases are skipped, or not, with some of them for examples.
+-- The reasons for skipped cases, and null for texted ones, with some cases as examples.
 select skip, count(*) as cases, coalesce(sum(segments), 0) as segments,
        (array_agg(ticket_id order by position))[1:3] as examples
 from plan_cases where plan = %(plan)s group by skip order by count(*) desc, skip
@@ -33,7 +33,7 @@ from plan_cases where plan = %(plan)s group by skip order by count(*) desc, skip
 update plans set state = 'planned', report = %(report)s, changed_at = now() where id = %(plan)s and state = 'planning'
 
 -- part: plans
--- What a plan is made of.
+-- The columns of a plan.
 select id, crm, query, ask, state, why, canary, max_failed, cooling, cooling_until, watched_until, report, made_at
 from plans
 
@@ -42,11 +42,11 @@ from plans
 where id = %(plan)s
 
 -- name: patience
--- The transaction may be idle for longer than others: nobody waits for its locks.
+-- Lets the transaction be idle for longer than others: no process waits for its locks.
 set local idle_in_transaction_session_timeout = '2min'
 
 -- name: found_for_update
--- The same, and nobody else feeds it meanwhile.
+-- The same plan, locked against other feeders.
 {plans}
 where id = %(plan)s for update skip locked
 
@@ -58,7 +58,7 @@ order by made_at desc limit %(most)s
 select id from plans where state in ('canary', 'cooling', 'running') order by made_at
 
 -- name: start
--- From the beginning, or where it was left.
+-- Starts the plan, or continues it after a halt.
 update plans set
     state = case when %(canary)s > 0 then 'canary' else 'running' end,
     why = '', canary = %(canary)s, max_failed = %(max_failed)s, cooling = %(cooling)s, cooling_until = null,
@@ -66,7 +66,7 @@ update plans set
 where id = %(plan)s and state in ('planned', 'paused', 'stopped')
 
 -- name: watch
--- Somebody still watches, or nobody has to.
+-- Extends a watched run, or makes it unwatched.
 update plans set watched_until = now() + %(seconds)s::double precision * interval '1 second'
 where id = %(plan)s and watched_until is not null and state in ('canary', 'cooling', 'running')
 
@@ -92,25 +92,25 @@ where plan_cases.plan = %(plan)s and plan_cases.position = t.position
 update plan_cases set skip = %(why)s where plan = %(plan)s and position = any(%(positions)s) and text is null
 
 -- name: under_way
--- The texts that are not over: how many of them wait for their hours, and which of them could be taken back.
+-- The texts without an outcome, and how many of them wait for their open hours and could be taken back.
 select count(*) as open, count(*) filter (where texts.state in ('received', 'queued') and texts.not_before > now()
                                             and texts.attempts = 0 and texts.busy_since is null) as held
 from plan_cases join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and texts.state in ('received', 'queued', 'sending')
 
 -- name: take_back
--- Texts that have not left.
+-- Texts that have not been sent.
 select texts.id from plan_cases join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and texts.state in ('received', 'queued')
 
 -- name: left_behind
--- Plans that do not go on and have such texts: of calls that sent nothing, and were under way when the plan was halted.
+-- Halted plans with such texts: their calls were in progress when the plan was halted, and sent nothing.
 select distinct plans.id from texts
 join plan_cases on plan_cases.text = texts.id join plans on plans.id = plan_cases.plan
 where texts.state in ('received', 'queued') and texts.channel = 'batch' and plans.state in ('paused', 'stopped', 'cancelled')
 
 -- name: give_back
--- Their cases are as if they had never been taken in, and so are those of the texts that no ticket was told of.
+-- Resets the cases, and deletes the texts that were not written back to a ticket.
 with back as (
     update plan_cases set text = null where plan = %(plan)s and text = any(%(texts)s)
 ), untold as (
@@ -121,23 +121,23 @@ with back as (
 delete from events using untold where events.id = untold.event
 
 -- name: progress
--- How far its texts have come: each state with its number of cases; null: not taken in yet.
+-- The number of texted cases in each state of their text; null: no text yet.
 select texts.state, count(*) as cases from plan_cases left join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and plan_cases.skip is null group by texts.state
 
 -- part: standing
--- Where a case is: in the state of its text, or what there is instead of one.
+-- The state of a case: that of its text, or what applies without one.
 coalesce(texts.state, case when plan_cases.skip is not null then 'skipped' when plans.state = 'cancelled' then 'cancelled'
                      else 'waiting' end)
 
 -- name: tally
--- Each of its cases once: where it is, and how many are there.
+-- The number of cases in each state. Each case counts once.
 select {standing} as state, count(*) as cases
 from plan_cases join plans on plans.id = plan_cases.plan left join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s group by 1
 
 -- name: outcomes
--- What became of each case, in order, some at a time.
+-- The result of each case, in order, one page at a time.
 select plan_cases.position, plan_cases.ticket_id, {standing} as state,
        coalesce(nullif(texts.why, ''), plan_cases.skip,
                 case when texts.id is null and plans.state = 'cancelled' then 'the back-fill was cancelled' end, '') as why,

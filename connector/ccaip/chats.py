@@ -1,6 +1,6 @@
 """CCAI Platform's list of changed chats: `GET https://{subdomain}.{domain}/manager/api/v1/chats`.
 
-The same Basic credentials. The list names neither number nor message.
+It uses the Basic credentials of the SMS endpoint. The list contains neither number nor message.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ from connector.model import ChatId, ChatStatus
 
 log = structlog.get_logger()
 PATH = "/manager/api/v1/chats"
-# The list's own limit was once one request a second.
+# Seconds between two requests. The list's own limit was once one request a second.
 REQUEST_SECONDS = 1.0
 PER_PAGE = 100
-# How many pages one turn reads; the next goes on from there.
+# Maximum of pages that one run reads; the next run continues from there.
 MAX_PAGES = 10
-# Bytes of a page.
+# Maximum size of a page in bytes.
 LARGEST = 16_000_000
 
 
 class ListedChat(BaseModel):
-    """A chat of the list, as far as it matters here."""
+    """A chat of the list, with the fields used here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -47,7 +47,7 @@ CHATS = TypeAdapter(list[ListedChat])
 
 
 def pages(account: Account, since: datetime) -> Iterator[list[ListedChat]]:
-    """The chats that changed since then, the oldest change first. Raises Unavailable."""
+    """Yield the chats that changed since then, the oldest change first. Raises Unavailable."""
     bounds = Bounds(account.connect_timeout, account.read_timeout, LARGEST)
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
         for page in range(1, MAX_PAGES + 1):

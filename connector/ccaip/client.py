@@ -1,8 +1,8 @@
 """The Outbound SMS client: `POST https://{subdomain}.{domain}/apps/api/v1/sms` of CCAI Platform.
 
-The endpoint has no idempotency key, no delivery receipt and no error codes, so everything hangs on telling apart what
-certainly did not happen from what may have happened. Credentials appear in no exception: an error carries the
-platform's words or the kind of failure, never the request.
+The endpoint has no idempotency key, no delivery receipt and no error codes. The client must therefore distinguish what
+certainly did not happen from what may have happened. No exception contains credentials: an error has the platform's
+words or the kind of failure, never the request.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.ccaip import responses
-from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.http.config import Network
 from connector.http.exchange import Answer, BeforeSend, Bounds, NeverSent, NoResponse
 from connector.http.transport import Connections
@@ -23,7 +23,7 @@ PATH = "/apps/api/v1/sms"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where and as whom to send. Timeouts in seconds. `agent_spelling`: "agentId" or "agent_id", see the vendor."""
+    """The CCAI Platform account to send with. Timeouts in seconds. `agent_spelling`: "agentId" or "agent_id"."""
 
     address: str
     subdomain: str
@@ -36,7 +36,7 @@ class Account:
 
     @property
     def credentials(self) -> str:
-        """The header Authorization."""
+        """Return the value of the Authorization header."""
         return "Basic " + base64.b64encode(f"{self.subdomain}:{self.token}".encode()).decode()
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class Account:
 
 
 class Client:
-    """Sends. For any number of calls at once in one event loop."""
+    """A client for any number of concurrent calls in one event loop."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -53,31 +53,31 @@ class Client:
         self._headers = {"Content-Type": "application/json", "Authorization": account.credentials}
 
     async def send(self, sms: OutboundSms, before_send: BeforeSend | None = None) -> Chat:
-        """One call, never repeated here. Raises Refused, Unavailable or OutcomeUnknown.
+        """Send in one call, which is never repeated here. Raises Refused, Unavailable or OutcomeUnknown.
 
-        The first byte leaves when `may_leave` returns, over a connection that stands by then. What it raises is raised,
-        and nothing has left.
+        `before_send` is awaited when the connection is established; the first byte is sent when it returns. An
+        exception of `before_send` is passed on, and nothing has been sent then.
         """
         return responses.chat_of(await self._post(self._body(sms), before_send))
 
     async def probe(self, outbound_number: str) -> None:
-        """Whether the settings are right, by a request that can send nothing: it has no message, and no customer.
+        """Check the settings with a request that cannot send a text: it has no message and no customer.
 
-        It asks for a text from the tenant's number to itself. Returns if it is refused for its own faults; raises
-        like `send` otherwise. In which order the platform checks is not documented: what it does not reach, it does
-        not find.
+        It requests a text from the tenant's number to itself. Returns if the request is refused for its own faults;
+        otherwise raises like `send`. The platform's order of checks is not documented: a fault that it does not get to
+        is not found.
         """
         chat_type = self._account.chat_type
         body = {"chat_type": chat_type, "end_user_number": outbound_number, "outbound_number": outbound_number}
         try:
             responses.chat_of(await self._post(body))
         except Refused as refused:
-            # The only number in it is the tenant's own.
-            if refused.scope is RefusalScope.SETTINGS or str(refused) == responses.NON_US:
+            # The only number in the request is the tenant's own.
+            if refused.scope is RefusalScope.SETTINGS or refused.code is RefusalCode.NON_US_NUMBER:
                 raise
 
     async def close(self) -> None:
-        """End all connections; for when no call is under way."""
+        """Close all connections. Call it when no call is in progress."""
         await self._connections.close()
 
     def _body(self, sms: OutboundSms) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Client:
 
 
 def probe(account: Account, outbound_number: str) -> None:
-    """Client.probe for who has no event loop, over a connection of its own."""
+    """Run Client.probe without an event loop, over a connection of its own."""
 
     async def ask() -> None:
         client = Client(account)

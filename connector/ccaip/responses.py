@@ -1,4 +1,4 @@
-"""What CCAI Platform's responses mean: a chat, or which of the three errors."""
+"""Translate CCAI Platform's responses: to a chat, or to one of three errors."""
 
 import json
 import re
@@ -8,39 +8,40 @@ from http import HTTPStatus
 
 from pydantic import ValidationError
 
-from connector.errors import OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.http.exchange import Answer
 from connector.model import Chat
 
-# The refusals that the page of the endpoint documents, all HTTP 400, by their words: there is no code to tell them by.
-NO_CHAT_TYPE = "chat_type needs to be provided"
-NON_US = "Non-US phone number not allowed"
+# The refusals that the endpoint's page documents, by their words. All are HTTP 400 and have no code.
 REFUSALS = {
-    NO_CHAT_TYPE: RefusalScope.SETTINGS,
-    "valid chat type needs to be provided": RefusalScope.SETTINGS,
-    "SMS is not enabled": RefusalScope.SETTINGS,
-    "Outbound SMS is not enabled": RefusalScope.SETTINGS,
-    "end_user_number is required": RefusalScope.TICKET,
-    "end_user_number is invalid": RefusalScope.TICKET,
-    NON_US: RefusalScope.TICKET,
-    "outbound_number is required": RefusalScope.SETTINGS,
-    "outbound_number is invalid": RefusalScope.SETTINGS,
-    "outbound_number is not found": RefusalScope.SETTINGS,
-    "message is required": RefusalScope.TICKET,
-    "Outbound SMS failed. Consumer is already in an active SMS session.": RefusalScope.BUSY,
+    "chat_type needs to be provided": (RefusalScope.SETTINGS, RefusalCode.NO_CHAT_TYPE),
+    "valid chat type needs to be provided": (RefusalScope.SETTINGS, RefusalCode.INVALID_CHAT_TYPE),
+    "SMS is not enabled": (RefusalScope.SETTINGS, RefusalCode.SMS_DISABLED),
+    "Outbound SMS is not enabled": (RefusalScope.SETTINGS, RefusalCode.OUTBOUND_SMS_DISABLED),
+    "end_user_number is required": (RefusalScope.TICKET, RefusalCode.NO_NUMBER),
+    "end_user_number is invalid": (RefusalScope.TICKET, RefusalCode.INVALID_NUMBER),
+    "Non-US phone number not allowed": (RefusalScope.TICKET, RefusalCode.NON_US_NUMBER),
+    "outbound_number is required": (RefusalScope.SETTINGS, RefusalCode.NO_OUTBOUND_NUMBER),
+    "outbound_number is invalid": (RefusalScope.SETTINGS, RefusalCode.INVALID_OUTBOUND_NUMBER),
+    "outbound_number is not found": (RefusalScope.SETTINGS, RefusalCode.UNKNOWN_OUTBOUND_NUMBER),
+    "message is required": (RefusalScope.TICKET, RefusalCode.NO_MESSAGE),
+    "Outbound SMS failed. Consumer is already in an active SMS session.": (
+        RefusalScope.BUSY,
+        RefusalCode.CUSTOMER_BUSY,
+    ),
 }
-# Answers that concern every text alike, whatever their words: wrong credentials, wrong address.
+# Statuses that concern every text, whatever the words: wrong credentials or a wrong address.
 SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
-# A server, or a proxy before it, says by these that it has not acted on the request: later (RFC 9110, RFC 8470).
+# Statuses of a server, or a proxy before it, that has not acted on the request: retry later (RFC 9110, RFC 8470).
 LATER_STATUSES = {408, 421, 425}
 MAX_WORDS = 300
 MAX_RETRY_AFTER = 86_400.0
-# Seconds to wait after a 429 that does not say how long: the limit is one of requests a second.
+# Seconds to wait after a 429 without Retry-After: the limit is one of requests a second.
 TOO_MANY_PAUSE = 1.0
 
 
 def chat_of(answer: Answer) -> Chat:
-    """The verdict on an answer: the chat, or which of the three errors it is."""
+    """Return the chat. Raises Refused, Unavailable or OutcomeUnknown."""
     status = answer.status
     if status == HTTPStatus.OK:
         try:
@@ -56,12 +57,12 @@ def chat_of(answer: Answer) -> Chat:
     if status in SETTINGS_STATUSES:
         raise Refused(words, RefusalScope.SETTINGS)
     if 400 <= status < 500:
-        raise Refused(words, REFUSALS.get(words, RefusalScope.TICKET))
+        raise Refused(words, *REFUSALS.get(words, (RefusalScope.TICKET, None)))
     raise OutcomeUnknown(words)
 
 
 def _words(answer: Answer) -> str:
-    """The platform's own words where it has any, else the status; bounded, because they end on a ticket."""
+    """Return the platform's own words, else the status. The length is limited, because they are written to a ticket."""
     try:
         said = json.loads(answer.content)["message"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -72,9 +73,9 @@ def _words(answer: Answer) -> str:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or a date), a day at the most.
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), at most a day.
 
-    None where it says nothing that can be read.
+    None where the header is missing or cannot be parsed.
     """
     if not header:
         return None

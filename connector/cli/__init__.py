@@ -1,8 +1,8 @@
-"""The command line. One file for each noun; each command reads the settings, puts the parts together, and hands over.
+"""The command line. Each file holds the commands of one noun.
 
-A command's file is loaded when it is called: a web process does not carry a worker's libraries around.
+A command loads its file when it runs, so that a web process does not import a worker's libraries.
 
-Exit status: 0 done, 1 something is wrong or did not work, 2 the command line or the settings cannot be used.
+Exit status: 0 for success, 1 for a failure or a finding, 2 for an unusable command line or unusable settings.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from connector import __version__, logs
 from connector.cli import console
 from connector.errors import BadMapping, BadSettings
 
-# Where each command is: its file here, and its name there.
+# The file in this folder and the function in it, for each command.
 COMMANDS = {
     "run": ("run", "run"),
     "serve": ("run", "serve"),
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Says what is wrong with settings and mappings in words, without a traceback, on any console."""
+    """Report wrong settings and mappings without a traceback, on a console of any encoding."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

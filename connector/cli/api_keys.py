@@ -1,4 +1,4 @@
-"""connector keys: keys to the API."""
+"""connector keys: manage API keys."""
 
 import sys
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
 
 
 def _add(connection: psycopg.Connection, name: str, rights: Sequence[store.Right], per_minute: int) -> int:
-    """A new key, shown this once."""
+    """Create a key and print it. The database keeps only its hash. 1 when the name is taken."""
     key = store.add(connection, name, rights, per_minute)
     if key is None:
         say(f"There is a key called {name} already. Revoke it first, or take another name.", err=True)
@@ -58,7 +58,7 @@ def revoke_key(name: str) -> None:
 
 
 def _revoke(connection: psycopg.Connection, name: str) -> int:
-    """It is worth nothing any more."""
+    """Revoke a key with immediate effect. 1 when there is none of this name."""
     if store.revoke(connection, name):
         say(f"The key {name} is revoked.")
         return 0
@@ -75,7 +75,7 @@ def list_keys(as_json: bool) -> None:
 
 
 def show_keys(connection: psycopg.Connection, as_json: bool) -> int:
-    """The keys, without themselves."""
+    """Print names, limits and rights of the keys. The keys themselves are not stored."""
     rows = store.listed(connection)
     if as_json:
         print_json([asdict(row) for row in rows])

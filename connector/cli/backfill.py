@@ -1,4 +1,4 @@
-"""connector backfill: plan, run, watch and report. A skin over planning, plans, watching and"""
+"""connector backfill: plan, run, watch and report."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ from connector.errors import BadFile, CallFailed, NotThere
 
 
 class Backfill(click.Group):
-    """Its commands, and one for each CRM: connector backfill salesforce."""
+    """Add a planning command for each CRM to the subcommands: connector backfill salesforce."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_crms(), *super().list_commands(ctx)]
@@ -63,16 +63,22 @@ def _plan(crm: str) -> click.Command:
         name=crm,
         help=f"""Plan a back-fill for tickets of {crm}. Sends nothing.
 
-    Takes one of --where, --soql and --ids. For example:
+    Takes one of --where, --query and --ids. For example:
 
     \b
     connector backfill {crm} --where "Status = 'New' AND LastModifiedDate > 2026-01-01T00:00:00Z"
-    connector backfill {crm} --soql cases.soql --rule requested --csv plan.csv
+    connector backfill {crm} --query cases.soql --rule requested --csv plan.csv
     cut -d, -f1 cases.csv | connector backfill {crm} --ids -
     """,
     )
     @click.option("--where", help="A condition in the CRM's own language. Newest first.")
-    @click.option("--soql", type=click.File("rb"), help="A file with a whole query, in its own order.")
+    @click.option(
+        "--query",
+        "--soql",
+        "query_file",
+        type=click.File("rb"),
+        help="A file with a whole query in the CRM's own language, in its own order.",
+    )
     @click.option(
         "--ids",
         type=click.File("rb"),
@@ -85,7 +91,7 @@ def _plan(crm: str) -> click.Command:
     @JSON
     def plan(
         where: str | None,
-        soql: IO[bytes] | None,
+        query_file: IO[bytes] | None,
         ids: IO[bytes] | None,
         rule: str | None,
         template: str | None,
@@ -93,14 +99,14 @@ def _plan(crm: str) -> click.Command:
         csv_file: IO[str] | None,
         as_json: bool,
     ) -> None:
-        if sum(one is not None for one in (where, soql, ids)) != 1:
-            raise click.UsageError("expected one of --where, --soql and --ids")
+        if sum(one is not None for one in (where, query_file, ids)) != 1:
+            raise click.UsageError("expected one of --where, --query and --ids")
         from connector.backfill import library
         from connector.cli import backfill_report
         from connector.crms import Query
         from connector.model import TextRequest
 
-        source = _ids(ids) if ids else Query(where=where, whole=_soql(soql) if soql else None)
+        source = _ids(ids) if ids else Query(where=where, whole=_query(query_file) if query_file else None)
         with library.opened(load_settings(may_make=True)) as fill:
             name = fill.plan(crm, source, TextRequest(rule=rule, template=template), not each_case, _count())
             if sys.stderr.isatty():
@@ -113,7 +119,7 @@ def _plan(crm: str) -> click.Command:
 
 
 def _ids(file: IO[bytes]) -> list[str]:
-    """The ids in this file; rows without one are told on standard error. Raises UsageError."""
+    """Read ticket ids from a file. Report rows without an id on standard error. Raises UsageError."""
     from connector.backfill import id_file
 
     with _named("--ids", file):
@@ -123,16 +129,16 @@ def _ids(file: IO[bytes]) -> list[str]:
     return found.ids
 
 
-def _soql(file: IO[bytes]) -> str:
+def _query(file: IO[bytes]) -> str:
     from connector.backfill import decoding
 
-    with _named("--soql", file):
+    with _named("--query", file):
         return decoding.text_of(file.read())
 
 
 @contextlib.contextmanager
 def _named(option: str, file: IO[bytes]) -> Iterator[None]:
-    """Says which file cannot be read."""
+    """Name the option and the file in the error when the file cannot be read."""
     try:
         yield
     except BadFile as error:
@@ -142,7 +148,7 @@ def _named(option: str, file: IO[bytes]) -> Iterator[None]:
 
 
 def _count() -> Callable[[int], None]:
-    """Tells of progress on standard error, if somebody looks at it."""
+    """Print progress on standard error when it is a terminal."""
 
     def show(cases: int) -> None:
         if sys.stderr.isatty():
@@ -153,7 +159,7 @@ def _count() -> Callable[[int], None]:
 
 PLAN = click.argument("plan")
 MAKE_ANOTHER = "make another one with: connector backfill CRM"
-# Why a plan in this state is not run.
+# The reason for refusing to run a plan, by state.
 CANNOT_RUN = {
     "planning": f"is still being made. If the command that makes it has ended, {MAKE_ANOTHER}",
     "cancelled": f"was cancelled and is not run again. For the cases that were not texted, {MAKE_ANOTHER}",
@@ -287,7 +293,7 @@ def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> No
     from connector.cli import backfill_report
 
     with connected() as connection:
-        plans.found(connection, plan)  # before a file is written over for nothing
+        plans.found(connection, plan)  # fail before an existing file is overwritten
         if csv_file:
             backfill_report.write_csv(connection, plan, csv_file)
         if json_file:

@@ -1,4 +1,4 @@
-"""Back-fills for people: what a plan found, where it is, and what became of each case.
+"""Reports about back-fills: what a plan found, its state, and the outcome of each case.
 
 Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cancelled or paused.
 """
@@ -24,7 +24,7 @@ COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segme
 
 
 def in_words(plan: Plan) -> Iterator[str]:
-    """What a plan found."""
+    """Summarize what a plan found, as lines of text."""
     report = plan.report or {}
     yield f"Plan {plan.id}: {output.count(report['cases'], 'case')}, {output.count(report['texts'], 'text')}."
     if report["texts"]:
@@ -47,7 +47,7 @@ def in_words(plan: Plan) -> Iterator[str]:
 
 
 def _hanging(start: str, words: str) -> str:
-    """Words beside their start, as wide as the screen; in one line where there is none."""
+    """Wrap words to the terminal's width beside `start`. Keep one line when there is no terminal."""
     words = harmless.on_screen(words)
     if not sys.stdout.isatty():
         return start + words
@@ -66,13 +66,13 @@ def duration(seconds: int | None) -> str:
 
 
 def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
-    """What it found, and how to go on."""
+    """Print what a plan found and the command that runs it."""
     plan = plans.found(connection, name)
     if as_json:
         output.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
         return
     for line in in_words(plan):
-        click.echo(line)  # what others have written is harmless in it, and wrapped
+        click.echo(line)  # in_words has already escaped and wrapped foreign text
     if (plan.report or {}).get("texts"):
         output.say()
         output.say(f"Nothing was sent. To send: connector backfill run {plan.id}")
@@ -82,7 +82,7 @@ def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
 
 
 def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """A line for each case. Nothing in it is calculated by a spreadsheet."""
+    """Write a line for each case. Cells are escaped, so that a spreadsheet evaluates none as a formula."""
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in plans.outcomes(connection, name):
@@ -91,14 +91,14 @@ def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
 
 
 def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """The same, a JSON object in a line."""
+    """Write a JSON object for each case, one per line."""
     for row in plans.outcomes(connection, name):
         fields = {key: row[key] for key in COLUMNS if row[key] is not None}
         file.write(harmless.in_json(json.dumps(fields, ensure_ascii=False)) + "\n")
 
 
 def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
-    """The newest plans."""
+    """Print the newest plans."""
     found = plans.listed(connection, most)
     if as_json:
         output.print_json(
@@ -116,7 +116,7 @@ def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
 
 
 def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool = False) -> int:
-    """Where a plan is, and how far it has come. `err`: on standard error."""
+    """Print a plan's state and progress, and return the exit status. `err`: print on standard error."""
     plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if as_json:
         output.print_json(
@@ -156,7 +156,7 @@ def _counts(counted: Mapping[str, int]) -> str:
 
 
 def hints(plan: Plan) -> Iterator[str]:
-    """What can be done with it now."""
+    """The commands that apply to the plan in its present state."""
     if plan.state is PlanState.PLANNED:
         yield f"Nothing was sent. To send: connector backfill run {plan.id}"
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):

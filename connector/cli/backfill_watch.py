@@ -1,4 +1,4 @@
-"""Watches a back-fill until it is over. Ctrl-C, or the end of the terminal, pauses it cleanly."""
+"""Watch a back-fill until it ends. Ctrl-C or the end of the terminal pauses it."""
 
 import contextlib
 import signal
@@ -20,9 +20,9 @@ from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.cli import backfill_report, output
 from connector.model import OUTCOMES, State
 
-# Seconds between two looks; for how long a run goes on when its command has died; before it says that nothing happens.
+# Seconds: between two polls; until a run whose command has died is paused; until a run without progress is reported.
 LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
-# Seconds between two lines of progress where there is no screen.
+# Seconds between two lines of progress when there is no terminal.
 LINE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -30,7 +30,7 @@ Tally = Mapping[str, int]
 
 
 class Show(Protocol):
-    """Shows how a run gets on."""
+    """Displays the progress of a run."""
 
     def __call__(self, plan: Plan, tally: Tally) -> None: ...
 
@@ -38,7 +38,7 @@ class Show(Protocol):
 
 
 def watch(connection: psycopg.Connection, name: str, interrupted: threading.Event) -> int:
-    """Until it is over, or paused because it was interrupted. The exit status."""
+    """Watch a plan until it ends or is interrupted, which pauses it. Return the exit status."""
     with _screen() if sys.stderr.isatty() else _lines() as show:
         _until_over(connection, name, show, interrupted)
     return backfill_report.status(connection, name, as_json=False)
@@ -46,7 +46,7 @@ def watch(connection: psycopg.Connection, name: str, interrupted: threading.Even
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Set by Ctrl-C and the end of the terminal, which end nothing meanwhile."""
+    """An event that Ctrl-C, SIGTERM and SIGHUP set. Inside the block they do not end the process."""
     interrupted = threading.Event()
     before = {one: signal.signal(one, lambda *_: interrupted.set()) for one in SIGNALS}
     try:
@@ -81,7 +81,7 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
 
 
 def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
-    """Take back what has not left, and wait for what is leaving."""
+    """Pause the plan: take back unsent texts, then wait for those being sent."""
     if plans.halt(connection, name, PlanState.PAUSED, "interrupted") is None:
         return
     show.say("Pausing: waiting for texts that are being sent …")
@@ -91,7 +91,7 @@ def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
 
 
 class _Rate(ProgressColumn):
-    """Texts a second, and how long it takes at that."""
+    """Texts per second, and the time left at this rate."""
 
     def render(self, task: Task) -> Text:
         if not task.speed:
@@ -104,7 +104,7 @@ class _Rate(ProgressColumn):
 
 @contextlib.contextmanager
 def _screen() -> Iterator[Show]:
-    """A bar that fits 80 columns."""
+    """Show a progress bar that fits 80 columns."""
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), _Rate())
     with Progress(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
@@ -122,7 +122,7 @@ def _screen() -> Iterator[Show]:
 
 @contextlib.contextmanager
 def _lines() -> Iterator[Show]:
-    """A line now and then, with the time."""
+    """Print a line with the time whenever the state changes, and every LINE seconds."""
     last, shown = 0.0, ""
 
     class InLines:

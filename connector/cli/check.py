@@ -1,6 +1,6 @@
-"""Shows what the settings and mappings mean, whether a connector would start, and whether both remote sides agree.
+"""connector check: explain settings and mappings, and test them against the database, CCAI Platform and the CRMs.
 
-Sends nothing, makes nothing.
+Sends nothing and creates nothing.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from connector.store import postgres
 
 
 class Mark(StrEnum):
-    """How it stands with a line."""
+    """The result printed before a line."""
 
     FINE = "ok"
     WRONG = "WRONG"
@@ -50,10 +50,13 @@ def check(offline: bool) -> None:
 
 
 def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
-    """All of it, as it is found out. `web`: what a web process makes of the settings. `offline`: nobody is asked."""
+    """Every line of the check, as it becomes known.
+
+    `web` checks the settings as a web process does. `offline` makes no network calls.
+    """
     problems = Problems()
     wanted = settings.look(problems)
-    with contextlib.suppress(BadSettings):  # which is noted below
+    with contextlib.suppress(BadSettings):  # reported with the problems below
         yield whereabouts.said(wanted), Mark.NONE
     looked = preflight.look(wanted, preflight.worker, web)
     mappings = _mappings(wanted)
@@ -70,7 +73,7 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
 
 
 def _mappings(wanted: Settings) -> Mapping[str, TicketMapping]:
-    """None where they cannot be used, which is said among the problems."""
+    """The mappings; empty when they cannot be used, which preflight reports."""
     try:
         return bootstrap.mappings(wanted)
     except (BadSettings, BadMapping):
@@ -85,7 +88,7 @@ def _database(wanted: Settings) -> Line:
 
 
 def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
-    """The mapping, so that somebody who did not write it can say whether it is what was meant."""
+    """Describe a mapping for a reader who did not write it."""
     file = mapping.file
     path = file.fields
     yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}"
@@ -123,7 +126,7 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
 
 
 def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterator[Line]:
-    """Whether CCAI Platform and each CRM answer and agree; who is not set up is not asked."""
+    """Test CCAI Platform and each CRM. One that is not set up is not called."""
     try:
         account = bootstrap.account(settings)
     except BadSettings:

@@ -1,4 +1,4 @@
-"""Which settings and which database a command uses, said on standard error."""
+"""The settings and the database of a command, reported on standard error."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from connector.store import postgres
 
 @contextlib.contextmanager
 def connected(may_make: bool = False) -> Iterator[psycopg.Connection]:
-    """The database of a connector that runs, or would. `may_make`: an embedded one that does not exist is made."""
+    """Connect to the connector's database. `may_make`: create the embedded database when it does not exist."""
     with postgres.ready(load_settings(may_make)) as url, psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
 
 def load_settings(may_make: bool = False) -> settings.Settings:
-    """The settings. Says on standard error which database, org and tenant they mean.
+    """Load the settings, and name the database, org and tenant on standard error.
 
-    Raises BadSettings where there is no database yet and this command has nothing to put into a new one.
+    Raises BadSettings when there is no database and this command may not create one.
     """
     found = settings.load()
     new = postgres.to_be_made(found)

@@ -1,10 +1,10 @@
-"""Lets every command write to consoles that lack some characters: these are replaced, instead of ending the command."""
+"""Output for consoles of limited encodings: replace missing characters instead of failing."""
 
 import codecs
 import io
 import sys
 
-# ASCII by a name of ours: click writes UTF-8 to what calls itself ASCII, which such a console cannot show.
+# A private name for ASCII: click writes UTF-8 to a stream named "ascii", which such a console cannot show.
 PLAIN = "connector_ascii"
 
 
@@ -26,7 +26,7 @@ def _plain(name: str) -> codecs.CodecInfo | None:
 
 
 def forgiving() -> None:
-    """From now on standard output and standard error show ? for what their encoding does not have."""
+    """Make standard output and standard error print ? for characters that their encoding lacks."""
     codecs.register(_plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

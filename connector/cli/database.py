@@ -1,4 +1,4 @@
-"""connector migrate: brings the database up to date."""
+"""connector migrate: bring the database up to date."""
 
 import click
 

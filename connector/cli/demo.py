@@ -1,4 +1,4 @@
-"""The demo: the whole way once, with the sandbox for both remote sides. Shows each step as it happens."""
+"""The demo: one text from event to write-back, with the sandbox as CCAI Platform and Salesforce."""
 
 import secrets
 import subprocess
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 STEP_SECONDS = 30.0
 LOOK = 0.05
 KEY = "the demo's sandbox"
-# The fields of the case that the demo is about: what the flow asks for and what the connector writes.
+# The case fields that the demo shows: the flow's request and the connector's write-back.
 FIELDS = {
     "CCAIP_SMS_Status__c": "SMS status",
     "CCAIP_Chat_Id__c": "Chat id",
@@ -35,7 +35,7 @@ FIELDS = {
 
 
 class DidNotHappen(Exception):
-    """A step of the demo did not take place in time."""
+    """A step of the demo did not finish in time."""
 
 
 @click.command()
@@ -48,7 +48,7 @@ def demo(once: bool, port: int, sandbox_port: int) -> None:
 
 
 def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
-    """Show one text from event to write-back; then end, or `stay` up until Ctrl-C. The exit status."""
+    """Show one text from event to write-back. `stay`: keep running until Ctrl-C. Return the exit status."""
     supervisor.require_free("127.0.0.1", port, "--port")
     supervisor.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
     console = Console(highlight=False, soft_wrap=True)
@@ -82,10 +82,10 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
 
 
 def _key_for_links(url: str) -> str:
-    """A key with which the sandbox's case opens the page for agents, as a CRM does. The database is migrated first."""
+    """Create the API key with which the sandbox asks for links to the agent page. Migrates the database first."""
     migrations.migrate(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        api_keys.revoke(connection, KEY)  # an earlier demo's
+        api_keys.revoke(connection, KEY)  # left by an earlier demo
         return api_keys.add(connection, KEY, [Right.SEND], per_minute=60) or ""
 
 
@@ -94,7 +94,7 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
     ccaip, salesforce = box.ccaip.settings, box.salesforce.settings
     return {
         "CONNECTOR_DATABASE_URL": url,
-        "CONNECTOR_TRIAL_WITHOUT": "hours window",  # a trial works at night too, and as often as you like
+        "CONNECTOR_TRIAL_WITHOUT": "hours window",  # trials work at any hour and any number of times
         "CONNECTOR_HOST": "127.0.0.1",
         "CONNECTOR_PORT": str(port),
         "CONNECTOR_CCAIP_URL": box.url,
@@ -110,7 +110,7 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
 
 
 def _show(console: Console, box: Sandbox, url: str) -> bool:
-    """One text, step by step. Whether the case carries the chat id that the sandbox's CCAI Platform gave."""
+    """Show one text step by step. True when the case carries the chat id that the sandbox issued."""
     case = box.salesforce.tickets()[0]
     before = box.salesforce.case(case["id"])
     start = time.monotonic()
@@ -142,7 +142,7 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
 
 
 def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> int:
-    """The newest text after this one; 0 if there is none. The demo's database keeps those of earlier demos."""
+    """The newest text after this one, or 0. The demo's database keeps the texts of earlier demos."""
     row = connection.execute("select coalesce(max(id), 0) as id from texts where id > %s", [after]).fetchone()
     return row["id"] if row else 0
 
@@ -153,7 +153,7 @@ def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str)
 
 
 def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen[bytes]] = ()) -> Found:
-    """What `look` finds, as soon as it does. Raises DidNotHappen after a while, or when a process has ended."""
+    """Poll `look` until it returns something. Raises DidNotHappen on timeout or when a process has ended."""
     end = time.monotonic() + STEP_SECONDS
     while time.monotonic() < end and all(process.poll() is None for process in started):
         if found := look():

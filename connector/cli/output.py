@@ -1,4 +1,4 @@
-"""What commands print: lines and tables for people, JSON for machines."""
+"""Output of commands: lines and tables for people, JSON for programs."""
 
 import json
 import sys
@@ -16,19 +16,19 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 def plain(value: object) -> str:
-    """A time as ISO 8601 in UTC, everything else as it is."""
+    """Format a time as ISO 8601 in UTC, and anything else with str()."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return str(value)
 
 
 def print_json(value: object) -> None:
-    """For machines."""
+    """Print JSON that is safe on a terminal."""
     click.echo(harmless.in_json(json.dumps(value, indent=2, ensure_ascii=False, default=plain)))
 
 
 def say(line: str = "", err: bool = False) -> None:
-    """One line for people, whoever has written its words. `err`: on standard error."""
+    """Print a line, with control characters from foreign text made harmless. `err`: print on standard error."""
     click.echo(harmless.on_screen(line), err=err)
 
 
@@ -38,7 +38,7 @@ def count(number: int, noun: str) -> str:
 
 
 def print_table(columns: list[str], rows: list[list[object]]) -> None:
-    """A table as wide as the screen, or as it needs where there is none. The last column alone gives way."""
+    """Print a table as wide as the terminal, or up to 200 columns when there is none. Only the last column wraps."""
     *firm, last = columns
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in firm:

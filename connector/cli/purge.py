@@ -1,4 +1,4 @@
-"""connector purge: erase one person."""
+"""connector purge: erase a person's data."""
 
 import sys
 
@@ -22,7 +22,7 @@ def purge(phone: str, suppress: bool) -> None:
 
 
 def _purge(connection: psycopg.Connection, typed: str, suppress: bool) -> int:
-    """Erase one person."""
+    """Erase a person's data."""
     number = number_of(typed)
     erased = erasure.purge(connection, number, suppress)
     what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"

@@ -1,4 +1,4 @@
-"""connector resume: asks each paused account whether it is right now, and resumes it where it is."""
+"""connector resume: probe each paused account, and resume those that pass."""
 
 import contextlib
 import sys
@@ -15,7 +15,7 @@ from connector.settings import Settings, load
 from connector.store import circuit_breaker
 from connector.worker import maintenance
 
-# Asks one account, by requests that can send and change nothing. Raises CallFailed.
+# Probes one account with requests that send and change nothing. Raises CallFailed.
 Probe = Callable[[], None]
 
 
@@ -31,7 +31,7 @@ def resume(anyway: bool) -> None:
 
 
 def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
-    """Let texts leave again. `anyway`: without asking first. 1 where an account stays stopped."""
+    """Resume accounts whose probe passes. `anyway`: skip the probes. 1 when an account stays paused."""
     accounts = circuit_breaker.status(connection)
     stopped = [] if anyway else [account.account for account in accounts if account.stopped_at]
     with _probes(settings, stopped) as probes:
@@ -67,7 +67,7 @@ def _say(resumed: list[str], stopped: bool) -> None:
 
 
 def _still_wrong(probes: Mapping[str, Probe]) -> dict[str, str]:
-    """Of these accounts, those that do not pass, and why not."""
+    """The accounts whose probe fails, with the reason."""
     wrong = {}
     for name, probe in probes.items():
         try:
@@ -79,7 +79,7 @@ def _still_wrong(probes: Mapping[str, Probe]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _probes(settings: Settings, names: list[str]) -> Iterator[dict[str, Probe]]:
-    """How to ask these accounts. One that is not set up here cannot be asked, which is said."""
+    """A probe for each account. An account that is not set up here gets none, which is reported."""
     found: dict[str, Probe] = {}
     with contextlib.ExitStack() as stack:
         for name in names:

@@ -20,14 +20,14 @@ log = structlog.get_logger()
 
 
 def web_needs(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
-    """What a web process makes of these settings. Raises BadSettings."""
+    """Check the settings as a web process does. Raises BadSettings."""
     from webhooks import crm_hooks
 
     crm_hooks.opened(wanted, mappings)
 
 
 def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
-    """What a worker makes of them. Raises BadSettings."""
+    """Check the settings as a worker does. Raises BadSettings."""
     from connector import preflight
 
     preflight.worker(wanted, mappings)
@@ -40,9 +40,9 @@ def _look(wanted: settings.Settings, *needs: "Need") -> "Looked":
 
 
 def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.Settings:
-    """The settings, which these can start with. Warns of what is hardly meant; raises BadSettings with every problem.
+    """The settings, once every check has passed. Logs warnings; raises BadSettings with all problems.
 
-    `here`: this process will need all that is loaded for looking at them; others do without.
+    `here` runs the checks in this process, which needs their imports anyway. Otherwise a child process runs them.
     """
     problems = Problems()
     wanted = settings.look(problems, **given)
@@ -55,7 +55,7 @@ def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.S
     return wanted
 
 
-# What `run` has looked at already, its children do not look at again.
+# Set by `run` for its children, whose settings it has checked.
 CHECKED = click.option("--checked", is_flag=True, hidden=True)
 
 

@@ -1,4 +1,4 @@
-"""connector sandbox: both remote sides, emulated."""
+"""connector sandbox: CCAI Platform and Salesforce, emulated."""
 
 import click
 

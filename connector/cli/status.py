@@ -1,4 +1,4 @@
-"""connector status: whether texts may be sent, and how many are in which state."""
+"""connector status: whether texts may be sent, and the number of texts in each state."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def status(as_json: bool) -> None:
 
 
 def show_status(connection: psycopg.Connection, as_json: bool) -> int:
-    """Whether texts may leave, and how many are where. 1 if an account is stopped, or a CRM refuses outcomes."""
+    """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
     accounts, counts, heard = (
         circuit_breaker.status(connection),
         text_views.counts(connection),
@@ -60,7 +60,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
 
 
 def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
-    """What keeps texts from leaving."""
+    """A line for each pause, with its reason."""
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
         if one.stopped_at:
@@ -93,7 +93,7 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
 
 
 def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:
-    """When the first of those that are held leaves; None: there is none, or nobody knows."""
+    """When the next held text is sent. None when there is none or an account waits for `resume`."""
     if not due or any(one.stopped_at for one in accounts):
         return None
     return max([min(due), *(one.held_until for one in accounts if one.held_until)])

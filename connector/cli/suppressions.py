@@ -1,4 +1,4 @@
-"""connector suppress: the numbers that must not be texted."""
+"""connector suppress: manage the suppression list, the numbers that must not be texted."""
 
 import sys
 from dataclasses import asdict
@@ -30,7 +30,7 @@ def suppress_number(number: str, why: str) -> None:
 
 
 def _suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
-    """Nobody texts this number any more."""
+    """Put a number on the suppression list."""
     number = number_of(typed)
     new = recipients.suppress(connection, number, why, "an operator")
     say(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
@@ -46,7 +46,7 @@ def allow_number(number: str) -> None:
 
 
 def _allow(connection: psycopg.Connection, typed: str) -> int:
-    """It may be texted again. 1 if it was not on the list."""
+    """Take a number off the suppression list. 1 when it was not on it."""
     number = number_of(typed)
     if recipients.allow(connection, number):
         say(f"{phone.mask(number)} is no longer on the suppression list.")
@@ -65,7 +65,7 @@ def list_suppressed(limit: int, as_json: bool) -> None:
 
 
 def show_suppressed(connection: psycopg.Connection, most: int, as_json: bool) -> int:
-    """The suppression list."""
+    """Print the suppression list."""
     rows = recipients.suppressed(connection, most)
     if as_json:
         print_json([asdict(row) for row in rows])

@@ -1,16 +1,16 @@
-"""The numbers of texts, as people type them."""
+"""Ids of texts as command-line arguments."""
 
 import re
 from typing import Any
 
 import click
 
-# No zero in front: that is how cases are numbered.
+# No leading zero: case numbers have them.
 TEXT_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class TextNumber(click.IntRange):
-    """The number of a text. What else is written there is a ticket's: it must not name a text by accident."""
+    """A text's id. Refuses ticket ids and case numbers, which must not select a text by accident."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and not TEXT_NUMBER.fullmatch(value):

@@ -1,4 +1,4 @@
-"""connector texts: look at texts, settle unknown ones, cancel, give up a write-back."""
+"""connector texts: list and show texts, settle unknown ones, cancel, give up a write-back."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ def texts_group() -> None:
     """Look at texts, and settle those that are unknown."""
 
 
-# What is shown of texts in a list: the column and what is in it. Those that are held leave later instead.
+# The columns of a list and the fields they show. Held texts show their send time instead.
 LISTED = {
     "id": "id",
     "ticket": "ticket_id",
@@ -75,7 +75,7 @@ def show_texts(
     most: int,
     as_json: bool,
 ) -> int:
-    """The newest texts. 1 if there is none about the ticket that was named."""
+    """Print the newest texts. 1 when there is none for the ticket."""
     full, problem = _meant(ticket) if ticket else (None, "")
     rows = text_views.listed(connection, state, full, most, only=only)
     if as_json:
@@ -90,7 +90,7 @@ def show_texts(
 
 
 def _meant(ticket: str) -> tuple[str, str]:
-    """The id in full of the ticket that a person means; and why no ticket can have it, in words."""
+    """The ticket's full id, and the reason when no CRM has ids like it."""
     problems = []
     for stem in crms.known():
         try:
@@ -110,7 +110,7 @@ def show(id: int, as_json: bool) -> None:
 
 
 def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
-    """One text and its history. The number is masked, and of the message only its length is shown."""
+    """Print a text and its history. The number is masked; of the message only the length is shown."""
     story = text_views.story(connection, text)
     if story is None:
         say(f"There is no text {text}.", err=True)
@@ -183,7 +183,7 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
 
 
 def _resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
-    """A person has found out what became of an unknown text."""
+    """Record an operator's finding about an unknown text."""
     if text_views.resolve(connection, text, chat):
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
         say(f"Text {text}: {found}. The ticket will be told.")
@@ -194,7 +194,7 @@ def _resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int
     return 1
 
 
-# Why a text cannot be taken back.
+# The reason for refusing to cancel a text, by state.
 TOO_LATE = {
     State.SENDING: "is being sent at this moment: it cannot be taken back",
     State.SENT: "was sent already: it cannot be taken back",
@@ -214,7 +214,7 @@ def cancel(id: int) -> None:
 
 
 def _cancel(connection: psycopg.Connection, text: int) -> int:
-    """Take back what has not left."""
+    """Cancel a text that was not sent yet."""
     if text_views.cancel(connection, text, "an operator"):
         say(f"Text {text} is cancelled. The ticket will be told.")
         return 0
@@ -234,7 +234,7 @@ def give_up(id: int, why: str) -> None:
 
 
 def _give_up(connection: psycopg.Connection, text: int, why: str) -> int:
-    """A person has decided that the ticket need not be told."""
+    """Record an operator's decision to give up a write-back."""
     if outcomes.give_up(connection, text, f"given up: {why}"):
         say(f"Text {text}: its ticket is not told any more.")
         return 0

@@ -1,4 +1,4 @@
-"""Which database, org and tenant a command speaks of: the settings may be another folder's than was thought."""
+"""The database, org and tenant that a command uses. They show when it reads the settings of an unexpected folder."""
 
 import importlib
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from connector.store import postgres
 
 
 def said(wanted: Settings) -> str:
-    """In one line, without passwords. Asks nobody and makes nothing. Raises BadSettings."""
+    """Describe them in one line, without passwords. Makes no calls, creates nothing. Raises BadSettings."""
     tenant = _host(wanted.ccaip_address) if wanted.ccaip_subdomain or wanted.ccaip_url else ""
     orgs = {stem: importlib.import_module(f"connector.crms.{stem}").address() for stem in crms.known()}
     parts = {

@@ -1,6 +1,7 @@
-"""What a CRM must do for the pipe. Each CRM is one module here, of the stem of its mapping file."""
+"""The interface that each CRM implements. A CRM is one module here, named like its mapping file."""
 
 import importlib
+import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ Change = tuple[str, Mapping[str, str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which tickets a back-fill is about, in the CRM's own language: a condition, or a whole query."""
+    """The tickets of a back-fill, in the CRM's own language: a condition, or a whole query."""
 
     where: str | None = None
     whole: str | None = None
@@ -24,77 +25,79 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """What of a mapping does not fit its CRM, in words. `refused`: the CRM would refuse it, or it could not work."""
+    """A part of a mapping that does not fit its CRM. `refused`: the CRM would refuse it, or it could not work."""
 
     words: str
     refused: bool = True
 
 
 class Crm(Protocol):
-    """A connected CRM. Safe for many threads."""
+    """A connected CRM. Thread-safe."""
 
     def warm_up(self) -> None:
-        """Ask once for what every call needs to know. Raises like `read`; everything works without it too."""
+        """Load in advance what every call needs. Optional. Raises like `read`."""
         ...
 
     def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
-        """The tickets of these ids (at most MOST), by the ids asked for. One that is missing is not there: an answer
-        that is not complete raises Unavailable, as does a CRM that cannot be asked. Raises Refused too.
+        """Return the tickets of at most CRM_BATCH_SIZE ids, by the ids given. A missing ticket is left out.
+
+        Raises Unavailable when the CRM cannot be called or its response is incomplete; raises Refused too.
         """
         ...
 
     def find(self, query: Query) -> Iterator[Sequence[Ticket]]:
-        """The tickets that a query finds, page by page, never all in memory. Raises BadQuery, or like `read`."""
+        """Yield the tickets that a query finds, page by page, never all in memory. Raises like `read`."""
         ...
 
     def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
-        """Those of these tickets (at most MOST) that the query would still find, in one call. Raises like `find`."""
+        """Return which of at most CRM_BATCH_SIZE tickets the query still finds, in one call. Raises like `find`."""
         ...
 
     def not_an_id(self, given: str) -> str | None:
-        """Why no ticket can have this id, in words; None: one may. Asks nobody."""
+        """Return why no ticket can have this id; None: one may. Makes no call."""
         ...
 
     def write(self, changes: Sequence[Change]) -> list[CallFailed | None]:
-        """Write to different tickets (at most MOST) in one call. None per change that was taken, else what went wrong:
+        """Write to at most CRM_BATCH_SIZE different tickets in one call. Return for each change None or its error.
 
-        Unavailable: again later; Refused: not as it is. Raises them where the whole call had no answer of its own.
+        None: written; Unavailable: retry later; Refused: do not retry unchanged. Raises these errors where the whole
+        call failed.
         """
         ...
 
     def probe(self) -> None:
-        """Ask what every call asks, about no ticket in particular. Raises Refused or Unavailable: all would meet it."""
+        """Make the call of a read, for no particular ticket. Raises Refused or Unavailable if all calls would fail."""
         ...
 
     def is_own(self, user: str | None) -> bool:
-        """Whether this user of the CRM is the connector itself. Raises like `read`."""
+        """Return whether this CRM user is the connector itself. Raises like `read`."""
         ...
 
     def usage(self, newest: float | None = None) -> float | None:
-        """The share of the day's calls that is used, 0 to 1, as the CRM said with its last answer; None: it did not.
+        """Return the used share of the day's calls, 0 to 1, as last reported by the CRM; None: not reported.
 
-        `newest`: in seconds, how old that may be before the CRM is asked. Raises like `read` then.
+        `newest`: the maximum age of the report in seconds. The CRM is called if it is older; raises like `read` then.
         """
         ...
 
     def check(self) -> list[Misfit]:
-        """Asks the CRM whether the mapping fits it: what does not. Raises like `read`."""
+        """Check with the CRM whether the mapping fits it, and return what does not. Raises like `read`."""
         ...
 
     def close(self) -> None: ...
 
 
-# How many tickets one call reads or writes: Salesforce's limit of composite/sobjects, and enough for any CRM.
+# Tickets that one call reads or writes: Salesforce's limit for composite/sobjects, and enough for any CRM.
 CRM_BATCH_SIZE = 200
 
 
 def known() -> list[str]:
-    """The CRMs that this version can connect."""
-    return sorted(path.stem for path in Path(__file__).parent.iterdir() if path.stem[0] != "_")
+    """Return the CRMs that this version can connect."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def stems(mappings: Path) -> list[str]:
-    """The CRMs that have a mapping file in this folder. Raises BadSettings when there are none, or one is not known."""
+    """Return the CRMs with a mapping file in this folder. Raises BadSettings when there is none, or one is unknown."""
     if not mappings.is_dir():
         there = mappings.exists()
         what = f"{mappings} is a file: name the folder that it is in" if there else f"there is no {mappings}"
@@ -115,12 +118,12 @@ def _files() -> list[str]:
 
 
 def named(stem: str, given: str) -> str:
-    """A ticket's id in full, as it is kept here, whichever way a person writes it. Raises Unreadable."""
+    """Return a ticket's id in full, as it is stored, from any spelling by a person. Raises Unreadable."""
     full: str = importlib.import_module(f"connector.crms.{stem}").ticket_id(given)
     return full
 
 
 def connect(stem: str, file: MappingFile) -> Crm:
-    """The CRM of this stem, from its own settings. Raises BadSettings. Calls nobody yet."""
+    """Return the CRM of this name, with its own settings. Makes no call yet. Raises BadSettings."""
     crm: Crm = importlib.import_module(f"connector.crms.{stem}").connect(file)
     return crm

@@ -1,4 +1,4 @@
-"""Whether decided texts may leave: what the ledger knows of them, the policy, and their claims on reason and number."""
+"""Admission of decided texts: apply the policy to what the store knows of them, and claim their reasons and numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,19 +18,19 @@ from connector.transitions import Transition
 log = structlog.get_logger()
 
 Clock = Callable[[psycopg.Connection], datetime]
-# A text that may leave, as it is to leave; or what becomes of it instead; None: it is past this already.
+# A text to send with its message, or its transition if it is not sent now; None: the text has moved on since.
 Admitted = tuple[Text, OutboundSms] | Transition | None
 
 
 class Admission:
-    """Admits texts. One per worker process; `policies` by CRM."""
+    """Admit texts for sending. One per worker process; `policies` by CRM."""
 
     def __init__(self, pool: ConnectionPool, policies: Mapping[str, Policy], clock: Clock = postgres.now) -> None:
-        """Hours and windows go by the database's clock: workers' own may differ."""
+        """Quiet hours and windows use the database's clock, because the workers' own may differ."""
         self._pool, self._policies, self._clock = pool, policies, clock
 
     def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
-        """In the order given. Those that may leave are queued, committed, with their reason and their number theirs."""
+        """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
         with self._pool.connection() as connection:
             at = self._clock(connection)
             rulings = self._rulings(connection, asked, at)
@@ -64,7 +64,7 @@ class Admission:
         }
 
     def _wanted(self, text: Text, decision: Decision, ruling: Ruling) -> Claim:
-        # What is sent once more, knowingly, has a reason of its own.
+        # A text that repeats a reason by an override gets a reason of its own.
         reason = f"{decision.reason}:{text.id}" if ruling.overrides("reason") else decision.reason
         window = timedelta(0) if ruling.overrides("window") else self._policies[text.crm].window(decision)
         return Claim(text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window, decision.accepted)
@@ -92,6 +92,6 @@ def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult 
 
 
 def _too_alike(decision: Decision, ruling: Ruling) -> str:
-    """Why a new request for an old reason is none: a field that tells them apart is empty."""
+    """Why a request counts as a repeat of an old reason: a field that would distinguish the two is empty."""
     names = ", ".join(decision.empty)
     return f"text {ruling.same_reason} was for the same reason: {names} is empty on the ticket; give it a new value"

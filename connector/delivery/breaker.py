@@ -1,42 +1,84 @@
-"""This worker's side of the circuit breakers: what it meets is known to all workers, and to its own gate at once."""
+"""A worker's interface to the circuit breakers. Reports reach all workers, and this worker's backpressure at once."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import structlog
 
 from connector.delivery.backpressure import Backpressure
-from connector.model import Text
+from connector.delivery.sender import Outcome
+from connector.errors import RefusalCode, RefusalScope, Refused, Unavailable
+from connector.model import Chat, Text
 from connector.store import circuit_breaker
-from connector.store.circuit_breaker import Closed
+from connector.store.circuit_breaker import PLATFORM, Closed
 from connector.store.postgres import Asking
 
 log = structlog.get_logger()
 
+# So many refusals in a row for numbers outside the US, each of another ticket: the outbound number is wrong then.
+MAX_NON_US = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a call means for its account. `tripped`: sending is paused now; `own`: other texts pass, this one does not."""
+
+    tripped: bool = False
+    own: bool = False
+
 
 class Breaker:
-    """One per worker process. Accounts by name: circuit_breaker.PLATFORM, or a CRM's."""
+    """The circuit breakers of all accounts. One per worker process.
+
+    Accounts are named circuit_breaker.PLATFORM or by their CRM.
+    """
 
     def __init__(self, ask: Asking, gate: Backpressure) -> None:
         self._ask, self._gate = ask, gate
         self._passed: set[str] = set()
+        self._non_us: set[str] = set()
 
     def closed(self, name: str) -> Closed | None:
-        """Why the account was not to be used a moment ago."""
+        """The pause of this account when it was last read; None: the account was in use."""
         return self._gate.closed.get(name)
 
     def outdated(self, name: str) -> bool:
-        """Whether other workers have a newer mapping for this CRM."""
+        """Whether another worker uses a newer mapping for this CRM."""
         return name in self._gate.outdated
 
+    async def assess(self, text: Text, outcome: Outcome) -> Assessment:
+        """Pause or trip CCAI Platform's account where every text would meet the same outcome."""
+        non_us = isinstance(outcome, Refused) and outcome.code is RefusalCode.NON_US_NUMBER
+        if not non_us:
+            self._non_us.clear()
+        if isinstance(outcome, Unavailable):
+            own = await self.alone(PLATFORM, text)
+            await self.hold(PLATFORM, str(outcome), outcome.retry_after)
+            return Assessment(own=own)
+        if isinstance(outcome, Refused) and outcome.scope is RefusalScope.SETTINGS:
+            own = await self.alone(PLATFORM, text)
+            return Assessment(own=True) if own else await self._trip(text, outcome)
+        if non_us:
+            self._non_us.add(text.ticket_id)
+            return await self._trip(text, outcome) if len(self._non_us) >= MAX_NON_US else Assessment()
+        if isinstance(outcome, Chat | Refused):
+            self.passed(PLATFORM)
+        return Assessment()
+
+    async def _trip(self, text: Text, outcome: Outcome) -> Assessment:
+        self._non_us.clear()
+        await self.stop(PLATFORM, str(outcome), text.id)
+        return Assessment(tripped=True)
+
     async def hold(self, name: str, why: str, seconds: float | None = None) -> None:
-        """The account asked for a pause of so many seconds, or cannot be reached."""
-        if name not in self._gate.closed:  # else it has been said
+        """Pause the account: it asked for so many seconds, or (None) cannot be reached."""
+        if name not in self._gate.closed:  # log only the first time
             log.warning("an account cannot be used; it is tried again", account=name, why=why)
         await self._close(circuit_breaker.hold, name, why, seconds)
 
     async def stop(self, name: str, why: str, text: int | None = None) -> None:
-        """The account refuses what all would meet; `text`: whose call it was, which may be to blame itself."""
+        """Trip the breaker: the account would refuse every call. `text`: the refused text, possibly at fault itself."""
         if await self._close(circuit_breaker.stop, name, why, text, text is None):
             log.error(
                 "an account is stopped: put it right; it goes on by itself, or with: connector resume",
@@ -45,17 +87,17 @@ class Breaker:
             )
 
     async def alone(self, name: str, text: Text) -> bool:
-        """Whether this text was refused before, and others have passed since: then it is the text's own fault."""
+        """Whether this text was refused before and others have succeeded since, so that the text itself is at fault."""
         if text.refused_at is None:
             return False
         return name in self._passed or bool(await self._asked(circuit_breaker.alone, name, text.id, text.refused_at))
 
     def passed(self, name: str) -> None:
-        """A call had an answer that no setting is to blame for. Everybody hears of it within a second."""
+        """Record that a call succeeded, or failed for a reason other than a setting. Shared within a second."""
         self._passed.add(name)
 
     def take_passed(self) -> set[str]:
-        """Those that were passed since the last time."""
+        """The accounts that `passed` recorded since the last call."""
         passed, self._passed = self._passed, set()
         return passed
 
@@ -66,7 +108,7 @@ class Breaker:
         return done
 
     async def _asked(self, question: Any, *what: Any) -> Any:
-        """None where the database does not answer: the text's outcome matters more, and the next meets the same."""
+        """The result; None when the database does not answer, so that the text's outcome is recorded nevertheless."""
         try:
             return await self._ask(question, *what)
         except psycopg.Error as error:

@@ -1,7 +1,7 @@
-"""A call for many tickets that fails: whether all would meet the same, or which of them are to blame.
+"""Isolate the tickets that make a batched call fail, or find that every call would fail.
 
-A probe, which is about no ticket in particular, tells one from the other. Where it passes, the group is halved until
-those are alone that fail alone.
+A probe that concerns no ticket distinguishes the two. If the probe succeeds, the batch is halved until the failing
+tickets are alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +14,15 @@ from connector.model import Ticket
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Calls that a group may cost: a few odd ones among many are found with these. How many may fail before one passes.
+# Limit of calls for one batch, enough to find a few faulty tickets among many; limit of failed calls before the first
+# success.
 MAX_CALLS, MAX_IN_VAIN = 64, 8
 
 
 def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
-    """The tickets of these ids, or why one alone could not be read. Raises Refused or Unavailable: nobody's could.
+    """The tickets of these ids, or the error of each that could not be read. A missing id: there is no such ticket.
 
-    The CRM is not asked for what can be no ticket's id.
+    Raises Refused or Unavailable when no ticket can be read. Ids of an invalid form are not sent to the CRM.
     """
 
     def call(part: Sequence[str]) -> list[Ticket | None]:
@@ -42,12 +43,12 @@ def read(crm: Crm, ids: Sequence[str]) -> dict[str, Ticket | CallFailed]:
 
 
 def write(crm: Crm, changes: Sequence[Change]) -> list[CallFailed | None]:
-    """What became of each change, like crm.write. Raises Refused or Unavailable: nothing can be written or read."""
+    """The result of each change, like crm.write. Raises Refused or Unavailable when no ticket can be written."""
     return _Group(crm.write).ask(changes, crm.probe)
 
 
 class _Group(Generic[Item, Answer]):
-    """The calls of one group. `in_vain`: so many that it is no single item's fault."""
+    """The calls of one batch. `in_vain`: so many have been made that single items cannot be at fault."""
 
     def __init__(self, call: Callable[[Sequence[Item]], Sequence[Answer]]) -> None:
         self._call = call
@@ -58,7 +59,7 @@ class _Group(Generic[Item, Answer]):
         return self._calls >= MAX_CALLS or (not self._passed and self._calls > MAX_IN_VAIN)
 
     def ask(self, items: Sequence[Item], probe: Callable[[], None]) -> list[Answer | CallFailed]:
-        """An answer for each item, or what it meets. Raises what the probe meets too."""
+        """An answer or an error for each item. Raises the probe's error when the probe fails too."""
         if not items:
             return []
         try:
@@ -74,7 +75,7 @@ class _Group(Generic[Item, Answer]):
         return answers
 
     def _halved(self, items: Sequence[Item], error: CallFailed) -> list[Answer | CallFailed]:
-        """They failed together, with this error."""
+        """An answer or an error for each of these items, whose common call failed with `error`."""
         if len(items) == 1 or self.in_vain:
             return [error] * len(items)
         middle, answers = len(items) // 2, list[Answer | CallFailed]()

@@ -1,6 +1,7 @@
-"""Whose turn it is within a worker: a person's text overtakes a trigger's.
+"""Pacing: the order in which a worker's texts get send slots. An agent's text overtakes a trigger's.
 
-A batch waits in a queue of its own and leaves slots free for people. The slots come from `connector.slots`.
+Batches wait in a queue of their own and leave slots free for agents and triggers. The slots are reserved by
+`connector.store.rate_limit`.
 """
 
 import asyncio
@@ -12,27 +13,27 @@ from dataclasses import dataclass, field
 
 from connector.store.rate_limit import Grant
 
-# Slots are asked for this long ahead, so that a slow database does not leave any unused.
+# Seconds of slots that are reserved at once, so that a slow database leaves none unused.
 AHEAD = 0.05
-# A waiting text is told of its slot so long before: `sending` has to be committed first, also where a machine has
-# a lot to do. A missed slot is lost.
+# Seconds before its slot at which a waiting text is woken: `sending` has to be committed first, even on a busy machine.
+# A missed slot is lost.
 LEAD = 0.15
 
-# Asks for so many slots, for a batch or not, for texts that are claimed already or not.
+# Reserves slots: (count, for a batch, for a text that is claimed already).
 Reserve = Callable[[int, bool, bool], Awaitable[Grant]]
-# Says that a request, of a batch or not, was so many seconds late.
+# Reports a late request: (seconds after its slot, of a batch).
 PutOff = Callable[[float, bool], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class _Queue:
-    """Texts that wait for a slot, the highest priority first, and the task that hands slots to them."""
+    """Texts that wait for a slot, highest priority first, and the task that hands slots to them."""
 
     waiting: list[tuple[int, int, asyncio.Future[float | None]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
     def pop(self) -> asyncio.Future[float | None] | None:
-        """The next that still waits."""
+        """The next text that is still waiting."""
         while self.waiting:
             _, _, turn = heapq.heappop(self.waiting)
             if not turn.done():
@@ -41,10 +42,10 @@ class _Queue:
 
 
 class Pacer:
-    """Hands out slots, one at a time, to the waiting text of the highest priority."""
+    """Hand out slots, one at a time, to the waiting text of the highest priority."""
 
     def __init__(self, per_second: float, reserve: Reserve, put_off: PutOff | None = None) -> None:
-        """`per_second` 0 means no limit; the others ask connector.slots."""
+        """`per_second` 0: no limit. `reserve` and `put_off` call the rate limit in the database."""
         self._per_second = per_second
         self._reserve, self._put_off = reserve, put_off
         self._late: set[asyncio.Future[None]] = set()
@@ -54,9 +55,9 @@ class Pacer:
         self.unlimited = not per_second
 
     async def slot(self, text: int, priority: int, batch: bool = False) -> float | None:
-        """When a request may leave, by the monotonic clock, told shortly before; None: the text was dropped.
+        """Wait for the text's slot: its time by the monotonic clock, shortly before. None: the text was dropped.
 
-        Raises what `reserve` raises. Not for where there is no limit.
+        Raises what `reserve` raises. Do not call when `unlimited`.
         """
         queue = self._queues[batch]
         turn: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
@@ -70,23 +71,23 @@ class Pacer:
             self._turns.pop(text, None)
 
     def waiting(self) -> list[int]:
-        """The texts that wait for a slot."""
+        """The ids of the texts that wait for a slot."""
         return list(self._turns)
 
     def drop(self, texts: Iterable[int]) -> None:
-        """These wait no longer: what is not sent needs no slot."""
+        """Take these texts out of the queues: their `slot` returns None."""
         for text in texts:
             turn = self._turns.get(text)
             if turn and not turn.done():
                 turn.set_result(None)
 
     async def another(self, batch: bool = False) -> float:
-        """The next slot, for a text that is claimed and has missed its own. Raises what `reserve` raises."""
+        """Reserve the next slot for a claimed text that missed its own. Raises what `reserve` raises."""
         grant = await self._reserve(1, batch, True)
         return grant.slots[0]
 
     def late(self, seconds: float, batch: bool = False) -> None:
-        """A request leaves so much after its slot. Returns at once; should the database not hear of it, so be it."""
+        """Report that a request leaves so many seconds after its slot. Return at once; a failed report is ignored."""
         if self._put_off:
             told = asyncio.ensure_future(self._put_off(seconds, batch))
             self._late.add(told)
@@ -98,7 +99,7 @@ class Pacer:
             told.exception()
 
     def give_up(self, error: Exception) -> None:
-        """Raises this for everybody who waits."""
+        """Raise this error from every waiting `slot`."""
         for queue in self._queues.values():
             while turn := queue.pop():
                 turn.set_exception(error)
@@ -113,6 +114,6 @@ class Pacer:
                     await asyncio.sleep(max(slot - LEAD - time.monotonic(), 0))
                     if turn := queue.pop():
                         turn.set_result(slot)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
+        except Exception as error:  # noqa: BLE001 - any error has to reach the waiting texts
             while turn := queue.pop():
                 turn.set_exception(error)

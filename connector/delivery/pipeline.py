@@ -1,10 +1,10 @@
-"""Texts, from queued to their outcomes. Whatever waits at the same moment goes through each step together.
+"""Delivery of texts, from the queue to their outcomes. Texts that wait at the same moment go through a step together.
 
     load ═► read the ticket, map ═► policy, queue with the decision ═► pace ═► sending ═► call ═► outcome
 
-Each ═► is a commit. A text may come through here more than once, and in two workers at once (a job runs at least
-once): the ledger lets each step happen once. One that is found in `sending` is another worker's, until the time of its
-claim is over.
+Each ═► is a commit. A text may pass through more than once, and in two workers at once, because a job runs at least
+once. The store lets each transition happen once. A text found in `sending` belongs to another worker until its claim
+expires.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from connector.delivery import isolation
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
-from connector.delivery.sender import Outcome, Ready, Sender
+from connector.delivery.sender import Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
@@ -36,19 +36,21 @@ from connector.transitions import UNDECIDED, Transition
 
 log = structlog.get_logger()
 
-# Seconds that a reading of tickets waits for more of them, while so many texts are under way that it is worth it.
+# Seconds that reading tickets lingers for more of them, while more than so many texts are in progress.
 READ_HOLD, MANY = 0.2, 30
-# Seconds between tries to commit what is known, when the database is away; and for how long, once the worker stops.
+# Seconds between attempts to commit outcomes while the database is away; and for how long, once the worker stops.
 SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
-# By text, what the connector has written to its ticket.
+# The connector's writes to each text's ticket, by text.
 OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
+# A text that was admitted, as it is to leave.
+Ready = tuple[Text, OutboundSms]
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
 
 
 class Delivery:
-    """Delivers texts. One per worker process."""
+    """Deliver texts. One per worker process."""
 
     def __init__(
         self,
@@ -56,13 +58,13 @@ class Delivery:
         crms: Mapping[str, tuple[Crm, TicketMapping]],
         admission: Admission,
         sender: Sender,
-        verdicts: RetryPolicy,
+        retry_policy: RetryPolicy,
         breaker: Breaker,
         people: WaitingSenders,
         threads: Executor,
     ) -> None:
-        """`verdicts` say what an error means for a text, `breaker` for all; `people` are whom batches wait for."""
-        self._pool, self._sender, self._verdicts = pool, sender, verdicts
+        """`verdicts`: the retry policy of single texts. `people`: the texts that have priority over batches."""
+        self._pool, self._sender, self._retry_policy = pool, sender, retry_policy
         self._breaker, self._people = breaker, people
         self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
@@ -79,17 +81,17 @@ class Delivery:
         self._move = Batcher(self._move_many, threads, 500)
         self._stops_at: float | None = None
         self.under_way = 0
-        # Outcomes that were known and could not be committed before the worker had to end.
+        # Outcomes that could not be committed before the worker had to exit.
         self.lost = 0
 
     def drain(self) -> None:
-        """The worker stops: what is known is committed for a while still."""
+        """The worker is stopping: keep committing outcomes for SETTLE_LAST seconds."""
         self._stops_at = asyncio.get_running_loop().time() + SETTLE_LAST
 
     async def deliver(self, ids: Sequence[int]) -> None:
-        """Take these texts as far as they get now. When it returns, where each of them is has been committed.
+        """Deliver these texts as far as possible now. Their states are committed when it returns.
 
-        Raises queue.Later when some have to wait because an account is closed or the worker stops.
+        Raises Snooze when some have to wait because an account is paused or the worker is stopping.
         """
         texts = [text for text in await self._load(ids) if text is not None and not text.early]
         fresh = [text for text in texts if text.state in UNDECIDED]
@@ -106,7 +108,7 @@ class Delivery:
             raise Snooze(circuit_breaker.LOOK_AGAIN)
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
-        """Those of these texts that are to be sent now, queued with what was decided; and whether some have to wait.
+        """Decide these texts: those to send now, queued with their decisions; and whether some have to wait.
 
         The others have their outcome.
         """
@@ -138,16 +140,18 @@ class Delivery:
             if isinstance(skip, Skip)
         ]
         for text, skip in decisions.items():
-            if isinstance(skip, Skip):  # why, in words, may hold what people wrote
+            if isinstance(skip, Skip):  # the reason in words is not logged: it may quote the ticket
                 log.info("text skipped", text=text.id, ticket=text.ticket_id, check=skip.check)
         failed = [
-            self._verdicts.on_reading(text, error) for text, error in decisions.items() if isinstance(error, CallFailed)
+            self._retry_policy.after_reading(text, error)
+            for text, error in decisions.items()
+            if isinstance(error, CallFailed)
         ]
         await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Transition)])
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
     async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
-        """All tickets of this CRM would meet the same: no text's fault, and no text's try."""
+        """Pause the CRM after an error that affects all its tickets. No attempt is counted for any text."""
         if isinstance(error, Unavailable):
             await self._breaker.hold(stem, str(error), error.retry_after)
         else:
@@ -155,24 +159,30 @@ class Delivery:
         return Closed(f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.LOOK_AGAIN)
 
     async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
-        """None is sent now. A person waits for an answer, where nobody knows how long it takes."""
+        """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
         people = [text for text in texts if closed.stopped and text.channel is Channel.AGENT]
         await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
         return [], len(people) < len(texts)
 
     async def _send(self, ready: Sequence[Ready]) -> None:
+        """Send these texts. Each is settled as soon as its own call has ended."""
+        ended = await asyncio.gather(*(self._send_one(text, sms) for text, sms in ready), return_exceptions=True)
         try:
-            await self._sender.send(ready, self._sent)
+            for error in ended:
+                if isinstance(error, BaseException):
+                    raise error
         except Closed as closed:
             await self._waiting([text for text, _ in ready], closed)
             raise Snooze(closed.seconds) from None
 
-    async def _sent(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> None:
-        await self._settle([await self._verdicts.on_sending(text, claim, sms, outcome)])
+    async def _send_one(self, text: Text, sms: OutboundSms) -> None:
+        if result := await self._sender.send(text, sms):
+            assessment = await self._breaker.assess(text, result.outcome)
+            await self._settle([self._retry_policy.after_call(text, result, assessment)])
 
     async def _settle(self, moves: Sequence[Transition]) -> None:
-        """Commit where texts are. What is known now must not be lost to a database that is away for a while, or full,
-        or read-only: whatever it says, it is asked again.
+        """Commit these transitions. Repeat until the database accepts them, also when it is away, full or read-only:
+        a result must not be lost. Give up only when the worker has to exit.
         """
         while moves:
             answers = await self._move(moves)
@@ -204,7 +214,7 @@ class Delivery:
         return [texts.get(text) for text in ids]
 
     def _move_many(self, moves: Sequence[Transition]) -> list[bool | psycopg.Error]:
-        """Whether each step was taken; or why the database did not take it: one that it never will is alone with it."""
+        """Whether each transition was applied, or the database's error. The batch is halved to isolate a faulty one."""
         try:
             with self._pool.connection() as connection:
                 moved = text_store.move(connection, moves)
@@ -218,19 +228,19 @@ class Delivery:
 
 
 def _may_be_newer(decision: object) -> bool:
-    """Whether a newer mapping might make a text of it: this one has no such rule, or none that asks for one."""
+    """Whether a newer mapping might send this text: no rule of this one matches, or its rules ask for no text."""
     return isinstance(decision, Skip) and decision.check in ("rule", "mapping")
 
 
 def _decider(
     crm: Crm, mapping: TicketMapping, own_writes: Callable[[Sequence[int]], OwnWrites]
 ) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
-    """Reads the tickets of many texts in one call and maps each. Raises what all tickets would meet."""
+    """A function that reads the tickets of many texts in one call and maps each. Raises errors that affect all."""
 
     def decide(texts: Sequence[Text]) -> list[Decision | Skip | CallFailed]:
         own = {text.id for text in texts if crm.is_own(text.changed_by)}
         tickets = isolation.read(crm, [text.ticket_id for text in texts if text.id not in own])
-        # Looked at after the tickets: a write that one of them shows is among these.
+        # Read after the tickets, so that a write that a ticket already shows is included.
         again = [text.id for text in texts if text.accepted]
         writes = own_writes(again) if again else {}
 

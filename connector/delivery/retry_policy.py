@@ -1,56 +1,45 @@
-"""What an outcome of a call means: for its text, and for all of them where it is not the text's own fault."""
-
-from dataclasses import dataclass
+"""Retry policy: what the result of a call means for its text, and for all texts when the text is not at fault."""
 
 import structlog
 
 from connector import backoff, phone, transitions
-from connector.ccaip.responses import NON_US
-from connector.delivery.breaker import Breaker
-from connector.delivery.sender import Outcome
+from connector.delivery.breaker import Assessment
+from connector.delivery.sender import CallResult
 from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalScope, Refused, Unavailable
-from connector.model import Channel, Chat, OutboundSms, State, Text
-from connector.store.circuit_breaker import PLATFORM
+from connector.model import Channel, Chat, State, Text
 from connector.transitions import Transition
 
 log = structlog.get_logger()
 
 DIED = "the connector stopped while the text was being sent"
 
-# A call that certainly did nothing, for which the text alone is to blame, is tried so many times, with pauses that
-# double from the first to the longest.
+# Attempts for a text that is alone at fault and whose calls certainly did nothing; and its first and longest pause in
+# seconds. The pauses double.
 MAX_ATTEMPTS = 12
 FIRST_PAUSE, MAX_PAUSE = 2.0, 600.0
-# A text that alone is refused, for what all would meet, is tried so many times: others go first meanwhile.
+# Attempts for a text that alone is refused for a reason that should affect every text; and its first pause in seconds.
+# Other texts go first meanwhile.
 MAX_SUSPECTED = 3
 SUSPECT_PAUSE = 15.0
-# While the customer is in another session: as long again as it has been waiting, and the time is bounded instead.
+# Pauses in seconds while the customer is in another session. Each is as long as the text has waited so far; the total
+# time is limited, not the attempts.
 BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
-# Seconds before an unknown text is tried once more, where the settings say so: the chat may show by then.
+# Seconds before the second attempt of an unknown text, if enabled. Its chat may be found in the meantime.
 TRY_AGAIN_PAUSE = 60.0
-# So many refusals in a row for numbers outside the US, each of another ticket: it is the outbound number then.
-MAX_NON_US = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the breaker made of a call that did nothing: `stopped` everybody; it is this text's `own` fault."""
-
-    stopped: bool = False
-    own: bool = False
 
 
 class RetryPolicy:
-    """Decides what happens next. One per worker process. A pause that all have to wait for is never a text's own."""
+    """Decide the next transition of a text. One per worker process.
 
-    def __init__(self, breaker: Breaker, busy_seconds: float, try_unknown_again: bool = False) -> None:
+    A pause that affects all texts is never written into a text.
+    """
+
+    def __init__(self, busy_seconds: float, try_unknown_again: bool = False) -> None:
         """`busy_seconds`: how long a text waits for its customer."""
-        self._breaker, self._busy_seconds = breaker, busy_seconds
-        self._try_unknown_again = try_unknown_again
-        self._non_us: set[str] = set()
+        self._busy_seconds, self._try_unknown_again = busy_seconds, try_unknown_again
 
-    def on_reading(self, text: Text, error: CallFailed) -> Transition:
-        """This text's ticket alone could not be read, while others can be: nothing was sent."""
+    def after_reading(self, text: Text, error: CallFailed) -> Transition:
+        """The transition of a text whose ticket alone could not be read. Nothing was sent."""
         passing = isinstance(error, Unavailable) and text.attempts < MAX_ATTEMPTS
         odd = isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS and text.attempts < MAX_SUSPECTED - 1
         if text.channel is Channel.AGENT or not (passing or odd):
@@ -60,13 +49,10 @@ class RetryPolicy:
         log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
         return transitions.put_off(text.id, text.revision, str(error), pause)
 
-    async def on_sending(self, text: Text, claim: int, sms: OutboundSms, outcome: Outcome) -> Transition:
-        """The next step of a text after its call, which had this claim's number."""
-        masked = phone.mask(sms.end_user_number)
-        if not _is_non_us(outcome):
-            self._non_us.clear()
+    def after_call(self, text: Text, result: CallResult, assessment: Assessment) -> Transition:
+        """Return the transition of a text whose call had this result."""
+        claim, outcome, masked = result.claim, result.outcome, phone.mask(result.sms.end_user_number)
         if isinstance(outcome, Chat):
-            self._breaker.passed(PLATFORM)
             log.info(
                 "text sent", text=text.id, ticket=text.ticket_id, to=masked, chat=outcome.id, status=outcome.status
             )
@@ -74,62 +60,40 @@ class RetryPolicy:
         if isinstance(outcome, OutcomeUnknown):
             first = self._try_unknown_again and text.state is not State.UNKNOWN
             return _unknown(text, claim, str(outcome), backoff.jittered(TRY_AGAIN_PAUSE) if first else None, to=masked)
-        move = await self._on_nothing_sent(text, claim, outcome)
+        transition = self._after_nothing_sent(text, claim, outcome, assessment)
         if text.state is State.UNKNOWN:
-            log.error("the outcome stays unknown", text=text.id, ticket=text.ticket_id, why=move.if_unclear)
-        return move
+            log.error("the outcome stays unknown", text=text.id, ticket=text.ticket_id, why=transition.if_unclear)
+        return transition
 
-    async def _on_nothing_sent(self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused) -> Transition:
-        """This call certainly did nothing."""
+    def _after_nothing_sent(
+        self, text: Text, claim: int, outcome: NotSent | Unavailable | Refused, assessment: Assessment
+    ) -> Transition:
+        """The call certainly did nothing."""
         if isinstance(outcome, NotSent):
             return _again(text, claim, outcome, backoff.jittered(1))
-        known = await self._told_everybody(text, outcome)
         if isinstance(outcome, Unavailable):
-            return self._unavailable(text, claim, outcome, known)
+            return self._unavailable(text, claim, outcome, assessment)
         if outcome.scope is RefusalScope.BUSY:
             return self._busy(text, claim, outcome)
-        if outcome.scope is RefusalScope.SETTINGS or known.stopped:
-            return self._suspect(text, claim, outcome, known)
+        if outcome.scope is RefusalScope.SETTINGS or assessment.tripped:
+            return self._suspect(text, claim, outcome, assessment)
         return _refused(text, claim, outcome)
 
-    async def _told_everybody(self, text: Text, outcome: Unavailable | Refused) -> _Known:
-        """Hold or stop everybody where all would meet the same."""
-        if isinstance(outcome, Refused) and outcome.scope is not RefusalScope.SETTINGS:
-            return await self._passed(text, outcome)
-        own = await self._breaker.alone(PLATFORM, text)
-        if isinstance(outcome, Unavailable):
-            await self._breaker.hold(PLATFORM, str(outcome), outcome.retry_after)
-        elif not own:
-            await self._breaker.stop(PLATFORM, str(outcome), text.id)
-        return _Known(stopped=isinstance(outcome, Refused) and not own, own=own)
-
-    async def _passed(self, text: Text, outcome: Refused) -> _Known:
-        """A refusal of the text's own, unless it is one too many in a row of its kind."""
-        if not _is_non_us(outcome):
-            self._breaker.passed(PLATFORM)
-            return _Known()
-        self._non_us.add(text.ticket_id)
-        if len(self._non_us) < MAX_NON_US:
-            return _Known()
-        self._non_us.clear()
-        await self._breaker.stop(PLATFORM, str(outcome), text.id)
-        return _Known(stopped=True)
-
-    def _unavailable(self, text: Text, claim: int, outcome: Unavailable, known: _Known) -> Transition:
-        """The platform could not be asked. That is nobody's own fault, unless others pass meanwhile."""
-        counts = known.own or text.channel is Channel.AGENT
+    def _unavailable(self, text: Text, claim: int, outcome: Unavailable, assessment: Assessment) -> Transition:
+        """The platform could not be reached. That counts against a text only if other calls succeed meanwhile."""
+        counts = assessment.own or text.channel is Channel.AGENT
         if counts and text.attempts >= MAX_ATTEMPTS:
             return _refused(text, claim, outcome)
         pause = backoff.doubling(text.attempts, FIRST_PAUSE, MAX_PAUSE) if counts else 0
         return _again(text, claim, outcome, pause, tried=counts, as_all=True)
 
-    def _suspect(self, text: Text, claim: int, outcome: Refused, known: _Known) -> Transition:
-        """All would meet this refusal, or so it seems. A person waits for an answer; others until it is put right."""
-        again_and_again = known.own and text.suspected >= MAX_SUSPECTED - 1
+    def _suspect(self, text: Text, claim: int, outcome: Refused, assessment: Assessment) -> Transition:
+        """The refusal seems to affect every text. An agent's text fails at once; others wait for the fault's end."""
+        again_and_again = assessment.own and text.suspected >= MAX_SUSPECTED - 1
         if text.channel is Channel.AGENT or again_and_again:
             return _refused(text, claim, outcome)
-        counts = known.own or text.refused_at is None
-        pause = backoff.doubling(text.suspected, SUSPECT_PAUSE, MAX_PAUSE) if known.own else 0
+        counts = assessment.own or text.refused_at is None
+        pause = backoff.doubling(text.suspected, SUSPECT_PAUSE, MAX_PAUSE) if assessment.own else 0
         return _again(text, claim, outcome, pause, suspected=counts, as_all=True)
 
     def _busy(self, text: Text, claim: int, error: Refused) -> Transition:
@@ -138,10 +102,6 @@ class RetryPolicy:
         if text.channel is not Channel.AGENT and waited + pause <= self._busy_seconds:
             return _again(text, claim, error, pause, busy=True)
         return _refused(text, claim, error)
-
-
-def _is_non_us(outcome: object) -> bool:
-    return isinstance(outcome, Refused) and str(outcome) == NON_US
 
 
 def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: bool) -> Transition:
@@ -156,7 +116,7 @@ def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
 
 
 def _if_unclear(error: CallFailed) -> str:
-    """What a call that sent nothing says of a text whose earlier call may have."""
+    """The reason to record if an earlier call may have sent the text and this one sent nothing."""
     if isinstance(error, Refused) and error.scope is RefusalScope.BUSY:
         return f"probably sent: a second try was refused ({error})"
     return f"unknown, and a second try sent nothing ({error})"

@@ -1,11 +1,12 @@
-"""The call itself: not before its slot, not after it either, and never before `sending` is committed."""
+"""The call to the platform: made in the text's send slot, and never before `sending` is committed."""
 
 import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Protocol
 
 import psycopg
@@ -25,37 +26,42 @@ from connector.store.texts import Attempt
 log = structlog.get_logger()
 
 Outcome = Chat | OutcomeUnknown | Refused | Unavailable | NotSent
-Ready = tuple[Text, OutboundSms]
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What became of the call for a text, and the number of the claim under which it was made."""
+
+    claim: int
+    sms: OutboundSms
+    outcome: Outcome
 
 
 class Client(Protocol):
-    """What sends: connector.ccaip.Client."""
+    """The platform's client; see connector.ccaip.client.Client."""
 
     async def send(self, sms: OutboundSms, before_send: BeforeSend) -> Chat: ...
 
 
-# Commits what became of a text whose claim had this number.
-Settle = Callable[[Text, int, OutboundSms, Outcome], Awaitable[None]]
-
-# The first byte of a call leaves within so many seconds after its claim was asked for, or not at all.
+# Seconds after the start of its claim within which the first byte of a call leaves. Later, it is not sent.
 CLAIM_SECONDS = 15.0
-# Seconds that an answer may take beyond its timeout, before its text is given up.
+# Seconds that an answer may take beyond its timeout before the claim expires.
 GRACE = 5.0
-# Seconds between two looks whether texts that wait for their slots have been taken back.
+# Seconds between checks whether texts that wait for their slots have been cancelled.
 DROP = 1.0
-# Seconds between tries to undo a claim that may have been made, when the database is away.
+# Seconds between attempts to undo a claim that may have been made, while the database is away.
 UNDO_PAUSE = 1.0
-# A clock that goes on while the process is stopped, and while the machine sleeps, where there is one.
+# A clock that goes on while the process is stopped and, where available, while the machine sleeps.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def awake() -> float:
-    """Seconds, by that clock."""
+    """Seconds by CLOCK."""
     return time.clock_gettime(CLOCK)
 
 
 class Sender:
-    """Sends texts, each in a slot of its own, so many at once."""
+    """Send texts, each in a slot of its own, at most `at_once` at a time."""
 
     def __init__(
         self,
@@ -68,9 +74,9 @@ class Sender:
         left: Callable[[Sequence[int]], None] = lambda _: None,
         clock: Callable[[], float] = awake,
     ) -> None:
-        """`threads` are for the database; within `answer_seconds` after the first byte a call has ended.
+        """`threads`: for database calls. `answer_seconds`: longest time from the first byte of a call to its end.
 
-        `left` is told of each text that waits no longer.
+        `left` is called with each text that waits no longer.
         """
         self._left = left
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
@@ -79,49 +85,42 @@ class Sender:
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
-    async def send(self, ready: Sequence[Ready], settle: Settle) -> None:
-        """Send these texts and settle what became of them; those that somebody else has sent are left alone.
-
-        Raises Closed where some may not be sent now, Snooze where the worker stops: these are as they were.
-        """
-        ended = await asyncio.gather(*(self._send(text, sms, settle) for text, sms in ready), return_exceptions=True)
-        for error in ended:
-            if isinstance(error, BaseException):
-                raise error
-
     async def drop_cancelled(self) -> None:
-        """Texts that were taken back while they waited give way: slots are for those that leave. Until cancelled."""
+        """Drop texts that are cancelled while they wait, so that they use no slots. Run until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(DROP)
             if waiting := self._pace.waiting():
-                with contextlib.suppress(psycopg.Error):  # they are found later, at the latest in their slot
+                with contextlib.suppress(psycopg.Error):  # found in a later check, or when their slot comes
                     self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
 
     def drain(self) -> None:
-        """Nothing more is sent; what is under way is finished."""
+        """Start no more calls; calls in progress are finished."""
         self._draining = True
         self._pace.give_up(Snooze(0))
 
-    async def _send(self, text: Text, sms: OutboundSms, settle: Settle) -> None:
+    async def send(self, text: Text, sms: OutboundSms) -> CallResult | None:
+        """Send one text in its slot. None: another worker has sent it, or it was cancelled.
+
+        Raises Closed where it may not be sent now, Snooze where the worker stops: it is as it was.
+        """
         slot = None
         if not self._pace.unlimited:
             priority = jobs.PRIORITY[jobs.DELIVER[text.channel], text.channel]
             slot = await self._pace.slot(text.id, priority, text.channel is Channel.BATCH)
             if slot is None:
-                return
+                return None
         async with self._permits:
-            # From before the claim is asked for: whatever holds us up in between counts.
+            # From before the claim is requested: every delay in between counts.
             latest = self._clock() + CLAIM_SECONDS
             claim = await self._claimed(text)
             self._left([text.id])
             if claim is None:
-                return
-            outcome = await self._call(text, sms, slot, latest)
-        await settle(text, claim, sms, outcome)
+                return None
+            return CallResult(claim, sms, await self._call(text, sms, slot, latest))
 
     async def _claimed(self, text: Text) -> int | None:
-        """Commit `sending`; the claim's number. None: somebody else has sent it, or taken it back."""
+        """Commit `sending`; the claim's number. None: the text is claimed by another worker, or cancelled."""
         if self._draining:
             raise Snooze(0)
         one = Attempt(text.id, text.revision, secrets.randbits(63))
@@ -135,7 +134,7 @@ class Sender:
         return claim
 
     async def _undo(self, one: Attempt) -> None:
-        """The claim may have been made, and nothing will leave: nobody needs to find out what became of it."""
+        """Undo a claim that may have been made. Nothing is sent for it, so the text need not become unknown."""
         end = self._clock() + self._good_for
         while self._clock() < end and not self._draining:
             try:
@@ -149,7 +148,7 @@ class Sender:
         left = False
 
         async def before_send() -> None:
-            """Wait for the slot; where it was missed by much, for another. The last look is at the claim: the first
+            """Wait for the slot, or for another if it was missed by far. Check the claim's deadline last: the first
             byte leaves as soon as this returns.
             """
             nonlocal slot, left
@@ -172,7 +171,7 @@ class Sender:
             return error
         except circuit_breaker.Closed as closed:
             return NotSent(str(closed))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the text must not be left in `sending`
+        except Exception as error:  # noqa: BLE001 - the text must not be left in `sending`, whatever the error
             log.error("an error of the connector's own in a call", text=text.id, why=type(error).__name__)
             if not left:
                 return NotSent(f"nothing was sent: an error of the connector's own ({type(error).__name__})")

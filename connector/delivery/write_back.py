@@ -1,4 +1,4 @@
-"""Tells the tickets. Repeated on its own, for as long as it takes; it never causes another text."""
+"""Write outcomes back to tickets. Retried for as long as it takes; a write-back never causes another text."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,14 @@ from connector.store.outcomes import WriteResult
 
 log = structlog.get_logger()
 
-# Seconds between tries that did not reach the record; and after a refusal, which a person may have to put right.
+# First and longest pause in seconds after a write that did not reach the CRM; and after a refusal, which an operator
+# may have to resolve.
 FIRST_PAUSE, MAX_PAUSE = 1.0, 1800.0
 FIRST_REFUSED, MAX_REFUSED = 30.0, 3600.0
-# An older outcome waits so long for a newer one of its ticket that was refused: then it is told itself.
+# Seconds that an older outcome waits after a newer one of its ticket was refused, before it is written itself.
 OLDER_PAUSE = 2.0
 
-# So long an outcome waits for another text of its ticket that is about to be decided by what the ticket says.
+# Seconds that an outcome waits for another text of its ticket that is about to be decided by what the ticket says.
 SOON_PAUSE = 2.0
 
 Answers = dict[int, CallFailed | None]
@@ -37,7 +38,7 @@ Fields = dict[str, str | None]
 
 
 class WriteBack:
-    """Writes outcomes to tickets, as many in one call as are there. One per worker process."""
+    """Write outcomes to tickets, in batches of those that are waiting. One per worker process."""
 
     def __init__(
         self,
@@ -48,21 +49,21 @@ class WriteBack:
         hold: float,
         more_coming: Callable[[], bool],
     ) -> None:
-        """While `more_coming()`, an outcome is held up to `hold` seconds, so that others go with it."""
+        """While `more_coming()`, an outcome lingers for up to `hold` seconds, so that others join its batch."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
         self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
 
     async def write_back(self, texts: Sequence[int]) -> None:
-        """Tell these texts' tickets. When it returns, each has it or another try is queued, committed.
+        """Write back these texts. When it returns, each is written or another attempt is queued, and committed.
 
-        Raises queue.Later when some have to wait because their CRM is closed: no try is counted then.
+        Raises Snooze when some have to wait because their CRM is paused; no attempt is counted then.
         """
         if closed := dict(filter(None, await self._write(texts))):
             await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
             raise Snooze(circuit_breaker.LOOK_AGAIN)
 
     def drain(self) -> None:
-        """Hold nothing back any more: the worker stops."""
+        """The worker is stopping: flush the batch and linger no more."""
         self._write.hurry()
 
     async def _close(self, crm: str, error: Refused | Unavailable) -> None:
@@ -72,7 +73,7 @@ class WriteBack:
             await self._breaker.stop(crm, str(error))
 
     def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
-        """None for each text that was dealt with; the CRM and why for one that has to wait for it."""
+        """None for each text that was handled; the CRM and its error for each that has to wait for it."""
         with self._pool.connection() as connection:
             to_tell = outcome_store.pending(connection, texts)
             outcomes, newest = to_tell.outcomes, _newest_of_each_ticket(to_tell.outcomes)
@@ -112,7 +113,7 @@ class WriteBack:
         return [closed.get(text) for text in texts]
 
     def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
-        """By text: what its ticket is told; and why nothing can be, where the mapping has no words for it."""
+        """By text: the fields to write; and an error where the mapping cannot render them."""
         changes: dict[int, Fields] = {}
         answers: Answers = {}
         for outcome in outcomes:
@@ -126,7 +127,7 @@ class WriteBack:
 
 
 def _newest_of_each_ticket(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """They come newest first."""
+    """The newest outcome of each ticket. `outcomes` must be ordered newest first."""
     newest: dict[tuple[str, str], Outcome] = {}
     for outcome in outcomes:
         newest.setdefault((outcome.crm, outcome.ticket_id), outcome)
@@ -136,7 +137,7 @@ def _newest_of_each_ticket(outcomes: Sequence[Outcome]) -> list[Outcome]:
 def _sorted(
     outcomes: Sequence[Outcome], answers: Answers
 ) -> tuple[list[WriteResult], dict[int, tuple[float, str | None]]]:
-    """What the tickets were told, and what is told later. An older outcome is overtaken once a newer one was told."""
+    """Finished write-backs, and those to retry. An older outcome is overtaken once a newer one is written."""
     told, later = list[WriteResult](), dict[int, tuple[float, str | None]]()
     told_of = {(one.crm, one.ticket_id) for one in outcomes if one.text in answers and answers[one.text] is None}
     for outcome in outcomes:
@@ -157,9 +158,9 @@ def _sorted(
 
 
 def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
-    """Seconds until the next try, and why the CRM refuses it, if it does. Only a person gives it up."""
+    """Seconds until the next attempt, and the CRM's reason if it refused. Only an operator gives up a write-back."""
     where = {"text": outcome.text, "ticket": outcome.ticket_id}
-    # Of one kind in a row: what fails for a moment does not lengthen the pause after a refusal.
+    # Counts attempts of one kind in a row: a brief failure does not lengthen the pause after a refusal.
     attempts = outcome.attempts if outcome.refused_before == isinstance(error, Refused) else 0
     if isinstance(error, Refused):
         pause = backoff.doubling(attempts, FIRST_REFUSED, MAX_REFUSED)

@@ -1,7 +1,7 @@
-"""What all HTTP clients share: the proxy, the certificate authorities that are trusted, and our own certificate.
+"""Settings of all HTTP clients: the proxy, the trusted certificate authorities, and the client certificate.
 
-The variables are documented in docs/deployment.md, "Behind a proxy, with a private certificate authority". `.netrc` is
-never read.
+docs/deployment.md documents the variables: "Behind a proxy, with a private certificate authority". `.netrc` is never
+read.
 """
 
 import functools
@@ -22,7 +22,7 @@ PROXY = "expected the address of an HTTP proxy, such as http://proxy.example:312
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The way to the remote sides. Without a proxy: directly; without `authorities`: the public ones are trusted."""
+    """The route to the remote sides. Without a proxy: direct. Without `authorities`: the public ones are trusted."""
 
     proxy: str = field(default="", repr=False)  # it may hold a password
     no_proxy: tuple[str, ...] = ()
@@ -31,13 +31,13 @@ class Network:
     key: Path | None = None
 
     def proxy_for(self, address: str) -> httpx.Proxy | None:
-        """The proxy for an https:// address. Plain http is for this machine, which needs none."""
+        """Return the proxy for an https:// address. Plain http is for this machine only and needs none."""
         if urlsplit(address).scheme != "https" or not self.proxy or self._is_direct(address):
             return None
         return httpx.Proxy(self.proxy, ssl_context=self.tls() if self.proxy.startswith("https:") else None)
 
     def tls(self) -> ssl.SSLContext:
-        """Whom we trust, and who we are. Raises OSError where a file cannot be used."""
+        """Return the TLS context with authorities and client certificate. Raises OSError if a file cannot be used."""
         return _tls(self.authorities, self.certificate, self.key)
 
     def _is_direct(self, address: str) -> bool:
@@ -47,7 +47,7 @@ class Network:
 
 
 def _matches(host: str, port: str, exception: str) -> bool:
-    """Whether this entry of NO_PROXY names the host: "*", a domain with all below it, an address, a network."""
+    """Return whether an entry of NO_PROXY names the host: "*", a domain with its subdomains, an address, a network."""
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(exception.strip("[]"), strict=False)
     except ValueError:
@@ -59,7 +59,7 @@ def _matches(host: str, port: str, exception: str) -> bool:
 
 @functools.cache
 def _tls(authorities: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """Made once: it takes longer than a call."""
+    """Return the TLS context. It is cached, because creating it takes longer than a call."""
     if authorities:
         context = ssl.create_default_context(cafile=authorities)
     else:
@@ -70,7 +70,7 @@ def _tls(authorities: Path | None, certificate: Path | None, key: Path | None) -
 
 
 def _no_password() -> str:
-    """In place of OpenSSL's question at the terminal."""
+    """Return an empty password, so that OpenSSL does not prompt at the terminal."""
     return ""
 
 
@@ -110,7 +110,7 @@ Authorities = Annotated[File, AfterValidator(_authorities)]
 
 
 class Settings(environment.FromEnvironment):
-    """The way out, in our own variables."""
+    """The route to the remote sides, in CONNECTOR_… variables."""
 
     https_proxy: ProxyAddress | None = None
     no_proxy: settings.Words = []
@@ -138,7 +138,7 @@ class Settings(environment.FromEnvironment):
 
 
 class Common(environment.OfAllPrograms):
-    """The same in the variables that many programs read."""
+    """The same settings, in variables shared with other programs."""
 
     https_proxy: ProxyAddress | None = None
     no_proxy: settings.Words = []
@@ -147,7 +147,7 @@ class Common(environment.OfAllPrograms):
 
 
 def load() -> Network:
-    """The way out, by the settings; our own variables win. Raises BadSettings."""
+    """Return the configured route; CONNECTOR_… variables win over shared ones. Raises BadSettings."""
     own = settings.load(Settings)
     common = settings.load(Common) if own.trust_environment else Common.model_construct()
     proxy = own.https_proxy or common.https_proxy

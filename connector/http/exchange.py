@@ -1,7 +1,7 @@
-"""One HTTP/1.1 call over a connection of its own: when it leaves, and on which side of leaving it failed.
+"""One HTTP/1.1 call over a connection of its own: when it is sent, and whether a failure came before or after that.
 
-httpx makes the call. Its `trace` extension is awaited when the connection stands and no byte of the request has left:
-https://www.python-httpx.org/advanced/extensions/#trace
+httpx makes the call. Its `trace` extension is awaited when the connection is established and no byte of the request has
+been sent: https://www.python-httpx.org/advanced/extensions/#trace
 """
 
 import asyncio
@@ -17,29 +17,29 @@ from typing import Any
 
 import httpx
 
-# A part of httpx looks for this module several times a call, in all folders: a third of what a call costs. Python does
-# not look for one that is noted as missing.
+# A part of httpx looks for this module several times a call, in all folders: a third of the cost of a call. Python does
+# not search for a module that is marked as missing.
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
-# Seconds that an answer has beyond its timeout: a process that was stopped finds the end of its time and the answer at
-# the same moment, and reads the answer first.
+# Seconds added to the response timeout. A process that was suspended finds the timeout expired and the response
+# received at the same moment, and so reads the response first.
 MOMENT = 0.1
-# That the other side has ended the connection. Where a system cannot tell it from bytes to be read, it says so later.
+# The poll event of a closed connection. Where the system cannot tell it from readable bytes, it is reported later.
 ENDED = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 
 class NeverSent(Exception):
-    """Nothing of the request has left. Its text is the kind of error."""
+    """No byte of the request has been sent. The message is the kind of error."""
 
 
 class NoResponse(Exception):
-    """The request may have left, and no answer came that can be read. Its text is the kind of error."""
+    """The request may have been sent, and no readable response arrived. The message is the kind of error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, whatever it says. The names of headers are in lower case; content that cannot be read is empty."""
+    """A response with any status. Header names are in lower case; content that cannot be decompressed is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,18 +51,20 @@ BeforeSend = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Seconds until a connection stands, with proxy and TLS; seconds for the whole answer after that; and bytes of the
-    answer, as it comes and decompressed. Seconds that a connection may be idle.
+    """Time limits in seconds, and the size limit of a response in bytes.
+
+    `connect_seconds` covers proxy and TLS; `answer_seconds` the whole response after that; `answer_bytes` the response
+    both as received and decompressed; `idle_seconds` the time that a connection may be idle.
     """
 
     connect_seconds: float
     answer_seconds: float
     answer_bytes: int = 1_000_000
-    idle_seconds: float = 4.0  # less than the five after which common servers close: a call that meets it is unknown
+    idle_seconds: float = 4.0  # common servers close after five: a call that meets it is unknown
 
 
 class Connection(httpx.AsyncHTTPTransport):
-    """One connection, one call at a time. httpx makes it anew where it was idle for long, or readable before a call."""
+    """One connection, for one call at a time. httpx reconnects if it was idle too long, or readable before a call."""
 
     def __init__(self, tls: ssl.SSLContext, proxy: httpx.Proxy | None, bounds: Bounds) -> None:
         only = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=bounds.idle_seconds)
@@ -71,25 +73,29 @@ class Connection(httpx.AsyncHTTPTransport):
         self._used = False
 
     def made(self, stream: Any) -> None:
-        """Its stream is another one now."""
+        """Record a new stream of this connection."""
         self._stream, self._used = stream, False
 
     async def aclose(self) -> None:
-        """End it, also where a deadline met it in the middle of TLS: httpx leaves that open."""
+        """Close the connection, even where a deadline interrupts the TLS handshake: httpx leaves that open."""
         await super().aclose()
         if self._stream:
             await self._stream.aclose()
 
     def is_over(self) -> bool:
-        """Whether the other side has ended it, or said what nobody asked for. TLS says something at the beginning."""
+        """Return whether the other side has closed the connection or sent unrequested bytes.
+
+        TLS sends bytes of its own at the beginning.
+        """
         unasked = 0 if self._stream.get_extra_info("ssl_object") and not self._used else select.POLLIN
         poll = select.poll()
         poll.register(self._stream.get_extra_info("socket"), ENDED | unasked)
         return bool(poll.poll(0))
 
     def keeps(self) -> bool:
-        """Whether it stands after an answer, and no more came than that. httpx would take the rest for the next answer,
-        and has no public name for it.
+        """Return whether the connection is reusable after a response: it is open, and no bytes followed the response.
+
+        httpx would take such bytes for the next response, and has no public name for them.
         """
         self._used = True
         connections: list[Any] = self._pool.connections
@@ -103,7 +109,7 @@ class _Step(Enum):
 
 
 class Exchange:
-    """One call over this connection. Afterwards the connection is of use only if the call was answered."""
+    """One call over this connection. Afterwards, reuse the connection only if the call was answered."""
 
     def __init__(self, connection: Connection, bounds: Bounds, before_send: BeforeSend | None) -> None:
         self._connection, self._bounds, self._may_leave = connection, bounds, before_send
@@ -111,7 +117,7 @@ class Exchange:
         self._end: asyncio.TimerHandle | None = None
 
     async def answer(self, request: httpx.Request) -> Answer:
-        """Send it, once. Raises NeverLeft, NoAnswer, or what `may_leave` raised."""
+        """Send the request once. Raises NeverSent, NoResponse, or what `before_send` raised."""
         request.extensions["trace"] = self._trace
         try:
             async with asyncio.timeout(self._bounds.connect_seconds) as self._deadline:
@@ -128,7 +134,7 @@ class Exchange:
     async def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._connection.made(info["return_value"])
-        elif event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":  # a proxy's
+        elif event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":  # for a proxy
             await self._leave()
 
     async def _leave(self) -> None:
@@ -136,7 +142,7 @@ class Exchange:
         if self._may_leave:
             self._step = _Step.WAITING
             await self._may_leave()
-            if self._connection.is_over():  # it had time to end
+            if self._connection.is_over():  # it may have closed meanwhile
                 raise NeverSent("ConnectionClosed")
         self._step = _Step.LEFT
         self._end = asyncio.get_running_loop().call_later(self._bounds.answer_seconds, self._end_soon)
@@ -150,7 +156,7 @@ class Exchange:
             content += part
             if len(content) > most:
                 raise NoResponse("TooLarge")
-        # Of a header that comes twice, the first counts.
+        # Of a repeated header, the first one counts.
         raw = reversed(response.headers.raw)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         return Answer(response.status_code, headers, _decompressed(content, headers.get("content-encoding"), most))
@@ -170,8 +176,9 @@ def _decompressed(content: bytes | bytearray, encoding: str | None, most: int) -
 
 
 def _kind(error: BaseException) -> str:
-    """The kind of error, never its text, which may hold what was to be sent: the system's where there is one. A proxy's
-    refusal has its status too.
+    """Return the kind of error, never its message, which may contain the request's content.
+
+    It is the kind of the operating system's error where there is one. A proxy's refusal has its status too.
     """
     if isinstance(error, httpx.ProxyError):
         return f"ProxyError {str(error)[:3]}"

@@ -1,7 +1,7 @@
-"""Kept connections to one server, for the calls of an event loop and, over one, for those of threads.
+"""Reused connections to one server, for calls of an event loop and, through an event loop, of threads.
 
-The connection that was used last is used next: it is warm, and those that are not needed fall out of use. A pool for
-all of them would cost more than twice as much a call.
+The most recently used connection is used next: it is warm, and surplus connections become idle and are closed. One pool
+for all of them would more than double the cost of a call.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from connector.http.exchange import Answer, BeforeSend, Bounds, Connection, Exch
 
 
 class Connections:
-    """For any number of calls at once in one event loop."""
+    """Connections for any number of concurrent calls in one event loop."""
 
     def __init__(self, address: str, bounds: Bounds, network: Network | None = None) -> None:
         network = network or Network()
@@ -34,10 +34,10 @@ class Connections:
         content: bytes = b"",
         before_send: BeforeSend | None = None,
     ) -> Answer:
-        """One call, never repeated here, no redirect followed. Raises exchange.NeverLeft or exchange.NoAnswer.
+        """Make one call, never repeated here, without following redirects. Raises NeverSent or NoResponse.
 
-        `may_leave` is awaited when the connection stands; the first byte leaves when it returns. What it raises is
-        raised, and nothing has left.
+        `before_send` is awaited when the connection is established; the first byte is sent when it returns. An
+        exception of `before_send` is passed on, and nothing has been sent then.
         """
         url = self._address.copy_with(raw_path=path.encode("ascii"))
         headers = {"Accept-Encoding": "gzip", **headers}
@@ -52,7 +52,7 @@ class Connections:
         return answer
 
     async def close(self) -> None:
-        """End all connections; for when no call is under way."""
+        """Close all connections. Call it when no call is in progress."""
         while self._kept:
             await self._kept.pop()[1].aclose()
 
@@ -67,7 +67,7 @@ class Connections:
 
 
 class Caller:
-    """Calls of threads, any number of them but only so many at once, in the event loop of a thread of its own."""
+    """Calls from any number of threads, of which `at_once` run at a time, in an event loop in a thread of its own."""
 
     def __init__(self, connections: Connections, at_once: int = 1) -> None:
         self._connections, self._permits = connections, threading.Semaphore(at_once)
@@ -75,13 +75,13 @@ class Caller:
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     def call(self, method: str, path: str, headers: Mapping[str, str], content: bytes = b"") -> Answer:
-        """Like Connections.call."""
+        """Make one call, like Connections.call."""
         with self._permits:
             call = self._connections.call(method, path, headers, content)
             return asyncio.run_coroutine_threadsafe(call, self._loop()).result()
 
     def close(self) -> None:
-        """End all connections; for when no call is under way."""
+        """Close all connections. Call it when no call is in progress."""
         with self._starting:
             running, self._running = self._running, None
         if running:

@@ -1,8 +1,8 @@
-"""Finds rules that would fire again because of the connector's own write-back.
+"""Find rules that the connector's own write-back would trigger again.
 
-The write-back updates the very ticket whose updates trigger the rule. So a write that touches what a rule's condition
-asks about has to leave the condition false: whatever the ticket looked like. That is tried out on every ticket that
-matters to the condition: each name it asks about takes each value it is compared with, no value, and one more.
+The write-back updates the ticket whose updates trigger the rule. A write to a field that a rule's condition uses must
+therefore leave the condition false, whatever the ticket's other values. The check tries every ticket that matters to
+the condition: each name takes each value that it is compared with, no value, and one other value.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ SAMPLE = {
 
 
 def find(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """(key, words) for each rule and outcome whose write-back would fire the rule again."""
+    """Yield (key, message) for each rule and outcome whose write-back would trigger the rule again."""
     for index, rule in enumerate(file.rules):
         key = f"rules.{index}.when"
         choices = {name: _choices(rule.when, file) for name in sorted(rule.when.names)}
@@ -38,7 +38,7 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
         for state in OUTCOMES:
-            # Salesforce, for one, does not tell upper from lower case in the names of fields.
+            # Field names in Salesforce, for example, are not case-sensitive.
             written = {path.lower(): template for path, template in file.write_back.of(state).items()}
             touched = {
                 name: written[file.comparable(path)]
@@ -54,7 +54,7 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
 
 
 def _choices(condition: Condition, file: MappingFile) -> list[Any]:
-    """Every value that may matter to the condition: what it is compared with, what is written anywhere, and others."""
+    """Return all values that may matter to the condition: those it is compared with, those written back, and others."""
     values: list[Any] = [None, "", OTHER, True, False]
     if len(condition.names) > 1:  # names may be compared with each other
         values += [
@@ -77,13 +77,13 @@ def _flat(literals: list[Any]) -> Iterator[Any]:
 
 
 def _written(template: Template, choices: list[Any]) -> list[Any]:
-    """What a template may leave in the field: its text as the field's type has it, or anything if it has names."""
+    """Return what a template may leave in the field: its text in the field's type, or any choice if it uses names."""
     if template.names:
         return choices
     try:
         text = template.render(SAMPLE)
     except CannotApply:
-        return choices  # reported on its own
+        return choices  # reported by another check
     as_types: list[Any] = [text or None]
     if text.lower() in ("true", "false"):
         as_types.append(text.lower() == "true")
@@ -99,7 +99,7 @@ def _fires_again(condition: Condition, choices: dict[str, list[Any]], touched: d
         try:
             fires = condition.search(ticket)
         except CannotApply:
-            continue  # a function that does not take this kind of value: no such ticket exists
+            continue  # a function that does not accept this type of value: no such ticket exists
         if fires:
             return ", ".join(f"{name} = {value!r}" for name, value in ticket.items())
     return None

@@ -1,4 +1,4 @@
-"""What a mapping file may say, but hardly means: warnings, each with its line."""
+"""Warnings about content of a mapping file that is valid but probably unintended, each with its line."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from connector.model import OUTCOMES
 
 
 def of(file: MappingFile, text: str) -> list[str]:
-    """What to warn of in this file, of which `text` is the source."""
+    """Return the warnings about this file; `text` is its source."""
     found = lines.places(text)
     return [
         f"line {found.line(key)}: {_called(key, file)}: {words}"
@@ -25,7 +25,7 @@ def _called(key: str, file: MappingFile) -> str:
 
 
 def _guards(file: MappingFile, found: Places) -> Iterator[tuple[str, str]]:
-    """A header [rules.skip_when] belongs to whichever rule stands above it: a rule pasted between takes it over."""
+    """Warn of headers [rules.skip_when]: each belongs to the rule above it, and a rule pasted between takes it over."""
     if len(file.rules) < 2:
         return
     for index, rule in enumerate(file.rules):
@@ -55,7 +55,7 @@ def _placeholders(file: MappingFile) -> Iterator[tuple[str, str]]:
 
 
 def _texts(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """(key, words) for everything that leaves as it stands here."""
+    """Yield (key, text) for all text that is sent as it is written in the file."""
     for index, rule in enumerate(file.rules):
         yield f"rules.{index}.message", literal(rule.message)
     for index, words in enumerate(file.templates):

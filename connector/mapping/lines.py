@@ -1,6 +1,7 @@
-"""Where the keys of a mapping file stand, and what people call them: `rules.0.when` is line 41, rule "requested", when.
+"""Locate the keys of a mapping file and name them for people: `rules.0.when` is line 41, rule "requested", when.
 
-A statement of TOML, a header or a key with its value, is TOML by itself: read one by one, each tells its keys.
+Each TOML statement, a header or a key with its value, is a TOML document of its own. The statements are parsed one by
+one to get the keys of each.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Lists whose entries people call by their names.
+# Lists whose entries are called by their names.
 CALLED = {"rules": "rule", "templates": "template"}
 ENTRY = re.compile(r"(\w+)\.(\d+)(?:\.(.+))?", re.DOTALL)
 
@@ -19,20 +20,20 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Places:
-    """The line of each key, by its name with dots. `tables` are those that have a header of their own."""
+    """The line of each key, by its dotted name. `tables` are those with a header of their own."""
 
     keys: dict[str, int] = field(default_factory=dict)
     tables: dict[str, int] = field(default_factory=dict)
 
     def line(self, key: str) -> int | None:
-        """Of the key, else of what it should stand in; None: the file has neither."""
+        """Return the line of the key, else that of its nearest parent; None: the file has neither."""
         while key and key not in self.keys:
             key = key.rpartition(".")[0]
         return self.keys.get(key)
 
 
 def places(text: str) -> Places:
-    """Of a text that is TOML."""
+    """Return the places of valid TOML text."""
     found, counts, table = Places(), Counter[Path](), Path()
     statement, first = "", 1
     for number, line in enumerate(text.split("\n"), 1):
@@ -40,7 +41,7 @@ def places(text: str) -> Places:
         try:
             content = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
+            continue  # the statement continues in the next line
         if statement.lstrip().startswith("["):
             table = _table(content, counts)
             found.tables.setdefault(".".join(table), first)
@@ -53,7 +54,7 @@ def places(text: str) -> Places:
 
 
 def _table(content: Any, counts: Counter[Path]) -> Path:
-    """Where a header leads, its lists by the number of the entry that is being written."""
+    """Return the path of a header; in a list, with the number of the current entry."""
     path = Path()
     while content:
         [(name, content)] = content.items()
@@ -74,7 +75,7 @@ def _inside(content: Any) -> Iterator[Path]:
 
 
 def called(key: str, raw: Mapping[str, Any]) -> str:
-    """What people call a key of this file: a rule and a template by its name."""
+    """Return the key as people call it: a rule or a template by its name."""
     found = ENTRY.fullmatch(key)
     if not found or found[1] not in CALLED:
         return key

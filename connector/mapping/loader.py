@@ -1,4 +1,4 @@
-"""Reads a mapping file and checks it whole. What is wrong is refused at start, with file, key and expectation."""
+"""Load and validate a mapping file. Every fault is refused at start, with file, key and expectation."""
 
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from connector.mapping import feedback_loops, lines
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
 
-# What a written-back value may speak of; `chat` has .id and .status once there is one.
+# Names for written-back values. `chat` has .id and .status once there is a chat.
 OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 
 
 def load(path: Path) -> MappingFile:
-    """Read and check one mapping file. Raises BadMapping, which lists every problem found."""
+    """Load and validate one mapping file. Raises BadMapping, which lists every problem found."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
@@ -34,7 +34,7 @@ def load(path: Path) -> MappingFile:
 
 
 def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
-    """The same for what TOML gave for `text`; `name` stands for the file in errors."""
+    """Validate the parsed TOML of `text`; `name` stands for the file in errors. Raises BadMapping, like `load`."""
     try:
         file = MappingFile.model_validate(raw)
     except ValidationError as error:
@@ -54,7 +54,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
 
 
 def _faults(problems: Sequence[tuple[str, str]], raw: dict[str, Any], text: str) -> list[Fault]:
-    """The same with lines, and rules by their names."""
+    """Add lines to the problems, and call rules by their names."""
     found = lines.places(text)
     return [Fault(lines.called(key, raw), words, found.line(key)) for key, words in problems]
 
@@ -66,7 +66,7 @@ def _problem(error: Any) -> tuple[str, str]:
 
 
 def _meant(path: Sequence[str]) -> str:
-    """What a key that is not known was probably meant to be."""
+    """Suggest the meaning of an unknown key."""
     if len(path) > 1 and path[-1] in MappingFile.model_fields:
         return f"{path[-1]} belongs above the first [table], or has a table of its own"
     return "see the comments in mappings/salesforce.toml for those that are"
@@ -86,7 +86,7 @@ def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
 
 
 def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """Values without names are the same for every ticket: those that cannot be written never can."""
+    """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail."""
     for state in OUTCOMES:
         for field, template in file.write_back.of(state).items():
             try:
@@ -97,7 +97,7 @@ def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
 
 
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """A CRM does not tell upper from lower case in names of fields: which of two values it kept would be chance."""
+    """Find fields written twice. CRM field names are not case-sensitive: it is chance which value is kept."""
     for state in OUTCOMES:
         names = list(file.write_back.of(state))
         for index, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""From a ticket to a text, or the reason why not: the mapping file's rules, applied. Pure."""
+"""Apply the rules of a mapping file: from a ticket to a text, or to the reason why there is none. Pure."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ from connector.mapping.schema import MappingFile, Rule
 from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
 from connector.policy.checks import Policy, Without
 
-# A ticket's fields, by the names that the mapping gives them.
+# The fields of a ticket, by the mapping's names.
 Values = abc.Mapping[str, Any]
-# NUL, and half characters.
+# NUL and lone surrogates.
 NO_TEXT_CARRIES = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A mapping file together with the settings that it leans on.
+    """A mapping file with the settings that it depends on.
 
-    `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes that may be texted;
-    `without` what the policy leaves out in a trial.
+    `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes of the countries that may
+    be texted; `without` are the policy checks that a trial leaves out.
     """
 
     file: MappingFile
@@ -40,17 +40,16 @@ class Mapping:
 
     @property
     def outbound_numbers(self) -> set[str]:
-        """The numbers that texts may leave from."""
+        """Return the numbers that texts may be sent from."""
         shared = self.file.outbound_number or self.outbound_number
         return {rule.outbound_number or shared for rule in self.file.rules}
 
     def decide(self, ticket: Ticket, ask: TextRequest | None = None) -> Decision | Skip:
-        """What to text for this ticket.
+        """Decide what to text for this ticket.
 
-        Without an `ask`, the first rule whose `when` holds decides; the others are not looked at. Whoever asks has a
-        rule in mind, and its `when` is not looked at. A `when` that cannot be applied to the ticket does not hold; a
-        `skip_when` that cannot be applied keeps the text from leaving. A trigger that was accepted before: see
-        `decide_again`.
+        Without a request, the first rule whose `when` holds decides, and later rules are not checked. A request names
+        its rule, and the rule's `when` is not checked. A `when` that cannot be applied to the ticket does not hold; a
+        `skip_when` that cannot be applied blocks the text. For a trigger that was accepted before, see `decide_again`.
         """
         if ask:
             name = ask.rule or self.file.agents.rule or self.file.rules[0].name
@@ -60,16 +59,17 @@ class Mapping:
             try:
                 asks = rule.when.search(ticket.values)
             except CannotApply:
-                continue  # a function that got no value, or one of another kind: the ticket does not fulfil it
+                continue  # a function got no value, or one of another type: the ticket does not meet it
             if asks:
                 return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
         return Skip("no rule asks for a text", told=False, check="rule")
 
     def decide_again(self, ticket: Ticket, accepted: Accepted, own_writes: Sequence[Values]) -> Decision | Skip:
-        """What to text for a ticket that was accepted by a rule: that rule decides, and no other.
+        """Decide what to text for a ticket that a rule has accepted. Only that rule is applied.
 
-        Its `when` has to hold still, but what the connector itself has written since does not count: where a field
-        has a value of `own_writes`, the one that it was accepted with stands for it. So only people can change it.
+        Its `when` still has to hold, but the connector's own write-backs since then do not count: where a field has a
+        value of `own_writes`, the value at acceptance is used instead. So only a change by a person can make the `when`
+        false.
         """
         rule = next((rule for rule in self.file.rules if rule.name == accepted.rule), None)
         if rule is None:
@@ -92,11 +92,11 @@ class Mapping:
         return replace(decided, accepted=accepted) if isinstance(decided, Decision) else decided
 
     def _own(self, rule: Rule, values: Values) -> dict[str, Any]:
-        """Of these values, by our names, those that a rule asks about and that our own writes may change."""
+        """Return the values that the rule's `when` uses and that write-backs may change, by the mapping's names."""
         return {name: values[name] for name in rule.when.names if name in self.file.written_names and name in values}
 
     def asked_about(self, changes: abc.Mapping[str, str | None]) -> dict[str, str | None]:
-        """Of what is written to a ticket (by the CRM's names), what rules ask about, by our names."""
+        """Return those of the written values (by the CRM's names) that any `when` uses, by the mapping's names."""
         written = {self.file.comparable(path): value for path, value in changes.items()}
         asked = {name for rule in self.file.rules for name in rule.when.names}
         return {
@@ -144,7 +144,7 @@ class Mapping:
         )
 
     def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> str:
-        """Whoever asks may bring words of their own. Raises CannotApply."""
+        """Return the message; a request may bring its own. Raises CannotApply."""
         if ask.message is not None:
             return ask.message.strip()
         if ask.template is None:
@@ -155,7 +155,7 @@ class Mapping:
         return found[1].render(ticket.values).strip()
 
     def unknown(self, ask: TextRequest) -> tuple[str, str, list[str]] | None:
-        """What is asked for by a name that the file does not have: "rule" or "template", the name, and those it has."""
+        """Return what the request names but the file lacks: "rule" or "template", the name, and the known names."""
         named = {
             "rule": (ask.rule, [rule.name for rule in self.file.rules]),
             "template": (ask.template, list(self.templates())),
@@ -166,13 +166,13 @@ class Mapping:
         return None
 
     def templates(self) -> dict[str, tuple[str, Template]]:
-        """What an agent can start from, by name: (label, template). Without any of its own, the rules' messages."""
+        """Return (label, template) by name, for agents to start from. Without templates, the rules' messages."""
         if self.file.templates:
             return {words.name: (words.label, words.message) for words in self.file.templates}
         return {rule.name: (rule.name.replace("_", " ").capitalize(), rule.message) for rule in self.file.rules}
 
     def _agent(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[int | None, str | None]:
-        """Whom the chat is assigned to: the agent who asked, where the mapping says so, or as the rule says."""
+        """Return the chat's assignee: the requesting agent where the mapping says so, else the rule's."""
         if self.file.agents.replies_to_agent and (ask.agent_id or ask.agent_email):
             return ask.agent_id, ask.agent_email
         agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
@@ -180,7 +180,7 @@ class Mapping:
         return _whole_number(agent_id) if agent_id else None, str(agent_email) if agent_email else None
 
     def _recipient(self, ticket: Ticket) -> Recipient:
-        """What the ticket says of the person. Raises CannotApply."""
+        """Return what the ticket says of the customer. Raises CannotApply."""
         keys = self.file.policy
         zone = ticket.values.get(keys.zone) if keys.zone else None
         state = ticket.values.get(keys.state) if keys.state else None
@@ -197,7 +197,7 @@ class Mapping:
         return phone.first_usable(fields, str(said or phones.country).upper(), self.countries)
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
-        """The ticket's fields after this outcome, by the CRM's names; None empties a field. Raises CannotApply."""
+        """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
         facts = {
             "state": outcome.state.value,
             "why": outcome.why,
@@ -212,13 +212,13 @@ class Mapping:
 
 
 def reason_of(rule: Rule, ticket: Ticket) -> str:
-    """The key that makes two texts the same text: a hash, because `once_per` may name personal data."""
+    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data."""
     values = [ticket.values.get(name) for name in rule.once_per]
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 
 def same_value(one: object, other: object) -> bool:
-    """Whether a field's two values are the same to a CRM: empty is null, and a time may be written in several ways."""
+    """Return whether a CRM treats the two values as equal: empty is null, and a time has several spellings."""
     texts = ["" if value is None else str(value).strip() for value in (one, other)]
     if texts[0].casefold() == texts[1].casefold():
         return True

@@ -1,4 +1,4 @@
-"""What a mapping file consists of. Unknown keys and wrong types are errors; mapping_check.py does the rest."""
+"""The structure of a mapping file. Unknown keys and wrong types are errors; loader.py checks the rest."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -13,9 +13,9 @@ from connector.policy.config import PolicyKeys
 
 
 class TicketKeys(Strict):
-    """`object` is the CRM's kind of record; `id` the name of the field that CCAI Platform is given as ticket_id.
+    """`object` is the CRM's type of record; `id` names the field that is sent to CCAI Platform as ticket_id.
 
-    `number` and `customer` name fields that people know a ticket by; they are shown to agents.
+    `number` and `customer` name the fields by which people know a ticket. Agents see them.
     """
 
     object: FieldName
@@ -25,7 +25,7 @@ class TicketKeys(Strict):
 
 
 class Phones(Strict):
-    """`prefer` names fields, best first; `country_from` a field with the ISO code of the ticket's country."""
+    """`prefer` names fields, best first; `country_from` names a field with the ISO code of the ticket's country."""
 
     prefer: list[Name] = Field(min_length=1)
     country: Country = "US"
@@ -33,7 +33,7 @@ class Phones(Strict):
 
 
 class Rule(Strict):
-    """A reason to text. See mappings/salesforce.toml for what each key means."""
+    """A reason to text. See mappings/salesforce.toml for the meaning of each key."""
 
     name: Name
     when: AnyCondition
@@ -46,7 +46,7 @@ class Rule(Strict):
     window_hours: float | None = Field(default=None, ge=0, le=24 * 366)
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """(key, name) for every field's name that the rule uses."""
+        """Yield (key, name) for every field name that the rule uses."""
         expressions: dict[str, Condition | Template] = {"when": self.when, "message": self.message}
         expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
         expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
@@ -56,7 +56,7 @@ class Rule(Strict):
 
 
 class Words(Strict):
-    """Words that an agent can start from; `label` is what the agent reads."""
+    """A template that an agent can start from; `label` is shown to the agent."""
 
     name: Name
     label: str = Field(min_length=1, max_length=80)
@@ -64,14 +64,14 @@ class Words(Strict):
 
 
 class Agents(Strict):
-    """How agents text: by which rule (else the first), and whether replies go to the agent who asked."""
+    """How agents text: the rule that applies (else the first), and whether replies go to the requesting agent."""
 
     rule: Name | None = None
     replies_to_agent: bool = False
 
 
 class WriteBack(Strict):
-    """What each outcome writes to the ticket: the CRM's field = a template over the outcome."""
+    """What each outcome writes to the ticket: the CRM's field and a template over the outcome."""
 
     sent: Written
     failed: Written
@@ -85,7 +85,7 @@ class WriteBack(Strict):
 
 
 class MappingFile(Strict):
-    """A whole mapping file, checked. `skip_when` is for all rules, beside each rule's own."""
+    """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own."""
 
     ticket: TicketKeys
     fields: dict[Name, FieldPath] = Field(min_length=1)
@@ -100,21 +100,21 @@ class MappingFile(Strict):
 
     @cached_property
     def written_names(self) -> frozenset[str]:
-        """The names of the fields that are written back."""
+        """Return the names of the fields that are written back."""
         paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
 
     def guards(self, rule: Rule) -> Mapping[str, Condition]:
-        """Everything that keeps a rule from texting, by the words that the ticket is told: the file's, then its own."""
+        """Return all conditions that block a rule's text, by the reason for the ticket: the file's, then the rule's."""
         return {**self.skip_when, **rule.skip_when}
 
     def comparable(self, path: str) -> str:
-        """A field's path as CRMs compare it: without the object's own name before it, in small letters."""
+        """Return a field's path as CRMs compare it: in lower case, without the object's own name before it."""
         own, _, rest = path.lower().partition(".")
         return rest if rest and own == self.ticket.object.lower() else path.lower()
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """(key, name) for every field's name that the file uses."""
+        """Yield (key, name) for every field name that the file uses."""
         shown = {"id": self.ticket.id, "number": self.ticket.number, "customer": self.ticket.customer}
         yield from ((f"ticket.{key}", name) for key, name in shown.items() if name)
         yield from (("phones.prefer", name) for name in self.phones.prefer)

@@ -1,7 +1,7 @@
-"""Who must not be texted. Pure: one place, the same answer for every channel, and a trace of everything it looked at.
+"""Decide who must not be texted. Pure: the same answer for every channel, with a trace of all findings.
 
-Each check says ok, stop, hold (not before a time) or overridden; the first that does not say ok decides. What only a
-person may decide is stopped for an agent and held or skipped for the others.
+Each check says ok, warn, stop, hold (not before a time) or overridden. A stop decides before a hold. What only a person
+may decide is a stop for an agent, and is held or skipped on the other channels.
 """
 
 import re
@@ -18,7 +18,7 @@ from connector.policy import quiet_hours, segments
 from connector.policy.config import PolicyKeys
 from connector.policy.quiet_hours import Open
 
-# Public link shorteners: carriers filter texts that hold one. Hosts, in lower case.
+# Public link shorteners, by host in lower case. Carriers filter texts that contain one.
 SHORTENERS = (
     "bit.ly",
     "tinyurl.com",
@@ -60,9 +60,9 @@ class Said(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check said. `overridable`: an agent may decide otherwise, with a reason. `until` (UTC) of a hold.
+    """The result of one check. `overridable`: an agent may override it with a reason. `until` (UTC) of a hold.
 
-    `about`: the very thing that was found, such as a text and its state. Another one is another finding.
+    `about` identifies the cause, such as a text and its state. With another cause, it is another finding.
     """
 
     check: str
@@ -74,15 +74,16 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """What a reason names that is given for this finding."""
+        """Return the id by which an override names this finding."""
         return f"{self.check}:{self.about}" if self.about else self.check
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger knows of a number and a reason, other texts than this one only. Times in UTC.
+    """What the store knows of a number and a reason, from texts other than this one. Times are in UTC.
 
-    `other_number`: it is not the number that the text was planned for. `texted_at` None: it has never been texted.
+    `other_number`: the number differs from the one that the text was planned for. `texted_at` None: it was never
+    texted.
     """
 
     suppressed: bool = False
@@ -96,9 +97,9 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the policy makes of a decision: the text as it would leave, and everything that was looked at.
+    """The policy's result for a decision: the text as it would be sent, and all findings.
 
-    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been told.
+    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been notified.
     """
 
     sms: OutboundSms
@@ -109,7 +110,7 @@ class Ruling:
 
     @property
     def against(self) -> Finding | None:
-        """What keeps the text from leaving now: a stop before a hold. None: nothing."""
+        """Return the finding that keeps the text from being sent now: a stop before a hold. None: there is none."""
         for said in (Said.STOP, Said.HOLD):
             for finding in self.findings:
                 if finding.said is said:
@@ -125,19 +126,19 @@ class Ruling:
 
     @property
     def line(self) -> str:
-        """The trace in short, for logs."""
+        """Return the trace in short, for logs."""
         return " ".join(f"{one.check}:{one.said.value}" for one in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A mapping file's `[policy]`. `without`: checks that a trial on this machine leaves out."""
+    """The `[policy]` of a mapping file. `without`: the checks that a trial on this machine leaves out."""
 
     keys: PolicyKeys
     without: frozenset[Without] = frozenset()
 
     def window(self, decision: Decision) -> timedelta:
-        """How long after one text its number gets no other."""
+        """Return how long after one text the number gets no other."""
         if "window" in self.without:
             return timedelta(0)
         own = decision.window_hours
@@ -152,9 +153,9 @@ class Policy:
         now: datetime,
         overrides: Collection[str] | None = None,
     ) -> Ruling:
-        """Whether this may be texted now (UTC), and as what.
+        """Decide whether this may be texted now (UTC), and with which words.
 
-        `override`: an agent's reason for doing it anyway, given for the findings with these ids (None: for any).
+        `override`: an agent's reason for sending anyway, given for the findings with these ids (None: for any).
         """
         sms = replace(decision.sms, message=self._words(decision.sms.message, known))
         size = segments.measure(sms.message)
@@ -171,7 +172,7 @@ class Policy:
         return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
 
     def _for(self, channel: Channel, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
-        """What a finding means at this channel: agents may decide some for themselves, and wait for none."""
+        """Apply a finding to this channel: an agent may override some, and does not wait for a hold."""
         if finding.said not in (Said.STOP, Said.HOLD) or channel is not Channel.AGENT:
             return finding
         may = finding.overridable or finding.check in self.keys.agents_may_override
@@ -231,13 +232,17 @@ class Policy:
         return Finding("content", Said.OK, counted)
 
     def _unfilled(self, message: str, channel: Channel) -> Iterator[Finding]:
-        """A trigger's message is its mapping's, which is warned of at start: only the ticket's values are new."""
+        """Find a placeholder that is not filled in.
+
+        On the trigger channel it is only a warning: the mapping's own message was checked at start, and only the
+        ticket's values are new.
+        """
         if found := merge_syntax.form(message):
             why = f"the message holds a placeholder of the form {found}, which nothing fills in"
             yield Finding("placeholder", Said.WARN if channel is Channel.TRIGGER else Said.STOP, why, overridable=True)
 
     def _words(self, message: str, known: Known) -> str:
-        """The message as it leaves: brand and opt-out line where the number has never been texted."""
+        """Return the message as it is sent: with brand and opt-out line where the number was never texted."""
         if known.texted_at is None and message:
             message = " ".join(self._with_first(message))
         return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
@@ -252,7 +257,7 @@ class Policy:
 
 
 def says(message: str, words: str) -> bool:
-    """Whether a message has these words, whole, in any spelling of letters, quotes, dashes and blanks."""
+    """Return whether the message has these whole words, in any spelling of letters, quotes, dashes and blanks."""
     message, words = (_plain(text) for text in (message, words))
     return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) is not None
 

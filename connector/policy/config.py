@@ -1,4 +1,4 @@
-"""The keys of a mapping file's `[policy]`."""
+"""The keys of `[policy]` in a mapping file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from connector.config_types import AnyCondition, Name, Strict
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 NEVER = (0, 0)
-# Minutes of a local day: open from the first, closed from the second.
+# Minutes of a local day: the start of the open hours, and their end, which is not included.
 Span = tuple[int, int]
 
 
@@ -48,7 +48,7 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class DayKeys(BaseModel):
-    """Hours of each day: `open`, and where a weekday has its own, that weekday's; `days_off` have none."""
+    """The hours of each day: `open`, unless the weekday has its own. `days_off` have none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +63,7 @@ class DayKeys(BaseModel):
     sunday: Hours | None = None
 
     def of(self, day: date) -> Span:
-        """The hours of this day."""
+        """Return the hours of this day."""
         name = DAYS[day.weekday()]
         if name in self.days_off or day.isoformat() in self.days_off:
             return NEVER
@@ -71,7 +71,7 @@ class DayKeys(BaseModel):
 
 
 class StateKeys(DayKeys):
-    """What a state narrows. Without an `open` of its own it narrows the days that it names only."""
+    """The hours that a state narrows. Without an `open` of its own, it narrows only the days that it names."""
 
     open: Hours = (0, 24 * 60)
 
@@ -79,14 +79,14 @@ class StateKeys(DayKeys):
 def _codes(given: Mapping[str, StateKeys]) -> Mapping[str, StateKeys]:
     codes: dict[str, StateKeys] = {}
     for name, keys in given.items():
-        # Two tables of one state would be a state with one of them, whichever.
+        # With two tables for one state, only one would count, and which one would be chance.
         if codes.setdefault(name.strip().upper(), keys) is not keys:
             raise ValueError(f'expected each state once, but "{name}" is there in another spelling too')
     return codes
 
 
 class HoursKeys(DayKeys):
-    """A mapping file's `[policy.hours]`. `zone` is where people are of whom nothing else is known."""
+    """The keys of `[policy.hours]`. `zone` is the time zone of customers whose own is not known."""
 
     zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
     by_state: Annotated[Mapping[str, StateKeys], AfterValidator(_codes)] = {}
@@ -96,7 +96,7 @@ class HoursKeys(DayKeys):
 
 
 class PolicyKeys(Strict):
-    """Who must not be texted, and when. See mappings/salesforce.toml for what each key means."""
+    """Who must not be texted, and when. See mappings/salesforce.toml for the meaning of each key."""
 
     opt_out: AnyCondition | None = None
     zone: Name | None = None
@@ -110,6 +110,6 @@ class PolicyKeys(Strict):
     agents_may_override: list[Literal["reason", "window", "hours"]] = ["reason", "window", "hours"]
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """(key, name) for every field's name that the policy uses."""
+        """Yield (key, name) for every field name that the policy uses."""
         yield from (("policy.opt_out", name) for name in sorted(self.opt_out.names if self.opt_out else ()))
         yield from ((f"policy.{key}", name) for key in ("zone", "state") if (name := getattr(self, key)))

@@ -1,7 +1,7 @@
-"""When a person may be texted, by the person's own clock. Pure: the moment is an argument.
+"""Decide when a customer may be texted, by the customer's own clock. Pure: the time is an argument.
 
-Where several time zones are possible, it has to be open in each of them: the strictest wins. Where the state is known
-and has hours of its own, the narrower of both hold.
+Where several time zones are possible, the hours have to be open in each of them. Where the state is known and has hours
+of its own, both the general and the state's hours have to be open.
 """
 
 import functools
@@ -14,7 +14,7 @@ from connector import phone
 from connector.policy import config
 from connector.policy.config import DayKeys, HoursKeys, Span
 
-# How far ahead the next opening is looked for.
+# Limit of the search for the next opening.
 LONGEST = timedelta(days=14)
 
 
@@ -25,16 +25,16 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """`until` in UTC; None: it does not open within two weeks."""
+    """The hours are closed. `until` in UTC; None: they do not open within two weeks."""
 
     why: str
     until: datetime | None
 
 
 def look(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
-    """Whether the person at this number (E.164) may be texted now.
+    """Decide whether the customer with this number (E.164) may be texted now.
 
-    `zone` (IANA) and `state` are what the CRM says of the person; a zone that nobody knows counts as none.
+    `zone` (IANA) and `state` are the CRM's values for the customer; an unknown zone counts as none.
     """
     zones, how = _zones(number, zone, hours.zone)
     keys = [hours, *filter(None, [hours.state(state)])]
@@ -65,7 +65,7 @@ def _narrowest(day: date, keys: Sequence[DayKeys]) -> Span:
 
 
 def _opening(now: datetime, zones: Sequence[ZoneInfo], keys: Sequence[DayKeys]) -> datetime | None:
-    """The first moment from now on that is open everywhere: one at which it opens somewhere."""
+    """Return the next time at which the hours are open in every zone. It is an opening time of one of them."""
     for ahead in range(LONGEST.days + 1):
         opens = sorted({moment for zone in zones for moment in _opens(now, zone, ahead, keys)})
         for moment in opens:
@@ -75,9 +75,9 @@ def _opening(now: datetime, zones: Sequence[ZoneInfo], keys: Sequence[DayKeys]) 
 
 
 def _opens(now: datetime, zone: ZoneInfo, ahead: int, keys: Sequence[DayKeys]) -> Iterator[datetime]:
-    """When it opens in this zone so many days from now, if it does, and if that is still to come.
+    """Yield the opening time in this zone so many days from now, if there is one and it is still to come.
 
-    Twice, where the clocks go back over that time.
+    There are two where the clocks go back over that time.
     """
     day = now.astimezone(zone).date() + timedelta(days=ahead)
     start, end = _narrowest(day, keys)
@@ -87,7 +87,7 @@ def _opens(now: datetime, zone: ZoneInfo, ahead: int, keys: Sequence[DayKeys]) -
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> datetime:
-    """The first moment (UTC) at which it is this late on this day, also where the clocks leave that time out."""
+    """Return the first time (UTC) at which it is this late on this day, even where the clocks skip that time."""
     local = datetime.combine(day, time(), zone) + timedelta(minutes=minutes)
     moment = min(local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     while moment.astimezone(zone).replace(tzinfo=None) < local.replace(tzinfo=None):
@@ -102,7 +102,7 @@ def _is_open(moment: datetime, zone: ZoneInfo, keys: Sequence[DayKeys]) -> bool:
 
 
 def _zones(number: str, zone: str | None, fallback: str) -> tuple[Sequence[ZoneInfo], str]:
-    """The zones that count, and where they are from in words."""
+    """Return the zones that count, and their source in words."""
     if zone and (known := _known(zone.strip())):
         return [known], ""
     if found := [one for name in sorted(phone.zones(number)) if (one := _known(name))]:

@@ -1,4 +1,4 @@
-"""How many segments a message takes: GSM 03.38 where its characters allow it, else UCS-2.
+"""Count the segments of a message: GSM 03.38 where its characters allow it, else UCS-2.
 
 https://www.etsi.org/deliver/etsi_gts/03/0338/05.00.00_60/gsmts_0338v050000p.pdf
 """
@@ -11,15 +11,15 @@ BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-# Each of these takes two septets: an escape and itself.
+# Each of these takes two septets: an escape and the character.
 EXTENSION = frozenset("\f^{}\\[~]|€")
 GSM = BASIC | EXTENSION
-# Septets, and UTF-16 code units: in a lone segment, and in each of several.
+# Septets (GSM) and UTF-16 code units (UCS-2): in a single segment, and in each of several.
 GSM_LONE, GSM_EACH = 160, 153
 UCS_LONE, UCS_EACH = 70, 67
 
-# Typographic characters that have a plain counterpart in GSM 03.38. Letters of a language are not among them, nor the
-# middle dot, which Catalan spells with, nor the joiners that hold letters and emoji together.
+# Typographic characters with a plain counterpart in GSM 03.38. Letters of a language are not included, nor is the
+# middle dot, which Catalan spelling uses, nor are the joiners that hold letters and emoji together.
 PLAIN = str.maketrans(
     {
         "‘": "'",
@@ -69,7 +69,7 @@ PLAIN = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`units`: septets of GSM-7, or UTF-16 code units of UCS-2."""
+    """The size of a message. `units`: septets of GSM-7, or UTF-16 code units of UCS-2."""
 
     encoding: str
     units: int
@@ -77,7 +77,7 @@ class Size:
 
 
 def measure(message: str) -> Size:
-    """The size of a message as it leaves."""
+    """Return the size of a message as it is sent."""
     used = set(message)
     if used <= GSM:
         return _size("GSM-7", message, used & EXTENSION, GSM_LONE, GSM_EACH)
@@ -85,17 +85,17 @@ def measure(message: str) -> Size:
 
 
 def replace_typographic(message: str) -> str:
-    """Curly quotes, dashes and the like as plain ones: one of them would make the whole message UCS-2."""
+    """Replace curly quotes, dashes and the like with plain ones: one of them would make the whole message UCS-2."""
     return composed(message).translate(PLAIN)
 
 
 def composed(message: str) -> str:
-    """Each letter with its accent as one character, which looks the same: GSM 03.38 has no accents by themselves."""
+    """Compose each accented letter into one character of the same look: GSM 03.38 has no separate accents."""
     return unicodedata.normalize("NFC", message)
 
 
 def _size(encoding: str, message: str, wide: Set[str], lone: int, each: int) -> Size:
-    """`wide`: those of the message's characters that take two units."""
+    """Return the size; `wide` are the characters of the message that take two units."""
     units = len(message) + sum(map(message.count, wide))
     if units <= lone:
         return Size(encoding, units, min(units, 1))
@@ -103,7 +103,7 @@ def _size(encoding: str, message: str, wide: Set[str], lone: int, each: int) -> 
 
 
 def _packed(message: str, wide: Set[str], each: int) -> int:
-    """No character is split across two segments: an escape stays with what it escapes, a surrogate with its other."""
+    """Count segments without splitting a character: escape sequences and surrogate pairs stay in one segment."""
     segments, room = 1, each
     for character in message:
         width = 2 if character in wide else 1

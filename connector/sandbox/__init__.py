@@ -1,10 +1,10 @@
-"""The sandbox: both remote sides of the connector, emulated on this machine, for trials and for tests.
+"""The sandbox: CCAI Platform and the CRMs, emulated on this machine for trials and tests.
 
     with sandbox.Sandbox(port=0).running() as box:
         httpx.post(f"{box.url}/apps/api/v1/sms", auth=("sandbox", "sandbox-token"), json={...})
         assert box.ccaip.texts[0].message == "Your order is ready."
 
-It shares no code with the clients it judges, holds no real credentials, and never talks to another machine.
+The sandbox shares no code with the clients that it tests, holds no real credentials, and calls no other machine.
 """
 
 import threading
@@ -22,11 +22,12 @@ __all__ = ["Clock", "Sandbox"]
 
 
 class Sandbox:
-    """Both remote sides: `ccaip`, and every CRM by its name (`salesforce`).
+    """The emulated remote sides: `ccaip`, and each CRM under its name (`salesforce`).
 
-    Any setting of a side (`ccaip.Settings`, `crms.salesforce.Settings`) is a keyword argument, for example
-    `Sandbox(first_chat_id=114, outbound_message_url="http://127.0.0.1:8000/hooks")`. `switches` answers what the
-    vendors leave open. Port 0 is any free port. A host that is not this machine's own is a ValueError.
+    Keyword arguments set any setting of a side (`ccaip.Settings`, `crms.salesforce.Settings`), for example
+    `Sandbox(first_chat_id=114, outbound_message_url="http://127.0.0.1:8000/hooks")`. `switches` answers the questions
+    that the vendors' documentation leaves open. Port 0 selects a free port. Raises ValueError for a host that is not a
+    loopback address.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Sandbox:
 
     @contextmanager
     def running(self) -> Iterator["Sandbox"]:
-        """Serve in threads of this process until the block ends. A port that is in use is an OSError."""
+        """Serve in threads of this process until the block ends. Raises OSError when the port is in use."""
         listening = server.Server(self.host, self.port, self.app)
         self.port = listening.server_port
         serving = threading.Thread(target=listening.serve_forever, args=(0.02,), name="sandbox", daemon=True)
@@ -88,7 +89,7 @@ class Sandbox:
             threading.Event().wait()
 
     def reset(self) -> None:
-        """Everything as it was at the start: records, chats, logs, switches, settings, faults."""
+        """Restore the initial state: records, chats, logs, switches, settings, faults."""
         self.faults.clear()
         self.switches.reset()
         for side in self.sides.values():
@@ -104,7 +105,7 @@ def _switches(modules: Mapping[str, crms.Module], chosen: Mapping[str, switches.
 
 
 def _distribute(models: Mapping[str, type[BaseModel]], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every side's settings, made from the keywords that it knows. A keyword that no side knows is a TypeError."""
+    """Build each side's settings from the keywords that it knows. Raises TypeError for a keyword that no side knows."""
     unknown = [name for name in settings if not any(name in model.model_fields for model in models.values())]
     if unknown:
         raise TypeError(f"no side of the sandbox has a setting {', '.join(map(repr, unknown))}")

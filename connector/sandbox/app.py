@@ -1,4 +1,4 @@
-"""The sandbox's WSGI application: every side's routes, the control plane and the page, for this machine only."""
+"""The sandbox's WSGI application: routes of each side, the control plane and the page. Serves this machine only."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class AsWritten(DefaultJSONProvider):
-    """Both vendors' keys have an order, and their texts are not escaped."""
+    """Keep the vendors' key order, and do not escape non-ASCII characters."""
 
     sort_keys = False
     ensure_ascii = False
@@ -44,7 +44,7 @@ def create(box: "Sandbox", modules: Mapping[str, Any]) -> Flask:
 
 
 def refuse_strangers() -> None:
-    """Only this machine, by its own name: no other site in the user's browser may change anything or rebind DNS."""
+    """Accept loopback host names only, and no writes from other sites. Blocks CSRF and DNS rebinding."""
     if not server.is_loopback(urlsplit(f"//{request.host}").hostname or ""):
         abort(403, "The sandbox answers to loopback names only.")
     if request.method in READING:
@@ -55,5 +55,5 @@ def refuse_strangers() -> None:
 
 
 def explain(error: HTTPException) -> tuple[Response, int]:
-    """Errors of the sandbox itself are JSON, in words."""
+    """Answer the sandbox's own errors as JSON with a message."""
     return jsonify(message=error.description or error.name), error.code or 500

@@ -1,11 +1,11 @@
-"""The one place where the sandbox gets its time from, so that a test can hold the clock in its hand."""
+"""The sandbox's only source of time, which a test can replace."""
 
 import time
 from datetime import UTC, datetime
 
 
 class Clock:
-    """Wall-clock time for what is shown, monotonic time for what is measured, and the pause of a played delay."""
+    """Wall-clock time for timestamps, monotonic time for durations, and the sleep of a `delay` fault."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -18,7 +18,7 @@ class Clock:
 
 
 def timestamp(moment: datetime | None) -> str | None:
-    """A moment as both remote sides' JSON and XML write it: `2021-10-04T17:20:51.000Z`."""
+    """Format a time as both remote sides write it in JSON and XML: `2021-10-04T17:20:51.000Z`."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""The control plane, `/_sandbox`: what both sides were asked, what is to go wrong next, and what is not known of them.
+"""The control plane, `/_sandbox`: logs of calls, faults, switches and statistics.
 
-A side's own part of it is its own module (`ccaip/control.py`, `crms/<crm>/control.py`).
+Each side adds its own part (`ccaip/control.py`, `crms/<crm>/control.py`).
 """
 
 from collections import Counter
@@ -19,13 +19,13 @@ UNLISTED = frozenset({"HEAD", "OPTIONS"})
 
 
 def explain(blueprint: Blueprint) -> None:
-    """Let a blueprint answer input it cannot use with 400 and a message that says why."""
+    """Make a blueprint answer unusable input with 400 and a message."""
     blueprint.register_error_handler(ValidationError, _invalid)
     blueprint.register_error_handler(ValueError, lambda error: (jsonify(message=str(error)), 400))
 
 
 def read_object() -> dict[str, Any]:
-    """The request's JSON object."""
+    """The request's JSON object. Aborts with 400 for anything else."""
     content = request.get_json(force=True, silent=True)
     if not isinstance(content, dict):
         abort(400, "The request body is not a JSON object.")
@@ -33,7 +33,7 @@ def read_object() -> dict[str, Any]:
 
 
 def read(model: type[Model]) -> Model:
-    """The request's JSON object, as a model that knows all of its keys."""
+    """The request's JSON object, validated. Raises ValidationError, also for unknown keys."""
     return model(**read_object())
 
 

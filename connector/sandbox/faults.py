@@ -1,4 +1,4 @@
-"""Faults: what goes wrong with the next calls, told in advance."""
+"""Faults: failures of coming calls, ordered in advance."""
 
 import json
 import threading
@@ -18,15 +18,15 @@ MALFORMED = "<html><body><h1>Bad gateway</h1></body></html>"
 
 
 class Fault(BaseModel):
-    """Something that goes wrong with the next `times` calls that fit.
+    """A failure of the next `times` calls that match.
 
-    - `delay`: the call is held for `seconds`, then goes its way (every other kind may be held as well);
-    - `status`: answered with `status`, `headers` and `body`, nothing is done;
-    - `drop_before`, `drop_after`: the connection is closed without an answer, before or after the call was obeyed;
-    - `malformed`: the call is obeyed, the answer is 200 with a body that cannot be read;
+    - `delay`: waits `seconds`, then proceeds (any other kind may wait as well);
+    - `status`: answers with `status`, `headers` and `body`, and does nothing;
+    - `drop_before`, `drop_after`: closes the connection without an answer, before or after the call takes effect;
+    - `malformed`: the call takes effect, and the answer is 200 with an unreadable body;
     - `lock_row`: writing `record_id` (or any record) fails with UNABLE_TO_LOCK_ROW. Counted per record.
 
-    `route` also fits the routes that begin with it: `update` fits `update_many`.
+    `route` also matches routes with that prefix: `update` matches `update_many`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,7 +47,7 @@ class Fault(BaseModel):
         return self.side in ("any", side) and same_route
 
     def answer(self, response: Response) -> Response:
-        """Make `response` the one this fault gives instead."""
+        """Turn `response` into the answer of this fault."""
         body = MALFORMED if self.kind == "malformed" and self.body is None else self.body
         response.status_code = 200 if self.kind == "malformed" else self.status
         if isinstance(body, (dict, list)):
@@ -61,7 +61,7 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """The faults that wait for their call. A call plays the first that fits it."""
+    """The pending faults. A call triggers the first one that matches."""
 
     def __init__(self, time: clock.Clock) -> None:
         self._clock = time
@@ -73,7 +73,7 @@ class Faults:
         return len(self._waiting)
 
     def add(self, kind: Kind, **details: Any) -> Fault:
-        """Let something go wrong; see `Fault`. A side or route that does not exist is a ValueError."""
+        """Add a fault; see `Fault`. Raises ValueError for an unknown side or route."""
         fault = Fault(kind=kind, **details)
         if fault.side not in ("any", *self.routes):
             raise ValueError(f"there is no side {fault.side!r}; there are any, {', '.join(sorted(self.routes))}")
@@ -94,7 +94,7 @@ class Faults:
             return [fault.model_copy() for fault in self._waiting]
 
     def before(self, side: str, route: str) -> tuple[Fault | None, Response | None]:
-        """Play what comes before the call is obeyed: the fault that was taken, and the answer that ends the call."""
+        """Apply the part of a fault that precedes the call. Return the fault, and the answer that replaces the call."""
         if not self._waiting:
             return None, None
         fault = self._take(lambda fault: fault.kind != "lock_row" and fault.fits(side, route) and _matches(fault))
@@ -108,7 +108,7 @@ class Faults:
         return fault, fault.answer(Response())
 
     def after(self, fault: Fault | None, response: Response) -> Response:
-        """Play what comes after the call was obeyed."""
+        """Apply the part of a fault that follows the call."""
         if fault is None or fault.kind not in AFTER:
             return response
         request.environ[server.DROP] = fault.kind == "drop_after"

@@ -1,4 +1,4 @@
-"""What was called, and the faults that were waiting for the call: the same for every side the sandbox plays."""
+"""The log of calls and the playing of faults, shared by all sides."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,9 +16,9 @@ KEPT_HEADERS = ("content-type", "user-agent", "sforce-auto-assign", "sforce-call
 
 @dataclass(slots=True)
 class Call:
-    """One request: when it came, what it was for, how many records it touched, and how it was answered.
+    """A request: its arrival, its route, the number of records touched, and the status of the answer.
 
-    `status` is None while the call runs, and for good when the connection was closed without an answer.
+    `status` is None while the call runs, and stays None when the connection was closed without an answer.
     """
 
     side: str
@@ -33,18 +33,18 @@ class Call:
 
 
 def box() -> "Sandbox":
-    """The sandbox that this request came to."""
+    """The sandbox that received this request."""
     return cast("Sandbox", current_app.extensions["sandbox"])
 
 
 def keep(routes: Blueprint) -> None:
-    """Log every call of a side and play its faults. The blueprint's name is the side, its functions the routes."""
+    """Log each call to a side and play its faults. The blueprint names the side, its view functions the routes."""
     routes.before_request(_arrive)
     routes.after_request(_leave)
 
 
 def count(records: int) -> None:
-    """Note how many records the call at hand touched."""
+    """Record how many records the current call touched."""
     g.call.records = records
 
 
@@ -60,7 +60,7 @@ def _arrive() -> Response | None:
 
 def _leave(response: Response) -> Response:
     if "call" not in g:
-        return response  # refused at the channel: a stranger's call is no call
+        return response  # app.refuse_strangers refused it before it reached a side
     response = box().faults.after(g.fault, response)
     g.call.status = None if request.environ.get(server.DROP) else response.status_code
     return response

@@ -1,4 +1,4 @@
-"""The page: tickets on one side, the customer's phone on the other. It works without scripts as well."""
+"""The sandbox's page: tickets on one side, the customer's phone on the other. It needs no JavaScript."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send the page's own forms with Origin: null
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send this page's forms with Origin: null
     "Cache-Control": "no-store",
 }
 PARTS = ("tickets", "details", "phone")
@@ -28,13 +28,13 @@ def protect(response: Response) -> Response:
 
 @routes.get("/")
 def show() -> str:
-    """The whole page, for the ticket that `ticket` names, or the first."""
+    """The page with the ticket that `ticket` names, or the first one."""
     return render_template("page.html", view=_view())
 
 
 @routes.get("/parts")
 def parts() -> dict[str, str]:
-    """The parts of the page that change by themselves, as HTML."""
+    """The parts of the page that update themselves, as HTML."""
     view = _view()
     shown = PARTS if view["ticket"] else PARTS[:1]
     return {name: get_template_attribute("parts.html", name)(view) for name in shown}
@@ -51,13 +51,13 @@ def edit(crm: str, ticket_id: str) -> Any:
 
 @routes.post("/tickets/<crm>/<ticket_id>/text")
 def request_text(crm: str, ticket_id: str) -> Any:
-    """The human agent sets the case to Requested."""
+    """Set the case to Requested, as the human agent."""
     return _done(crm, ticket_id, lambda: _crm(crm).request_text(ticket_id))
 
 
 @routes.get("/tickets/<crm>/<ticket_id>/agents-page")
 def open_agents_page(crm: str, ticket_id: str) -> Any:
-    """The human agent opens the connector's page. A link and no form: this page's forms lead nowhere else."""
+    """Redirect the human agent to the connector's page. A link, because the policy allows forms to this origin only."""
     side = _crm(crm)
     _ticket(side, ticket_id)
     if not side.has_agents_page:
@@ -70,7 +70,7 @@ def open_agents_page(crm: str, ticket_id: str) -> Any:
 
 @routes.post("/tickets/<crm>/<ticket_id>/reply")
 def reply(crm: str, ticket_id: str) -> Any:
-    """The customer replies from the phone."""
+    """Reply from the customer's phone."""
     number = phones.read(request.form.get("number", ""))
     message = request.form.get("message", "").strip()
     if number is None or not message:
@@ -79,7 +79,7 @@ def reply(crm: str, ticket_id: str) -> Any:
 
 
 def _done(crm: str, ticket_id: str, act: Callable[[], Any]) -> Any:
-    """Act, then show the ticket again; what the CRM refuses is told on the page."""
+    """Run an action, then show the ticket again, with the CRM's refusal if there was one."""
     try:
         act()
     except (ValueError, crms.Refused) as error:
@@ -102,7 +102,7 @@ def _ticket(side: crms.Crm, ticket_id: str) -> dict[str, Any]:
 
 
 def _view() -> dict[str, Any]:
-    """Everything the templates show."""
+    """The data that the templates show."""
     box = journal.box()
     crm = request.args.get("crm") or next(iter(box.crms))
     side = _crm(crm)

@@ -1,7 +1,7 @@
-"""A small threaded HTTP/1.1 server for the sandbox: on loopback only, connections kept, one write per answer.
+"""A small threaded HTTP/1.1 server for the sandbox: loopback only, keep-alive, one write per answer.
 
-Werkzeug's own server closes the connection after every answer, which neither remote side does and which hides what a
-client does with its connection pool.
+Werkzeug's server closes the connection after each answer. Neither remote side does, and it would hide how a client uses
+its connection pool.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, without a port, can only be this machine."""
+    """Whether `host`, given without a port, is a loopback name or address."""
     if host == "localhost":
         return True
     try:
@@ -37,7 +37,7 @@ def is_loopback(host: str) -> bool:
 
 
 def require_loopback(url: str) -> str:
-    """Give back the URL the sandbox is asked to call; a ValueError if it leads off this machine."""
+    """Return a URL that the sandbox may call. Raises ValueError when it leads to another machine."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not is_loopback(parts.hostname or ""):
         raise ValueError(f"the sandbox only calls http addresses on this machine, not {parts.hostname or url!r}")
@@ -45,7 +45,7 @@ def require_loopback(url: str) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens from the moment it is made; a port that is in use is an OSError that says so."""
+    """Listens from construction. Raises OSError when the port is in use."""
 
     request_queue_size = 1024
     daemon_threads = True
@@ -62,7 +62,7 @@ class Server(ThreadingHTTPServer):
             raise OSError(error.errno, f"the sandbox cannot listen on {host}:{port}: {error.strerror}") from error
 
     def server_bind(self) -> None:
-        """Bind without the reverse lookup of the host name that http.server does."""
+        """Bind without the reverse DNS lookup of http.server."""
         socket.socket.bind(self.socket, self.server_address)
         address = self.socket.getsockname()
         self.server_address = address
@@ -81,22 +81,22 @@ class Server(ThreadingHTTPServer):
             log.exception("The sandbox's server failed on a request")
 
     def close(self) -> None:
-        """End the loop, the open connections and with them their threads."""
+        """End the loop, close the open connections, and so end their threads."""
         self.shutdown()
         self.server_close()
         for connection in list(self.connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the client has just gone by itself
+                continue  # the client has already disconnected
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One kept connection: reads whole requests, calls the WSGI app, writes each answer in one piece."""
+    """A persistent connection. Reads whole requests, calls the WSGI app, writes each answer at once."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one segment: no 40 ms of Nagle against delayed acknowledgement
+    wbufsize = -1  # head and body in one segment avoid the 40 ms of Nagle and delayed acknowledgement
     server: Server
 
     def handle_one_request(self) -> None:
@@ -177,4 +177,4 @@ class Handler(BaseHTTPRequestHandler):
         return environ
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what was called is kept in each side's own log, which tests and the control plane read."""
+        """Log nothing here. Each side keeps its own log of calls, which tests and the control plane read."""

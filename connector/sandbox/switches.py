@@ -1,6 +1,6 @@
-"""The guesses: what the vendors' pages leave open, each as a named switch, so that a test can try every answer.
+"""Switches: questions that the vendors' pages leave open, each with a name, so that a test can try every answer.
 
-Nothing here is a claim about the real services. Each default is the answer that lets most work go on.
+A switch makes no claim about the real services. Each default is the answer that lets most work proceed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One open question: its default answer, what the answers mean, and which there are (none named: any)."""
+    """An open question: its default answer, the meaning of the answers, and the allowed values (empty: any)."""
 
     name: str
     default: Value
@@ -20,7 +20,7 @@ class Switch:
 
 
 class Switches(Mapping[str, Value]):
-    """The answers in force. Only known names and fitting values are taken; anything else is a ValueError."""
+    """The answers in force. Raises ValueError for an unknown name or an unsuitable value."""
 
     def __init__(self, known: tuple[Switch, ...], chosen: Mapping[str, Value] | None = None) -> None:
         self.known = {switch.name: switch for switch in known}
@@ -38,7 +38,7 @@ class Switches(Mapping[str, Value]):
         return len(self._values)
 
     def update(self, chosen: Mapping[str, Value]) -> None:
-        """Set all of `chosen`, or none of it."""
+        """Set all of `chosen`, or none."""
         fitting = {name: self._fit(name, value) for name, value in chosen.items()}
         self._values = {**self._values, **fitting}
 
@@ -62,7 +62,7 @@ class Switches(Mapping[str, Value]):
 
 
 def table(known: tuple[Switch, ...]) -> str:
-    """The switches as the Markdown table of the docs."""
+    """The switches as a Markdown table for the docs."""
     rows = [
         f"| `{switch.name}` | `{switch.default!r}` | {', '.join(map('`{}`'.format, switch.choices)) or 'any'} "
         f"| {switch.sentence} |"

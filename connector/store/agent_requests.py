@@ -1,7 +1,7 @@
-"""Takes in what a person asks for: once for each key, and once for each state of the ticket that was looked at.
+"""Save agent requests: once for each idempotency key, and once for each state of the ticket that the agent saw.
 
-Two clicks, two tabs and two agents who saw the same ticket want the same text: the event is named after the ticket and
-the newest text that it had then, and an event is taken in once.
+Two clicks, two tabs and two agents who saw the same ticket all want the same text. The event id is made of the ticket
+and of the newest text that it had then, and each event id is saved once.
 """
 
 import hashlib
@@ -19,9 +19,10 @@ SQL = queries.load(__file__)
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """One text that a person wants. `after` is the ticket's newest text that was seen (0: none); None: as it is now.
+    """One text that an agent requests.
 
-    `caller` and `key` make a repetition the same text.
+    `after` is the id of the newest text that the agent saw on the ticket (0: none); None: the newest one now. A second
+    request with the same `caller` and `key` is a duplicate and makes no new text.
     """
 
     crm: str
@@ -34,20 +35,23 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt:
-    """What it became. `duplicate`: it is somebody's text already."""
+    """The text that the request became. `duplicate`: an earlier request made that text."""
 
     text: int
     duplicate: bool
 
 
 def newest(connection: psycopg.Connection, crm: str, ticket_id: str) -> int:
-    """The id of the ticket's newest text; 0: it has none."""
+    """The id of the ticket's newest text; 0 when it has none."""
     row = connection.execute(SQL["newest"], {"crm": crm, "ticket": ticket_id}).fetchone()
     return row[0] if row else 0
 
 
 def take_in(connection: psycopg.Connection, asked: SendRequest) -> SendReceipt:
-    """Committed when it returns. Raises KeyUsedOtherwise, psycopg.Error."""
+    """Save the request and its text; both are committed when it returns.
+
+    Raises KeyUsedOtherwise when the key was used for another request, and psycopg.Error.
+    """
     by = {"caller": asked.caller, "key": asked.key}
     body = pseudonyms.of(connection, _digest(asked))
     with connection.transaction():
@@ -61,7 +65,7 @@ def take_in(connection: psycopg.Connection, asked: SendRequest) -> SendReceipt:
             asked.crm, f"agent:{asked.ticket_id}:{after}", asked.ticket_id, channel=Channel.AGENT, ask=asked.ask
         )
         [taken] = events.save(connection, [event])
-        text = taken.text or 0  # never: the event has a ticket
+        text = taken.text or 0  # 0 never occurs: the event has a ticket
         connection.execute(SQL["became"], by | {"text": text})
         return SendReceipt(text, taken.duplicate)
 

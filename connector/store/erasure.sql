@@ -1,5 +1,5 @@
 -- name: columns
--- The columns of every table that can hold words; the suppression list is kept, and keys hold none.
+-- The columns of every table that can hold text. The suppression list is kept; secrets and migrations hold none.
 select table_name, array_agg(column_name::text order by column_name), array_agg(udt_name = 'jsonb' order by column_name),
        coalesce(array_agg(column_name::text) filter (where udt_name = 'bytea'), array[]::text[])
 from information_schema.columns join information_schema.tables using (table_schema, table_name)
@@ -9,12 +9,12 @@ where table_schema = current_schema() and table_type = 'BASE TABLE'
 group by table_name order by table_name
 
 -- name: lock_plans
--- Nobody feeds these plans until the caller's transaction ends.
+-- Lock the person's plans, so that they are not fed until the caller's transaction ends.
 select id from plans where id in (
     select plan from plan_cases where number = %(hash)s or ticket_id = any(%(tickets)s)) order by id for update
 
 -- name: tickets
--- The tickets of one person: those of texts to the number, of events that name it, and of plans' cases for it.
+-- The tickets of one person: those of texts to the number, of events that name it, and of plan cases for it.
 select ticket_id from texts
 where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or event = any(%(events)s)
    or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
@@ -22,12 +22,12 @@ union select ticket_id from events where id = any(%(events)s) and ticket_id is n
 union select ticket_id from plan_cases where number = %(hash)s
 
 -- name: texts
--- The texts of these tickets, but for those to another number.
+-- The texts of these tickets, except those to another number.
 select id, state from texts
 where ticket_id = any(%(tickets)s) and coalesce(sms ->> 'end_user_number', %(number)s) = %(number)s order by id
 
 -- name: forget_texts
--- Number, message, words, and what they were recognized by. Those that still have something to tell say "erased".
+-- Erase number, message, reasons and idempotency keys. A text that is not written back yet says "erased".
 with steps as (
     update history set why = '' where text = any(%(ids)s) and why <> ''
 ), requests as (
@@ -41,15 +41,15 @@ update texts set sms = null, ask = null, trace = null, contradicted = null, acce
 where id = any(%(ids)s)
 
 -- name: forget_events
--- Everything that came in about these tickets, and everything that holds the number. What could not be read is named by
--- its hash.
+-- Empty all events about these tickets, and all events that hold the number. The id of an unreadable event is a hash of
+-- its contents and is replaced.
 update events set body = null, raw = null, changed_by = null, problem = case when problem is not null then 'erased' end,
                  event_id = case when event_id ~ '^(unreadable|unnamed):' then 'erased:' || id else event_id end
 where (body is not null or raw is not null or changed_by is not null or problem is not null)
   and (ticket_id = any(%(tickets)s) or id = any(%(events)s))
 
 -- name: forget_cases
--- The person's cases leave their plans: none of them is texted any more.
+-- Remove the person's cases from their plans, so that none of them is texted.
 delete from plan_cases
 where number = %(hash)s or text = any(%(ids)s) or ticket_id = any(%(tickets)s) and number is null
 returning plan, ticket_id

@@ -1,4 +1,4 @@
-"""Incoming events, saved once each, with a text and a job for every new one."""
+"""Incoming events. Each is saved once; each new one gets a text and a job."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ SQL = queries.load(__file__)
 
 @dataclass(frozen=True, slots=True)
 class EventReceipt:
-    """What an event became. `text` None: there was nothing to text about. `duplicate`: it had been taken in before.
+    """The receipt of an event. `text` None: the event gives no reason to text. `duplicate`: it was saved before.
 
-    `misused`: its id is that of an event about another ticket, so that this one was not taken in.
+    `misused`: an event about another ticket has the same id, so this one was not saved.
     """
 
     event_id: str
@@ -32,9 +32,9 @@ class EventReceipt:
 
 
 def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[EventReceipt]:
-    """Keep these events (of one CRM) and queue a text for each that is new. In the order given.
+    """Save these events (of one CRM) and queue a text for each new one. The receipts are in the order given.
 
-    An event id that comes twice, here or ever, is one event; all but its first are duplicates.
+    Events with the same id, in this call or earlier, are one event; all but the first are duplicates.
     """
     if not events:
         return []
@@ -54,13 +54,13 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
         )
         if known := [event for event_id, event in once.items() if event_id not in taken]:
             again = jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
-            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is kept
+            cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is cached
             taken |= {row.event_id: row for row in cursor}
     return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
 
 
 def _answer(event: TicketEvent, taken: EventReceipt, first: TicketEvent) -> EventReceipt:
-    """What this event became, where `first` of its id became `taken`."""
+    """The receipt of this event, given that `first` of its id got the receipt `taken`."""
     if event is first:
         return taken
     return replace(taken, duplicate=True, misused=taken.misused or event.ticket_id != first.ticket_id)

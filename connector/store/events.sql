@@ -1,5 +1,5 @@
 -- name: take_in
--- Events that are new become rows, and a text each if there is a ticket. In the order of their ids: no deadlocks.
+-- Save new events, with a text for each that has a ticket. Ordered by event id, to avoid deadlocks.
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
         crm text, event_id text, channel text, ticket_id text, changed_by text, body jsonb, raw text, problem text,
@@ -21,10 +21,10 @@ with incoming as (
 select fresh.event_id, made.id as text, false as duplicate from fresh left join made on made.event = fresh.id
 
 -- name: known
--- The texts of events that had been taken in before; and whether these are about another ticket than those.
+-- The texts of events that were saved before, and whether the saved event was about another ticket.
 select events.event_id, texts.id as text, true as duplicate, events.ticket_id is distinct from again.ticket_id as misused
 from jsonb_to_recordset(%(events)s) as again (event_id text, ticket_id text)
-cross join lateral (  -- one look into the index for each, whatever the statistics say
+cross join lateral (  -- forces one index lookup for each event, whatever the planner's statistics say
     select * from events where events.crm = %(crm)s and events.event_id = again.event_id limit 1
 ) events
 left join texts on texts.event = events.id

@@ -1,6 +1,7 @@
-"""Which database this is: one that was restored or copied starts with texting stopped, until a person has looked.
+"""Recognize a restored or copied database and pause all sending until an operator resumes it.
 
-A backup does not know what was sent after it: its waiting texts would go out once more, and so would its reasons.
+A backup does not know what was sent after it was taken. Its waiting texts would be sent a second time, and reasons
+that were texted since would be texted again.
 """
 
 from datetime import timedelta
@@ -13,13 +14,13 @@ from connector.store import circuit_breaker, leases, queries
 log = structlog.get_logger()
 SQL = queries.load(__file__)
 
-# Nobody has worked on this database for so long, and texts wait in it: it may have been restored from a copy.
+# A database that no worker has used for this long, with texts waiting, may have been restored from a copy.
 LONG = timedelta(days=1)
 CONFIRM = "see what was sent since in CCAI Platform, then: connector resume"
 
 
 def check(url: str) -> None:
-    """Stop texting where this database is not the one that workers have used so far. Committed when it returns."""
+    """Pause all sending when this is not the database that workers used before. Committed when it returns."""
     with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
         found = _identity(connection)
         known = connection.execute(SQL["known"], {"identity": found}).fetchone()
@@ -38,7 +39,7 @@ def _identity(connection: psycopg.Connection) -> str:
     try:
         with connection.transaction():
             row = connection.execute(SQL["identity"]).fetchone()
-    except psycopg.errors.InsufficientPrivilege:  # a server that keeps its own facts to itself
+    except psycopg.errors.InsufficientPrivilege:  # managed servers may deny access to the control data
         row = connection.execute(SQL["database_number"]).fetchone()
     return ":".join(str(part) for part in row or ())
 

@@ -1,6 +1,6 @@
-"""The queue: PgQueuer's tables beside the texts, so that a job and its subject are committed together.
+"""The job queue: PgQueuer's tables in the same database, so that a job and its texts are committed together.
 
-A job carries the ids of texts that were committed together and runs at least once; the store of texts makes a second
+A job carries the ids of texts that were committed together, and runs at least once. The store of texts makes a second
 run harmless. https://pgqueuer.readthedocs.io
 """
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Kind(StrEnum):
-    """What a job does with its texts. Each channel has its own kind, so that one can wait while the others go on."""
+    """The kind of a job. Each channel has its own kind, so that one channel can wait while the others go on."""
 
     DELIVER_AGENT = "deliver_agent"
     DELIVER_TRIGGER = "deliver_trigger"
@@ -30,9 +30,9 @@ class Kind(StrEnum):
 
 
 DELIVER = {Channel.AGENT: Kind.DELIVER_AGENT, Channel.TRIGGER: Kind.DELIVER_TRIGGER, Channel.BATCH: Kind.DELIVER_BATCH}
-# While one of these waits, no batch text leaves.
+# No batch text is sent while a job of one of these kinds waits.
 BEFORE_BATCHES = (Kind.DELIVER_AGENT, Kind.DELIVER_TRIGGER)
-# A person comes first; a ticket learns before the next text of its kind leaves.
+# Agents' texts come first. A ticket is written back before the next text of the same channel is sent.
 PRIORITY = {
     (Kind.WRITE_BACK, Channel.AGENT): 60,
     (Kind.DELIVER_AGENT, Channel.AGENT): 50,
@@ -41,13 +41,13 @@ PRIORITY = {
     (Kind.WRITE_BACK, Channel.BATCH): 20,
     (Kind.DELIVER_BATCH, Channel.BATCH): 10,
 }
-# Texts of one job, and jobs that are taken at once: together not many more than a worker wants in hand.
+# Texts in one job, and jobs that one worker runs at a time.
 JOB_SIZE = 50
 JOBS_IN_HAND = 800
 
 
 class Snooze(Exception):
-    """What is left of this job has to wait for so many seconds. Nothing was lost, nothing went wrong."""
+    """Raised to run the rest of a job again in so many seconds. It is no failure."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"later, in {seconds:.1f} s")
@@ -56,7 +56,7 @@ class Snooze(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """Something to do with a text. `after` seconds from now at the earliest."""
+    """A job for one text, to run in `after` seconds at the earliest."""
 
     kind: Kind
     text: int
@@ -65,7 +65,7 @@ class NewJob:
 
 
 def add(connection: psycopg.Connection, jobs: Iterable[NewJob]) -> None:
-    """Add jobs within the caller's transaction: they exist if and only if it commits. Those alike become one."""
+    """Add jobs in the caller's transaction. Texts of the same kind, channel and delay share jobs."""
     alike: dict[tuple[Kind, Channel, float], list[int]] = {}
     for job in jobs:
         alike.setdefault((job.kind, job.channel, job.after), []).append(job.text)
@@ -84,7 +84,7 @@ def _parts(texts: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def install(connection: psycopg.Connection) -> list[str]:
-    """Create or upgrade the queue's tables; the caller holds a lock. The names of what was done."""
+    """Create or upgrade the queue's tables; the names of the changes. The caller must hold the migration lock."""
     return asyncio.run(_install(connection.info.dsn, connection.info.password))
 
 

@@ -1,17 +1,17 @@
 -- name: take
--- Whoever comes first after the time takes the turn; the next one is due in so many seconds.
+-- Give the due lease to the first worker that asks; it is due again in so many seconds.
 insert into leases as d (name, next_at) values (%(name)s, now() + %(seconds)s * interval '1 second')
 on conflict (name) do update set next_at = excluded.next_at
     where d.next_at <= now() or d.next_at > excluded.next_at + interval '1 hour'  -- the clock was set back
 returning name
 
 -- name: put_off
--- The next turn is due in so many seconds, whatever was planned.
+-- Make the lease due in so many seconds, whether that is sooner or later than before.
 insert into leases as d (name, next_at) values (%(name)s, now() + %(seconds)s * interval '1 second')
 on conflict (name) do update set next_at = excluded.next_at
 
 -- name: heard
--- When the last turn was taken that is taken every so often; and whether that is not too long ago.
+-- When a lease with this interval was last taken, and whether that is recent enough.
 select next_at - %(every)s * interval '1 second' as at,
        extract(epoch from now() - next_at + %(every)s * interval '1 second')::float8 as ago,
        next_at > now() + (%(every)s - %(silent)s) * interval '1 second' as lately

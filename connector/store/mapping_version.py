@@ -1,6 +1,7 @@
-"""Which mapping is the newest: while several are in use, a worker with an older one skips nothing that it may not know.
+"""The newest mapping version, for a rollout during which workers use different ones.
 
-A rule that was added is unknown to workers that have not been started anew. They leave its texts to those that have.
+A worker with an older mapping does not know a rule that was added since. It leaves texts that no rule of its own
+matches to workers with the newest mapping, instead of skipping them.
 """
 
 import hashlib
@@ -12,22 +13,22 @@ import psycopg
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# Seconds after which nobody waits for a newer worker any more.
+# Seconds after a new mapping's first use in which workers with an older one leave texts to newer workers.
 SIDE_BY_SIDE = 3600.0
 
 
 def fingerprints(folder: Path, crms: Iterable[str]) -> dict[str, str]:
-    """What stands for each CRM's mapping file."""
+    """The fingerprint (SHA-256, hexadecimal) of each CRM's mapping file."""
     return {crm: hashlib.sha256((folder / f"{crm}.toml").read_bytes()).hexdigest() for crm in crms}
 
 
 def register(connection: psycopg.Connection, found: Mapping[str, str]) -> None:
-    """A process starts with these: they are the newest now."""
+    """Record the fingerprints that a process starts with as the newest."""
     for crm, fingerprint in found.items():
         connection.execute(SQL["register"], {"crm": crm, "fingerprint": fingerprint})
 
 
 def outdated(connection: psycopg.Connection, found: Mapping[str, str]) -> set[str]:
-    """The CRMs for which a process has started with another mapping a short while ago."""
+    """The CRMs for which another process has recently started with a different mapping."""
     rows = connection.execute(SQL["newest"], {"seconds": SIDE_BY_SIDE})
     return {crm for crm, fingerprint in rows if found.get(crm, fingerprint) != fingerprint}

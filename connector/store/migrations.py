@@ -1,4 +1,4 @@
-"""The database's schema: brought up to date, and whether it is."""
+"""Schema migrations: apply them, and check that they are applied."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ import psycopg
 from connector.store import jobs, pseudonyms
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number, as long as nothing else on the same database locks on it.
+# The key of the advisory lock. Any number that no other program on the same database uses.
 MIGRATION_LOCK = 7_163_001
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the schema up to date; safe to run again and from several machines at once. The names of what ran."""
+    """Bring the schema up to date; the names of what ran. Safe to repeat and to run from several machines at once."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", [MIGRATION_LOCK])
         connection.execute(
@@ -35,7 +35,7 @@ def _missing(connection: psycopg.Connection) -> list[str]:
 
 
 def current(connection: psycopg.Connection) -> bool:
-    """Whether every migration of this version has run. Raises psycopg.Error when the database does not answer."""
+    """Whether every migration of this version has been applied. Raises psycopg.Error when the database is away."""
     try:
         return not _missing(connection) and pseudonyms.made(connection)
     except psycopg.errors.UndefinedTable:

@@ -1,6 +1,6 @@
-"""What tickets have still to be told, and what they were told.
+"""Outcomes: those that are not written back to their tickets yet, and those that are.
 
-Each function is one transaction. They raise psycopg.Error when the database does not answer.
+Each function is one transaction. All raise psycopg.Error when the database does not answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ SOON = 60
 
 @dataclass(frozen=True, slots=True)
 class PendingOutcomes:
-    """What tickets have to learn. `overtaken`: (text: version) of what they need not learn any more.
+    """Outcomes to write back. `overtaken`: (text: version) of outcomes that need not be written any more.
 
-    Of several outcomes of one ticket, the one that became known last comes first. An outcome is overtaken once its
-    ticket was really told of one that became known later. `soon`: texts whose tickets another text is about to be
-    decided by.
+    Of several outcomes of one ticket, the one that became known last comes first. An outcome is overtaken once the CRM
+    has accepted one of the same ticket that became known later. `soon`: texts to write back a little later, because
+    another text of their ticket is about to be decided by what the ticket says now.
     """
 
     outcomes: Sequence[Outcome]
@@ -37,7 +37,7 @@ class PendingOutcomes:
 
 
 def pending(connection: psycopg.Connection, ids: Sequence[int]) -> PendingOutcomes:
-    """What the tickets of these texts have to learn. Where nothing was sent, nothing while another text waits."""
+    """The outcomes of these texts to write back. A text that sent nothing has to wait for others of its ticket."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL["outcomes"], {"ids": list(ids), "soon": SOON}).fetchall()
     overtaken = {row["id"]: row["outcome"] for row in rows if row["overtaken"]}
@@ -64,16 +64,17 @@ def _outcome(row: dict[str, Any]) -> Outcome:
 
 
 def begin_write(connection: psycopg.Connection, writes: Mapping[int, Mapping[str, Any]]) -> None:
-    """Committed before the CRM is called: if this worker dies, or is late, the ticket is told anew.
+    """Record that a write to the CRM begins. If this worker dies or is late, the outcome is written again.
 
-    `writes`: by text, what is written of the fields that rules ask about, by the mapping's names.
+    Committed before the CRM is called. `writes`: by text, the values to be written to fields that rules read, by the
+    mapping's names.
     """
     rows = [{"id": text, "wrote": wrote} for text, wrote in writes.items()]
     connection.execute(SQL["write_begins"], {"writes": jsonb(rows)})
 
 
 def own_writes(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
-    """What the connector has written to these texts' tickets, as far as rules ask about it; the newest first."""
+    """The connector's writes to these texts' tickets, by text, newest first. Only fields that rules read."""
     writes: dict[int, list[Mapping[str, Any]]] = {text: [] for text in ids}
     for text, wrote in connection.execute(SQL["own_writes"], {"ids": list(ids)}):
         writes[text].append(wrote)
@@ -81,14 +82,14 @@ def own_writes(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, 
 
 
 def look_again(connection: psycopg.Connection, ids: Sequence[int], after: float) -> None:
-    """Look again in so many seconds what there is to tell of these texts."""
+    """Queue another write-back of these texts in so many seconds."""
     with connection.transaction():
         jobs.add(connection, [NewJob(Kind.WRITE_BACK, text, Channel.TRIGGER, after) for text in ids])
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """The ticket has this outcome of a text; or never will: `overtaken` by a newer one, or `refused` for good."""
+    """The end of a write-back: the ticket has the outcome, or a newer one (`overtaken`), or never will (`refused`)."""
 
     text: int
     version: int
@@ -97,7 +98,7 @@ class WriteResult:
 
 
 def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> None:
-    """Where a newer outcome was told while an older one was on its way, the ticket is told of the newer one anew."""
+    """Record finished write-backs. A newer outcome that an older one may have overwritten is written again."""
     rows = [fields(one) for one in results]
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         anew = cursor.execute(SQL["told"], {"results": jsonb(rows)}).fetchall()
@@ -105,7 +106,10 @@ def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> No
 
 
 def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float, str | None]]) -> None:
-    """The CRM did not take these outcomes: (text: (seconds from now for the next try, why it was refused or None))."""
+    """Queue another attempt for outcomes that the CRM did not accept, by text.
+
+    The values are the seconds until the attempt, and why the CRM refused the outcome (None: it did not).
+    """
     rows = [{"id": text, "refused": refused} for text, (_, refused) in texts.items()]
     with connection.transaction():
         found = connection.execute(SQL["write_later"], {"results": jsonb(rows)}).fetchall()
@@ -115,5 +119,5 @@ def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float,
 
 
 def give_up(connection: psycopg.Connection, text: int, why: str) -> bool:
-    """A person has decided that the ticket need not be told. False: there is nothing to tell."""
+    """Give up writing back an outcome, on an operator's decision. False: no outcome is waiting."""
     return connection.execute(SQL["give_up_telling"], {"id": text, "why": why}).fetchone() is not None

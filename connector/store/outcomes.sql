@@ -1,10 +1,10 @@
 -- name: outcomes
--- What the tickets have to learn: of these texts those with an outcome that was not written yet, or whose write has no
--- clear end. A text that was skipped because of another one's reason tells that one's outcome. `overtaken`: the ticket
--- was told of an outcome that became known later, or of this outcome already. `soon`: another text of the ticket is
--- about to be decided by what the ticket says now. Where nothing was sent and another text of the ticket is still to
--- come, that one will tell: `untold_beside` then finds this one again. So it is where another text is unknown and the
--- ticket itself has not asked for this one.
+-- The outcomes to write back: those of these texts that are not written yet, or whose write has no clear result.
+-- A text that was skipped because another has the same reason reports that text's outcome. `overtaken`: the ticket has
+-- an outcome that became known later, or has this one already. `soon`: another text of the ticket is about to be
+-- decided by what the ticket says now. A text that sent nothing is left out while another text of its ticket is
+-- pending: that one will report, and `untold_beside` finds this one again. The same applies while another text is
+-- unknown, unless a trigger made this one.
 select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
        told.contradicted, texts.write_attempts, texts.write_refused is not null as refused_before,
        texts.outcome <= texts.written
@@ -17,12 +17,12 @@ select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
 from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)
-    and told.state not in ('received', 'queued', 'sending')  -- else it is told when it is over
+    and told.state not in ('received', 'queued', 'sending')  -- these are written back when they end
     and not (told.state in ('failed', 'skipped', 'cancelled') and {another_waits})
 order by coalesce(texts.known, 0) desc, texts.id desc
 
 -- name: write_begins
--- The CRM is about to be asked to take these. Writes without a clear end are counted.
+-- Count the writes that begin; those without a clear result stay counted.
 update texts set write_begun = write_begun + 1, wrote = w.wrote
 from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where texts.id = w.id
 
@@ -31,15 +31,15 @@ exists (select from texts other where other.crm = texts.crm and other.ticket_id 
         and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and texts.channel <> 'trigger'))
 
 -- name: own_writes
--- What the connector itself has written to these texts' tickets, by text; newest first.
+-- The connector's own writes to these texts' tickets, by text, newest first.
 select texts.id, other.wrote
 from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id
 where texts.id = any(%(ids)s) and other.wrote is not null
 order by texts.id, other.id desc
 
 -- name: told
--- The ticket has it, or a newer outcome. Where this one's write may have come after a newer one's, which was told or is
--- being told, the newer one is told anew: that of the newest text, or of the text itself.
+-- Record that the ticket has this outcome, or a newer one. If this write may have followed that of a newer outcome, the
+-- newer one is written again: that of the newest text, or of the text itself.
 with w as (
     select w.text as id, w.version, w.overtaken, w.refused, texts.crm, texts.ticket_id, newest.id as newest,
            not w.overtaken and texts.outcome > w.version or w.overtaken and texts.write_begun > 0 as late
@@ -75,9 +75,9 @@ with w as (
 select id, channel from anew union all select id, channel from settled where anew
 
 -- name: write_later
--- The CRM did not take it this time; `refused` says why, if it is not expected to.
+-- The CRM did not accept the outcome this time. `refused`: why it is not expected to accept it later either.
 update texts set
-    -- In a row of one kind: what fails for a moment does not lengthen the pause after a refusal.
+    -- Counts attempts of one kind in a row: a brief failure does not lengthen the pause after a refusal.
     write_attempts = case when (texts.write_refused is null) = (w.refused is null) then texts.write_attempts + 1 else 1 end,
     write_refused = w.refused,
     write_begun = greatest(texts.write_begun - (w.refused is not null)::int, 0)
@@ -85,6 +85,6 @@ from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)
 where texts.id = w.id returning texts.id, texts.channel
 
 -- name: give_up_telling
--- The ticket is not told of it.
+-- Give up the write-back of this outcome.
 update texts set written = outcome, write_begun = 0, write_refused = coalesce(write_refused || '; ', '') || %(why)s
 where id = %(id)s and outcome > written returning id

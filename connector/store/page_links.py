@@ -1,4 +1,4 @@
-"""Links to the hosted page: the secret that all web processes share, and which links were opened."""
+"""Links to the hosted page: the signing secret that all web processes share, and the links that were used."""
 
 import secrets
 
@@ -12,7 +12,7 @@ SECRET_BYTES = 32
 
 
 def secret(connection: psycopg.Connection) -> bytes:
-    """What links and sessions are signed with. Made when it is needed for the first time."""
+    """The secret that signs links and sessions. Created on first use."""
     asked = {"name": PAGE}
     row = connection.execute(SQL["secret"], asked).fetchone()
     if row is None:
@@ -22,5 +22,5 @@ def secret(connection: psycopg.Connection) -> bytes:
 
 
 def use(connection: psycopg.Connection, link: str, until: float) -> bool:
-    """The link is used from now on; it is good until so many seconds after the epoch. False: it was used before."""
+    """Mark the link as used. `until`: its expiry, in seconds after the epoch. False: it was used before."""
     return bool(connection.execute(SQL["use"], {"id": link, "until": until}).rowcount)

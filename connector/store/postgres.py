@@ -1,4 +1,4 @@
-"""The PostgreSQL that was given, or the embedded one: connections to it, and whether it can be used."""
+"""Connections to the configured PostgreSQL or the embedded one, and checks of whether it can be used."""
 
 import asyncio
 import contextlib
@@ -19,13 +19,13 @@ from connector.store import embedded, migrations, pseudonyms
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
-# Seconds that a machine's clock may differ from the database's before it is said.
+# Seconds that a machine's clock may differ from the database's before a warning.
 CLOCK_DIFFERS = 2.0
 
 
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[str]:
-    """A PostgreSQL that answers, as a connection URL; an embedded one stops afterwards if nobody else uses it."""
+    """Yield the connection URL of the database. An embedded one is started, and stops when no process uses it."""
     pseudonyms.configure(settings.pseudonym_key)
     if settings.database_url:
         yield _address(settings.database_url.get_secret_value())
@@ -37,24 +37,24 @@ def running(settings: Settings) -> Iterator[str]:
 def _address(given: str) -> str:
     try:
         conninfo_to_dict(given)
-    except psycopg.ProgrammingError:  # its words would show the password
+    except psycopg.ProgrammingError:  # the message would show the password
         raise BadSettings("CONNECTOR_DATABASE_URL: expected postgresql://user:password@host/database") from None
     return given
 
 
 def folder(settings: Settings) -> Path:
-    """Where an embedded one is."""
+    """The data folder of the embedded database."""
     return settings.data_dir / "postgres"
 
 
 def to_be_made(settings: Settings) -> Path | None:
-    """The folder of an embedded one that does not exist yet; None: there is one, or another is given."""
+    """The folder of an embedded database that is still to be created; None: it exists, or an external one is set."""
     made = settings.database_url or (folder(settings) / "PG_VERSION").exists()
     return None if made else folder(settings)
 
 
 def place(settings: Settings) -> str:
-    """Where the database is, in words, without its password. Raises BadSettings."""
+    """A description of the database's location, without its password. Raises BadSettings."""
     if settings.database_url is None:
         return f"embedded, in {folder(settings)}" + (" (new)" if to_be_made(settings) else "")
     given = conninfo_to_dict(_address(settings.database_url.get_secret_value()))
@@ -65,9 +65,9 @@ def place(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def ready(wanted: Settings) -> Iterator[str]:
-    """The URL of a running database with a current schema; an embedded one is brought up to date by itself.
+    """Yield the URL of a running database with a current schema. An embedded one is migrated first.
 
-    Raises BadSettings where a given one is not.
+    Raises BadSettings when an external database's schema is not current.
     """
     with running(wanted) as url:
         if wanted.database_url is None:
@@ -83,18 +83,18 @@ NOT_CURRENT = "the database's schema is not current; bring it up to date with: c
 
 
 def require_place(settings: Settings) -> None:
-    """Asks nobody and makes nothing. Raises BadSettings where what is set can be no database."""
+    """Check the database settings without connecting or creating anything. Raises BadSettings when they cannot work."""
     if settings.database_url:
         _address(settings.database_url.get_secret_value())
         return
     wanted = settings.data_dir
-    there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too where nobody lets us look
+    there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too without permission
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise BadSettings(f"CONNECTOR_DATA_DIR: {wanted} cannot be used")
 
 
 def check(settings: Settings) -> str:
-    """What to say of the database. An embedded one is neither made nor started. Raises BadSettings like `ready`."""
+    """The result of checking the database, in words. Does not create or start an embedded one. Raises BadSettings."""
     require_place(settings)
     if settings.database_url is None:
         return f"the database is the embedded one, in {folder(settings)}"
@@ -110,19 +110,19 @@ def check(settings: Settings) -> str:
     return f"the database answers, and its schema is current{differs}"
 
 
-# What the server is to do for a session of ours: not to keep the locks of one that was stopped, or cut off, in the
-# middle of a transaction. Others would wait for them until the server notices, which takes hours by default.
+# Session settings: the server drops the locks of a process that was stopped or cut off in the middle of a transaction.
+# By default it notices a lost client only after hours, and other sessions would wait for the locks.
 SESSION = (
     "-c idle_in_transaction_session_timeout=10s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5"
     " -c tcp_keepalives_count=2 -c tcp_user_timeout=20s"
 )
-# A plan is made for each execution: one that was made when the tables were empty would be kept, and is a hundred times
-# as slow when they are not. All connections are in autocommit: transactions are opened where they are meant.
+# Statements are planned on each execution: a plan cached while the tables were empty is a hundred times slower once
+# they are full. All connections use autocommit; transactions are opened explicitly.
 OPTIONS = f"-c plan_cache_mode=force_custom_plan {SESSION}"
-# Where there is only one way to do it, however much is in the tables: a tenth more events are taken in.
+# For statements with only one possible plan, whatever the tables hold: a tenth more events are saved per second.
 KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
-# A database whose machine is gone says nothing: without these, a connection would wait for it for a quarter of an hour.
-# Seconds, and milliseconds; the address may say otherwise.
+# Without these timeouts, a connection to a machine that is gone waits for a quarter of an hour. In seconds, except
+# `tcp_user_timeout` (milliseconds). The database URL can override them.
 SILENCE = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -130,13 +130,13 @@ SILENCE = {
     "keepalives_interval": 5,
     "keepalives_count": 2,
 }
-# Seconds to wait for a connection; and for how long a pool tries by itself to reach a database that is away, before it
-# waits to be asked again: its pauses grow, and would be longer than the database is away.
+# Seconds to wait for a connection, and seconds for which a pool reconnects by itself before it waits for the next
+# request. The pool's growing pauses would otherwise outlast the database's absence.
 PATIENCE, RECONNECT = 5.0, 3.0
 
 
 def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
-    """At most `most` connections. `keeps_plans`: for statements that there is only one way to do."""
+    """A pool of at most `most` connections. `keeps_plans`: for statements that have only one possible plan."""
     return ConnectionPool(
         _impatient(url),
         min_size=1,
@@ -149,7 +149,7 @@ def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
 
 
 async def connect(url: str) -> psycopg.AsyncConnection:
-    """One connection for asynchronous use."""
+    """Open one asynchronous connection, in autocommit."""
     return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)
 
 
@@ -158,20 +158,20 @@ def _impatient(url: str) -> str:
 
 
 def now(connection: psycopg.Connection) -> datetime:
-    """What time it is by the database's clock, which all workers and web processes go by (UTC)."""
+    """The time by the database's clock (UTC), which all workers and web processes use."""
     row = connection.execute("select clock_timestamp()").fetchone()
     return row[0].astimezone(UTC) if row else datetime.now(UTC)
 
 
 def clock_ahead(connection: psycopg.Connection) -> float:
-    """How far this machine's clock is ahead of the database's, in seconds; 0 where it hardly is."""
+    """Seconds by which this machine's clock is ahead of the database's; 0 within CLOCK_DIFFERS."""
     theirs = now(connection)
     ahead = (datetime.now(UTC) - theirs).total_seconds()
     return ahead if abs(ahead) > CLOCK_DIFFERS else 0.0
 
 
 class Asking:
-    """Lets asynchronous code ask what takes a connection: in a thread, on a connection of the pool."""
+    """Run a blocking function for asynchronous code: in a thread, with a connection from the pool."""
 
     def __init__(self, pool: ConnectionPool, threads: Executor) -> None:
         self._pool, self._threads = pool, threads

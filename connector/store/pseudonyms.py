@@ -1,8 +1,8 @@
-"""Keyed hashes (HMAC-SHA-256) that stand for numbers, reasons and requests where they only have to be recognized.
+"""Keyed hashes (HMAC-SHA-256) that stand for numbers, reasons and requests that only have to be recognized.
 
-There are few enough phone numbers to try them all, so a hash without a key names its number. The key is made once for
-each database and kept in it; `CONNECTOR_PSEUDONYM_KEY`, where it is set, is mixed in, so that a copy of the tables is
-not enough to try them.
+All phone numbers can be tried, so a hash without a key reveals its number. The key is created once for each database
+and stored in it. `CONNECTOR_PSEUDONYM_KEY`, if set, is mixed in, so that a copy of the tables alone is not enough to
+try the numbers.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from connector.errors import BadSettings
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# The key as it is kept, and what shows that a process mixes in the same setting as those before it.
+# The stored key, and a proof that lets a process check that it mixes in the same setting as earlier ones.
 KEPT, PROOF = "pseudonyms", "pseudonyms_proof"
 KEY_BYTES = 32
 OTHER_KEY = (
@@ -30,19 +30,19 @@ _keys: WeakKeyDictionary[psycopg.Connection, bytes] = WeakKeyDictionary()
 
 
 def configure(given: SecretStr | None) -> None:
-    """Mix this setting into the key, for all of this process; None: nothing."""
+    """Mix this setting into the key, for the whole process. None: mix in nothing."""
     global _given
     _given = given.get_secret_value().encode() if given else b""
     _keys.clear()
 
 
 def of(connection: psycopg.Connection, value: str) -> str:
-    """What stands for this value, in this database."""
+    """The pseudonym of this value in this database."""
     return hmac.digest(_key(connection), value.encode(), "sha256").hex()
 
 
 def of_number(connection: psycopg.Connection, number: str) -> str:
-    """What stands for a number (E.164), in this database."""
+    """The pseudonym of a number (E.164) in this database."""
     return of(connection, number)[:32]
 
 
@@ -67,7 +67,7 @@ def made(connection: psycopg.Connection) -> bool:
 
 
 def check(connection: psycopg.Connection) -> None:
-    """Raises BadSettings where this process would mix in another setting than those before it."""
+    """Raise BadSettings when this process mixes in a different setting than earlier processes."""
     found = _secrets(connection)
     if not hmac.compare_digest(_proof(_mixed(found[KEPT])), found[PROOF]):
         raise BadSettings(OTHER_KEY)
@@ -78,7 +78,7 @@ def _proof(key: bytes) -> bytes:
 
 
 def make(connection: psycopg.Connection) -> bool:
-    """Make the database's key. False: it has one. The caller holds a lock."""
+    """Create the database's key. False: it has one. The caller must hold the migration lock."""
     if made(connection):
         return False
     kept = secrets.token_bytes(KEY_BYTES)

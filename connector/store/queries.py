@@ -1,6 +1,6 @@
-"""Named queries. Each stands in a .sql file under a line `-- name: …` and a sentence that says what it is for.
+"""Named queries. Each is in a .sql file under a line `-- name: …`, with a sentence that says what it does.
 
-What several of them begin with is said once, under `-- part: …`, and stands in them as `{part}`.
+Text that several queries share is written once under `-- part: …` and included as `{part}`.
 """
 
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def load(module: str) -> dict[str, str]:
-    """The queries beside this module (its `__file__`), by name."""
+    """The queries of the .sql file beside this module (its `__file__`), by name."""
     source = Path(module).with_suffix(".sql").read_text(encoding="utf-8")
     found = re.findall(r"^-- (name|part): (\w+)\n(.*?)(?=^-- (?:name|part): |\Z)", source, re.MULTILINE | re.DOTALL)
     parts = {name: body.strip() for kind, name, body in found if kind == "part"}

@@ -1,7 +1,7 @@
-"""The requests-a-second promise. It is the customer's, not ours: one row in the database keeps it for all workers.
+"""The rate limit in requests per second. It belongs to the customer's account: one row enforces it for all workers.
 
-Slots are evenly spaced. The row holds when the next one is; whoever asks takes it, and moves it on, in one statement.
-The answer is a duration, so that no clock has to be compared with another.
+Send slots are evenly spaced. The row holds the time of the next slot; one statement takes the slot and moves the time
+on. The result is a duration, so that clocks need not be compared.
 """
 
 import math
@@ -14,29 +14,29 @@ from connector.store import circuit_breaker, jobs, queries, waiting_senders
 
 SQL = queries.load(__file__)
 
-# No slot is nearer than this: until then `sending` can be committed.
+# Shortest time in seconds until a slot: `sending` has to be committed before it.
 SOON = 0.02
-# A request may leave so much after its slot without more ado. One that is later puts off those that come after it by as
-# much: what was late and what is punctual must not meet in one second. One that is much later asks for another slot.
+# Seconds that a request may leave after its slot. A later request delays all following slots by as much, so that late
+# and punctual requests do not fall into the same second. A much later request takes another slot.
 LATE, MUCH_LATER = 0.01, 0.3
-# Ten gaps are so much longer than a second. LATE is part of it; the rest is for what the way to the database and to the
-# platform adds to one request and not to another.
+# Seconds that the slots of one second are stretched by. LATE is part of it; the rest allows for latency to the database
+# and to the platform that differs between requests.
 SLACK = 0.03
-# No slot lies further ahead than this, unless the database's clock has been set back.
+# Seconds that a slot may lie ahead. A slot further ahead means that the database's clock was set back.
 FURTHEST = 60.0
-# Seconds before slots for batches are asked for again, where somebody who comes before them waits.
+# Seconds until batch slots are requested again while an agent's or a trigger's text waits.
 STAND_BACK = 0.1
 
 
 def spacing(per_second: float) -> float:
-    """Seconds between two slots, so that no second holds more. For example 10 a second: 0.103."""
+    """Seconds between two slots, such that no second holds more than the limit. 0.103 for 10 per second."""
     most = max(math.floor(per_second), 1)
     return (max(1.0, 1 / per_second) + SLACK) / most
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How far apart all slots are, and those of batches, which leave some for people. In seconds."""
+    """Seconds between slots, for all texts and for batches alone. Batches leave some slots to agents and triggers."""
 
     everybody: float
     batches: float
@@ -48,7 +48,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """When requests may leave, by our monotonic clock; without any, in how many seconds to ask again."""
+    """Reserved slots, by this process's monotonic clock. If there are none, request again in `ask_again` seconds."""
 
     slots: list[float]
     ask_again: float = 0.0
@@ -57,10 +57,10 @@ class Grant:
 def reserve(
     connection: psycopg.Connection, rates: Rates, count: int, batch: bool = False, claimed: bool = False
 ) -> Grant:
-    """The next `count` slots, committed. Raises Closed.
+    """Reserve the next `count` slots; committed when it returns. Raises Closed while the account is paused.
 
-    None for a batch before its share of the slots is due, or while somebody who comes first waits, at whichever worker.
-    Its text may be `claimed` already, and missed its slot: then it has to leave.
+    A batch gets none before its share of the slots is due, or while an agent's or a trigger's text waits at any worker.
+    `claimed`: the text is claimed and missed its slot, so it gets one in any case.
     """
     stands_back = batch and not claimed
     if stands_back and waiting_senders.wait(connection, jobs.BEFORE_BATCHES):
@@ -82,7 +82,7 @@ def reserve(
     if row is None:
         connection.execute(SQL["begin"], {"account": circuit_breaker.PLATFORM})
         return reserve(connection, rates, count, batch, claimed)
-    # Half of the way there and back: nobody knows which half the database was slow in.
+    # The database's clock is read at an unknown moment of the round trip; its middle is the best estimate.
     now, (first, ask_again, *why_not) = (begun + time.monotonic()) / 2, row
     if closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not):
         raise closed
@@ -93,5 +93,5 @@ def reserve(
 
 
 def put_off(connection: psycopg.Connection, seconds: float, batch: bool) -> None:
-    """A request left so much after its slot: the slots that are still to be given out are as much later."""
+    """Delay all slots that are not reserved yet, because a request left so many seconds after its slot."""
     connection.execute(SQL["put_off"], {"account": circuit_breaker.PLATFORM, "seconds": seconds, "batch": batch})

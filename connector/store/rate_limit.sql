@@ -1,7 +1,7 @@
 -- name: reserve
--- The next slots, evenly spaced, for whoever comes first: in how many seconds the first of them is. Several for a batch
--- are as far apart as batches are. None where the account is closed, or where a batch's share is not due yet: in how
--- many seconds it is.
+-- Reserve the next slots, evenly spaced; the seconds until the first of them. Several slots for a batch are as far
+-- apart as batch slots are. None while the account is paused, or while the batch's share is not due: then the seconds
+-- until it is.
 with p as (
     select * from sending_state where account = %(account)s for update
 ), f as (
@@ -27,7 +27,7 @@ select extract(epoch from first - clock_timestamp())::float8, ask_again,
 from g
 
 -- name: put_off
--- The next slots are so much later.
+-- Delay the next slots.
 update sending_state set
     next_at = greatest(next_at, clock_timestamp()) + %(seconds)s * interval '1 second',
     batch_next_at = case when %(batch)s then greatest(batch_next_at, clock_timestamp()) + %(seconds)s * interval '1 second'
@@ -35,5 +35,5 @@ update sending_state set
 where account = %(account)s
 
 -- name: begin
--- The account has been used.
+-- Create the account's row before its first use.
 insert into sending_state (account, next_at) values (%(account)s, now()) on conflict (account) do nothing

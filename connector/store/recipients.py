@@ -1,7 +1,7 @@
-"""What is known of the numbers that are texted: who must not be, and who was a moment ago.
+"""Recipients' numbers: those that must not be texted, and when each was texted last.
 
-The suppression list is the connector's own opt-outs, and outlives everything else. When a number was texted is kept by
-its pseudonym.
+The suppression list holds the connector's own opt-outs and outlives all other data. The time of a number's last text
+is stored under its pseudonym.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ SQL = queries.load(__file__)
 
 
 def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decision, str | None]]) -> dict[int, Known]:
-    """What there is to know before these (text, crm, decision, meant for)s are allowed.
+    """The facts that the policy needs about these (text, crm, decision, meant for)s, by text.
 
-    A text's own claims are nothing to know. `meant for` is the pseudonym of the number that it was planned for.
+    A text's own claims are left out. `meant for` is the pseudonym of the number that the text was planned for.
     """
     rows = [
         {
@@ -56,7 +56,7 @@ def _known(row: Mapping[str, Any]) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One text wants a number for itself, if nobody has texted it for so long."""
+    """A text's claim on a number. It succeeds if no other text claimed the number within `window`."""
 
     text: int
     number: str
@@ -64,9 +64,9 @@ class Claim:
 
 
 def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime) -> set[int]:
-    """Within the caller's transaction: the texts whose number is theirs now. Of several for one number, the oldest.
+    """Claim numbers in the caller's transaction; the texts that succeeded. Of several for one number, the oldest.
 
-    Without a window, a number is anybody's.
+    A claim without a window always succeeds.
     """
     once: dict[str, Claim] = {}
     for one in sorted(claims, key=lambda one: one.text):
@@ -84,13 +84,13 @@ def claim(connection: psycopg.Connection, claims: Sequence[Claim], now: datetime
 
 
 def texted(connection: psycopg.Connection, number: str, text: int) -> None:
-    """This text turned out to have gone to this number (E.164), whose window begins now."""
+    """Record that this text was sent to this number (E.164) after all. The number's window begins now."""
     connection.execute(SQL["texted"], {"hash": pseudonyms.of_number(connection, number), "text": text})
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A number that nobody texts, and who has said so."""
+    """An entry of the suppression list."""
 
     number: str
     why: str
@@ -99,12 +99,12 @@ class Suppressed:
 
 
 def suppress(connection: psycopg.Connection, number: str, why: str, by: str) -> bool:
-    """Nobody texts this number (E.164) any more. False: that was so already."""
+    """Add this number (E.164) to the suppression list. False: it is listed already."""
     return bool(connection.execute(SQL["suppress"], {"number": number, "why": why, "by": by}).rowcount)
 
 
 def allow(connection: psycopg.Connection, number: str) -> bool:
-    """It may be texted again. False: it might be already."""
+    """Remove this number from the suppression list. False: it is not listed."""
     return bool(connection.execute(SQL["allow"], {"number": number}).rowcount)
 
 
@@ -115,5 +115,5 @@ def suppressed(connection: psycopg.Connection, most: int) -> list[Suppressed]:
 
 
 def forget(connection: psycopg.Connection, number: str) -> None:
-    """Erase when this number was texted. That it must not be texted stays: that is its owner's wish."""
+    """Erase when this number was texted. The suppression list keeps the number, at its owner's wish."""
     connection.execute(SQL["forget"], {"hash": pseudonyms.of_number(connection, number)})

@@ -1,5 +1,5 @@
 -- name: known
--- What there is to know about the numbers and reasons of these texts; one look into an index for each.
+-- The facts about the numbers and reasons of these texts, with one index lookup for each.
 select d.id, (s.number is not null) as suppressed, r.text as texted_by, r.at as texted_at,
        held.text as same_reason, held.state as same_reason_state, held.told as same_reason_told,
        coalesce(d.meant_for <> d.hash, false) as other_number
@@ -13,8 +13,8 @@ left join lateral (
 ) held on true
 
 -- name: claim_numbers
--- A number is one text's for its window. In the order of the numbers: no deadlocks. Those that claimed it. `before_at`
--- carries until when the number must have been left alone, for want of another place in what is excluded.
+-- Claim each number for one text for its window; the texts that succeeded. Ordered by number, to avoid deadlocks. The
+-- inserted `before_at` carries the start of the window: the number must have had no text since then.
 insert into recipients (number, text, at, before_at)
 select hash, id, %(now)s, free_before
 from jsonb_to_recordset(%(claims)s) as c (id bigint, hash text, free_before timestamptz)
@@ -28,25 +28,25 @@ where recipients.text = excluded.text or recipients.at <= excluded.before_at
 returning text
 
 -- name: texted
--- A number was texted after all.
+-- Record that a number was texted after all.
 insert into recipients (number, text, at) values (%(hash)s, %(text)s, now())
 on conflict (number) do update set text = excluded.text, at = excluded.at, before_text = recipients.text,
     before_at = recipients.at
 where recipients.text <> excluded.text
 
 -- name: suppress
--- Nobody texts this number any more.
+-- Add a number to the suppression list.
 insert into suppressions (number, why, added_by) values (%(number)s, %(why)s, %(by)s)
 on conflict (number) do nothing
 
 -- name: allow
--- It may be texted again.
+-- Remove a number from the suppression list.
 delete from suppressions where number = %(number)s
 
 -- name: suppressed
--- Newest first.
+-- The suppression list, newest first.
 select number, why, added_by, added_at from suppressions order by added_at desc, number limit %(most)s
 
 -- name: forget
--- One person's number, where it was texted.
+-- Erase when a number was texted.
 delete from recipients where number = %(hash)s

@@ -1,6 +1,6 @@
-"""Keeping house: what people said and are called leaves after its retention.
+"""Retention: personal data is erased when its retention period ends; and repair of missing jobs and stale claims.
 
-The keys stay: an event that comes again years later is still a duplicate, and a reason that was texted stays texted.
+Keys are kept: an event that is delivered again years later is still a duplicate, and a reason is never texted twice.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ SQL = queries.load(__file__)
 
 # Rows that are erased in one transaction.
 CRM_BATCH_SIZE = 2000
-# The queue's own log holds ids and tracebacks, and is for looking into a fault of these days.
+# The queue's own log holds ids and tracebacks, for the diagnosis of recent faults.
 QUEUE_LOG_DAYS = 7
-# Who repeats a request with its key does it within minutes.
+# A client repeats a request with the same key within minutes.
 IDEMPOTENCY_DAYS = 7
-# A link is worth nothing within minutes; a day more, should clocks differ.
+# A link expires within minutes; a day allows for clocks that differ.
 USED_LINK_DAYS = 1
-# What a caller has used of a minute counts within that minute.
+# A caller's request count matters only within its minute.
 USE_DAYS = 1
 
-# What is put right, and what is said of it.
+# The repairs, and the log message of each.
 JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
 CLAIMS = ("reasons_of_none", "numbers_of_none")
 REPAIRED = {
@@ -43,7 +43,7 @@ REPAIRED = {
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many rows were emptied or deleted."""
+    """The numbers of rows that were emptied or deleted."""
 
     events: int = 0
     texts: int = 0
@@ -55,7 +55,7 @@ class Erased:
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
-    """Erase what is older than its retention; 0 days keeps events and texts forever."""
+    """Erase data older than its retention period. 0 days keeps events, texts and plans forever."""
     days = {
         "events": retention_days,
         "texts": retention_days,
@@ -79,9 +79,9 @@ def _all_of(connection: psycopg.Connection, query: str, days: float) -> int:
 
 
 def requeue(connection: psycopg.Connection) -> None:
-    """See that all that is still to be done has a job, now and not in an hour.
+    """Repair the queue: give each text with work left a job, and make jobs due that a clock change has put off.
 
-    None of it should ever be necessary; a promise must not hang on that.
+    A safety net: in normal operation it finds nothing to repair.
     """
     with connection.transaction():
         _repaired(connection, JOBS)
@@ -99,7 +99,7 @@ def requeue(connection: psycopg.Connection) -> None:
 
 
 def free(connection: psycopg.Connection, all_texts: bool = True) -> None:
-    """Give back reasons and numbers that are held by texts that are over: of the last hours, or of all texts."""
+    """Release reasons and numbers held by texts that ended without sending: of the last hours, or of all texts."""
     with connection.transaction():
         _repaired(connection, CLAIMS, all=all_texts)
 

@@ -1,5 +1,5 @@
 -- name: erase_events
--- What came in, but for the keys against duplicates; some rows at a time, so that nobody waits for the locks.
+-- Empty old events, except the keys that detect duplicates; in small batches, to keep locks short.
 update events set body = null, raw = null, changed_by = null
 where id in (
     select id from events
@@ -8,7 +8,7 @@ where id in (
     limit %(most)s for update skip locked)
 
 -- name: erase_texts
--- Numbers and messages of texts that are over and told; what is unknown stays for a person.
+-- Empty old texts that have ended and are written back. Unknown texts are kept for an operator.
 with old as (
     select id from texts
     where (sms is not null or ask is not null
@@ -24,60 +24,60 @@ update texts set sms = null, ask = null, trace = null, why = '', contradicted = 
 from old where texts.id = old.id
 
 -- name: erase_queue_log
--- What the queue noted of its jobs.
+-- Delete old rows of the queue's log.
 delete from pgqueuer_log where id in (
     select id from pgqueuer_log where created < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_idempotency
--- Which key was which text: nobody repeats a request that long.
+-- Delete old idempotency keys.
 delete from idempotency_keys where (caller, key) in (
     select caller, key from idempotency_keys where at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_used_links
--- Links that could open nothing any more anyway.
+-- Delete links that expired long ago.
 delete from used_links where id in (
     select id from used_links where expires_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_use
--- How often a caller, who may be a person, asked in a minute that is long over.
+-- Delete old request counts; a caller may be a person.
 delete from api_use where caller in (
     select caller from api_use where minute < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_plans
--- Back-fills that are over or were left lying, with their cases.
+-- Delete finished and abandoned back-fill plans, with their cases.
 delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
 -- name: requeue
--- Jobs that the queue gave up. None may be: a text hangs on it.
+-- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'
 
 -- name: jobs_of_later
--- Jobs that were added before the clock was set back: as much later than now as they were to be then.
+-- Jobs added before the database's clock was set back: apply their original delay from now on.
 update pgqueuer set execute_after = now() + greatest(execute_after - created, interval '0'), created = now()
 where status = 'queued' and created > now() + interval '10 seconds'
 
 -- name: beats_of_later
--- Jobs whose workers were heard of before the clock was set back: those that live say so again.
+-- Heartbeats from before the clock was set back: reset to now; live workers renew them.
 update pgqueuer set heartbeat = now() where heartbeat > now() + interval '10 seconds'
 
 -- name: texts_of_later
--- The same for texts that wait.
+-- Waiting texts from before the clock was set back: apply their original delay from now on.
 update texts set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
 where state in ('received', 'queued') and not_before > now() and changed_at > now() + interval '10 seconds'
 
 -- part: over
--- Texts that are over and were certainly not sent: of the last hours, or all.
+-- Texts that ended and were certainly not sent: of the last hours, or all.
 select id from texts where state in ('skipped', 'failed', 'cancelled') and changed_at < now() - interval '1 minute'
     and (%(all)s or sms is not null and changed_at > now() - interval '6 hours')
 
 -- name: reasons_of_none
--- Reasons that such texts hold.
+-- Release the reasons that such texts hold.
 with over as ({over}) delete from reasons using over where reasons.text = over.id
 
 -- name: numbers_of_none
--- And numbers: they are the text's again that had them before.
+-- Release the numbers that such texts hold: each goes back to the text that held it before.
 with over as ({over}), freed as (
     update recipients set text = before_text, at = before_at, before_text = null
     from over where recipients.text = over.id and before_text is not null
@@ -85,8 +85,8 @@ with over as ({over}), freed as (
 delete from recipients using over where recipients.text = over.id and before_text is null
 
 -- name: without_job
--- Texts that are not over, or whose tickets are to be told or may have been told late, and that no job is for; not those
--- of this moment.
+-- Texts without a job that have not ended, or that have to be written back or have a write without a clear result.
+-- Texts that changed within the last minute are left out.
 with listed as materialized (
     select regexp_split_to_table(convert_from(payload, 'utf8'), ',')::bigint as text,
            entrypoint = %(kind)s as tells
@@ -96,7 +96,7 @@ select texts.id, texts.channel, texts.state not in ('received', 'queued') as unt
 from texts
 where (texts.state in ('received', 'queued') or texts.outcome > texts.written or texts.write_begun > 0)
   and texts.state <> 'sending' and texts.changed_at < now() - interval '1 minute'
-  and not (texts.state in ('failed', 'skipped', 'cancelled')  -- it is told, or overtaken, when the other is over
+  and not (texts.state in ('failed', 'skipped', 'cancelled')  -- written back, or overtaken, when the other text ends
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
                        and other.id <> texts.id
                          and (other.state in ('received', 'queued', 'sending')

@@ -1,4 +1,4 @@
-"""Rows for queries: what a record holds, as JSON that PostgreSQL can store."""
+"""Rows for queries: records as JSON that PostgreSQL can store."""
 
 import json
 import re
@@ -8,17 +8,17 @@ import structlog
 from psycopg.types.json import Jsonb
 
 log = structlog.get_logger()
-# What JSON can say and PostgreSQL cannot keep; an escaped backslash before it is no escape.
+# The NUL escape, which PostgreSQL cannot store. After an escaped backslash it is plain text.
 NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def jsonb(rows: object) -> Jsonb:
-    """Rows for a query. One odd character of one text must not hold up all that are committed with it."""
+    """Rows as a query parameter, without characters that PostgreSQL cannot store: one text must not fail a batch."""
     return Jsonb(rows, dumps=_storable)
 
 
 def fields(one: Any) -> dict[str, Any]:
-    """Its fields by their names. Not by `asdict`, which copies what they hold, however deep it is."""
+    """The fields of a record, by name. Unlike `asdict`, makes no deep copy of their values."""
     return {name: getattr(one, name) for name in one.__slots__}
 
 

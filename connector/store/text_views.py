@@ -1,4 +1,4 @@
-"""Texts for people: which there are, how each came to where it is, and what became of those that are unknown."""
+"""Queries for operators and agents: lists of texts, the history of each, and decisions on unknown and waiting texts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SQL = queries.load(__file__)
 
 
 def story(connection: psycopg.Connection[Any], text: int) -> dict[str, Any] | None:
-    """One text with all that is known of it, and its `history`, for people. None: there is no such text."""
+    """All data of one text and its `history`, for display. None: there is no such text."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["story"], {"id": text}).fetchone()
         if row:
@@ -27,7 +27,7 @@ def story(connection: psycopg.Connection[Any], text: int) -> dict[str, Any] | No
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A text whose outcome is not known. It was called at, and given up at (UTC)."""
+    """A text whose outcome is unknown, with the times of its call and of giving it up (UTC)."""
 
     id: int
     crm: str
@@ -38,19 +38,19 @@ class Unknown:
 
 
 def unknown_since(connection: psycopg.Connection, since: datetime) -> list[Unknown]:
-    """The texts that are unknown and became so after this moment, oldest first."""
+    """The unknown texts that became so after this time, oldest first."""
     with connection.cursor(row_factory=class_row(Unknown)) as cursor:
         return cursor.execute(SQL["unknown"], {"since": since}).fetchall()
 
 
 def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int]:
-    """Those of these chats that belong to a text already."""
+    """Those of these chats that belong to a text."""
     rows = connection.execute(SQL["known_chats"], {"chats": [str(chat) for chat in chats]})
     return {chat for (chat,) in rows}
 
 
 class Only(StrEnum):
-    """Texts queued for later; whose outcome the CRM refuses; whose answer contradicts how a person settled them."""
+    """A filter: queued for later; outcome refused by the CRM; settled by an operator and contradicted by the answer."""
 
     HELD = "held"
     REFUSED = "refused"
@@ -65,39 +65,39 @@ def listed(
     crm: str | None = None,
     only: Only | None = None,
 ) -> list[dict[str, Any]]:
-    """Texts for people, newest first."""
+    """Texts for display, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "only": only}
         return cursor.execute(SQL["listed"], wanted).fetchall()
 
 
 def seen(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
-    """One text as its asker sees it. None: there is no such text."""
+    """One text as shown to the agent or API client that requested it. None: there is no such text."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["seen"], {"id": text}).fetchone()
 
 
 def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: int) -> list[dict[str, Any]]:
-    """The same for all of a ticket's texts, newest first."""
+    """All texts of a ticket in the same form, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["seen_of_ticket"], {"crm": crm, "ticket": ticket, "most": most}).fetchall()
 
 
 def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
-    """Take back what was not sent yet; its ticket is told. False: it is too late, or there is no such text."""
+    """Cancel a waiting text and queue its write-back. False: it is too late, or there is no such text."""
     return bool(texts.move(connection, [transitions.cancelled(text, f"cancelled by {by}")]))
 
 
 def counts(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """For each state: how many `texts`, how many are `untold`, `refused` by the CRM or `contradicted`, how many are
-    `held`, and when the next `leaves_at`.
+    """The counts of each state: `texts`, those not written back (`untold`), `refused` by the CRM, `contradicted`, and
+    queued for later (`held`); and when the next of these is sent (`leaves_at`).
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["counts"]).fetchall()
 
 
 def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> bool:
-    """A person has found out about an unknown text: its chat, or None: it was not sent. False: it is not unknown."""
+    """Settle an unknown text on an operator's word. `chat` None: it was not sent. False: it is not unknown."""
     step = (
         transitions.not_sent(text, "a person found that it was not sent")
         if chat is None

@@ -1,5 +1,5 @@
 -- name: unknown
--- Texts whose outcome is not known, with the time of the call, oldest first.
+-- Texts whose outcome is unknown, with the time of the call, oldest first.
 select texts.id, texts.crm, texts.ticket_id, texts.sms ->> 'outbound_number' as outbound_number,
        (select max(at) from history where history.text = texts.id and to_state = 'sending') as called_at,
        texts.changed_at as given_up_at
@@ -7,11 +7,11 @@ from texts where state = 'unknown' and changed_at > %(since)s
 order by changed_at
 
 -- name: known_chats
--- Which of these chats belong to a text already.
+-- Those of these chats that belong to a text.
 select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
 -- name: listed
--- Texts for people, newest first; a filter that is null lets everything through.
+-- Texts for display, newest first. A filter that is null matches all.
 select id, crm, ticket_id, channel, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
        write_refused, contradicted, busy_since, changed_at,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
@@ -26,10 +26,10 @@ where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is nu
 order by id desc limit %(most)s
 
 -- part: as_seen
--- Texts as their askers see them.
+-- Texts as shown to the agents and API clients that requested them.
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, texts.chat,
        texts.outcome, texts.written, texts.write_refused, texts.changed_at, events.received_at,
-       -- the ticket is told of what sent nothing once this one is settled
+       -- a text that sent nothing is written back once this other text is settled
        case when texts.outcome > texts.written and texts.state in ('failed', 'skipped', 'cancelled') then (
            select min(other.id) from texts other
            where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
@@ -40,19 +40,19 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.w
 from texts join events on events.id = texts.event
 
 -- name: seen
--- One of them.
+-- One text in this form.
 {as_seen}
 where texts.id = %(id)s
 
 -- name: seen_of_ticket
--- All of a ticket's texts, newest first.
+-- All texts of a ticket in this form, newest first.
 {as_seen}
 where texts.crm = %(crm)s and texts.ticket_id = %(ticket)s
 order by texts.id desc limit %(most)s
 
 -- name: counts
--- How many texts are in each state, how many outcomes their tickets do not have yet; how many are queued for later, and
--- when the next of these leaves.
+-- For each state: the number of texts, of outcomes not written back, and of texts queued for later; and when the next
+-- of these is sent.
 select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
        count(*) filter (where outcome > written and write_refused is not null) as refused,
        count(*) filter (where contradicted is not null) as contradicted,
@@ -61,7 +61,7 @@ select state, count(*) as texts, count(*) filter (where outcome > written) as un
 from texts group by state order by state
 
 -- name: story
--- One text and how it came there, for people.
+-- One text and its event, for display.
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, texts.chat, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
        coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
@@ -69,5 +69,5 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.r
 from texts join events on events.id = texts.event where texts.id = %(id)s
 
 -- name: history
--- Every step of one text, oldest first.
+-- Every transition of one text, oldest first.
 select at, from_state, to_state, why from history where text = %(id)s order by at

@@ -1,7 +1,7 @@
-"""What happens to each text. Transactions and constraints keep the promises here.
+"""The store of texts: their states and transitions. Transactions and constraints enforce the guarantees.
 
-Each function is one transaction: when it returns, it is committed. All take many texts at once, because a backlog
-needs that. They raise psycopg.Error when the database does not answer; nothing has happened then.
+Each function is one transaction, committed when it returns. All take many texts at once, so that a backlog is worked
+off quickly. They raise psycopg.Error when the database does not answer; nothing has changed then.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,20 @@ from connector.transitions import Standing, Trace, Transition
 
 log = structlog.get_logger()
 SQL = queries.load(__file__)
-# States in which a text may end without a result that another ticket could be told of.
+# States in which a text may end without a result that another ticket could report.
 NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
-# States in which more is to come, and the seconds for which an outcome waits for a text that is about to be decided.
+# States that are not final.
 NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
 
 
 def _ask(row: dict[str, Any]) -> TextRequest:
-    """As it was taken in; JSON has no tuples."""
+    """The request as it was saved; JSON has no tuples."""
     overrides = row.get("overrides")
     return TextRequest(**row | {"overrides": None if overrides is None else tuple(overrides)})
 
 
 def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
-    """The texts of these ids."""
+    """The texts of these ids, by id."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return {row["id"]: _text(row) for row in cursor.execute(SQL["load"], {"ids": list(ids)})}
 
@@ -57,9 +57,9 @@ def _text(row: dict[str, Any]) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One text to queue: what was decided, as it is to leave; its `trace`; and how long its number is to be its own.
+    """A text to queue: the decision, the message to send, and its claims on reason and number.
 
-    `revision`: the one that it was decided for.
+    `revision`: the text's revision when it was decided. `window`: how long its number stays reserved for it.
     """
 
     text: int
@@ -74,9 +74,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """By which text a reason is held, mostly the one that asked; and whether the number is that one's.
+    """The text that holds the reason, and whether the claiming text has its number.
 
-    `revision`: the text's, now.
+    `revision`: the claiming text's revision, now.
     """
 
     holder: int
@@ -85,9 +85,9 @@ class ClaimResult:
 
 
 def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime) -> dict[int, ClaimResult]:
-    """Queue these texts with what was decided: those that hold both their reason and, for its window, their number.
+    """Queue those of these texts that get both their reason and their number.
 
-    A text that is missing from the answer is past this step already, or was taken back: it claims nothing.
+    A text that is missing from the result was cancelled, or has moved on since it was read; it claims nothing.
     """
     with connection.transaction():
         asked = {"ids": [one.text for one in wanted], "revisions": [one.revision for one in wanted]}
@@ -115,13 +115,13 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
 
 
 def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
-    """Those of these texts that still wait to be sent."""
+    """Those of these texts that are still waiting to be sent."""
     return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A try to claim a text in the revision that was read. `token`: which try it is, of all that there are."""
+    """An attempt to claim a text at the revision that was read. `token` identifies the attempt uniquely."""
 
     text: int
     revision: int
@@ -131,11 +131,11 @@ class Attempt:
 def start_sending(
     connection: psycopg.Connection, tries: Sequence[Attempt], good_for: float
 ) -> dict[int, int | circuit_breaker.Closed]:
-    """The step before the call: `sending`, committed first, so that a crash in the middle of the call is seen.
+    """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
-    By the tries' tokens: the claim's number where the text may be sent now; why not where it has to wait because the
-    lane is closed. A try that is missing has come too late: the text is somebody else's, or was taken back, or decided
-    anew. After `good_for` seconds, by the database's clock, its worker is given up.
+    The result by token: the claim's number if the text may be sent now; the pause if the account is paused. An attempt
+    that is missing came too late: the text was claimed by another worker, cancelled, or decided again. After `good_for`
+    seconds, by the database's clock, the claim expires.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
     rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
@@ -146,7 +146,7 @@ def start_sending(
 
 
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
-    """Undo these claims, if they were made: the database was lost in the middle of it, and nobody was called."""
+    """Undo these claims, if they were made: the connection was lost during the claim, and no call was made."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
         told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
@@ -158,10 +158,10 @@ def _columns(tries: Sequence[Attempt]) -> dict[str, list[int]]:
 
 
 def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int]:
-    """Take these steps; the ids of the texts that did. An outcome to tell queues its write-back, `after` a new try.
+    """Apply these transitions; the ids of the texts that changed. Write-backs and further attempts are queued.
 
-    What became of a call is never dropped: see steps.on_late_answer. Tickets that were told of a text because theirs
-    has the same reason are told of it anew.
+    The result of a call is never dropped: see transitions.on_late_answer. Tickets whose texts were skipped for the same
+    reason are written back again.
     """
     with connection.transaction():
         if holders := sorted({move.same_as for move in moves if move.same_as is not None}):
@@ -211,7 +211,7 @@ def _step(move: Transition) -> dict[str, Any]:
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
-    """An answer whose text is not simply waiting for it."""
+    """Apply the answer to a call whose text has changed since."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()
     if row is None:
@@ -233,7 +233,7 @@ def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
 
 
 def _claim_back(connection: psycopg.Connection, text: int) -> None:
-    """A text that was sent after all has its reason and its number again, unless another has them by now."""
+    """Claim reason and number again for a text that was sent after all, unless another text has them now."""
     connection.execute(SQL["claim_reason_back"], {"id": text})
     row = connection.execute(SQL["number_of"], {"id": text}).fetchone()
     if row and row[0]:
@@ -241,7 +241,7 @@ def _claim_back(connection: psycopg.Connection, text: int) -> None:
 
 
 def give_up_overdue(connection: psycopg.Connection, why: str) -> set[int]:
-    """Texts whose workers have had the longest call's time and not said what became of it are unknown now."""
+    """Move texts with an expired claim to `unknown`; their ids. Their workers have not reported a result."""
     with connection.transaction():
         rows = connection.execute(SQL["overdue"]).fetchall()
         return move(connection, [transitions.unknown(text, claim, why) for text, claim in rows])

@@ -1,5 +1,5 @@
 -- name: load
--- What delivery needs to know of its texts.
+-- The columns of texts that delivery needs.
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.revision, events.changed_by, texts.attempts,
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early,
@@ -9,14 +9,14 @@ from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
 
 -- name: lock_undecided
--- Those of these texts that nobody has decided, taken back or sent since they were read; nobody does until the caller's
--- transaction ends. In the order of their ids: no deadlocks.
+-- Lock those of these texts that have not been decided, cancelled or sent since they were read, until the caller's
+-- transaction ends. Ordered by id, to avoid deadlocks.
 select texts.id from unnest(%(ids)s::bigint[], %(revisions)s::int[]) as d (id, revision)
 join texts on texts.id = d.id and texts.revision = d.revision and texts.state in ('received', 'queued')
 order by texts.id for update of texts
 
 -- name: claim_reasons
--- First come, first served. A conflict is not an error: the next query finds who has it.
+-- Claim reasons, first come, first served. A conflict is no error: the next query finds the holder.
 insert into reasons (crm, rule, reason, text)
 select texts.crm, d.rule, d.reason, texts.id
 from jsonb_to_recordset(%(decisions)s) as d (id bigint, rule text, reason text) join texts on texts.id = d.id
@@ -24,15 +24,15 @@ order by texts.crm, d.rule, d.reason, texts.id
 on conflict (crm, rule, reason) do nothing
 
 -- name: queue_decided
--- The texts that hold their reason and their number are queued with what was decided; the others learn which text
--- holds the reason.
+-- Queue the texts that hold their reason and their number, with the decision. For the others, find the text that holds
+-- the reason.
 with d as (
     select texts.id, texts.state as from_state, texts.revision, d.rule, d.reason, d.sms, d.trace, d.accepted, d.number,
            reasons.text as holder
     from jsonb_to_recordset(%(decisions)s) as d (
         id bigint, rule text, reason text, sms jsonb, trace jsonb, accepted jsonb, number boolean)
     join texts on texts.id = d.id
-    cross join lateral (  -- one look into the index for each, whatever the statistics say
+    cross join lateral (  -- forces one index lookup for each text, whatever the planner's statistics say
         select text from reasons where reasons.crm = texts.crm and reasons.rule = d.rule and reasons.reason = d.reason limit 1
     ) reasons
 ), queued as (
@@ -47,15 +47,15 @@ with d as (
 select id, holder, case when holder = id and number then revision + 1 else revision end from d
 
 -- name: to_be_sent
--- Those of these texts that nobody has taken back, or sent. An unknown one may wait for its one more try.
+-- Those of these texts that are neither cancelled nor sent. An unknown one may be waiting for its second attempt.
 select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
--- Before the call: `sending`, committed, while the account is open, for whoever knows the text's revision. It holds its
--- reason and its number then: whatever gives them back makes a new revision. Of several tries for one text, one gets
--- it, and each is answered by its token. An unknown text may be claimed where one
--- more try was planned (it has a time), and only once. Where the account is closed: those that wait for it, why, and for
--- how many seconds. Asked afterwards it might be open again, and they would seem to be somebody else's.
+-- Claim texts before the call: set `sending`, unless the account is paused, if the revision is still the one that was
+-- read. At that revision the text holds its reason and its number: releasing them makes a new revision. Of several
+-- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
+-- attempt was planned (it has a time). While the account is paused, the result is the pause, read in the same
+-- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker.
 with closed as (
     select stopped_why, confirmed, extract(epoch from held_until - now())::float8 as held_for, held_why
     from sending_state where account = %(account)s and (stopped_why is not null or held_until > now())
@@ -83,8 +83,8 @@ select claim_token, revision, null as stopped_why, null as confirmed, null as he
 union all select c.token, null, closed.* from c, closed
 
 -- name: unclaim
--- Claims of tries that lost the database in the middle of claiming, and called nobody: undone, if they were made. What
--- an earlier call was answered meanwhile stays known: those that were sent have an outcome to tell.
+-- Undo the claims of attempts that lost the connection during the claim and made no call, if they were made. An answer
+-- to an earlier call that arrived meanwhile is kept: texts that were sent have an outcome to write back.
 with c as (
     select texts.id, case when texts.chat is not null then 'sent'
                     when cardinality(texts.unclear) > 0 then 'unknown' else 'queued' end as to_state
@@ -104,16 +104,16 @@ with c as (
 select id, channel from back where state = 'sent'
 
 -- name: lock_holders
--- Until the caller's transaction ends, none of these gets an outcome that those who are skipped for it would miss.
--- One that is missing has gone back to its back-fill.
+-- Lock these texts, so that none gets an outcome that a text skipped for it would miss, until the caller's transaction
+-- ends. One that is missing has gone back to its back-fill.
 select id from texts where id = any(%(ids)s) order by id for share
 
 -- name: move
--- Texts go from one state to another, each only if it is still in a state that allows it, and in the revision that the
--- step names; every step leaves a row. Nobody takes a text out of `sending` but the one whose claim it is; where
--- something else is known of it, only with `late`. `tell` counts an outcome for the ticket, but not while the text of
--- the same reason has none itself: that one will tell. A ticket that was told something before is told the end, too.
--- `release` gives the reason back, because certainly nothing was sent.
+-- Apply transitions. Each applies only if the text is in a state that allows it, and at the revision that the
+-- transition names; each is recorded in history. Only the holder of the claim moves a text out of `sending`; if an
+-- answer to an earlier call is known or open, only with `late`. `tell` counts an outcome to write back, but not while
+-- the text of the same reason has none itself: that text's outcome will be written. A ticket that has an outcome
+-- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
            m.accepted, m.contradicted, m.unclear, not m.tell as quiet,
@@ -148,7 +148,7 @@ with m as (
         contradicted = coalesce(m.contradicted, texts.contradicted),
         not_before = now() + m.after * interval '1 second',
         outcome = texts.outcome + m.tell::int,
-        -- What is only settled otherwise keeps its place, unless the customer has a text, or may have one, by it.
+        -- A text that is only settled differently keeps its place, unless the customer has, or may have, a text by it.
         known = case when m.from_state in ('received', 'queued', 'sending') or m.to_state in ('sent', 'unknown')
                 then m.place else texts.known end,
         changed_at = now()
@@ -170,11 +170,11 @@ with m as (
 select id, channel, to_state, same_as, tell, quiet, after from moved
 
 -- name: tell_followers
--- The tickets of texts that were skipped for these are told what became of them.
+-- Texts that were skipped for these get a new outcome to write back.
 update texts set outcome = outcome + 1 where same_as = any(%(ids)s) and state = 'skipped' returning id, channel
 
 -- name: revive_followers
--- These ended without a result of their own: texts that were skipped for them are decided anew.
+-- Decide again the texts that were skipped for these, because these ended without a result of their own.
 with follower as (
     update texts set state = 'received', revision = revision + 1, same_as = null, not_before = null, why = '',
                     changed_at = now()
@@ -191,11 +191,11 @@ select id, channel, 0 as after from follower
 select id from texts where id = any(%(ids)s) and state in ('cancelled', 'skipped') and (outcome = 0 or same_as is not null)
 
 -- name: standing
--- Where a text is; it stays there until the caller's transaction ends.
+-- The current state of a text, locked until the caller's transaction ends.
 select id, state, revision, unclear, chat from texts where id = %(id)s for update
 
 -- name: note_late
--- What is known of a text's earlier calls.
+-- Record what is known of a text's earlier calls.
 with noted as (
     insert into history (text, from_state, to_state, why)
     select %(id)s, %(state)s, %(state)s, %(note)s where %(note)s <> ''
@@ -211,13 +211,13 @@ on conflict (crm, rule, reason) do nothing
 select sms ->> 'end_user_number' from texts where id = %(id)s
 
 -- name: overdue
--- Texts in `sending` whose workers have had their time, by the database's clock. A clock that was set back is no time.
+-- Texts in `sending` whose claim has expired by the database's clock, or was made before that clock was set back.
 select id, revision from texts
 where state = 'sending' and (coalesce(claim_until, changed_at + interval '5 minutes') < clock_timestamp() or changed_at > clock_timestamp() + interval '1 minute')
 order by id limit 500 for update skip locked
 
 -- name: untold_beside
--- Other texts of these texts' tickets that have something to tell: they may have waited for these.
+-- Other texts of the same tickets with an outcome to write back: they may have waited for these.
 select distinct other.id, other.channel
 from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
 where texts.id = any(%(ids)s) and other.outcome > other.written and other.state not in ('received', 'queued', 'sending')

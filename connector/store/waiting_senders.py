@@ -1,7 +1,7 @@
-"""Who comes before batches, across all workers: while a trigger or an agent waits anywhere, no batch text leaves.
+"""Priority over batches across all workers: while an agent's or a trigger's text waits, no batch text is sent.
 
-Those that no worker has taken up yet stand in the queue. For those in hand, the worker says so in the database again
-and again; what it says is forgotten soon, should it die.
+Texts that no worker has taken are found in the queue. For texts in hand, the worker repeats an announcement in the
+database. The announcement expires soon after a worker dies.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from connector.store.circuit_breaker import PLATFORM
 from connector.store.postgres import Asking
 
 SQL = queries.load(__file__)
-# What a worker says counts for so many seconds; it says it again before that.
+# Seconds for which an announcement is valid, and seconds after which it is repeated.
 COUNTS, AGAIN = 1.0, 0.3
 
 
 class WaitingSenders:
-    """Texts of people and triggers that this worker has in hand and that have not left. One per worker process."""
+    """Agents' and triggers' texts that this worker has in hand and has not sent yet. One per worker process."""
 
     def __init__(self, ask: Asking) -> None:
         self._ask = ask
@@ -29,7 +29,7 @@ class WaitingSenders:
 
     @contextlib.contextmanager
     def waiting(self, texts: Collection[int]) -> Iterator[None]:
-        """These wait until `left`, or until the end of it."""
+        """Count these texts as waiting until `left` is called for them or the block ends."""
         self._waiting |= set(texts)
         if self._waiting:
             self._some.set()
@@ -39,26 +39,26 @@ class WaitingSenders:
             self.left(texts)
 
     def left(self, texts: Collection[int]) -> None:
-        """These wait no longer."""
+        """Count these texts as waiting no longer."""
         self._waiting -= set(texts)
         if not self._waiting:
             self._some.clear()
 
     async def run(self) -> None:
-        """Say that some wait, as long as some do. Until cancelled."""
+        """Announce waiting texts for as long as there are any. Run until cancelled."""
         while True:
             await self._some.wait()
-            with contextlib.suppress(psycopg.Error):  # who does not answer gives no slots either
+            with contextlib.suppress(psycopg.Error):  # a database that is away gives no slots to batches either
                 await self._ask(announce)
             await asyncio.sleep(AGAIN)
 
 
 def announce(connection: psycopg.Connection) -> None:
-    """Somebody who comes before batches is in hand."""
+    """Announce that an agent's or a trigger's text is in hand."""
     connection.execute(SQL["announce"], {"account": PLATFORM, "seconds": COUNTS})
 
 
 def wait(connection: psycopg.Connection, kinds: Collection[str]) -> bool:
-    """Whether somebody who comes before batches waits: in a worker's hands, or in a job of these kinds."""
+    """Whether a text with priority over batches waits: in hand at a worker, or in a queued job of these kinds."""
     row = connection.execute(SQL["wait"], {"account": PLATFORM, "kinds": list(kinds)}).fetchone()
     return bool(row and row[0])

@@ -1,7 +1,7 @@
-"""Looks for the chats of unknown texts in CCAI Platform's list, where the settings switch it on.
+"""Find the chats of unknown texts in CCAI Platform's list of chats, if enabled in the settings.
 
-What is certain is little: a chat that carries the ticket's id, began while the call was under way, belongs to no other
-text, and is the only one like that. Everything else is left to a person.
+A match is certain only if a chat carries the ticket's id, began while the call was in progress, belongs to no other
+text, and is the only such chat. All other texts are left to an operator.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from connector.worker.maintenance import MaintenanceTask
 log = structlog.get_logger()
 NAME = "find chats"
 EVERY = 30.0
-# Unknown texts older than this are left to a person: a chat that has not shown by then will not.
+# Unknown texts older than this are left to an operator: their chats are not expected to appear any more.
 LONGEST = timedelta(hours=24)
-# How far the platform's clock and ours may be apart.
+# Allowed difference between the platform's clock and the database's.
 SKEW = timedelta(seconds=30)
 
 
 def match(unknown: Sequence[Unknown], listed: Sequence[ListedChat]) -> dict[int, ListedChat]:
-    """The texts whose chat is certain. Pure: `listed` are chats that belong to no text yet."""
+    """The certain matches, by text. A pure function; `listed` are chats that belong to no text yet."""
     fitting = {
         text.id: [chat for chat in listed if _fits(text, chat)] for text in unknown if text.called_at is not None
     }
@@ -43,12 +43,12 @@ def _fits(text: Unknown, chat: ListedChat) -> bool:
 
 
 def finder(account: Account) -> MaintenanceTask:
-    """Settles what can be settled, every half minute while there is something unknown."""
+    """The maintenance task that settles unknown texts whose chats are found."""
     return MaintenanceTask(NAME, EVERY, Finder(account).find)
 
 
 class Finder:
-    """What one worker knows of the list: a chat is the only one of its kind among all of them, not on one page."""
+    """A worker's copy of the chat list. A chat has to be the only match in the whole list, not just on one page."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -57,7 +57,7 @@ class Finder:
         self._cursor: datetime | None = None
 
     def find(self, connection: psycopg.Connection) -> None:
-        """One turn. Raises Unavailable. Nothing is settled before the list was read to its end."""
+        """Read the list and settle certain matches, but only once the list is read to its end. Raises Unavailable."""
         now = postgres.now(connection)
         unknown = text_views.unknown_since(connection, now - LONGEST)
         if not unknown:
@@ -79,7 +79,7 @@ class Finder:
         )
 
     def _read(self, since: datetime) -> bool:
-        """Whether it was read to its end."""
+        """Read the list from this time on. False: the end was not reached."""
         self._cursor = since
         for page in chats.pages(self._account, since - SKEW):
             self._listed |= {chat.id: chat for chat in page}
@@ -90,6 +90,6 @@ class Finder:
 
 
 def _begin(cursor: datetime | None, fresh: Sequence[Unknown], now: datetime) -> datetime:
-    """Where this turn begins: where the last one ended, but before the call of any text that is new to us."""
+    """The time to read the list from: where the last run ended, or the earliest call of a text that is new."""
     calls = [text.called_at or text.given_up_at for text in fresh]
     return min([*calls, cursor] if cursor else calls, default=now)

@@ -1,4 +1,4 @@
-"""Takes jobs off the queue and runs each in a task of its own."""
+"""Take jobs off the queue and run each in a task of its own."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -15,21 +15,21 @@ from connector.store.jobs import Kind, Snooze
 from connector.worker.pgqueuer_overrides import Driver, OwnedQueries, SelectiveManager
 
 log = structlog.get_logger()
-# A worker that has not been heard of for this long is taken for dead, and its jobs are handed on.
+# A worker without a heartbeat for this long counts as dead, and its jobs go to other workers.
 HEARTBEAT = timedelta(seconds=30)
-# A worker that has nothing to do looks this often whether there are such jobs, which nobody tells it of.
+# An idle worker polls for such jobs at this interval, because no notification announces them.
 LOOK = timedelta(seconds=10)
 BATCH = 10
-# Seconds before a job that failed for a reason of ours is tried again, at the most.
+# Longest pause in seconds before a job is retried that failed by an error of the connector's own.
 MAX_PAUSE = 300.0
-# Seconds before a job that lost the database comes again: nothing is wrong with it.
+# Seconds before a job is retried that lost the database connection.
 DATABASE_PAUSE = 2.0
-# The database is away, or takes nothing in, or its notifications no longer arrive.
+# The database is away, or rejects writes, or its notifications no longer arrive.
 LOST = (psycopg.Error, FailingListenerError)
 
 
 class Consumer:
-    """Takes jobs off the queue until told to stop, each in a task of its own. Counts the texts in hand, by kind."""
+    """Run queued jobs until stopped, each in a task of its own. Counts the texts in hand by kind."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Consumer:
         wants: Callable[[Kind, int], bool],
         most: int,
     ) -> None:
-        """Two connections in autocommit. `wants(kind, texts in hand)`: whether to take more of this kind now.
+        """Both connections must be in autocommit. `wants(kind, texts in hand)`: whether to take more of this kind now.
 
-        About `most` texts of a kind are in hand at once.
+        `most`: the approximate limit of texts of a kind in hand.
         """
         self._listening = listening
         queries = OwnedQueries(Driver(listening, asking))
@@ -51,7 +51,7 @@ class Consumer:
         self._manager.wants = lambda kind: wants(kind, self._in_hand[kind])
 
     def register(self, kind: Kind, handle: Callable[[list[int]], Awaitable[None]]) -> None:
-        """Have jobs of this kind handled with their texts' ids. A job that fails is not lost: it comes again."""
+        """Call `handle` with the text ids of each job of this kind. A job that fails is retried."""
 
         async def run(job: Job) -> None:
             texts = [int(text) for text in (job.payload or b"").split(b",")]
@@ -64,7 +64,7 @@ class Consumer:
                 log.error("the database does not answer", job=job.id, kind=kind, why=type(error).__name__)
                 raise RetryRequested(timedelta(seconds=DATABASE_PAUSE), type(error).__name__) from None
             except Exception as error:
-                # Whatever it is, dropping the job would lose a text. PgQueuer keeps the traceback in its log.
+                # Dropping the job would lose a text, whatever the error. PgQueuer keeps the traceback in its log.
                 log.error("a job has failed; it comes again", job=job.id, kind=kind, why=type(error).__name__)
                 pause = min(2.0 ** min(job.attempts, 10), MAX_PAUSE)
                 raise RetryRequested(timedelta(seconds=pause), type(error).__name__) from error
@@ -74,8 +74,8 @@ class Consumer:
         self._manager.entrypoint(kind.value, on_failure="hold", accepts_context=False)(run)
 
     async def run(self) -> None:
-        """Until `stop`; jobs in hand are finished first. Raises one of LOST when the database goes away."""
-        # The manager tests whether it hears itself as soon as it runs: the connection has to listen before that.
+        """Run until `stop` is called; jobs in hand are finished first. Raises one of LOST when the database is lost."""
+        # The manager checks at its start that it receives its own notifications, so the connection has to listen first.
         await self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(self._manager.channel)))
         await self._manager.run(
             dequeue_timeout=LOOK,

@@ -1,6 +1,7 @@
-"""What has to be done beside the texts: look at the accounts, probe them, keep house, find the chats of unknown texts.
+"""Maintenance beside delivery: refresh the circuit breakers, probe tripped accounts, run the maintenance tasks.
 
-Each duty is done by one worker at a time, whichever takes its turn first.
+Each maintenance task (retention, reconciling chats and others) is run by one worker at a time: the one that takes its
+lease first.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ from connector.store import circuit_breaker, leases, mapping_version, postgres, 
 
 log = structlog.get_logger()
 
-# Seconds between two looks at the accounts and at what is due.
+# Seconds between refreshes of the circuit breakers, and between checks for tasks that are due.
 LOOK = 1.0
-# Seconds between two times of saying that this machine's clock differs from the database's.
+# Seconds between warnings that this machine's clock differs from the database's.
 SAY_AGAIN = 600.0
 
 Probe = Callable[[], None]
 
 
 class MaintenanceTask(NamedTuple):
-    """`do` takes a connection in autocommit, and is called every so many seconds."""
+    """A periodic task. `do` is called every `every` seconds, with a connection in autocommit."""
 
     name: str
     every: float
@@ -41,7 +42,7 @@ class MaintenanceTask(NamedTuple):
 
 
 class Maintenance:
-    """One per worker process."""
+    """Run maintenance. One per worker process."""
 
     def __init__(
         self,
@@ -53,8 +54,9 @@ class Maintenance:
         mappings: Mapping[str, str],
         batches_wait: Callable[[], bool],
     ) -> None:
-        """`probes` by account; `mappings` are the fingerprints of this worker's. `batches_wait()`: whether the CRM's
-        calls are nearly used up; it may ask the CRM.
+        """`probes`: by account. `mappings`: the fingerprints of this worker's mappings, by CRM.
+
+        `batches_wait()`: whether the CRM's calls are nearly used up; it may call the CRM.
         """
         self._pool, self._gate, self._breaker, self._duties = pool, gate, breaker, duties
         self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
@@ -62,7 +64,7 @@ class Maintenance:
         self._clock_said: float | None = None
 
     async def run(self) -> None:
-        """Until cancelled. None of it waits for another, and an error of one ends none."""
+        """Run until cancelled. Each activity has a thread of its own, and an error in one ends none."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("look", self.look),
             ("give up", self.give_up),
@@ -74,19 +76,19 @@ class Maintenance:
             await asyncio.gather(*(self._repeat(threads, name, step) for name, step in steps))
 
     async def _repeat(self, threads: ThreadPoolExecutor, name: str, step: Callable[[], None]) -> None:
-        """A database or CRM that is away is waited for."""
+        """Repeat the activity every LOOK seconds; an error is logged and does not end it."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 await loop.run_in_executor(threads, step)
             except (psycopg.Error, CallFailed) as error:
                 log.warning("upkeep has to wait", duty=name, why=str(error).partition("\n")[0] or type(error).__name__)
-            except Exception as error:  # noqa: BLE001 - whatever it is, this and all the other duties go on
+            except Exception as error:  # noqa: BLE001 - this and all other activities go on, whatever the error
                 log.error("upkeep met an error of the connector's own", duty=name, why=type(error).__name__)
             await asyncio.sleep(LOOK)
 
     def look(self) -> None:
-        """Tell the gate what the worker may take off the queue now, and everybody that there is one."""
+        """Refresh backpressure from the circuit breakers and mapping versions, and record this worker's heartbeat."""
         with self._pool.connection() as connection:
             if passed := self._breaker.take_passed():
                 circuit_breaker.passed(connection, passed)
@@ -104,34 +106,34 @@ class Maintenance:
         self._gate.closed, self._gate.outdated = closed, outdated
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
-        """Nothing goes by this machine's clock, but people who read its logs do."""
+        """Warn when this machine's clock differs: only the timestamps of its logs depend on it."""
         ahead = postgres.clock_ahead(connection)
         if ahead and (self._clock_said is None or time.monotonic() - self._clock_said > SAY_AGAIN):
             log.warning("this machine's clock differs from the database's, which counts", seconds=round(ahead, 1))
             self._clock_said = time.monotonic()
 
     def look_at_calls(self) -> None:
-        """Whether batches wait, because the CRM's calls of the day are nearly used up."""
+        """Refresh whether batches wait because the CRM's calls of the day are nearly used up."""
         waits = self._batches_wait()
         if waits and not self._gate.batches_wait:
             log.warning("batches wait: the CRM's calls of the day are nearly used up")
         self._gate.batches_wait = waits
 
     def give_up(self) -> None:
-        """Texts whose workers have died in the middle of a call."""
+        """Move texts whose claims have expired to `unknown`: their workers died in the middle of a call."""
         with self._pool.connection() as connection:
             for text in texts.give_up_overdue(connection, DIED):
                 log.error("the outcome is unknown", text=text, why=DIED)
 
     def probe(self, name: str) -> None:
-        """Use a stopped account again once a probe finds nothing wrong."""
+        """Probe a tripped account if it is due, and resume it when the probe succeeds."""
         with self._pool.connection() as connection:
             if not circuit_breaker.probe_due(connection, name):
                 return
         try:
             self._probes[name]()
         except CallFailed as error:
-            # It may be the way of this worker alone: another one has the next turn, soon.
+            # Only this worker's connection may be at fault, so the next probe, by any worker, follows soon.
             asked = (error.retry_after or circuit_breaker.FIRST_PROBE) if isinstance(error, Unavailable) else None
             with self._pool.connection() as connection:
                 seconds = circuit_breaker.probed(connection, name, asked)
@@ -142,14 +144,14 @@ class Maintenance:
             log.info("a probe went through: an account may be used again", account=name)
 
     def do(self, one: MaintenanceTask) -> None:
-        """A duty, if it is due and nobody else has taken it."""
+        """Run a maintenance task if it is due and no other worker has taken its lease."""
         with self._pool.connection() as connection:
             if leases.take(connection, one.name, one.every):
                 one.do(connection)
 
 
 def platform_probe(account: Account, numbers: Sequence[str]) -> Probe:
-    """Asks the platform about the settings for these numbers, by requests that can send nothing."""
+    """A probe that checks the settings for these outbound numbers, by requests that cannot send a text."""
 
     def probe() -> None:
         for number in numbers:

@@ -1,4 +1,7 @@
-"""What this connector changes in PgQueuer: pauses between two looks, and jobs that belong to one worker."""
+"""What this connector changes in PgQueuer, and the version that it was written against.
+
+The queue is polled with pauses in between, and a job belongs to the worker that took it.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -15,18 +18,18 @@ from pgqueuer.queries import Queries
 from connector.store import queries
 from connector.store.jobs import JOB_SIZE, Kind
 
-# The version that `_Queries` and sql/queue.sql were written against; its own statements do not look at a job's owner.
+# The version that these overrides and their .sql were written against: its own statements ignore who owns a job.
 PGQUEUER = "1.6"
 log = structlog.get_logger()
 SQL = queries.load(__file__)
-# Seconds between two looks into the queue: what arrives in between is taken together. Nobody waits for the first look.
+# Seconds between polls of the queue. Jobs that arrive in between are taken together; the first poll is immediate.
 REST = 0.01
 
 
 class Driver(PsycopgDriver):
-    """Listens on one connection and asks on another.
+    """Listen on one connection and run queries on another.
 
-    On a single one every question waits until psycopg stops listening, which takes up to a second.
+    On a single connection each query waits until psycopg stops listening, which takes up to a second.
     """
 
     def __init__(self, listening: psycopg.AsyncConnection, asking: psycopg.AsyncConnection) -> None:
@@ -41,10 +44,10 @@ class Driver(PsycopgDriver):
 
 
 class OwnedQueries(Queries):
-    """Looks into the queue with rests in between: a look costs the same for one job as for ten.
+    """Poll the queue with pauses in between: a poll costs the same for one job as for ten.
 
-    Takes no more jobs than there is room for: what one worker has in hand, another cannot send. Ends, puts back and
-    keeps alive only jobs that are still its manager's: one that was taken for dead has no say in them any more.
+    Takes no more jobs than the worker has room for, so that other workers can send the rest. Ends, retries and keeps
+    alive only jobs that its manager still owns: a manager that counts as dead has lost its jobs to others.
     """
 
     room: Callable[[], int]
@@ -76,7 +79,7 @@ class OwnedQueries(Queries):
 
 
 class SelectiveManager(QueueManager):
-    """Asks for the kinds of jobs that this worker wants now."""
+    """Take only the kinds of jobs that this worker wants now."""
 
     wants: Callable[[Kind], bool]
 

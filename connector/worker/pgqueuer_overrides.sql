@@ -1,6 +1,6 @@
 -- name: end_own
--- Jobs that are done leave the queue, those that failed are kept in it; only jobs of the manager that says so. A row of
--- the queue's log for each.
+-- Remove finished jobs from the queue and mark failed ones; only jobs that this manager owns. Each is added to the
+-- queue's log.
 with d as (
     select * from unnest($1::bigint[], $2::pgqueuer_status[], $3::jsonb[]) as d (id, status, traceback)
 ), done as (
@@ -15,7 +15,7 @@ insert into pgqueuer_log (job_id, status, entrypoint, priority, traceback)
 select id, d.status, entrypoint, priority, d.traceback from (select * from done union all select * from failed) d
 
 -- name: retry_own
--- A job goes back into the queue for so long, if it is still the manager's that says so.
+-- Put a job back into the queue with a delay, if this manager still owns it.
 with again as (
     update pgqueuer set status = 'queued', execute_after = now() + $2::interval, attempts = attempts + 1,
                         updated = now(), queue_manager_id = null
@@ -26,5 +26,5 @@ insert into pgqueuer_log (job_id, status, entrypoint, priority, traceback)
 select id, 'queued', entrypoint, priority, $3::jsonb from again
 
 -- name: keep_own_alive
--- Jobs that a manager still has are not handed on.
+-- Renew the heartbeat of the jobs that this manager owns, so that they are not given to another worker.
 update pgqueuer set heartbeat = now() where id = any($1::bigint[]) and queue_manager_id = $2::uuid

@@ -1,4 +1,4 @@
-"""The worker: takes jobs off the queue and knows which part of the pipe each is for."""
+"""The worker process: takes jobs off the queue and passes each to delivery or write-back."""
 
 import asyncio
 import contextlib
@@ -39,15 +39,15 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 log = structlog.get_logger()
 
-# Threads for the database and the CRM: one for each kind of grouped call, and some to spare. Connections besides.
+# Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
 STEP_THREADS, MORE_CONNECTIONS = 8, 6
-# Seconds between tries to reach a database that is away.
+# Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
-# Seconds between the turns of what is done beside the texts.
+# Intervals of the maintenance tasks, in seconds.
 REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
-# While batches wait, the CRM is asked for its usage once in so many seconds, if nobody else asks it anything.
+# Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
-# Seconds beyond the longest call that the worker waits at its end for jobs that the database does not let go.
+# Seconds beyond the longest call for which a stopping worker waits for jobs that the database does not release.
 END_SECONDS = 1.0
 NICE = 10
 
@@ -55,9 +55,9 @@ Handle = Callable[[Sequence[int]], Awaitable[None]]
 
 
 async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
-    """Deliver and write back until `stop`; what is in hand is finished first, what has not begun is put back.
+    """Deliver and write back until `stop` is set. Jobs in progress are finished, others are put back into the queue.
 
-    The exit status: 1 where something that was known could not be kept.
+    The exit status: 1 when an outcome could not be committed.
     """
     async with contextlib.AsyncExitStack() as stack:
         account = bootstrap.account(settings)
@@ -84,9 +84,9 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         sender = Sender(
             pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )
-        verdicts = RetryPolicy(breaker, settings.busy_seconds, settings.unknown_try_again)
+        retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again)
         admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
-        delivery = Delivery(pool, connected, admission, sender, verdicts, breaker, people, threads)
+        delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, threads)
         write_back = WriteBack(
             pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
@@ -113,7 +113,10 @@ async def _consume(
     stop: asyncio.Event,
     longest: float,
 ) -> None:
-    """Take jobs until `stop`; then call the `drains`, and wait so long. A database that is away is waited for."""
+    """Take jobs until `stop` is set; then call the `drains` and wait up to `longest` seconds for jobs in hand.
+
+    Reconnects to a database that is away.
+    """
     failures = 0
     while not stop.is_set():
         try:
@@ -138,7 +141,7 @@ async def _consume(
 
 
 async def _until_its_end(consumer: Consumer, stop: asyncio.Event, longest: float) -> None:
-    """Once asked to stop, it has so long for what is in hand: a database that is away must not keep it for ever."""
+    """Run the consumer. After `stop` it has `longest` seconds to finish: a lost database must not block the exit."""
     running = asyncio.create_task(consumer.run())
     asked = asyncio.create_task(stop.wait())
     try:
@@ -193,7 +196,7 @@ def _keeper(
 
 
 def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Backpressure) -> bool:
-    """Whether a CRM has so few of the day's calls left that batches leave them to people and triggers."""
+    """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
     newest = USAGE_SECONDS if gate.batches_wait else None
     return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
 
@@ -206,16 +209,16 @@ def _warm_up(stem: str, crm: Crm) -> None:
 
 
 def _stand_back() -> None:
-    """Behind whatever else shares this machine: a web process's senders wait for an acknowledgement."""
+    """Lower this process's priority: clients of a web process on this machine wait for their responses."""
     os.nice(NICE)
-    # Where Linux shares a machine out by sessions, only the session's own niceness counts (sched(7), autogroup).
+    # With autogrouping, Linux uses only the niceness of the session (sched(7)).
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text(f"{NICE}", encoding="ascii")
 
 
 def run(settings: Settings, url: str) -> int:
-    """Work until SIGTERM or SIGINT; the exit status."""
+    """Run the worker until SIGTERM or SIGINT; the exit status."""
 
     _stand_back()
 

@@ -19,7 +19,7 @@ import psycopg
 
 from tests.bench.load import Load
 from tests.bench.running import Failed, answers, command, family, wait_until_up
-from tests.pipe import free_port
+from tests.support.pipe import free_port
 
 # Longer than any scenario takes: something hangs.
 PATIENCE = 900.0

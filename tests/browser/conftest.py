@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.seen import DESKTOP, PATIENCE_MS
-from tests.pipe import Pipe
+from tests.support.pipe import Pipe
 
 OpenContext = Callable[..., BrowserContext]
 CHROMIUM = Path("/usr/bin/chromium")

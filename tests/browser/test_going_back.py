@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.agent import link, texts_to
 from tests.browser.seen import sent
-from tests.pipe import Pipe
+from tests.support.agent import link, texts_to
+from tests.support.pipe import Pipe
 
 
 def ended(pipe: Pipe, case: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.agent import link
 from tests.browser.seen import DESKTOP, NARROW, PATIENCE_MS, PHONE, sent
-from tests.pipe import Pipe
+from tests.support.agent import link
+from tests.support.pipe import Pipe
 
 AXE = Path(os.environ.get("AXE_HOME", "/nowhere")) / "node_modules" / "axe-core" / "axe.min.js"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.agent import link, texts_to
 from tests.browser.seen import PATIENCE_MS, sent
-from tests.pipe import Pipe, wait_for
+from tests.support.agent import link, texts_to
+from tests.support.pipe import Pipe, wait_for
 
 
 def test_from_the_case_to_the_phone_and_back(pipe: Pipe, case: str, window: Page, agents_page: None) -> None:

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from connector.policy import segments
-from tests.agent import link
-from tests.pipe import Pipe
+from tests.support.agent import link
+from tests.support.pipe import Pipe
 
 TABLE = json.loads((Path(__file__).parent.parent / "fixtures" / "segments.json").read_text(encoding="utf-8"))
 

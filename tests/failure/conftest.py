@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import created
 from tests.failure.stand import Stand, stand
-from tests.pipe import wait_for
+from tests.support.pipe import wait_for
 
 NUMBERS = itertools.count()
 # How many scenarios that mostly wait run at once: idle processes cost little, but starting them does.

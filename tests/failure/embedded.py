@@ -17,7 +17,7 @@ import psutil
 from tests.failure.org import STATUS
 from tests.failure.stand import settings
 from tests.failure.witness import Witness
-from tests.pipe import free_port, wait_for
+from tests.support.pipe import free_port, wait_for
 
 STARTS, RECOVERS = 60.0, 15.0
 

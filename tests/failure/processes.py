@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.failure.proxy import Proxy
-from tests.pipe import wait_for
+from tests.support.pipe import wait_for
 
 READY_SECONDS = 40.0
 STOP_SECONDS = 60.0

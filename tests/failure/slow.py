@@ -10,7 +10,7 @@ from tests.failure.org import CHAT, STATUS
 from tests.failure.proxy import FROM
 from tests.failure.stand import GIVEN_UP, Stand
 from tests.failure.truth import story
-from tests.pipe import wait_for
+from tests.support.pipe import wait_for
 
 # Seconds in which what was about to leave may still leave before triggers that have just come.
 SETTLING = 3.0

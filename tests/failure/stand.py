@@ -20,7 +20,7 @@ from tests.failure.processes import Command, Disturbances
 from tests.failure.proxy import Address, Carrier, Proxy
 from tests.failure.texting import OUTBOUND_NUMBER, SUBDOMAIN
 from tests.failure.witness import Witness
-from tests.pipe import free_port, wait_for
+from tests.support.pipe import free_port, wait_for
 
 COMMAND_SECONDS = 60.0
 MAX_LINE = 4_000

@@ -14,7 +14,7 @@ from tests.failure.conftest import Ahead, MakeStand
 from tests.failure.faults import Hold, Reply
 from tests.failure.org import EXPIRED, error
 from tests.failure.stand import Stand
-from tests.pipe import wait_for
+from tests.support.pipe import wait_for
 
 # How Salesforce can refuse everybody: which kind of request, with what, and whether all tokens are void first.
 REFUSALS = {

@@ -1,4 +1,4 @@
-"""The ways in to the hosted page: a link, a CRM's own signature, and then the page's cookie and its forms' tokens."""
+"""Access to the agent page: by a link or a CRM's signature, then by the page's cookie and its form tokens."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,33 +14,33 @@ from webhooks.agent_page.signed_values import Purpose, same
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
-# Requests that one agent may make in a minute, looking included.
+# Requests per agent and minute, including polls.
 PER_MINUTE = 120
 
-# How each CRM's own way in is read: the signed request, and the time. Raises NotAuthentic.
+# Reads a CRM's signed request at a time, in seconds since the epoch. Raises NotAuthentic.
 Read = Callable[[str, float], AgentSession]
 Visitors = Mapping[str, Read]
 
 
 def visitors(stems: Sequence[str]) -> Visitors:
-    """The CRMs that vouch for their agents themselves, as far as that has been set up. Raises BadSettings."""
+    """The readers of signed requests, for the CRMs that have one set up. Raises BadSettings."""
     modules = {stem: importlib.import_module(f"webhooks.crms.{stem}") for stem in stems}
     found = {stem: module.visitor() for stem, module in modules.items() if hasattr(module, "visitor")}
     return {stem: read for stem, read in found.items() if read}
 
 
 class PageAccess:
-    """Who may see which page. All of it for the request at hand."""
+    """Checks access for the current request."""
 
     def __init__(self, desk: TextService, links: AgentSessions, guard: PageSecurity) -> None:
         self._desk, self.links, self.guard = desk, links, guard
 
     def opened(self, session: AgentSession) -> Response:
-        """To the page, without what opened it in the address."""
+        """Redirect to the page, with the cookie set and without the link's token in the address."""
         return self._with_cookie(make_response(redirect(url_for("agents.write", page=session.id), 303)), session)
 
     def answered(self, visit: AgentSession, shown: Shown) -> Response:
-        """An answer of the page. The session learns what people call the ticket by, so that every page can say it."""
+        """An answer of the page. Stores the ticket's number in the session, so that every page can show it."""
         response = make_response(shown.body, shown.status)
         if shown.number in ("", visit.number):
             return response
@@ -51,13 +51,13 @@ class PageAccess:
         return response
 
     def admit(self, page: str) -> AgentSession:
-        """Who has this page open; counted. Raises Problem."""
+        """The session that has this page open. Counts the request. Raises Problem."""
         visit = self.links.session(page, self.guard.cookie(request))
         self._desk.database(lambda connection: rate_limit.count(connection, visit.caller, PER_MINUTE))
         return visit
 
     def admit_form(self, page: str) -> AgentSession:
-        """The same for a form: it is one of ours, and of this very page. Raises Problem."""
+        """The session of a submitted form. Checks its origin and its token for this page. Raises Problem."""
         self.guard.refuse_strangers(request)
         visit = self.admit(page)
         if not same(self.links.form_token(visit), request.form.get("token", "")):
@@ -65,11 +65,11 @@ class PageAccess:
         return visit
 
     def open(self, page: str, token: str) -> Response:
-        """By a link. Raises Problem."""
+        """Open the page by a link. Raises Problem."""
         try:
             return self.opened(self.links.open(token))
         except Problem:
-            # The link is used up; but who has the page open because of it has only gone back.
+            # The link was used, but an agent with the page's cookie has only navigated back.
             if not self.guard.cookie(request):
                 raise
             return make_response(redirect(url_for("agents.write", page=self.admit(page).id), 303))

@@ -1,4 +1,4 @@
-"""What stops a text so that no agent can do anything about it on the page: why, and what can be done instead."""
+"""Findings that an agent cannot resolve on the page, with advice for each."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from connector.mapping.schema import MappingFile
 from connector.policy.checks import Said
 from webhooks.api import schemas
 
-# What an agent can put right in the message box; any other stop is for good, or wants a reason.
+# Checks that the agent can satisfy by editing the message. Any other stop is final or needs a reason.
 IN_THE_BOX = ("content",)
-# By check: what can be done. `kind` is what the CRM calls a ticket, `fields` are where a number is looked for.
+# Advice by check. `kind` is the CRM's name for a ticket; `fields` are those that may hold the phone number.
 ADVICE = {
     "phone": "Put a number that can get texts into {fields}, then look again.",
     "ticket": "If that is wrong, put it right in the {kind}, then look again.",
@@ -29,7 +29,7 @@ def final(seen: schemas.Preview) -> Sequence[schemas.Finding]:
 
 
 def advice(finding: schemas.Finding, file: MappingFile) -> str:
-    """What can be done about it, in a sentence or two."""
+    """The advice for a finding, in a sentence or two."""
     *others, last = (file.fields[name] for name in file.phones.prefer)
     fields = f"{', '.join(others)} or {last}" if others else last
     return ADVICE.get(finding.check, ELSE).format(kind=file.ticket.object.lower(), fields=fields)

@@ -1,4 +1,4 @@
-"""What an agent has typed on the hosted page, what stands against it, and what the page shows of both."""
+"""The form of the agent page: the agent's draft, its problems, and what the page shows of both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from webhooks.agent_page import advice
 from webhooks.agent_page.sessions import AgentSession
 from webhooks.api import schemas
 
-# As long as the API takes them.
+# The API's limits.
 MAX_CHARACTERS, MAX_REASON = schemas.MAX_CHARACTERS, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A form. `after` is the ticket's newest text that the agent has seen: whatever is sent after it, is sent once.
+    """A form's content. `after`: the newest text that the agent has seen. Only one text can be sent after it.
 
-    `message` None: nothing was typed yet. `overrides` are the findings that were shown when `override` was typed.
+    `message` None: no input yet. `overrides`: the findings that were shown when `override` was entered.
     """
 
     message: str | None = None
@@ -40,7 +40,7 @@ class Draft:
 
 
 def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
-    """What was sent, whoever has sent it: nothing in it is taken to be well-formed. `overrides` was sealed."""
+    """Parse a submitted form, which may hold anything. `overrides` comes from a verified value."""
     return Draft(
         message=_plain(form.get("message", "")),
         template=form.get("template", "")[:200],
@@ -51,18 +51,18 @@ def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
 
 
 def number(typed: str) -> int | None:
-    """A text's number; None: it is none."""
+    """A text's id; None when the input is not one."""
     return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 18 else None
 
 
 def _plain(typed: str) -> str:
-    """Browsers send a line's end as two characters; it is one in a text."""
+    """Convert the browser's CR LF to LF, and strip the ends."""
     return typed.replace("\r\n", "\n").strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """What keeps a draft from being sent, beside the field where it can be put right. `hopeless`: nowhere."""
+    """What keeps a draft from being sent, by the field that can correct it. `hopeless`: no field can."""
 
     message: str = ""
     override: str = ""
@@ -84,7 +84,7 @@ def problems(seen: schemas.Preview, draft: Draft) -> Problems:
 
 
 def _wanted(reasons: Sequence[str], draft: Draft) -> str:
-    """What the field for a reason says, where one is wanted for these."""
+    """The problem shown at the reason's field, when these findings need a reason."""
     if not reasons:
         return ""
     earlier = f" Your reason was given before this was shown: “{draft.override}”." if draft.override else ""
@@ -92,7 +92,7 @@ def _wanted(reasons: Sequence[str], draft: Draft) -> str:
 
 
 def too_long(draft: Draft) -> Problems:
-    """What can be said without looking at the ticket."""
+    """The problems that can be found without the ticket."""
     return Problems(message=_message(draft), override=_override(draft))
 
 
@@ -111,7 +111,7 @@ def _override(draft: Draft) -> str:
 
 
 def around(seen: schemas.Preview, draft: Draft) -> tuple[str, str]:
-    """What is put before and after the words as they leave, so that the page's script can count with it."""
+    """The text added before and after the message, so that the page's script can count segments with it."""
     typed = draft.message or ""
     for words in (typed, segments.replace_typographic(typed)):
         if words and words in seen.message:
@@ -121,12 +121,12 @@ def around(seen: schemas.Preview, draft: Draft) -> tuple[str, str]:
 
 
 def overridable(seen: schemas.Preview) -> tuple[str, ...]:
-    """The findings that a reason may be given for, or was."""
+    """The findings that can be overridden, or already are."""
     return tuple(one.id for one in seen.findings if one.overridable)
 
 
 def outdated(seen: schemas.Preview, draft: Draft) -> bool:
-    """There is a reason, but not for all that is found now."""
+    """Whether findings have appeared that the given reason does not cover."""
     return bool(draft.override) and not set(overridable(seen)) <= set(draft.overrides)
 
 
@@ -136,6 +136,6 @@ def wants_reason(seen: schemas.Preview, draft: Draft) -> bool:
 
 
 def sentence(words: str) -> str:
-    """With a capital and a full stop, as people write."""
+    """Begin with a capital and end with a full stop."""
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".") if words else ""

@@ -1,4 +1,4 @@
-"""Writing a text on the hosted page: the form with what is known of it, and the step from a form to a text."""
+"""The agent page's answers: the form with a preview, and the transition from a form to a text."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from webhooks.text_service import TextService
 
 MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
 ASKED = "This text was asked for already: it is below, and Send shows what became of it. Nothing is sent twice."
-# What a step of a text's way is: behind it, at it, stuck there, or still before it.
+# The state of a step in a text's progress.
 DONE, NOW, FAILED, TO_COME = "done", "now", "failed", "to come"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An answer of the page. `number`: what people call the ticket by, where the CRM was asked."""
+    """An answer of the page. `number`: the ticket's number for people, when the CRM was called."""
 
     body: str | Any
     status: int
@@ -39,19 +39,19 @@ class Writing:
         self._desk = desk
 
     def look(self, visit: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
-        """What would leave. `typing`: it is looked at again and again. Raises Problem."""
+        """Preview a draft. `typing`: the script previews repeatedly. Raises Problem."""
         seen = self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), visit.caller, typing)
         return serializers.preview(visit.crm, seen)
 
     def form(self, visit: AgentSession, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
-        """The page with this draft; `found` are the problems to show where it was to be sent. Raises Problem."""
+        """The page with this draft. `found`: the problems to show after an attempt to send. Raises Problem."""
         typed = draft
         try:
             draft, seen = self._begun(visit, draft) if draft.message is None else (draft, self.look(visit, draft))
         except Problem as problem:
             return self._away(visit, draft, problem)
         status = 422 if found else 409 if notice else 200
-        # What the agent sees now is what the next click means.
+        # The next click is based on what the agent sees now.
         after = self.after(visit, draft, seen)
         if against := advice.final(seen):
             file = self._desk.mapping(visit.crm).file
@@ -85,20 +85,21 @@ class Writing:
         )
 
     def fresh(self, visit: AgentSession, after: int | None) -> Shown:
-        """The page with a new draft, for the text that comes after this one (None: after all that there are).
+        """The page with a new draft, for the text after this one. None: after all existing texts.
 
-        Gone back to once that text was asked for, it has that text's words, and still means that text. Raises Problem.
+        When that text was already requested and the agent navigated back, the draft has its words and stands for that
+        text. Raises Problem.
         """
         asked = None if after is None else _asked(self._newer(visit, after))
         words = (asked["ask"] or {}).get("message") if asked else None
         return self.form(visit, Draft(message=words, after=self._newest(visit) if after is None else after))
 
     def after(self, visit: AgentSession, draft: Draft, seen: schemas.Preview) -> int:
-        """Which text a click means now: the one after all that are shown, or the one that it has become already."""
+        """The text after which a click sends: the newest shown, or the draft's own when its text exists already."""
         return draft.after if _asked(self._newer(visit, draft.after)) else seen.after
 
     def started_from(self, visit: AgentSession, draft: Draft) -> Shown:
-        """The page with a template's words in place of the draft's. Raises Problem."""
+        """The page with a template's words instead of the draft's. Raises Problem."""
         try:
             templates = self.look(visit, draft).templates
         except Problem as problem:
@@ -107,7 +108,7 @@ class Writing:
         return self.form(visit, replace(draft, message=words))
 
     def send(self, visit: AgentSession, draft: Draft) -> Shown:
-        """Take it in, once, and go where it can be watched; or show why not. Raises Problem."""
+        """Save a request once and redirect to its progress, or show the problems. Raises Problem."""
         newer = self._newer(visit, draft.after)
         if asked := _asked(newer):
             return self._asked_already(visit, draft, asked)
@@ -122,14 +123,14 @@ class Writing:
         if found:
             return self.form(visit, draft, found)
         ask = draft.ask(visit)
-        key = secrets.token_urlsafe(16)  # once more is the same event already, whatever its key
+        key = secrets.token_urlsafe(16)  # the event's id does not depend on this key, so a repetition is the same event
         taken = self._desk.send(SendRequest(visit.crm, visit.ticket_id, ask, visit.caller, key, draft.after))
         if taken.duplicate:
             return self._asked_already(visit, draft, self.row(visit, taken.text))
         return _to(visit, taken.text, again=False)
 
     def _asked_already(self, visit: AgentSession, draft: Draft, row: Mapping[str, Any]) -> Shown:
-        """What became of it; beside it the words that were to be sent now, where they are others."""
+        """The progress of the text already requested, with the unsent draft when its words differ."""
         if draft.message in ("", None, (row["ask"] or {}).get("message")):
             return _to(visit, row["id"], again=True)
         unsent = Draft(draft.message, draft.template, after=self._newest(visit))
@@ -142,7 +143,7 @@ class Writing:
         return max((row["id"] for row in self.rows(visit)), default=0)
 
     def watch(self, visit: AgentSession, text: int, again: bool) -> Shown:
-        """The page that shows what becomes of a text. Raises Problem."""
+        """The page with a text's progress. Raises Problem."""
         return self._watched(200, visit, self.row(visit, text), again)
 
     def _watched(
@@ -164,19 +165,19 @@ class Writing:
         return list(self._desk.seen_of_ticket(visit.crm, visit.ticket_id))
 
     def row(self, visit: AgentSession, text: int, wait: float = 0) -> dict[str, Any]:
-        """One of them. Raises Problem 404 for any other text."""
+        """One of the ticket's texts. Raises Problem 404 for any other text."""
         row = self._desk.seen(text, 0)
         if (row["crm"], row["ticket_id"]) != (visit.crm, visit.ticket_id):
             raise Problem(404, "there is no such text")
         return self._desk.seen(text, wait, visit.caller) if wait else row
 
     def cancel(self, visit: AgentSession, text: int) -> None:
-        """Take it back while that can be done. Raises Problem 404."""
+        """Cancel a text that was not sent yet. Raises Problem 404."""
         self.row(visit, text)
         try:
             self._desk.cancel(text, visit.agent)
         except Problem as problem:
-            if problem.status != 409:  # too late: the page says what became of it
+            if problem.status != 409:  # too late: the page shows the outcome
                 raise
 
     def texts(self, visit: AgentSession, form_token: str) -> str:
@@ -184,7 +185,7 @@ class Writing:
         return part("texts", visit, [serializers.text(row) for row in self.rows(visit)], form_token)
 
     def _begun(self, visit: AgentSession, new: Draft) -> tuple[Draft, schemas.Preview]:
-        """A new draft: the first template that suits the ticket. Without any, the agent's own words are wanted."""
+        """A new draft: the first template that suits the ticket. Without one, an empty message."""
         draft = replace(new, template=next(iter(self._desk.mapping(visit.crm).templates()), ""))
         seen = self.look(visit, draft)
         first = next((one for one in seen.templates if one.message), None)
@@ -195,12 +196,12 @@ class Writing:
         return begun, seen if first.name == draft.template else self.look(visit, begun)
 
     def _plain(self, visit: AgentSession) -> dict[str, str]:
-        """What is replaced by plainer characters when it leaves, for the page's script."""
+        """The typographic characters that are replaced before sending, for the page's script."""
         replaced = self._desk.mapping(visit.crm).file.policy.replace_typographic
         return {chr(one): plain for one, plain in segments.PLAIN.items()} if replaced else {}
 
     def _away(self, visit: AgentSession, draft: Draft, problem: Problem) -> Shown:
-        """The CRM does not answer: say so, keep the words, and show what the database knows."""
+        """The page while the CRM does not answer: keeps the draft, and shows the texts from the database."""
         if problem.status != 503:
             raise problem
         return self._shown("away", 503, visit, draft=draft, why=problem.detail)
@@ -214,33 +215,33 @@ class Writing:
 
 
 def _asked(newer: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first text that a person asked for after what a form knew of: whoever sends from that form means this one."""
+    """The first text that an agent requested after the form was loaded. Submitting the form again means this text."""
     return next((row for row in reversed(newer) if row["channel"] == Channel.AGENT), None)
 
 
 def _to(visit: AgentSession, text: int, again: bool) -> Shown:
-    """To where a text can be watched: going back or loading again sends nothing. `again`: it was there before."""
+    """Redirect to a text's progress, so that going back or reloading sends nothing. `again`: requested before."""
     return Shown(redirect(url_for("agents.watch", page=visit.id, text=text, again=1 if again else None)), 303)
 
 
 def part(name: str, *args: Any) -> str:
-    """A part of the page alone, for its script."""
+    """A part of the page, for its script."""
     shown: str = get_template_attribute("agents/parts.html", name)(*args)
     return shown
 
 
 def done(row: Mapping[str, Any]) -> bool:
-    """Nothing more happens by itself: it has its outcome, and the ticket has been told as far as it can be."""
+    """Whether nothing more happens by itself: there is an outcome, and its write-back is finished or given up."""
     return row["state"] in OUTCOMES and row["outcome"] <= row["written"]
 
 
 def waits(row: Mapping[str, Any]) -> bool:
-    """Nothing new is to be expected for a while."""
+    """Whether no change is expected for a while."""
     return bool(row["leaves_at"] or row["told_after"])
 
 
 def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A text's way: the words for each step, and how it is with it."""
+    """A text's progress: a label and a state for each step."""
     final = row["state"] in OUTCOMES
     outcome = {"sent": "Sent", "unknown": "Not known"}.get(row["state"], "Not sent") if final else "Being sent"
     sent = DONE if row["state"] == "sent" else FAILED if final else NOW

@@ -1,6 +1,6 @@
-"""The hosted page "Text customer", /agents/…, for CRMs without such an action, for trials and for the demo.
+"""The agent page "Text customer", /agents/…, for CRMs without such an action, for trials and for the demo.
 
-A link or the CRM's own signature opens it. All of it works without scripts: forms, and pages that load again.
+A link or a CRM's signature opens it. It works without JavaScript: by forms, and pages that reload.
 """
 
 import time
@@ -26,9 +26,9 @@ from webhooks.problems import Problem
 
 log = structlog.get_logger()
 
-# The longest that a look for news is held, in seconds.
+# The longest wait of a poll, in seconds.
 MAX_WAIT = 15.0
-# Between two looks of the page's script: it leaves half of what an agent may ask to everything else.
+# Between two polls of the page's script, which use half of an agent's rate limit.
 LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
     403: "This page is not open",
@@ -41,7 +41,7 @@ TITLES = {
 
 
 def blueprint(doorway: PageAccess, page_of: Writing, known: Visitors) -> Blueprint:
-    """The addresses /agents/…."""
+    """The routes /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
     _add_frame(pages, doorway)
     _add_ways_in(pages, doorway, known)
@@ -51,7 +51,7 @@ def blueprint(doorway: PageAccess, page_of: Writing, known: Visitors) -> Bluepri
 
 
 def _add_frame(pages: Blueprint, doorway: PageAccess) -> None:
-    """What all pages have: headers, and words instead of bare errors."""
+    """Add what all pages share: headers, filters, and error pages."""
     pages.add_app_template_filter(forms.sentence, "sentence")
 
     @pages.context_processor
@@ -91,7 +91,7 @@ def _add_ways_in(pages: Blueprint, doorway: PageAccess, known: Visitors) -> None
 
     @pages.post("/canvas/<stem>")
     def canvas(stem: str) -> Response:
-        """An agent comes with the CRM's own signature."""
+        """Open the page by a request that the CRM signed for an agent."""
         if stem not in known:
             raise Problem(404, "This way in has not been set up")
         try:
@@ -109,10 +109,10 @@ def _add_ways_in(pages: Blueprint, doorway: PageAccess, known: Visitors) -> None
 def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
     @pages.get("/text/<page>")
     def write(page: str) -> Any:
-        """The form; or, with a link's token, the way to it."""
+        """The form. With a link's token, a redirect to it."""
         token = request.args.get("link")
         if token is not None and request.method == "HEAD":
-            return "", 204  # somebody only looks whether there is anything: the link is still to be opened
+            return "", 204  # a HEAD request must not use up the link
         if token is not None:
             return doorway.open(page, token)
         visit = doorway.admit(page)
@@ -121,7 +121,7 @@ def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> Non
 
     @pages.post("/text/<page>")
     def submit(page: str) -> Any:
-        """Send; or start from other words; or look at what was typed."""
+        """Send, start from a template, or preview the draft."""
         visit, draft = _typed(doorway, page)
         match request.form.get("do"):
             case "send":
@@ -134,7 +134,7 @@ def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> Non
 
     @pages.post("/text/<page>/preview")
     def preview(page: str) -> Response:
-        """The same look, for the page's script: the parts that change."""
+        """Preview for the page's script: the parts that change."""
         visit, draft = _typed(doorway, page)
         if found := forms.too_long(draft):
             raise Problem(422, found.message or found.override)
@@ -151,14 +151,14 @@ def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> Non
 
 
 def _unsent(doorway: PageAccess, problem: Problem) -> str:
-    """The words of a form that came to nothing: whoever typed them has them still."""
+    """The message of a form that failed, so that the error page can return it to the agent."""
     if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
         return ""
     return request.form.get("message", "")
 
 
 def _typed(doorway: PageAccess, page: str) -> tuple[AgentSession, Draft]:
-    """Whose form it is, and what is in it. Raises Problem."""
+    """The session and the draft of a submitted form. Raises Problem."""
     visit = doorway.admit_form(page)
     return visit, forms.read(request.form, doorway.links.findings(visit, request.form.get("findings", "")))
 
@@ -166,13 +166,13 @@ def _typed(doorway: PageAccess, page: str) -> tuple[AgentSession, Draft]:
 def _add_watching(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
     @pages.get("/text/<page>/texts/<int:text>")
     def watch(page: str, text: int) -> Any:
-        """What becomes of a text."""
+        """The progress of a text."""
         visit = doorway.admit(page)
         return doorway.answered(visit, page_of.watch(visit, text, again=request.args.get("again") == "1"))
 
     @pages.get("/text/<page>/texts/<int:text>/news")
     def news(page: str, text: int) -> Response:
-        """The same, for the page's script: as soon as there is an outcome, or after `wait` seconds."""
+        """The progress for the page's script, once there is an outcome or after `wait` seconds."""
         visit = doorway.admit(page)
         wait = request.args.get("wait", 0.0, float)
         row = page_of.row(visit, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
@@ -187,7 +187,7 @@ def _add_watching(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> No
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")
     def cancel(page: str, text: int) -> ResponseReturnValue:
-        """Take it back, while that can be done; the page shows what came of it."""
+        """Cancel a text that was not sent yet, and redirect to its progress."""
         visit = doorway.admit_form(page)
         page_of.cancel(visit, text)
         return redirect(url_for("agents.watch", page=visit.id, text=text), 303)

@@ -1,4 +1,4 @@
-"""Keeps other sites away from the hosted page: its headers, its cookie, and where a form may come from."""
+"""Protection of the agent page from other sites: headers, cookie, and the origin of forms."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ COOKIE = "texting"
 
 
 class PageSecurity:
-    """`public_url`: what browsers call this web process; None: as they do in each request.
+    """`public_url`: the web process's address for browsers; None: the address of each request.
 
     `frame_ancestors`: the origins that may show the page in a frame.
     """
@@ -30,24 +30,24 @@ class PageSecurity:
             "Cross-Origin-Resource-Policy": "same-origin",
         }
         if not self._framed:
-            self._headers["X-Frame-Options"] = "DENY"  # for browsers that know no frame-ancestors
+            self._headers["X-Frame-Options"] = "DENY"  # for browsers without frame-ancestors
 
     def protect(self, response: Response, kept: bool = False) -> Response:
-        """`kept`: the browser may keep it; what shows a person may not be."""
+        """Add the headers. `kept`: browsers may cache the response, which must then hold no personal data."""
         response.headers.update(self._headers)
         if not kept:
             response.headers["Cache-Control"] = "no-store"
         return response
 
     def base(self, request: Request) -> str:
-        """The address of this web process, without a slash at its end."""
+        """The address of this web process, without a trailing slash."""
         return self._public_url or request.host_url.rstrip("/")
 
     def cookie(self, request: Request) -> str:
         return request.cookies.get(self._name(request), "")
 
     def set_cookie(self, request: Request, response: Response, visit: AgentSession, sealed: str) -> None:
-        """For this page only: who has two tickets open has two cookies, and neither form can reach the other's."""
+        """Set the cookie for this page's path. An agent with two open tickets has two cookies, one for each form."""
         secure = self._secure(request)
         in_frames = self._framed and secure
         left = max(int(visit.until - time.time()), 0)
@@ -63,14 +63,14 @@ class PageSecurity:
         )
 
     def refuse_strangers(self, request: Request) -> None:
-        """A form comes from a page of ours. Raises Problem 403."""
+        """Refuse a form from another site. Raises Problem 403."""
         if not self.from_us(request):
             raise Problem(403, "This form was sent by a page of somebody else. Nothing was sent to anybody.")
 
     def from_us(self, request: Request) -> bool:
-        """Whether a page of ours has sent this form.
+        """Whether this page sent the form.
 
-        Under our Referrer-Policy browsers give a form's origin as "null"; then Sec-Fetch-Site has to vouch for it.
+        Under this Referrer-Policy browsers send a form's origin as "null". Sec-Fetch-Site must then say same-origin.
         """
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         ours = {request.host, urlsplit(self.base(request)).netloc}
@@ -78,7 +78,7 @@ class PageSecurity:
         return from_us and (origin in (None, "null") or urlsplit(origin).netloc in ours)
 
     def _name(self, request: Request) -> str:
-        # With this prefix browsers keep it only where it came by https. __Host- would demand the path of all pages.
+        # Browsers accept this prefix over https only. __Host- would require the path / for all pages.
         return f"__Secure-{COOKIE}" if self._secure(request) else COOKIE
 
     def _secure(self, request: Request) -> bool:

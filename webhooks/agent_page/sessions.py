@@ -1,4 +1,4 @@
-"""Links to the hosted page and the sessions they open: for one agent and one ticket, short, and each opened once."""
+"""Links to the agent page, and sessions. Each is for one agent and one ticket and expires; a link opens once."""
 
 import secrets
 import time
@@ -15,18 +15,17 @@ from webhooks.problems import Problem
 
 log = structlog.get_logger()
 
-# How long a link opens the page, and how long the page stays open after that.
+# The lifetime of a link, and of the session that it opens.
 LINK_SECONDS, SESSION_SECONDS = 300, 1800
 AGAIN = "Open the page again from the ticket. Nothing was sent."
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSession:
-    """One agent at one ticket. `id` stands in the page's address and is no secret; `until` in seconds since the epoch.
+    """One agent at one ticket. `id` is part of the page's address and not secret. `until`: seconds since the epoch.
 
-    `after` is the ticket's newest text when the page was opened: its first form is for the text after that one.
-    Made by a link of ours, or by a CRM that signs for its agent. `number` is what people call the ticket by, once that
-    is known.
+    `after` is the ticket's newest text when the page was opened: the first form is for the text after it. A link, or a
+    request signed by a CRM, creates a session. `number` is the ticket's number for people, once it is known.
     """
 
     id: str
@@ -41,38 +40,38 @@ class AgentSession:
 
     @property
     def agent(self) -> str:
-        """Who it is, for people."""
+        """The agent's name for people."""
         return self.agent_email or self.agent_name or (f"agent {self.agent_id}" if self.agent_id else "an agent")
 
     @property
     def caller(self) -> str:
-        """Who it is, for counting: agents whom the CRM does not name are told apart by their tickets."""
+        """The agent's key for rate limits. Agents whom the CRM does not name are told apart by ticket."""
         named = self.agent_email or self.agent_name or self.agent_id
         return f"page:{self.agent}" if named else f"page:{self.crm}:{self.ticket_id}"
 
 
 def visit(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> AgentSession:
-    """A visit that may begin within a link's life."""
+    """A session that can be opened within LINK_SECONDS."""
     until = int(time.time()) + LINK_SECONDS
     return AgentSession(secrets.token_urlsafe(16), crm, ticket_id, until, agent_name, agent_email, agent_id)
 
 
 class AgentSessions:
-    """For all threads of a web process; all web processes have the same secret."""
+    """Thread-safe. All web processes share one secret."""
 
     def __init__(self, pool: ConnectionPool, clock: Callable[[], float] = time.time) -> None:
         self._pool, self._clock = pool, clock
 
     def seal(self, purpose: Purpose, wanted: AgentSession) -> str:
-        """What the link or the cookie carries."""
+        """The signed value for a link or a cookie."""
         return signed_values.seal(self._secret(), purpose, asdict(wanted))
 
     def open(self, token: str) -> AgentSession:
-        """The session that this link opens, this once. Raises Problem 403 or 410."""
+        """Open the session of a link, once. Raises Problem 403 or 410."""
         return self.begin(self._unsealed(Purpose.LINK, token))
 
     def begin(self, wanted: AgentSession) -> AgentSession:
-        """The session of a visit that has not begun before and still may. Raises Problem 410."""
+        """Begin a session, once and before it expires. The link is used when this returns. Raises Problem 410."""
         if wanted.until < self._clock():
             raise Problem(410, f"A link opens the page within five minutes. {AGAIN}")
         with self._pool.connection() as connection:
@@ -83,7 +82,7 @@ class AgentSessions:
         return replace(wanted, until=int(self._clock()) + SESSION_SECONDS, after=after)
 
     def session(self, page: str, cookie: str) -> AgentSession:
-        """Who has this page open. Raises Problem 403 or 410."""
+        """The session that has this page open. Raises Problem 403 or 410."""
         if not cookie:
             raise Problem(403, f"This page is not open in this browser. {AGAIN}")
         found = self._unsealed(Purpose.SESSION, cookie)
@@ -94,15 +93,15 @@ class AgentSessions:
         return found
 
     def form_token(self, of: AgentSession) -> str:
-        """What each form of this page carries, and no other site can know."""
+        """The CSRF token of this page's forms."""
         return signed_values.seal(self._secret(), Purpose.FORM, of.id)
 
     def seal_findings(self, of: AgentSession, ids: Sequence[str]) -> str:
-        """What a form carries of the findings that were shown with it: a reason is given for these."""
+        """The signed list of the findings shown with a form. A reason covers only these."""
         return signed_values.seal(self._secret(), Purpose.FINDINGS, [of.id, *ids])
 
     def findings(self, of: AgentSession, sealed: str) -> tuple[str, ...]:
-        """The findings that were shown with this page's form; none where we have not sealed it."""
+        """The findings shown with this page's form. Empty when the signature is wrong."""
         try:
             page, *ids = signed_values.unseal(self._secret(), Purpose.FINDINGS, sealed)
         except BadSignature:
@@ -112,7 +111,7 @@ class AgentSessions:
     def _unsealed(self, purpose: Purpose, sealed: str) -> AgentSession:
         try:
             return AgentSession(**signed_values.unseal(self._secret(), purpose, sealed))
-        except (BadSignature, TypeError):  # the latter: sealed by another version of ours
+        except (BadSignature, TypeError):  # TypeError: signed by another version of the connector
             log.warning("a link or session was refused", purpose=purpose.value)
             raise Problem(403, f"This link was not made by the connector, or not all of it arrived. {AGAIN}") from None
 

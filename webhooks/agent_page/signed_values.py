@@ -1,4 +1,4 @@
-"""Sealed values: what a browser keeps for us and cannot change. Each seal is good for one purpose only.
+"""Signed values, which a browser stores and cannot change. A signature is valid for one purpose only.
 
 https://itsdangerous.palletsprojects.com/
 """
@@ -19,24 +19,24 @@ class Purpose(StrEnum):
 
 
 class BadSignature(Exception):
-    """We have not sealed this, or not for this purpose."""
+    """The signature is wrong, or made for another purpose."""
 
 
 def seal(secret: bytes, purpose: Purpose, value: Any) -> str:
-    """The value, readable by everybody, with a seal. Fits an address and a cookie."""
+    """The value with a signature, safe in URLs and cookies. It is signed, not encrypted."""
     return str(_serializer(secret, purpose).dumps(value))
 
 
 def unseal(secret: bytes, purpose: Purpose, sealed: str) -> Any:
-    """Raises Forged."""
+    """The value of a signed string. Raises BadSignature."""
     try:
         return _serializer(secret, purpose).loads(sealed)
-    except (BadData, ValueError):  # the latter: characters that no address can hold
+    except (BadData, ValueError):  # ValueError: characters that a URL cannot hold
         raise BadSignature from None
 
 
 def same(one: str, other: str) -> bool:
-    """Compares in constant time."""
+    """Compare in constant time."""
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
 
 

@@ -1,4 +1,4 @@
-"""Who calls the API: a bearer key of ours, or a token that a CRM's own module can verify. And how often."""
+"""Callers of the API: authentication by an API key or by a CRM's token, rights, and rate limits."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from connector.store.api_keys import Right
 from webhooks import rate_limit, refusals
 from webhooks.problems import Problem
 
-# What a person may do whom a CRM vouches for; and how often in a minute.
+# The rights and the requests per minute of a person authenticated by a CRM.
 PERSON_RIGHTS = (Right.PREVIEW, Right.SEND, Right.READ)
 PERSON_PER_MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `agent`: the person's name in the CRM, where the CRM vouches for one."""
+    """An authenticated caller. `agent`: the person's name in the CRM, when a CRM authenticated one."""
 
     name: str
     rights: Sequence[Right]
@@ -27,18 +27,18 @@ class Caller:
     agent: str | None = None
 
 
-# Reads a CRM's token: the person's name. Raises NotAuthentic.
+# Verifies a CRM's token and returns the person's name. Raises NotAuthentic.
 Verify = Callable[[str], str]
 
 
 class Callers:
-    """Knows callers by what they bring. `verifiers` by CRM."""
+    """Authenticates callers. `verifiers` are by CRM."""
 
     def __init__(self, verifiers: dict[str, Verify]) -> None:
         self._verifiers = verifiers
 
     def admit(self, connection: psycopg.Connection, authorization: str, right: Right) -> Caller:
-        """Who brings this Authorization header, counted, with this right. Raises Problem 401, 403 or 429."""
+        """Authenticate a caller, count the request, check the right. Raises Problem 401, 403 or 429."""
         caller = self._caller(connection, authorization)
         rate_limit.count(connection, caller.name, caller.per_minute)
         if right not in caller.rights:
@@ -65,6 +65,6 @@ class Callers:
 
 
 def verifiers(stems: Sequence[str]) -> dict[str, Verify]:
-    """How each CRM's tokens are verified, for those that have been set up. Raises BadSettings."""
+    """The token verifiers of the CRMs that have one set up. Raises BadSettings."""
     found = {stem: importlib.import_module(f"webhooks.crms.{stem}").verifier() for stem in stems}
     return {stem: verify for stem, verify in found.items() if verify}

@@ -1,4 +1,4 @@
-"""What the API says of itself: OpenAPI 3.0.3, which Salesforce External Services can import. Errors are problems."""
+"""The API's description: OpenAPI 3.0.3, which Salesforce External Services can import. Errors are problems."""
 
 import json
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ PROBLEMS = {
     429: "More requests than this key may make in a minute.",
     503: "The CRM or the database does not answer; try again.",
 }
-# The problems that every operation has.
+# The problems of every operation.
 EVERYWHERE = (400, 401, 403, 422, 429, 503)
-# What 422 says besides where a text is described.
+# The meaning of 422 where the body describes a text.
 NOT_KNOWN = {422: "A value is not as documented, or the mapping has no such rule or template: `detail` has its names."}
 
 
 def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, str] = {}) -> ResponseDict:
-    """The answers of an operation: the good ones, and problems. `said`: what some of these mean there."""
+    """The answers of an operation: models by status, and problems. `said` replaces descriptions of problems."""
     return {
         **{str(status): model for status, model in good.items()},
         **{
@@ -44,12 +44,12 @@ def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, 
 
 
 def document(app: Any) -> Response:
-    """All of it. External Services takes no 3.1, and no value here is ever null."""
+    """The whole document. External Services accepts no OpenAPI 3.1; no value in the document is null."""
     return Response(json.dumps(_as_3_0(app.api_doc | {"openapi": "3.0.3"})), content_type="application/json")
 
 
 def _as_3_0(schema: Any) -> Any:
-    """Without what only 3.1 knows: `const`, and examples in schemas."""
+    """Replace what only 3.1 knows: `const` becomes `enum`."""
     if isinstance(schema, list):
         return [_as_3_0(one) for one in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The API, /v1: look at a text before it leaves, send it once, see what became of it, take it back.
+"""The API, /v1: preview a text, send it once, get its outcome, cancel it.
 
 OpenAPI 3.0 at /v1/openapi.json. Errors have the members of RFC 9457.
 """
@@ -27,7 +27,7 @@ from webhooks.api.openapi import NOT_KNOWN, TAG, answers
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
-# Which right each operation needs.
+# The right that each operation needs.
 RIGHTS = {
     "preview_text": Right.PREVIEW,
     "send_text": Right.SEND,
@@ -42,7 +42,7 @@ RIGHTS = {
 def blueprint(
     desk: TextService, callers: Callers, pool: ConnectionPool, links: AgentSessions, guard: PageSecurity
 ) -> APIBlueprint:
-    """The addresses /v1/…."""
+    """The routes /v1/…."""
     api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
     _add_admission(api, callers, pool)
     _add_asking(api, desk)
@@ -55,7 +55,7 @@ def blueprint(
 def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) -> None:
     @api.before_request
     def admit() -> None:
-        """Who calls, before anything is read; and that there is JSON to be read."""
+        """Authenticate the caller before the body is read, then require JSON."""
         with pool.connection() as connection:
             right = RIGHTS[(request.endpoint or "").rpartition(".")[2]]
             g.caller = callers.admit(connection, request.headers.get("Authorization", ""), right)
@@ -165,7 +165,7 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
 
 
 def _require_json() -> None:
-    """Raises Problem, before anything looks into the body."""
+    """Check the body before any handler reads it. Raises Problem 400 or 415."""
     if request.mimetype != "application/json":
         raise Problem(415, "expected a body of application/json")
     try:
@@ -176,7 +176,7 @@ def _require_json() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Agent:
-    """Who asks, by the names that a text keeps them under."""
+    """The requesting agent, by the field names of a TextRequest."""
 
     agent_name: str | None
     agent_email: str | None
@@ -184,14 +184,14 @@ class _Agent:
 
 
 def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
-    """A person whom the CRM vouches for is who asks, whatever the body says. The owner of a key may name anybody."""
+    """The requesting agent. A person authenticated by a CRM overrides the body. A key's holder may name any agent."""
     if caller.agent:
         return _Agent(caller.agent, caller.agent if "@" in caller.agent else None, None)
     return _Agent(body.agent_name or None, body.agent_email or None, body.agent_id or None)
 
 
 def _ask(body: schemas.PreviewBody) -> TextRequest:
-    """What is wanted."""
+    """The body as a TextRequest."""
     return TextRequest(
         rule=body.rule or None,
         template=body.template or None,

@@ -1,6 +1,6 @@
-"""What the API takes and gives. Flat, without null: Salesforce External Services imports it as OpenAPI 3.0.
+"""Bodies and answers of the API. Flat and without null, as Salesforce External Services imports OpenAPI 3.0.
 
-Values that are not known are left out of answers. Times are ISO 8601 in UTC, numbers of phones are masked.
+Unknown values are left out of answers. Times are ISO 8601 in UTC; phone numbers are masked.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ from connector.model import Channel, State
 from connector.policy.checks import Said
 from webhooks.absent import Sparse
 
-# The document says what the validator asks for, in its own language.
+# The document states the validator's pattern in JSON Schema.
 PLAIN: JsonDict = {"pattern": f"^{expected.NO_CONTROLS}$"}
 Short = Annotated[str, Field(max_length=200, json_schema_extra=PLAIN), expected.PLAIN]
 Crm = Annotated[str, Field(max_length=40, description="Which CRM; needed only where there are several.")]
@@ -23,7 +23,7 @@ TicketId = Annotated[
     expected.PLAIN,
 ]
 FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=PLAIN), expected.PLAIN]
-# Beyond any number of segments that a policy may allow; what it does allow, the policy says.
+# More than any policy allows. The policy sets the real limit, in segments.
 MAX_CHARACTERS = 5000
 
 

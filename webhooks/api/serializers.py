@@ -1,4 +1,4 @@
-"""Texts and previews as the API and the page show them."""
+"""Texts and previews in the form of the API and the page."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ SAID = {
     State.UNKNOWN: "It is not known whether it was sent: {why}. It is not sent again by itself.",
     State.CANCELLED: "Not sent: {why}.",
 }
-# What is said instead while there is no worker.
+# Replaces SAID while no worker is running.
 STALLED = {
     State.RECEIVED: "It waits: nothing is being sent now, because no worker of the connector is running.",
     State.QUEUED: "It waits: nothing is being sent now, because no worker of the connector is running.",
@@ -33,7 +33,7 @@ def utc(moment: datetime) -> str:
 
 
 def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
-    """A text as the desk gives it."""
+    """A text, from a row of the text service."""
     state, sms, ask, chat = State(row["state"]), row["sms"] or {}, row["ask"] or {}, row["chat"] or {}
     message = sms.get("message") or ask.get("message") or ""
     leaves_at = utc(row["leaves_at"]) if row["leaves_at"] else ""
@@ -72,7 +72,7 @@ def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worke
 
 
 def preview(stem: str, found: Preview) -> schemas.Preview:
-    """A preview, masked."""
+    """A preview, with masked numbers."""
     against = found.against
     sms = found.sms
     return schemas.Preview(

@@ -1,1 +1,1 @@
-"""One module per CRM, of the stem of its mapping file: how its messages are verified and read."""
+"""A module for each CRM, named like its mapping file: verifies and reads the CRM's messages."""

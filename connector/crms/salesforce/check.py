@@ -1,4 +1,4 @@
-"""What of the mapping does not fit the org, as far as `describe` says: what is read, and what is asked about it."""
+"""Find parts of the mapping that do not fit the org's `describe`: the fields that are read, and their conditions."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from connector.crms.salesforce.schema import Field, Things
 from connector.expressions import Condition
 from connector.mapping.schema import MappingFile
 
-# Types of fields that may hold a number of a phone.
+# Field types that may hold a phone number.
 PHONES = ("phone", "string", "textarea", "combobox", "encryptedstring")
 
 
 def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
-    """Raises like Session.call."""
+    """Yield what does not fit. Raises like Session.call."""
     thing = things.named(file.ticket.object)
     if thing is None:
         yield Misfit(f"ticket.object: the org has no {file.ticket.object} that this user can see")
@@ -31,7 +31,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
 
 
 def _fields(file: MappingFile, things: Things) -> dict[str, Field]:
-    """The mapping's names → the org's fields, without those that it does not have."""
+    """Return the org's fields by the mapping's names, without those that the org lacks."""
     found = {name: things.field(file.ticket.object, schema.path_of(file, path)) for name, path in file.fields.items()}
     return {name: field for name, field in found.items() if not isinstance(field, str)}
 
@@ -46,7 +46,7 @@ def _phones(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
 
 
 def _opt_out(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
-    """A text such as "No" counts as true: everybody would have opted out."""
+    """Find opt-out fields of text: a text such as "No" counts as true, so every customer would have opted out."""
     condition = file.policy.opt_out
     if condition and condition.is_name and condition.source.strip() in fields:
         kind = fields[condition.source.strip()]["type"]
@@ -67,7 +67,7 @@ def _conditions(file: MappingFile) -> Iterator[tuple[str, Condition]]:
 
 
 def _compared(key: str, condition: Condition, fields: dict[str, Field]) -> Iterator[Misfit]:
-    """Comparisons that are never true: a checkbox with a text, a list with a value that it does not hold."""
+    """Find comparisons that are never true: a checkbox with text, a picklist with a value that it does not have."""
     for name, literal in condition.comparisons:
         field = fields.get(name)
         if field is None or literal is None:

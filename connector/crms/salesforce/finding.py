@@ -1,4 +1,4 @@
-"""Finds the cases of a back-fill: by pages of the query API up to 2,000 records, by a Bulk API 2.0 query above.
+"""Find the cases of a back-fill: in pages of the query API up to 2,000 records, in a Bulk API 2.0 query above.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/query_create_job.htm
 """
@@ -17,19 +17,19 @@ from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.verdicts import MAX_WORDS
 from connector.errors import RefusalScope, Refused, Unavailable
 
-# More records than this are asked for as a job.
+# Above this number of records, a job is used.
 MAX_BY_QUERY = 2_000
-# Records in one page of a job's result; seconds between two looks whether it is done, and how long it may take.
+# Records in one page of a job's result; seconds between two polls of the job; seconds that it may take.
 PAGE = 2_000
 LOOK, PATIENCE = 1.0, 3_600.0
 JOB_ID = re.compile(r"[a-zA-Z0-9]{15,18}")
-# What a result of a job says of a value, by the field's type: a CSV has no types of its own.
+# Values in the result of a job, by field type: its CSV has no types of its own.
 BOOLEANS = {"true": True, "false": False}
 NUMBERS = {"int", "double", "currency", "percent", "long"}
 
 
 def conditions(query: Query, kind: str) -> str:
-    """What follows FROM <kind> in the query. Raises Refused when it is about something else, or cannot be read."""
+    """Return what follows FROM <kind> in the query. Raises Refused for another kind or an invalid query."""
     if query.where is not None:
         return f"WHERE {soql.condition(query.where)} ORDER BY CreatedDate DESC"
     return soql.after_from(query.whole or "", kind)
@@ -38,7 +38,7 @@ def conditions(query: Query, kind: str) -> str:
 def pages(
     session: Session, paths: Sequence[str], kind: str, rest: str, kinds: Mapping[str, str]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Records of this kind, each as its values by path. `kinds`: each path's field type, by the path in small letters.
+    """Yield pages of records, each as its values by path. `kinds`: the field type of each path, in lower case.
 
     Raises like Session.call.
     """
@@ -52,10 +52,10 @@ def pages(
 
 
 def follow(record: Any, path: str) -> Any:
-    """The value at a path with dots; None where a relationship on the way is empty.
+    """Return the value at a dotted path; None where a relationship on the way is empty.
 
-    Salesforce answers by the org's own spelling, and compares names without case. Raises Unavailable where the answer
-    lacks the field: that says nothing about the field's value.
+    Salesforce responds in the org's own spelling, and its names are not case-sensitive. Raises Unavailable where the
+    response lacks the field: that says nothing about the field's value.
     """
     for part in path.split("."):
         if record is None:
@@ -97,7 +97,7 @@ def _of_job(
 
 
 def _rows(session: Session, job: str, locator: str, paths: Sequence[str]) -> tuple[list[dict[str, str]], str]:
-    """One page of a job's result, its values by path in small letters; and what the next page is asked for by."""
+    """Return one page of a job's result, its values by path in lower case, and the locator of the next page."""
     more = {"maxRecords": PAGE} | ({"locator": locator} if locator else {})
     try:
         text, headers = session.text(f"jobs/query/{job}/results?{urlencode(more)}")
@@ -120,7 +120,7 @@ def _named(answer: Any, name: str) -> str:
 
 
 def _wait(session: Session, job: str) -> int | None:
-    """Until it is done. How many records it has found; None: Salesforce does not say."""
+    """Wait until the job is complete. Return the number of records found; None: Salesforce does not report it."""
     end = time.monotonic() + PATIENCE
     while (state := _named(answer := session.call(f"jobs/query/{job}"), "state")) != "JobComplete":
         if state in ("Failed", "Aborted"):

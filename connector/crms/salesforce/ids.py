@@ -1,4 +1,4 @@
-"""Record ids: 15 characters that tell upper from lower case, and three more for systems that cannot.
+"""Record ids: 15 case-sensitive characters, and three more for systems that are not case-sensitive.
 
 https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/field_types.htm
 """
@@ -8,20 +8,20 @@ import string
 
 PATTERN = r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?"
 ID = re.compile(PATTERN)
-# What people are told about anything else.
+# The message for anything else.
 NO_ID = "this is no id of a Salesforce record: expected 15 or 18 letters and digits"
 WRONG_CHECKSUM = (
     "this is no id of a Salesforce record: its last three characters do not fit the others; a character was changed, "
     "perhaps a capital letter by a spreadsheet"
 )
-# What people give for an id, and how it is known.
+# What people enter instead of an id, and the pattern that detects it.
 CASE_NUMBER = re.compile(r"\d{1,14}")
 A_NUMBER = (
     f"{NO_ID}; this looks like the number that people know the record by, and its id stands in the address of its page"
 )
 AN_ADDRESS = f"{NO_ID}; this looks like the address of its page, and the id is one part of it"
 LETTERS = string.ascii_uppercase + "012345"
-# The first three characters of the ids of standard objects. Those of custom objects differ from org to org.
+# The first three characters of the ids of standard objects. Those of custom objects differ between orgs.
 # https://help.salesforce.com/s/articleView?id=000385203&type=1
 PREFIXES = {
     "account": "001",
@@ -35,7 +35,7 @@ PREFIXES = {
 
 
 def long(identifier: str) -> str:
-    """The 18 characters of an id of 15 or 18: a record has one name here, whichever way it came."""
+    """Return the 18 characters of an id of 15 or 18, so that a record has only one id here."""
     if len(identifier) != 15:
         return identifier
     groups = (identifier[:5], identifier[5:10], identifier[10:])
@@ -44,10 +44,10 @@ def long(identifier: str) -> str:
 
 
 def problem(given: str, kind: str = "") -> str | None:
-    """Why no record (of this kind: "Case") can have this id, in words; None: one may.
+    """Return why no record (of this kind: "Case") can have this id; None: one may.
 
-    The last three of 18 characters are a checksum of the others: without a look at them, an id that a spreadsheet has
-    put into small letters would be the id of another record.
+    The last three of 18 characters are a checksum of the others. Without this check, an id that a spreadsheet has put
+    into lower case would be the id of another record.
     """
     if not ID.fullmatch(given):
         return A_NUMBER if CASE_NUMBER.fullmatch(given) else AN_ADDRESS if ".com/" in given else NO_ID

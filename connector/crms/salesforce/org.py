@@ -1,4 +1,4 @@
-"""A connected org: cases read back in groups, outcomes written back in groups. Speaks through simple-salesforce."""
+"""A connected org: cases are read and outcomes are written back in batches, through simple-salesforce."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from connector.model import Ticket
 
 log = structlog.get_logger()
 
-# What Salesforce says of a text that would have been cut, had the field's length been known.
+# The error for a text that is too long, which happens only if the known length of the field is out of date.
 STALE = "STRING_TOO_LONG"
 
 
 class Salesforce:
-    """A connected org: a connector.crms.Crm."""
+    """A connected org, as a connector.crms.Crm."""
 
     def __init__(self, session: Session, file: MappingFile) -> None:
         self._session = session
@@ -33,7 +33,7 @@ class Salesforce:
         self._session.own_user()
         things = self._things()
         self._thing = things.named(self._kind)
-        # A misfit here refuses no start: the org may be put right while the worker runs.
+        # A misfit does not prevent the start: the org may be corrected while the worker runs.
         for misfit in check.misfits(self._file, things):
             say = log.error if misfit.refused else log.warning
             say("the mapping does not fit the org", crm="salesforce", why=misfit.words)
@@ -115,7 +115,7 @@ class Salesforce:
             verdicts.of_written(identifier, answer) for (identifier, _), answer in zip(changes, answers, strict=True)
         ]
         if any(STALE in str(error) for error in said if error):
-            self._thing = None  # the org has changed since it was asked: it is asked again
+            self._thing = None  # the org has changed since `describe`: call it again
         return said
 
     def is_own(self, user: str | None) -> bool:
@@ -135,7 +135,7 @@ class Salesforce:
 
 
 def _fit(thing: schema.Thing, fields: Mapping[str, str | None]) -> dict[str, str | None]:
-    """By the org's own spelling, each text cut to its field's length: a refused write would tell the ticket nothing."""
+    """Use the org's own spelling, and cut each text to its field's length: a refused write would write nothing."""
     lengths = thing.lengths()
     return {
         thing.fields[name.lower()]["name"] if name.lower() in thing.fields else name: cut(
@@ -148,7 +148,7 @@ def _fit(thing: schema.Thing, fields: Mapping[str, str | None]) -> dict[str, str
 
 
 def cut(text: str, length: int | None) -> str:
-    """At most so many UTF-16 units, which is how Salesforce counts; no character is cut in half."""
+    """Cut the text to so many UTF-16 units, which is how Salesforce counts. No character is cut in half."""
     if length is None or len(text.encode("utf-16-le")) <= 2 * length:
         return text
     return text.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")

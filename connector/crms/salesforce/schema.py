@@ -1,7 +1,7 @@
-"""What the org's `describe` says: which objects and fields there are, by the org's own spelling.
+"""The org's `describe`: which objects and fields exist, in the org's own spelling.
 
 https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm
-Names of objects, fields and relationships do not tell upper from lower case in Salesforce.
+Names of objects, fields and relationships are not case-sensitive in Salesforce.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,14 +11,14 @@ from typing import Any
 from connector.errors import RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
 
-# What Salesforce answers to the describe of an object, by its name.
+# Salesforce's response to the describe of an object, by the object's name.
 Describe = Callable[[str], Any]
 Field = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A described object. `fields` by their names, `relationships` by theirs, both in small letters."""
+    """A described object. `fields` by their names, `relationships` by theirs, both in lower case."""
 
     name: str
     described: Mapping[str, Any]
@@ -27,7 +27,7 @@ class Thing:
 
     @classmethod
     def of(cls, answer: Any) -> "Thing":
-        """Raises Unavailable where it is none."""
+        """Return the object of a describe. Raises Unavailable where the response is not one."""
         fields = answer.get("fields") if isinstance(answer, Mapping) else None
         if not isinstance(fields, list) or not fields or not all(_is_field(field) for field in fields):
             raise Unavailable("Salesforce's answer to a describe was not understood")
@@ -35,7 +35,7 @@ class Thing:
         return cls(str(answer.get("name") or ""), answer, {one["name"].lower(): one for one in fields}, by_relationship)
 
     def lengths(self) -> dict[str, int]:
-        """Field's name in small letters → the longest text it takes, in UTF-16 units, where it takes text."""
+        """Return the maximum length of each text field in UTF-16 units, by its name in lower case."""
         return {
             name: field["length"]
             for name, field in self.fields.items()
@@ -43,7 +43,7 @@ class Thing:
         }
 
 
-# Types of fields that hold text of any kind. Values that are too long for them are cut.
+# Field types that hold text of any kind. Values that are too long for them are cut.
 TEXTS = ("string", "textarea", "email", "url", "phone", "encryptedstring", "combobox")
 
 
@@ -52,14 +52,14 @@ def _is_field(field: Any) -> bool:
 
 
 class Things:
-    """The org's objects, each asked for once."""
+    """The org's objects. Each is described once."""
 
     def __init__(self, describe: Describe) -> None:
         self._describe = describe
         self._known: dict[str, Thing | None] = {}
 
     def named(self, name: str) -> Thing | None:
-        """None where the org has none that this user can see. Raises like Session.call."""
+        """Return the object; None where the org has none that this user can see. Raises like Session.call."""
         if name.lower() not in self._known:
             try:
                 self._known[name.lower()] = Thing.of(self._describe(name))
@@ -70,7 +70,7 @@ class Things:
         return self._known[name.lower()]
 
     def field(self, kind: str, path: str) -> Field | str:
-        """The field at the end of this path from this kind of record; or what is missing on the way, in words.
+        """Return the field at the end of this path from this kind of record, or a message about what is missing.
 
         A lookup to several kinds of record (Owner: User or Group) has the fields of any of them.
         """
@@ -90,13 +90,13 @@ class Things:
 
 
 def path_of(file: MappingFile, path: str) -> str:
-    """The path without the object's own name, which may stand before it: Case.Subject."""
+    """Return the path without the object's own name, which may precede it: Case.Subject."""
     own, _, rest = path.partition(".")
     return rest if rest and own.lower() == file.ticket.object.lower() else path
 
 
 def paths(file: MappingFile) -> list[str]:
-    """What is read of a record: each path once, however it is spelt, the id first."""
+    """Return the paths that are read of a record, each once in any spelling, the id first."""
     once = {"id": "Id"}
     for path in file.fields.values():
         once.setdefault(path_of(file, path).lower(), path_of(file, path))
@@ -104,7 +104,7 @@ def paths(file: MappingFile) -> list[str]:
 
 
 def kinds(file: MappingFile, things: Things) -> dict[str, str]:
-    """Path in small letters → the field's type. Raises Refused where the org does not know one."""
+    """Return the field type of each path in lower case. Raises Refused where the org lacks one."""
     found = dict[str, str]()
     for path in paths(file):
         field = things.field(file.ticket.object, path)
@@ -115,7 +115,7 @@ def kinds(file: MappingFile, things: Things) -> dict[str, str]:
 
 
 def unreadable(file: MappingFile, things: Things) -> Iterator[str]:
-    """Which fields of the mapping cannot be read, in words."""
+    """Yield a message for each field of the mapping that cannot be read."""
     for name, path in file.fields.items():
         field = things.field(file.ticket.object, path_of(file, path))
         if isinstance(field, str):

@@ -1,8 +1,8 @@
-"""The way to the org: one host, timeouts, headers that no refresh can drop, and one token for all threads.
+"""The session with the org: one host, timeouts, headers that no refresh can drop, and one token for all threads.
 
-simple-salesforce makes the calls; what it does not promise is promised here. It has no timeouts, always says https,
-drops headers when it refreshes a token, and refreshes without end: so the headers stand on the requests.Session, and
-the token is ours. One refresh for all threads, one replay for each call.
+simple-salesforce makes the calls. It has no timeouts, always uses https, drops headers when it refreshes a token, and
+refreshes without limit. Therefore the headers are set on the requests.Session, and this module manages the token: one
+refresh for all threads, one repeat for each call.
 """
 
 import re
@@ -30,30 +30,30 @@ from connector.http.transport import Caller, Connections
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-# How long an assertion is good for; Salesforce takes up to five minutes.
+# Seconds that an assertion is valid. Salesforce accepts up to five minutes.
 JWT_SECONDS = 180
-# Every answer says how many calls of the day the org has used: "api-usage=18/5000".
+# Every response reports the org's used calls of the day: "api-usage=18/5000".
 USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
-# No answer, or one that is no JSON or no sensible one, such as the HTML page of a proxy or of maintenance. By a bare
-# number, simple-salesforce is led to a TypeError.
+# No response, or one that is not JSON or not valid, such as the HTML page of a proxy or of maintenance. A bare number
+# leads simple-salesforce to a TypeError.
 NO_ANSWER = (NeverSent, NoResponse, requests.RequestException, ValueError, RecursionError, TypeError)
 
 
-# Bytes of an answer: a page of a query holds up to 2,000 records.
+# Maximum size of a response in bytes: a page of a query has up to 2,000 records.
 LARGEST = 32_000_000
-# Seconds that a connection may be idle. One that the org has ended is not used again, and its answers can be had anew.
+# Seconds that a connection may be idle. A connection that the org has closed is not reused, and calls can be repeated.
 IDLE_SECONDS = 60.0
 
 
 class Granted(BaseModel):
-    """What the token endpoint answers. `id` is the address of the identity: …/id/<organization>/<user>."""
+    """The response of the token endpoint. `id` is the address of the identity: …/id/<organization>/<user>."""
 
     access_token: str = Field(min_length=1)
     id: str = Field(pattern=r"/[a-zA-Z0-9]{15,18}$")
 
 
 class _Page(BaseModel):
-    """One page of a query's records. Where it is not the last, the next one has an address."""
+    """One page of a query's records. Every page but the last has the address of the next."""
 
     total_size: int = Field(alias="totalSize", ge=0)
     done: bool
@@ -62,7 +62,7 @@ class _Page(BaseModel):
 
     @classmethod
     def of(cls, answer: Any) -> "_Page":
-        """Raises Unavailable where it is none."""
+        """Return the page. Raises Unavailable where the response is not one."""
         try:
             page = cls.model_validate(answer, strict=True)
         except ValidationError:
@@ -73,7 +73,7 @@ class _Page(BaseModel):
 
 
 class _Pinned(BaseAdapter):
-    """Reaches the org's host and no other, over kept connections. The settings of the requests.Session do not count."""
+    """An adapter for the org's host only, over reused connections. Settings of the requests.Session do not apply."""
 
     def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class _Pinned(BaseAdapter):
         self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """Raises NeverLeft or NoAnswer, which requests and simple-salesforce pass on."""
+        """Send the request. Raises NeverSent or NoResponse, which requests and simple-salesforce pass on."""
         content = request.body or b""
         content = content.encode() if isinstance(content, str) else content
         headers = {**request.headers, "Accept-Encoding": "gzip"}
@@ -98,20 +98,20 @@ class _Pinned(BaseAdapter):
 
 
 class _Nowhere(BaseAdapter):
-    """Every other host: the token goes to nobody but the org."""
+    """An adapter that refuses every other host, so that the token is sent to the org only."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         raise requests.exceptions.InvalidURL("not the org's host")
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: no connection exists."""
 
 
 class Session:
-    """Calls to one org, for any number of threads."""
+    """Calls to one org, from any number of threads."""
 
     def __init__(self, wanted: Settings, network: Network | None = None, at_once: int = 8) -> None:
-        """At most so many calls are under way at once."""
+        """Limit the concurrent calls to `at_once`."""
         self._wanted = wanted
         self._lock = threading.Lock()
         self._client: Salesforce | None = None
@@ -132,7 +132,7 @@ class Session:
         self._http.mount(f"{self._host}/", _Pinned(wanted, network or Network(), at_once))
 
     def call(self, path: str, method: str = "GET", body: Any = None) -> Any:
-        """One REST call below /services/data/vNN.0/; what it answers. Raises Refused or Unavailable."""
+        """Make one REST call below /services/data/vNN.0/ and return its response. Raises Refused or Unavailable."""
         client = self._logged_in()
         try:
             try:
@@ -145,9 +145,9 @@ class Session:
             raise Unavailable(f"no answer from Salesforce ({_kind(error)})") from None
 
     def query(self, soql: str) -> Iterator[list[dict[str, Any]]]:
-        """All records of a query, page by page: Salesforce may cut an answer at any size. Raises like `call`.
+        """Yield all records of a query, page by page: Salesforce may split a response at any size. Raises like `call`.
 
-        An answer that is not complete in the end is none: a record that it lacks would be taken for deleted.
+        An incomplete result raises Unavailable: a record that it lacks would be taken for deleted.
         """
         path, count, followed = f"query?{urlencode({'q': soql})}", 0, set[str]()
         while True:
@@ -164,11 +164,11 @@ class Session:
             raise Unavailable(f"Salesforce gave {count} of the {page.total_size} records of a query")
 
     def count(self, soql: str) -> int:
-        """What a query of COUNT() counts. Raises like `call`."""
+        """Return the result of a COUNT() query. Raises like `call`."""
         return _Page.of(self.call(f"query?{urlencode({'q': soql})}")).total_size
 
     def text(self, path: str) -> tuple[str, Mapping[str, str]]:
-        """What a GET that does not answer JSON answers, and its headers. Raises like `call`."""
+        """Return the response of a GET that is not JSON, and its headers. Raises like `call`."""
         client = self._logged_in()
         try:
             answer = self._get(client, path)
@@ -185,14 +185,14 @@ class Session:
         return self._http.get(f"{client.base_url}{path}", headers=headers, allow_redirects=False)
 
     def own_user(self) -> str:
-        """The id of the user whose token this is. Raises like `call`."""
+        """Return the id of the user of this token. Raises like `call`."""
         self._logged_in()
         return self._user
 
     def usage(self, newest: float | None = None) -> float | None:
-        """The share of the day's calls that the org has used, 0 to 1, by its last answer; None: it has not said yet.
+        """Return the org's used share of the day's calls, 0 to 1, as last reported; None: not reported yet.
 
-        `newest`: how old that may be in seconds; else the org is asked, which is one more call.
+        `newest`: the maximum age of the report in seconds. If it is older, one more call gets a new one.
         """
         if self._usage and newest is not None and time.monotonic() - self._usage[1] > newest:
             self.call("limits")
@@ -206,7 +206,7 @@ class Session:
         self._http.close()
 
     def _logged_in(self, instead_of: Salesforce | None = None) -> Salesforce:
-        """The client of the current token; a new one in place of `instead_of`, unless another thread was faster."""
+        """Return the client of the current token; a new one replaces `instead_of`, unless another thread was faster."""
         with self._lock:
             if self._client is None or self._client is instead_of:
                 token, self._user = self._login()
@@ -256,11 +256,11 @@ class Session:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong with an answer, in a word or two."""
+    """Return the kind of failure, in a word or two."""
     return str(error) if isinstance(error, NeverSent | NoResponse) else type(error).__name__
 
 
-# What is given instead of a private key, by what its PEM says.
+# What is set instead of a private key, by a part of its PEM.
 NOT_A_KEY = {
     "BEGIN CERTIFICATE": "a certificate: its private key is another file",
     "BEGIN PUBLIC KEY": "a public key",

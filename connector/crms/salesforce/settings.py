@@ -1,6 +1,6 @@
-"""The settings of a connected org, and of its channels: each CONNECTOR_SALESFORCE_… variable stands here.
+"""The settings of a connected org and its channels: every CONNECTOR_SALESFORCE_… variable is defined here.
 
-The pipe reads only the org's; the channels' are read by the web process alone. See environment.FromEnvironment.
+The pipeline reads only the org's settings; only the web process reads the channels'. See environment.FromEnvironment.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from connector.expected import matching
 ENV_PREFIX = f"{environment.PREFIX}SALESFORCE_"
 
 
-# Addresses of an org that answer people and not the API, by their ends.
+# Endings of addresses of an org that serve pages and not the API.
 # https://help.salesforce.com/s/articleView?id=xcloud.domain_name_url_formats.htm
 PAGES = (".force.com", ".salesforce-setup.com", ".visualforce.com", ".salesforce-sites.com", ".site.com")
 MY_DOMAIN = "the org's My Domain (Setup > My Domain), such as https://acme.my.salesforce.com"
@@ -23,12 +23,12 @@ LOG_IN = ("login.salesforce.com", "test.salesforce.com", "www.salesforce.com")
 
 
 def _my_domain(given: object) -> object:
-    """Refuses what people copy from the browser's address bar instead of the org's My Domain."""
+    """Refuse other addresses that people copy from the browser instead of the org's My Domain."""
     text = str(given)
     try:
         host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
     except ValueError:
-        return given  # refused as no address
+        return given  # refused later, as an invalid address
     words = f"expected {MY_DOMAIN}"
     if host.endswith(".lightning.force.com"):
         raise ValueError(f"{words}; in the address of a page, write .my.salesforce.com for .lightning.force.com")
@@ -44,9 +44,9 @@ OrganizationId = Annotated[str, matching(r"00D[a-zA-Z0-9]{12}(?:[a-zA-Z0-9]{3})?
 
 
 class Settings(environment.FromEnvironment):
-    """The org. Either `client_secret`, or `jwt_key` and `username`.
+    """The settings of the org: either `client_secret`, or `jwt_key` and `username`.
 
-    `url` is the org's My Domain; `jwt_key` a private key in PEM. Timeouts in seconds.
+    `url` is the org's My Domain; `jwt_key` is a private key in PEM. Timeouts in seconds.
     """
 
     model_config = {"env_prefix": ENV_PREFIX}
@@ -65,7 +65,7 @@ class Settings(environment.FromEnvironment):
     @field_validator("jwt_key", mode="after")
     @classmethod
     def _in_lines(cls, key: SecretStr | None) -> SecretStr | None:
-        """As it is in a file, however it came through the environment: in one line, in quotes, with other line ends."""
+        """Restore the lines of a PEM file from an environment variable: one line, quotes, or other line ends."""
         if key is None:
             return None
         text = key.get_secret_value().strip().strip("\"'").replace("\\r", "").replace("\\n", "\n")
@@ -82,7 +82,7 @@ class Settings(environment.FromEnvironment):
 
 
 class Address(environment.FromEnvironment):
-    """The org's address alone, for commands that need nothing else of the org."""
+    """The org's address alone, for commands that need no other setting of the org."""
 
     model_config = {"env_prefix": ENV_PREFIX}
 
@@ -90,7 +90,7 @@ class Address(environment.FromEnvironment):
 
 
 class Hooks(environment.FromEnvironment):
-    """The ways in for messages. Several tokens, secrets and keys are valid at once; one of them there has to be.
+    """The settings of webhooks. Several tokens, secrets and keys are valid at once; at least one is required.
 
     `organization_id` is the org's id, 15 or 18 characters.
     """
@@ -112,9 +112,9 @@ class Hooks(environment.FromEnvironment):
 
 
 class Canvas(environment.FromEnvironment):
-    """The page for agents in a frame of the org's: consumer secrets of the canvas app, several for a rotation.
+    """The agent page in a frame of the org: the consumer secrets of the canvas app, several during a rotation.
 
-    `canvas_seconds`: how old a signed request may be.
+    `canvas_seconds`: the maximum age of a signed request.
     """
 
     model_config = {"env_prefix": ENV_PREFIX}
@@ -142,10 +142,10 @@ class ApiTokens(environment.FromEnvironment):
 
 
 def load() -> Settings:
-    """The org's, from the environment. Raises BadSettings."""
+    """Return the settings of the org, from the environment. Raises BadSettings."""
     return settings.load(Settings)
 
 
 def load_address() -> str:
-    """What is set as the org's address, right or wrong; empty where nothing is."""
+    """Return the configured address of the org, valid or not; empty where none is set."""
     return settings.load(Address).url

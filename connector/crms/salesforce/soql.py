@@ -1,4 +1,4 @@
-"""Looks into a SOQL text without cutting a quoted string: one tokenizer for everything that does.
+"""Parse SOQL without cutting a quoted string: one tokenizer for every use.
 
 https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_quotedstringescapes.htm
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from connector.errors import RefusalScope, Refused
 
 TOKEN = re.compile(r"(?P<string>'(?:[^'\\]|\\.)*')|(?P<word>\w+)|(?P<comment>--|//|/\*)|(?P<sign>\S)", re.DOTALL)
-# What may follow the condition of a query: the word, and the word after it. None: any.
+# Clauses that may follow the condition of a query: the word, and a pattern for the next word.
 CLAUSES = {
     "order": r"by",
     "group": r"by",
@@ -26,7 +26,7 @@ CLAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A string with its quotes, a word in small letters, or a sign; where it stands, and within how many parentheses.
+    """A quoted string, a word in lower case, or a sign; with its position and its depth of parentheses.
 
     Both parentheses of a pair count as outside of it.
     """
@@ -39,7 +39,7 @@ class Token:
 
 
 def condition(where: str) -> str:
-    """The condition itself, which can be put in parentheses. Raises Refused with what is wrong with it, in words."""
+    """Return the condition alone, which can be put in parentheses. Raises Refused with a description of the fault."""
     tokens = read(where)
     if tokens and tokens[0].text == "where":
         where, tokens = where[tokens[0].end :], tokens[1:]
@@ -47,14 +47,14 @@ def condition(where: str) -> str:
         raise _refused("expected a condition, such as: Status = 'New'")
     if (place := _clause(tokens)) is not None:
         words = f"{tokens[place].text} {tokens[place + 1].text}".upper()
-        raise _refused(f"{words} is no part of a condition: give the whole query instead (--soql)")
+        raise _refused(f"{words} is no part of a condition: give the whole query instead (--query)")
     if any(token.text == ";" for token in tokens):
         raise _refused("a condition holds no semicolon")
     return where.strip()
 
 
 def after_from(query: str, kind: str) -> str:
-    """What follows FROM <kind> in a whole query about this kind of record. Raises Refused."""
+    """Return what follows FROM <kind> in a whole query for this kind of record. Raises Refused."""
     tokens = read(query)
     if tokens and tokens[-1].text == ";":
         query, tokens = query[: tokens[-1].start], tokens[:-1]
@@ -69,7 +69,7 @@ def after_from(query: str, kind: str) -> str:
 
 
 def without_order(rest: str) -> str:
-    """The same, without its own ORDER BY: a count takes none. What it is limited to stays."""
+    """Return the rest of a query without its ORDER BY, which a count does not accept. Its LIMIT stays."""
     tokens = read(rest)
     start = _clause(tokens, only="order")
     if start is None:
@@ -80,7 +80,7 @@ def without_order(rest: str) -> str:
 
 
 def read(text: str) -> list[Token]:
-    """The tokens. Raises Refused for a quote or parenthesis that is not closed, and for a comment: SOQL has none."""
+    """Return the tokens. Raises Refused for an unclosed quote or parenthesis, and for comments: SOQL has none."""
     tokens, depth = list[Token](), 0
     for found in TOKEN.finditer(text):
         kind = str(found.lastgroup)
@@ -99,7 +99,7 @@ _WRONG = {"'": "a quote is not closed", ")": "a parenthesis that was not opened"
 
 
 def _clause(tokens: Sequence[Token], only: str = "") -> int | None:
-    """Where the first clause begins that stands in no parentheses."""
+    """Return the position of the first clause outside of parentheses."""
     for place, (token, following) in enumerate(itertools.pairwise(tokens)):
         wanted = CLAUSES.get(token.text) if token.kind == "word" and token.depth == 0 else None
         if wanted and only in ("", token.text) and re.fullmatch(wanted, following.text, re.DOTALL):

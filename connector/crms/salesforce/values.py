@@ -1,6 +1,7 @@
-"""Whether the org takes what the mapping writes back: types, lists of values, lengths, and who may write.
+"""Check whether the org accepts what the mapping writes back: types, picklist values, lengths and permissions.
 
-What a template may write is told where it can be; else it is tried with an outcome that is as short as outcomes get.
+Where the possible values of a template can be derived, all are checked. Otherwise the template is rendered with an
+outcome of minimum length.
 """
 
 import difflib
@@ -20,7 +21,7 @@ from connector.model import OUTCOMES, State
 
 Values = frozenset[str]
 
-# The shortest that each part of an outcome can be.
+# The shortest value of each part of an outcome.
 SHORTEST = {
     "why": "x",
     "text": 1,
@@ -56,7 +57,7 @@ FILTERS: dict[str, Callable[[str], str]] = {
 
 
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
-    """What the org would refuse of the write-backs, or might."""
+    """Yield what the org would, or might, refuse of the write-backs."""
     rules = frozenset(rule.name for rule in file.rules)
     for state in OUTCOMES:
         for name, template in file.write_back.of(state).items():
@@ -82,7 +83,7 @@ def _not_writable(field: Field) -> str | None:
 
 
 def _told(field: Field, possible: Values) -> Iterator[Misfit]:
-    """Of values that are known."""
+    """Check values that are known."""
     for value in sorted(possible):
         if problem := _wrong(field, value):
             yield Misfit(problem)
@@ -94,13 +95,13 @@ def _told(field: Field, possible: Values) -> Iterator[Misfit]:
 
 
 def _tried(field: Field, template: Template, state: State) -> Iterator[Misfit]:
-    """Of a template that may write many things."""
+    """Check a template whose values are not known."""
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:
         value = template.render(SHORTEST | {"state": state.value})
     except CannotApply:
-        return  # said for the text that it happens to
+        return  # reported for the text that it affects
     if problem := _wrong(field, value):
         yield Misfit(f"by {template.source}, {problem}")
     elif _too_long(field, value):
@@ -108,7 +109,7 @@ def _tried(field: Field, template: Template, state: State) -> Iterator[Misfit]:
 
 
 def _wrong(field: Field, value: str) -> str | None:
-    """What is wrong with this value, whatever the field's list and length."""
+    """Return what is wrong with this value, apart from the field's picklist and length."""
     kind = field["type"]
     if not value:
         if kind == "boolean":
@@ -130,12 +131,12 @@ def _parts(field: Field, value: str) -> list[str]:
 
 
 def listed(field: Field) -> list[str]:
-    """The values of a list that can be chosen."""
+    """Return the active values of a picklist."""
     return [str(one.get("value")) for one in field.get("picklistValues") or () if one.get("active", True)]
 
 
 def not_listed(field: Field, value: str) -> str:
-    """In words that a field's list does not hold this value, with those that it does."""
+    """Return the message that a picklist does not have this value, with those that it has."""
     inactive = any(one.get("value") == value for one in field.get("picklistValues") or ())
     known = {one.lower(): one for one in listed(field)}
     near = difflib.get_close_matches(value.lower(), known, n=1)
@@ -151,7 +152,7 @@ def _named(field: Field) -> str:
 
 
 def values_of(template: Template, known: Mapping[str, Values]) -> Values | None:
-    """Everything that a template can write, where its names have these values; None: that cannot be told."""
+    """Return every text that a template can write, given the values of its names; None: not derivable."""
     try:
         return _body(ENVIRONMENT.parse(template.source).body, known)
     except RecursionError:

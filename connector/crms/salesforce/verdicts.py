@@ -1,4 +1,4 @@
-"""What Salesforce's errors mean for us. Reading and writing back can both be repeated, so nothing here is unknown.
+"""The retry policy for Salesforce's errors. Reads and write-backs can be repeated, so no outcome is unknown.
 
 Codes: https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_concepts_core_data_objects.htm
 """
@@ -10,22 +10,22 @@ from simple_salesforce.exceptions import SalesforceError
 
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 
-# Codes that pass by themselves, of a record or of a whole answer.
+# Transient codes, of a record or of a whole response.
 PASSING = (
     "UNABLE_TO_LOCK_ROW",
     "SERVER_UNAVAILABLE",
     "UNKNOWN_EXCEPTION",
     "QUERY_TIMEOUT",
-    # A token that was revoked while it was refreshed: another one is on its way.
+    # A token that was revoked during its refresh: a new one is being requested.
     "INVALID_SESSION_ID",
 )
-# Codes of a record that does not exist any more.
+# Codes of a record that no longer exists.
 GONE = ("ENTITY_IS_DELETED", "NOT_FOUND")
 NO_RECORD = "INVALID_CROSS_REFERENCE_KEY"
-# The org's calls of the day are used up. Salesforce does not say until when, so: a quarter of an hour.
+# The org's calls of the day are used up. Salesforce does not say until when, so the pause is a quarter of an hour.
 LIMIT = "REQUEST_LIMIT_EXCEEDED"
 LIMIT_PAUSE = 900.0
-# Codes that every record would meet, until the org, the credentials or the mapping are put right.
+# Codes that affect every record, until the org, the credentials or the mapping are corrected.
 SETTINGS = (
     "INVALID_FIELD",
     "INVALID_TYPE",
@@ -44,12 +44,12 @@ NOT_UNDERSTOOD = "Salesforce's answer to a write was not understood"
 
 
 def of_written(identifier: str, answer: Any) -> CallFailed | None:
-    """The verdict on the answer about one record of a composite write; None: it is written."""
+    """Return the error for one record of a composite write; None: it is written."""
     if not isinstance(answer, Mapping):
         return Unavailable(NOT_UNDERSTOOD)
     if answer.get("success") is True:
         about = answer.get("id", identifier)
-        # An answer about another record says nothing about this one.
+        # A response about another record says nothing about this one.
         return None if isinstance(about, str) and about[:15] == identifier[:15] else Unavailable(NOT_UNDERSTOOD)
     errors = answer.get("errors")
     if answer.get("success") is not False or not isinstance(errors, list) or not errors:
@@ -58,31 +58,31 @@ def of_written(identifier: str, answer: Any) -> CallFailed | None:
 
 
 def of_record(answer: Mapping[str, Any]) -> CallFailed:
-    """The verdict on one record of a composite answer that was no success, by its first error."""
+    """Return the error for a failed record of a composite response, by its first error."""
     error = (answer.get("errors") or [{}])[0]
     code, message = str(error.get("statusCode", "")), str(error.get("message", ""))
-    # By this code Salesforce also means a field's value; without a field it is the record itself.
+    # Salesforce uses this code for a field's value too; without a field, it is about the record itself.
     if code in GONE or (code == NO_RECORD and not error.get("fields")):
         return Refused(f"Salesforce: {code}: {message}"[:MAX_WORDS], RefusalScope.GONE)
-    # A trigger of the org that meets a locked row reports it inside an error of its own.
+    # A trigger of the org that finds a locked row reports it inside an error of its own.
     passing = code.startswith(PASSING) or "UNABLE_TO_LOCK_ROW" in message
     return _verdict(code, message, passing, code.startswith(SETTINGS))
 
 
 def of_answer(error: SalesforceError) -> CallFailed:
-    """The verdict on a whole answer, by its code where it has one, else by its status."""
+    """Return the error for a whole response, by its code where it has one, else by its status."""
     return of_status(error.status, error.content)
 
 
 def of_login(status: int, content: Any) -> CallFailed:
-    """The verdict on an answer of the token endpoint that gave none: if it does not pass, a setting is wrong."""
+    """Return the error for a token endpoint's response without a token. Unless transient, a setting is wrong."""
     verdict = of_status(status, content)
-    refused = isinstance(verdict, Refused) or status == 401  # there is no session that could have expired
+    refused = isinstance(verdict, Refused) or status == 401  # no session exists that could have expired
     return Refused(str(verdict), RefusalScope.SETTINGS) if refused else verdict
 
 
 def of_status(status: int, content: Any) -> CallFailed:
-    """The verdict on an answer with this status and these errors."""
+    """Return the error for a response with this status and content."""
     first = content[0] if isinstance(content, list) and content else content
     first = first if isinstance(first, Mapping) else {}
     code = str(first.get("errorCode") or first.get("error") or f"HTTP {status}")

@@ -1,4 +1,4 @@
-"""CCAI Platform's outbound SMS side: one tenant, its chats, and the phones of its customers."""
+"""CCAI Platform's outbound SMS: one tenant, its chats, and the phones of its customers."""
 
 import itertools
 import threading
@@ -17,7 +17,7 @@ RATE_WINDOW_S = 1.0
 
 
 class Settings(BaseModel):
-    """The tenant. Numbers are written as people write them and compared as E.164."""
+    """The tenant. Phone numbers may be written in any format; they are compared as E.164."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An SMS that the endpoint accepted. `arrived` is False if it never got to the phone."""
+    """An SMS that the endpoint accepted. `arrived` is False when it did not reach the phone."""
 
     at: datetime
     monotonic: float
@@ -59,7 +59,7 @@ class Text:
 
 
 class CcaiPlatform:
-    """The state of the tenant. Every method that changes it holds the one lock, and calls nobody meanwhile."""
+    """The state of the tenant. Methods that change it hold `lock`, and make no outside calls while they hold it."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class CcaiPlatform:
         self.reset()
 
     def reset(self) -> None:
-        """As it was at the start."""
+        """Restore the initial state."""
         with self.lock:
             self.settings: Settings = self._initial.model_copy(deep=True)
             self.calls: list[journal.Call] = []
@@ -94,11 +94,11 @@ class CcaiPlatform:
 
     @property
     def requests(self) -> list[journal.Call]:
-        """Every request that came, with when it came and the status it was answered with."""
+        """Every request received, with its arrival and status."""
         return self.calls
 
     def admit(self) -> None:
-        """Count a request against the rate limit, or refuse it with 429."""
+        """Count a request against the rate limit. Raises `refusals.Refused` with status 429."""
         with self.lock:
             now, limit = self.clock.monotonic(), self.settings.requests_per_second
             while self._recent and self._recent[0] <= now - RATE_WINDOW_S:
@@ -110,7 +110,7 @@ class CcaiPlatform:
             self._recent.append(now)
 
     def send(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Accept one SMS and answer its chat, or raise `refusals.Refused`."""
+        """Accept an SMS and return its chat. Raises `refusals.Refused`."""
         sms = refusals.read(body, str(self.switches["agent_spelling"]))
         with self.lock:
             refusals.check(self, sms)
@@ -124,7 +124,7 @@ class CcaiPlatform:
             return chats.endpoint_json(chat)
 
     def reply(self, number: str, body: str) -> None:
-        """The customer answers from the phone."""
+        """Receive a message from the customer's phone."""
         with self.lock:
             chat = self._current_chat(number)
             now = self.clock.now()
@@ -137,7 +137,7 @@ class CcaiPlatform:
             self.webhooks.post("message_received", chat, {"content": body})
 
     def end_chat(self, chat_id: int) -> chats.Chat:
-        """End a chat, so that its customer can be texted anew. An unknown id is a KeyError."""
+        """End a chat, so that its customer can be texted again. Raises KeyError for an unknown id."""
         with self.lock:
             chat = self.chats[chat_id]
             if self._end_if_due(chat):
@@ -164,7 +164,7 @@ class CcaiPlatform:
             return {"texts": len(self.texts), "chats": len(self.chats), "doubled_texts": doubled}
 
     def _agent(self, sms: refusals.Request) -> tuple[chats.Agent | None, bool]:
-        """The agent a request names, and whether by id."""
+        """The agent that a request names, and whether it names it by id."""
         for key, value in sms.agent_keys.items():
             by_id = key.lower().endswith("id")
             for agent in self.settings.agents:
@@ -179,7 +179,7 @@ class CcaiPlatform:
         return chat if chat and not self._end_if_due(chat) else None
 
     def _current_chat(self, number: str) -> chats.Chat | None:
-        """The customer's youngest chat that still runs."""
+        """The customer's newest active chat."""
         running = [chat for chat in list(self._active.values()) if chat.end_user_number == number]
         return next((chat for chat in reversed(running) if not self._end_if_due(chat)), None)
 

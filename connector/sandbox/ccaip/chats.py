@@ -1,4 +1,4 @@
-"""Chats as CCAI Platform knows them, and the two ways in which it writes them as JSON."""
+"""CCAI Platform's chats, and their two JSON forms."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from connector.sandbox.clock import timestamp
 
 
 class Agent(BaseModel):
-    """An agent of the tenant. The field order is the order of `agent_info`."""
+    """An agent of the tenant. The fields are in the order of `agent_info`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,10 +36,10 @@ JOHN_DOE = Agent(
 
 @dataclass(slots=True)
 class Chat:
-    """One SMS session between an end user and one of the tenant's numbers.
+    """An SMS session between an end user and one of the tenant's numbers.
 
-    `names_agent` is False when the agent was assigned by e-mail address: the documented answer then leaves
-    `agent_info` null. `participants` holds the end user's participant id and, with an agent, the agent's.
+    `names_agent` is False when the agent was assigned by e-mail address. The documented answer then has a null
+    `agent_info`. `participants` holds the end user's participant id and, with an agent, the agent's.
     """
 
     id: int
@@ -63,7 +63,7 @@ class Chat:
 
 
 def endpoint_json(chat: Chat) -> dict[str, Any]:
-    """The chat as `POST /apps/api/v1/sms` answers it: every key, in the documented order."""
+    """The chat as `POST /apps/api/v1/sms` answers it: all keys, in the documented order."""
     return {
         "id": chat.id,
         "lang": "en",
@@ -98,7 +98,7 @@ def endpoint_json(chat: Chat) -> dict[str, Any]:
 
 
 def manager_json(chat: Chat, names_ticket: bool) -> dict[str, Any]:
-    """The chat as `GET /manager/api/v1/chats` lists it; whether it `names_ticket` is not documented."""
+    """The chat as `GET /manager/api/v1/chats` lists it. Whether that list names the ticket is not documented."""
     return {
         "id": chat.id,
         "chat_type": "Messaging (SMS)",

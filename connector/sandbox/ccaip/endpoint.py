@@ -45,7 +45,7 @@ def sms() -> Response:
 
 @routes.get("/manager/api/v1/chats")
 def list_chats() -> Response:
-    """Chats by pages, newest change last; `updated_at[from]` makes it a tail."""
+    """List chats in pages, sorted by `sort_column`. `updated_at[from]` selects those changed since then."""
     query = request.args
     found = journal.box().ccaip.chats_since(_moment(query.get("updated_at[from]")))
     names_ticket = bool(journal.box().switches["list_names_ticket"])
@@ -76,7 +76,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _link(page: int, per: int, total: int) -> str:
-    """The RFC 5988 header: first, prev, next and last page, as far as there are such."""
+    """The RFC 5988 Link header with the first, previous, next and last page, where they exist."""
     last = max(-(-total // per), 1)
     pages = {"first": 1, "prev": page - 1, "next": page + 1, "last": last}
     kept = {name: number for name, number in pages.items() if 1 <= number <= last}

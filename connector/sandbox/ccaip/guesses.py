@@ -1,4 +1,4 @@
-"""What the pages about CCAI Platform leave open."""
+"""Switches for what the pages about CCAI Platform leave open."""
 
 from connector.sandbox.switches import Switch
 

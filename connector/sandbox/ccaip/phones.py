@@ -1,4 +1,4 @@
-"""The customers' phones: what arrived, what was replied, and who wants no more texts."""
+"""The customers' phones: messages received, replies, and opt-outs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ import phonenumbers
 
 STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
 START_WORDS = frozenset({"START", "YES", "UNSTOP"})
-"""What CCAI Platform obeys, as whole messages in any case."""
+"""The keywords that CCAI Platform obeys. The whole message must match, in any case."""
 
 US_REGIONS = frozenset({"US", "AS", "GU", "MP", "PR", "VI", None})
-"""None: the country code is 1, the area code is nobody's, as in many made-up numbers."""
+"""None: country code 1 with an unassigned area code, as in many made-up numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A phone number that could be dialled."""
+    """A phone number of a possible shape."""
 
     e164: str
     is_us: bool
 
 
 NO_NUMBER = Number("", is_us=False)
-"""In place of what cannot be a number."""
+"""Stands for text that cannot be a phone number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One bubble on a customer's phone."""
+    """A message on a customer's phone."""
 
     at: datetime
     body: str
@@ -40,7 +40,7 @@ class Message:
 
 @lru_cache(maxsize=65536)
 def read(text: str) -> Number | None:
-    """The number as written in a request, or None if it cannot be one. Shape counts, not whether it is in service."""
+    """Parse a number as written in a request. None when its shape is impossible. It need not be in service."""
     try:
         number = phonenumbers.parse(text, "US")
     except phonenumbers.NumberParseException:
@@ -52,7 +52,7 @@ def read(text: str) -> Number | None:
 
 
 class Phones:
-    """Every phone that was ever texted or wrote, by E.164 number."""
+    """The phones that were texted or wrote, by E.164 number."""
 
     def __init__(self) -> None:
         self._messages: dict[str, list[Message]] = {}
@@ -68,7 +68,7 @@ class Phones:
         return len(self._messages)
 
     def show(self, number: str, message: Message) -> None:
-        """Put a bubble on the phone; a reply that is an opt-out or opt-in word is obeyed."""
+        """Add a message to the phone. A reply that is an opt-out or opt-in keyword takes effect."""
         self._messages.setdefault(number, []).append(message)
         word = message.body.strip().upper()
         if message.is_reply and word in STOP_WORDS:

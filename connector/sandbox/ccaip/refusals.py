@@ -1,4 +1,4 @@
-"""Why the endpoint refuses a text: the documented messages word for word, in the order in which they are checked."""
+"""Refusals of the endpoint: the documented messages word for word, in the order of the checks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """The body of one request, beside what the checks need to know about it."""
+    """A request's body, and the parsed values that the checks need."""
 
     body: dict[str, Any]
     customer: phones.Number
@@ -32,13 +32,13 @@ class Request:
     agent_keys: dict[str, Any]
 
     def get(self, key: str) -> str:
-        """A text field; anything but a string counts as not given."""
+        """A text field; empty for anything but a string."""
         value = self.body.get(key)
         return value if isinstance(value, str) else ""
 
 
 def read(body: dict[str, Any], spelling: str) -> Request:
-    """A request body, with its phone numbers understood."""
+    """Parse a request body and its phone numbers."""
     customer, sender = (
         phones.read(str(body.get(key) or "")) or phones.NO_NUMBER for key in ("end_user_number", "outbound_number")
     )
@@ -76,11 +76,11 @@ POLICIES: tuple[tuple[str, str, Callable[["CcaiPlatform", str], bool]], ...] = (
     ("second_text_same_day", "End user was already texted today", lambda ccaip, number: ccaip.texted_today(number)),
     ("after_hours", "Outside of operation hours", lambda ccaip, _: ccaip.settings.closed),
 )
-"""Guesses: the switch that says what happens, the message if that is a refusal, and when it applies."""
+"""Guesses: the switch that decides, the message of a refusal, and the condition."""
 
 
 def check(ccaip: "CcaiPlatform", sms: Request) -> None:
-    """Raise the first refusal that applies, but for those that depend on chats and phones."""
+    """Raise the first refusal that applies, except those that depend on chats and phones."""
     for message, applies in DOCUMENTED:
         if applies(ccaip, sms):
             raise Refused(message)
@@ -92,7 +92,7 @@ def check(ccaip: "CcaiPlatform", sms: Request) -> None:
 
 
 def arrives(ccaip: "CcaiPlatform", number: str) -> bool:
-    """Whether a text to this number gets to the phone; raises if the platform says no instead."""
+    """Whether a text to this number reaches the phone. Raises Refused when the platform refuses it."""
     verdicts = [(ccaip.switches[switch], message) for switch, message, applies in POLICIES if applies(ccaip, number)]
     for verdict, message in verdicts:
         if verdict == "refuse":

@@ -1,6 +1,6 @@
-"""Chat webhooks: CCAI Platform tells a customer's endpoint what happens in a chat.
+"""Chat webhooks: CCAI Platform posts what happens in a chat to a customer's endpoint.
 
-Whether chats made by the SMS endpoint send them is not documented: nothing is posted unless a switch names an address.
+Whether chats made by the SMS endpoint send webhooks is not documented. They do when a switch names an address.
 """
 
 import base64
@@ -22,7 +22,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 
 class Webhooks:
-    """Posts each event once, in a thread of its own: nobody waits for it, a failed post is noted and gone."""
+    """Posts each event once, in its own thread. A failed post is recorded and not repeated."""
 
     def __init__(self, time: clock.Clock, guesses: switches.Switches) -> None:
         self._clock, self._switches = time, guesses
@@ -30,7 +30,7 @@ class Webhooks:
         self.statuses: list[int | str] = []
 
     def post(self, event_type: str, chat: chats.Chat, body: dict[str, Any]) -> None:
-        """Tell the endpoint about a chat, if there is one to tell."""
+        """Post an event about a chat, when an endpoint is set."""
         url = str(self._switches["chat_webhook_url"])
         if not url:
             return
@@ -42,7 +42,7 @@ class Webhooks:
         thread.start()
 
     def wait(self) -> None:
-        """Until what was posted so far is answered or given up."""
+        """Wait until every post so far was answered or failed."""
         for thread in list(self._posting):
             thread.join()
 

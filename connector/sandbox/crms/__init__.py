@@ -1,4 +1,4 @@
-"""The CRMs the sandbox can play. Each is one module or package in this folder, found by its name."""
+"""The CRMs that the sandbox emulates. Each is a module or package in this folder, discovered by name."""
 
 import importlib
 import pkgutil
@@ -13,62 +13,62 @@ from connector.sandbox import journal, switches
 
 
 class Refused(Exception):
-    """The CRM does not accept what was asked of it, in words; the root of every CRM's own refusals."""
+    """The CRM refuses a request. Base class of each CRM's refusals; the message says why."""
 
 
 class Crm(Protocol):
-    """What the rest of the sandbox needs of a CRM: made once, started with the server, shown on the page."""
+    """The interface of an emulated CRM."""
 
     calls: list[journal.Call]
 
     def start(self, url: str) -> None:
-        """The sandbox answers at `url` now; whatever pushes to the connector may begin."""
+        """Begin to push to the connector. The sandbox now listens at `url`."""
 
     def stop(self) -> None:
-        """End every thread."""
+        """End all threads."""
 
     def reset(self) -> None:
-        """As it was at the start."""
+        """Restore the initial state."""
 
     def stats(self) -> dict[str, Any]:
         """Counts for the control plane."""
 
     def has_ticket(self, ticket_id: str) -> bool:
-        """Whether there is such a ticket."""
+        """Whether the ticket exists."""
 
     def tickets(self) -> list[dict[str, Any]]:
-        """The page's list: `id`, `number`, `title`, `person`, `outcome` of each ticket."""
+        """The tickets for the page's list, each with `id`, `number`, `title`, `person`, `outcome`."""
 
     def ticket(self, ticket_id: str) -> dict[str, Any]:
-        """One ticket for the page: as in the list, beside `phone`, `editable`, `outcomes` and `facts`."""
+        """A ticket for the page: the keys of the list, and `phone`, `editable`, `outcomes`, `facts`."""
 
     def edit(self, ticket_id: str, changes: Mapping[str, Any]) -> None:
-        """A person changes a ticket's fields."""
+        """Change a ticket's fields, as a person."""
 
     def request_text(self, ticket_id: str) -> None:
-        """A person asks for a text by changing the ticket: the workflow's way."""
+        """Request a text by changing the ticket, as a person who triggers the workflow."""
 
     @property
     def has_agents_page(self) -> bool:
-        """Whether the connector's page for agents can be opened from a ticket."""
+        """Whether a ticket links to the connector's agent page."""
 
     def agents_page(self, ticket_id: str) -> str:
-        """A fresh link to that page, as a CRM would ask the connector for one."""
+        """A new link to the agent page, requested from the connector as a CRM does."""
 
 
 class Module(Protocol):
-    """What a module in this folder offers."""
+    """The interface of a module in this folder."""
 
     Settings: type[BaseModel]
     SWITCHES: tuple[switches.Switch, ...]
     Side: type[Any]
-    """Made with `(clock, switches, faults, settings)`: a `Crm`."""
+    """Called with `(clock, switches, faults, settings)`; returns a `Crm`."""
     BLUEPRINTS: tuple[Blueprint, ...]
-    """Its routes, the first named like the CRM; then those of its control plane."""
+    """The CRM's routes, named like the CRM, then the routes of its control plane."""
 
 
 @cache
 def discover() -> dict[str, Any]:
-    """Every CRM there is, by name."""
+    """Every CRM module, by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name: importlib.import_module(f"{__name__}.{name}") for name in names}

@@ -1,21 +1,21 @@
--- Incoming events. Kept until their retention ends, so that a corrected mapping can be applied again.
+-- Incoming events. Kept until their retention period ends, so that a corrected mapping can be applied to them.
 create table events (
     id          bigint generated always as identity primary key,
     crm         text not null,
     event_id    text not null,
     channel     text not null check (channel in ('agent', 'trigger', 'batch')),
-    ticket_id   text,                   -- null: nothing to text about, `problem` says why
-    changed_by  text,                   -- the CRM's user whose change it was
+    ticket_id   text,                   -- null: no text for this event; `problem` says why
+    changed_by  text,                   -- the CRM user who made the change
     body        jsonb,
-    raw         bytea,                  -- only of what could not be read
+    raw         bytea,                  -- only of an event that could not be read
     problem     text,
     received_at timestamptz not null default now(),
     unique (crm, event_id)              -- a redelivery is harmless
 );
 create index events_kept on events (received_at) where body is not null or raw is not null;
 
--- A text for each event, and what became of it. No foreign key to events: the same statement writes both rows, events
--- are never deleted, and the check costs as much as the write.
+-- A text for each event, and its progress. No foreign key to events: the same statement writes both rows, events are
+-- never deleted, and the check costs as much as the write.
 create table texts (
     id             bigint generated always as identity primary key,
     event          bigint not null unique,
@@ -30,54 +30,54 @@ create table texts (
     why            text not null default '',
     changed_at     timestamptz not null default now(),
 
-    -- What was asked for, and what was decided.
-    ask            jsonb,               -- what a person or a batch wants beyond what the ticket says
+    -- The request and the decision.
+    ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
     rule           text,
     sms            jsonb,               -- numbers and message
-    reason         text,                -- what it claims, or claimed, under its rule
-    same_as        bigint references texts,     -- skipped: this text has the same reason, and the ticket is told of it
+    reason         text,                -- the reason that it claims, or claimed, under its rule
+    same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
-    accepted       jsonb,               -- by which rule a trigger was accepted: {"rule", "values"}; see model.Accepted
+    accepted       jsonb,               -- the rule that accepted a trigger: {"rule", "values"}; see model.Accepted
 
     -- Sending.
     not_before     timestamptz,
     attempts       int not null default 0,          -- calls that certainly did nothing
     busy_since     timestamptz,         -- since when the customer has been in another session
-    suspected      int not null default 0,          -- how often it alone was refused while others passed
-    refused_at     timestamptz,         -- when it last met what all would meet
-    tried_again    boolean not null default false,  -- an unknown text gets one more try, where the settings say so
-    claim_until    timestamptz,         -- sending: its worker is given up then, by the database's clock
-    claim_token    bigint,              -- which try claimed it: one that cannot know undoes it
+    suspected      int not null default 0,          -- refusals of this text alone, while other texts were accepted
+    refused_at     timestamptz,         -- its last failure of a kind that would affect every text
+    tried_again    boolean not null default false,  -- an unknown text has had its second attempt, if that is enabled
+    claim_until    timestamptz,         -- sending: when the claim expires, by the database's clock
+    claim_token    bigint,              -- the attempt that claimed it; one that lost the connection undoes its claim
     unclear        int[] not null default '{}',     -- claims whose call had no clear answer, oldest first
     chat           jsonb,               -- {"id": int, "status": text}
-    contradicted   text,                -- an answer that came after it had been settled otherwise
+    contradicted   text,                -- an answer that contradicts how the text was settled
 
     -- Writing back.
-    outcome        int not null default 0,          -- counts the outcomes that the ticket has to learn
+    outcome        int not null default 0,          -- version: counts the outcomes to write back
     known          bigint,              -- the place of its outcome among all outcomes
     written        int not null default 0,          -- the last outcome that the ticket has, or can never have
-    told           int not null default 0,          -- the last outcome that the CRM really took
-    wrote          jsonb,               -- the last write to the ticket, of the fields that rules ask about
-    write_begun    int not null default 0,          -- writes to the ticket that were begun and have no clear end
+    told           int not null default 0,          -- the last outcome that the CRM accepted
+    wrote          jsonb,               -- the last write to the ticket, of the fields that rules read
+    write_begun    int not null default 0,          -- writes to the ticket that began and have no clear result
     write_attempts int not null default 0,
-    write_refused  text                 -- why the CRM does not take it; shown to a person
+    write_refused  text                 -- why the CRM refuses the outcome; shown to operators
 )
--- A row is updated four times within seconds: room on its page keeps the indexes out of it.
+-- A row is updated four times within seconds: free space on its page lets updates leave the indexes alone (HOT).
 with (fillfactor = 60);
 create index texts_ticket on texts (crm, ticket_id, id);
 create index texts_unknown on texts (changed_at) where state = 'unknown';
 create index texts_claimed on texts (claim_until) where state = 'sending';
 create index texts_same_as on texts (same_as) where same_as is not null;
 create index texts_chat on texts ((chat ->> 'id')) where chat is not null;
--- Everything that still needs a job: searched for texts that have none.
+-- All texts that need a job: searched for those that have none.
 create index texts_open on texts (id) where state in ('received', 'queued') or outcome > written or write_begun > 0;
--- What is left to erase once its retention has ended.
+-- Texts with data to erase when their retention period ends.
 create index texts_kept on texts (changed_at) where sms is not null;
 create index texts_asked on texts (changed_at) where ask is not null;
 create index texts_words on texts (changed_at) where sms is null and ask is null
     and (why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null);
 
--- Outcomes count in the order in which they became known.
+-- Orders outcomes by when they became known.
 create sequence outcome_order;
 
 -- Every transition. No foreign key: the statement that moves a text writes the row.
@@ -90,7 +90,7 @@ create table history (
 );
 create index history_text on history (text, at);
 
--- One reason, one text: whichever channels it came through. Outlives the text's own retention.
+-- One text per reason, across all channels. Outlives the text's own retention period.
 create table reasons (
     crm    text not null,
     rule   text not null,
@@ -100,18 +100,18 @@ create table reasons (
 );
 create index reasons_text on reasons (text);
 
--- When a number was texted last: one text in the window, whichever channel and ticket.
+-- When each number was texted last: one text per window, across all channels and tickets.
 create table recipients (
     number      text primary key,       -- keyed hash
     text        bigint not null,
     at          timestamptz not null,
-    before_text bigint,                 -- the text before, and when: for when this one certainly was not sent
-    before_at   timestamptz             -- without one: until when the number had been left alone
+    before_text bigint,                 -- the text before and its time, restored if this one certainly was not sent
+    before_at   timestamptz             -- without a text before: the start of this text's window
 );
 create index recipients_text on recipients (text);
 create index recipients_before on recipients (before_text) where before_text is not null;
 
--- Who has opted out with us: nobody can override it. Outlives everything else, at the person's own wish.
+-- The connector's own opt-outs. They cannot be overridden, and outlive all other data, at the person's own wish.
 create table suppressions (
     number   text primary key,          -- E.164
     why      text not null default '',
@@ -124,43 +124,43 @@ create table sending_state (
     account       text primary key,
     next_at       timestamptz not null,                 -- when the next request may leave
     batch_next_at timestamptz,                          -- when the next request of a batch may leave
-    people_until  timestamptz,                          -- texts that come before batches wait at least until then
-    held_until    timestamptz,                          -- the account asked for a pause, or cannot be reached
+    people_until  timestamptz,                          -- texts with priority over batches wait at least until then
+    held_until    timestamptz,                          -- paused: the account asked for it, or cannot be reached
     held_why      text,
-    holds         int not null default 0,               -- in a row, since anything passed
-    stopped_at    timestamptz,                          -- a setting is wrong: nothing is sent until it is put right
+    holds         int not null default 0,               -- pauses in a row since the last success
+    stopped_at    timestamptz,                          -- tripped: a setting is wrong; no sending until it is fixed
     stopped_why   text,
-    confirmed     boolean not null default true,        -- stopped, and a probe has found it wrong too
-    for_people    boolean not null default false,       -- stopped until a person says so: no probe resumes it
-    probes        int not null default 0,               -- how often it was found wrong in a row
+    confirmed     boolean not null default true,        -- tripped, and the fault does not lie with one text alone
+    for_people    boolean not null default false,       -- tripped until an operator resumes it; no probe does
+    probes        int not null default 0,               -- failed probes in a row
     probed_at     timestamptz,
-    probe_at      timestamptz,                          -- when it is probed next
-    passed_at     timestamptz,                          -- when a call last had an answer that is no setting's fault
-    refused_text  bigint                                -- the text whose refusal stopped it last
+    probe_at      timestamptz,                          -- when the next probe is due
+    passed_at     timestamptz,                          -- the last answer that no setting is to blame for
+    refused_text  bigint                                -- the text whose refusal last tripped the breaker
 );
 
--- What one worker at a time does now and then.
+-- Periodic tasks, each run by one worker at a time.
 create table leases (
     name    text primary key,
     next_at timestamptz not null,
-    cursor  timestamptz                 -- how far it has come, where that matters
+    cursor  timestamptz                 -- the task's progress, where it keeps any
 );
 
--- A back-fill: which cases, and how far it has come.
+-- A back-fill: its cases and its progress.
 create table plans (
     id            text primary key,
     crm           text not null,
-    query         jsonb not null,       -- {"where": …}, {"whole": …}; empty: ids that were given
+    query         jsonb not null,       -- {"where": …}, {"whole": …}; empty: a list of ids was given
     ask           jsonb not null,       -- rule and template, for each of its texts
     state         text not null check (state in ('planning', 'planned', 'canary', 'cooling', 'running', 'paused',
                                                  'stopped', 'cancelled', 'done')),
     why           text not null default '',
-    canary        int not null default 0,               -- texts that go first
-    max_failed   double precision not null default 0,  -- share of them that may fail
-    cooling       double precision not null default 0,  -- seconds between them and the others
+    canary        int not null default 0,               -- texts that are sent first
+    max_failed   double precision not null default 0,  -- share of the canary texts that may fail
+    cooling       double precision not null default 0,  -- seconds between the canary and the other texts
     cooling_until timestamptz,
-    watched_until timestamptz,          -- it pauses when nobody watches it any more; null: it runs on its own
-    report        jsonb,                -- what the plan found, for people
+    watched_until timestamptz,          -- it pauses then unless the watching command renews this; null: unattended
+    report        jsonb,                -- the plan's findings, for display
     made_at       timestamptz not null default now(),
     changed_at    timestamptz not null default now()
 );
@@ -170,10 +170,10 @@ create table plan_cases (
     plan      text not null references plans on delete cascade,
     position  bigint not null,
     ticket_id text not null,
-    skip      text,                     -- why it is not texted; null: it is
-    number    text,                     -- its keyed hash: another case of the same customer, or another number by now
+    skip      text,                     -- why it is not texted; null: it is texted
+    number    text,                     -- keyed hash: detects other cases of the same customer, and a changed number
     segments  int not null default 0,
-    tries     int not null default 0,   -- how often it became a text
+    tries     int not null default 0,   -- texts made for this case so far
     text      bigint,                   -- null: none yet
     primary key (plan, position),
     unique (plan, ticket_id)
@@ -181,7 +181,7 @@ create table plan_cases (
 create index plan_cases_text on plan_cases (text) where text is not null;
 create index plan_cases_waiting on plan_cases (plan, position) where skip is null and text is null;
 
--- Who may use the API. Of a key only its hash is kept.
+-- API keys. Only the hash of a key is stored.
 create table api_keys (
     name       text primary key,
     hash       text not null unique,    -- SHA-256, hexadecimal
@@ -190,46 +190,46 @@ create table api_keys (
     added_at   timestamptz not null default now()
 );
 
--- How often a caller has asked in this minute, at all web processes together.
+-- Requests of each caller in the current minute, across all web processes.
 create table api_use (
     caller text primary key,
     minute timestamptz not null,
     used   int not null
 );
 
--- What a caller asked under which key: the same key is the same text.
+-- Idempotency keys: requests of a caller with the same key become the same text.
 create table idempotency_keys (
     caller text not null,
     key    text not null,
-    body   text not null,               -- keyed hash of what was asked
+    body   text not null,               -- keyed hash of the request
     text   bigint,
     at     timestamptz not null default now(),
     primary key (caller, key)
 );
 create index idempotency_keys_at on idempotency_keys (at);
 
--- Keys that are made once for the database: what links and sessions are signed with, and what hashes are keyed with.
+-- Secrets created once for the database: the signing key of links and sessions, and the key of the hashes.
 create table secrets (
     name    text primary key,
     value   bytea not null,
     made_at timestamptz not null default now()
 );
 
--- The links to the page that were opened: each opens once.
+-- Links to the hosted page that were used. Each can be used once.
 create table used_links (
     id         text primary key,
-    expires_at timestamptz not null     -- afterwards it opens nothing anyway
+    expires_at timestamptz not null     -- after this time the link is invalid anyway
 );
 create index used_links_expires on used_links (expires_at);
 
--- The newest mapping that a process has started with: an older one skips nothing for good.
+-- The newest mapping that a process has started with. Workers with an older one leave texts that match no rule of it.
 create table mapping_versions (
     crm         text primary key,
     fingerprint text not null,
     since       timestamptz not null default now()
 );
 
--- Which database this is. Another answer than before: it was restored or copied.
+-- The identity of this database. A different identity means that it was restored, copied or failed over.
 create table installation (
     one      boolean primary key default true check (one),
     identity text not null

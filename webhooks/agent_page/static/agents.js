@@ -1,4 +1,4 @@
-// The page's scripts. The page does all of this without them as well, by loading again.
+// The page's scripts. Without them the page works by reloading.
 import { begin, byId } from "./parts.js";
 import { startWatching } from "./watching.js";
 import { startWriting } from "./writing.js";

@@ -1,5 +1,5 @@
-// What was typed is kept in this tab: going back and loading again bring it back, with the findings that a reason was
-// given for. The browser itself brings nothing back (autocomplete="off"): it would not know of the latter.
+// Keeps the form's input in this tab, with the findings that a reason covers. Going back or reloading restores it. The
+// browser's own restoring is off (autocomplete="off"), because it would not restore the findings.
 const KEPT = ["message", "override", "findings"];
 const place = `typed:${location.pathname}${location.search}`;
 
@@ -15,7 +15,7 @@ export function bringBack(form) {
   for (const name of KEPT) if (name in typed) form.elements[name].value = typed[name];
 }
 
-// A browser may refuse to keep anything, in a frame above all: then the page is as the server made it.
+// A browser may deny storage, most often in a frame. The page then stays as the server made it.
 function withStorage(act) {
   try {
     return act(window.sessionStorage);

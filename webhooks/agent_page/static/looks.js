@@ -1,5 +1,5 @@
-// When the page looks again at what is typed: after a short pause, not more often than it may, and an older answer never
-// takes the place of a newer one.
+// Schedules previews while the agent types: after a short pause, within the rate limit. An older answer never replaces
+// a newer one.
 
 const PAUSE_MS = 300;
 const RETRY_MS = 3000;
@@ -7,13 +7,13 @@ const SLOWEST_MS = 16000;
 const PATIENCE_MS = 30000;
 const OVER = [403, 410];
 
-// typed() are the words as they are now, `seen` those that the page was made with. ask(signal) fetches the answer to
-// them; answered(news, current) shows it; failed(status) says that there is none, and stale(yes) that the words are newer
-// than what is shown. Between two looks lie `everyMs`, and more while there are no answers.
+// typed() returns the current input, `seen` is the input that the page was made with. ask(signal) fetches a preview;
+// answered(news) shows it; failed(status) reports its failure; stale(yes) marks the preview as older than the input.
+// `everyMs` is the interval between previews; it grows while there are no answers.
 export function startLooking({ typed, seen, everyMs, ask, answered, failed, stale }) {
-  let asked = seen; // by the newest look
+  let asked = seen; // the input of the newest request
   let begun = 0;
-  let newest = 0; // the look whose answer is shown
+  let newest = 0; // the request whose answer is shown
   let unanswered = 0;
   let begunAt = -Infinity;
   let over = false;
@@ -48,7 +48,7 @@ export function startLooking({ typed, seen, everyMs, ask, answered, failed, stal
       answered(news);
       soon();
     } catch (trouble) {
-      if (over || mine < begun) return; // the newer look says how it is
+      if (over || mine < begun) return; // the newer request reports the state
       failed(trouble.status);
       if (OVER.includes(trouble.status)) end();
       else if (again(trouble.status)) {
@@ -66,7 +66,7 @@ export function startLooking({ typed, seen, everyMs, ask, answered, failed, stal
   return { soon, now: () => soon(0), end };
 }
 
-// Whether the same words may find an answer later; no status: there was no answer at all.
+// Whether a retry may succeed. No status: there was no answer.
 function again(status) {
   return status === undefined || status === 429 || status >= 500;
 }

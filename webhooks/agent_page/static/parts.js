@@ -1,4 +1,4 @@
-// The parts of the page that change by themselves.
+// Updates the parts of the page that change.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export function begin() {
   localise(document);
 }
 
-// Only where something changed, so that nothing is read out twice and nobody loses their place.
+// Replaces a part only when it changed, so that screen readers do not repeat it and the focus stays.
 export function replace(id, html) {
   const part = byId(id);
   const news = document.createElement("template");
@@ -28,7 +28,7 @@ export function replace(id, html) {
 
 const written = (part) => part.innerHTML.trim();
 
-// Times in the reader's own zone.
+// Shows times in the reader's time zone.
 function localise(part) {
   for (const time of part.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);

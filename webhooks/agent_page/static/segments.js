@@ -1,4 +1,4 @@
-// How many segments a message takes, counted as the server does it: GSM 03.38 where its characters allow it, else UCS-2.
+// Counts segments as the server does: GSM 03.38 where its characters allow it, else UCS-2.
 
 const PLAIN = new Set(
   "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
@@ -6,8 +6,8 @@ const PLAIN = new Set(
 );
 const ESCAPED = new Set("\f^{}\\[~]|€"); // two septets each
 
-// The message as it leaves: the server puts words around the first text to a number, unless they are in it already, and
-// replaces typographic characters.
+// The message as it is sent: the server adds text around the first message to a number, unless the message has it
+// already, and replaces typographic characters.
 export function leaving(typed, { before = "", after = "", plain = {} }) {
   const has = (words) => typed.toLowerCase().includes(words.trim().toLowerCase());
   const whole = typed && (has(before) ? "" : before) + typed + (has(after) ? "" : after);

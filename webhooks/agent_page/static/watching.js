@@ -1,4 +1,4 @@
-// Shows by itself what becomes of a text.
+// Updates the progress of a text.
 import { byId, replace } from "./parts.js";
 
 const RETRY_MS = 3000;

@@ -1,5 +1,5 @@
-// Counts while somebody writes, and shows what would leave. What is sent is what stands in the fields: nothing here
-// writes into them but a template that was chosen, and words that are brought back.
+// Counts segments and updates the preview while the agent types. The fields are what is sent: the script changes them
+// only for a chosen template and for restored input.
 import { bringBack, keep } from "./keeping.js";
 import { startLooking } from "./looks.js";
 import { byId, replace } from "./parts.js";
@@ -7,7 +7,7 @@ import { leaving, measure } from "./segments.js";
 
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const NOTHING = "<p class='hint'>The preview cannot be had right now.</p>";
-// By the answer's status: why there is no preview.
+// The reason for a missing preview, by status.
 const TROUBLE = {
   403: "This page is open no longer. Copy your words, and open it again from the ticket.",
   410: "This page is open no longer. Copy your words, and open it again from the ticket.",
@@ -43,7 +43,7 @@ export function startWriting(form) {
 
   for (const field of [message, override]) {
     field.addEventListener("input", () => {
-      if (field === override) form.elements.findings.value = shown; // a reason is for what is on the screen
+      if (field === override) form.elements.findings.value = shown; // a reason covers the findings on the screen
       keep(form);
       forgive(field);
       count();
@@ -63,13 +63,13 @@ export function startWriting(form) {
       return;
     }
     looks.end();
-    for (const field of [message, override]) field.readOnly = true; // what stands here is what is under way
+    for (const field of [message, override]) field.readOnly = true; // shows what is being sent
     send.setAttribute("aria-disabled", "true");
     send.textContent = "Sending …";
   });
   window.addEventListener("pageshow", (event) => {
-    if (event.persisted) window.location.reload(); // gone back: as it is now, not as it was
-    else refresh(); // whatever a browser has brought back until now
+    if (event.persisted) window.location.reload(); // the agent went back: load the current state
+    else refresh(); // for any input that a browser has restored
   });
   refresh();
 
@@ -82,7 +82,7 @@ export function startWriting(form) {
 
 const words = (message, override) => JSON.stringify([message.trim(), override.trim()]);
 
-// What was wrong when it was to be sent need not be wrong any more: the verdict says how it is.
+// Removes a problem of the last attempt to send, which may be solved. The verdict shows the present state.
 function forgive(field) {
   field.removeAttribute("aria-invalid");
   byId(`${field.id}-problem`)?.remove();
@@ -118,7 +118,7 @@ function startCounting(message) {
   };
 }
 
-// Other words to start from, and the way back to one's own.
+// Starts from a template, and can restore the agent's own words.
 function startTemplates(message, template, changed) {
   const undo = byId("undo");
   let own = "";

@@ -1,4 +1,4 @@
-"""Salesforce's two ways to tell of a case: outbound messages (SOAP), and JSON from a Flow's callout or Apex."""
+"""Salesforce's webhook routes: outbound messages (SOAP), and JSON from a Flow's callout or Apex."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ from webhooks.receive import ItemRefused, Message, WebhookRoute
 
 __all__ = ["entrances", "ticket_id", "verifier", "visitor"]
 
-# Before the ids that senders of JSON choose: none of them is ever one of Salesforce's notifications, or one of ours.
+# Prefix of event ids chosen by senders of JSON: keeps them apart from notification ids and generated ids.
 JSON_IDS = "json:"
 
 
 def entrances(file: MappingFile, wanted: Hooks | None = None) -> list[WebhookRoute]:
-    """The addresses below /webhooks/salesforce. `wanted` None: from the environment. Raises BadSettings."""
+    """The routes below /webhooks/salesforce. `wanted` None: read the environment. Raises BadSettings."""
     wanted = wanted or settings.load(Hooks)
 
     def parse_outbound_message(message: Message) -> Sequence[TicketEvent]:
@@ -67,9 +67,9 @@ def _acknowledge(_: Sequence[EventReceipt], __: Sequence[ItemRefused]) -> Respon
 
 
 def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> Response:
-    """422 where not all were taken: an id was used for two tickets, or one of a list cannot be read.
+    """Answer 202; or 422 when an id was used for two tickets, or when an event of a list cannot be read.
 
-    Whoever waits for the texts of those would wait for ever.
+    A sender that waits for the texts of such events would wait for ever.
     """
     misused = dict.fromkeys(_as_given(one) for one in taken if one.misused)
     said: dict[str, Any] = {
@@ -87,5 +87,5 @@ def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> 
         said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
     if errors:
         said["error"] = "; ".join(errors[: events.MAX_NAMED])
-    # Not by jsonify, which asks the application each time how it wants its JSON.
+    # Not jsonify, which looks up the application's JSON provider on each call.
     return Response(json.dumps(said), 422 if errors else 202, content_type="application/json")

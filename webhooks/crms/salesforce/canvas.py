@@ -1,7 +1,7 @@
-"""Salesforce Canvas: an agent whom the org vouches for by a signed request, in a frame on the case.
+"""Salesforce Canvas: the org signs a request that authenticates an agent, in a frame on the case.
 
 https://developer.salesforce.com/docs/atlas.en-us.platform_connect.meta/platform_connect/canvas_app_unsigning_code_example.htm
-The request also carries an access token of the agent: it is neither used, kept nor logged.
+The request also carries an access token of the agent. It is neither used, stored nor logged.
 """
 
 import base64
@@ -21,9 +21,9 @@ from webhooks.absent import Sparse
 from webhooks.agent_page.sessions import AgentSession
 
 ALGORITHM = "HMACSHA256"
-# Far more than an org sends; what is longer is not even hashed.
+# Characters; far more than an org sends. A longer request is refused before it is hashed.
 LONGEST = 200_000
-# Seconds that two clocks may differ; and from where on a moment is in milliseconds.
+# Seconds that two clocks may differ; and the value above which a timestamp is in milliseconds.
 LEEWAY, MILLISECONDS = 60, 1e11
 
 Name = Annotated[str, StringConstraints(max_length=200), expected.PLAIN]
@@ -60,12 +60,12 @@ class _Envelope(_Loose):
     context: _Context
 
 
-# Reads a signed request at this time, in seconds since the epoch. Raises NotAuthentic.
+# Reads a signed request at a time, in seconds since the epoch. Raises NotAuthentic.
 Read = Callable[[str, float], AgentSession]
 
 
 def visitor() -> Read | None:
-    """Reads signed requests. None: not set up. Raises BadSettings."""
+    """A reader of signed requests. None when Canvas is not set up. Raises BadSettings."""
     wanted = settings.load(Canvas)
     if not wanted.canvas_secrets:
         return None
@@ -93,7 +93,7 @@ def visitor() -> Read | None:
 
 
 def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
-    """The signature and what was signed. Nothing is read before the signature is found to be good."""
+    """The signature and the signed content. The content is parsed only after the signature is verified."""
     given, dot, encoded = signed.partition(".")
     if not dot or len(signed) > LONGEST:
         raise NotAuthentic("this is no signed request")
@@ -118,7 +118,7 @@ def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
 
 
 def _record(environment: _Environment) -> str:
-    """The case: as the component's parameters say, else the record that the app is shown on."""
+    """The case id: from the component's parameters, else from the record that shows the app. Raises NotAuthentic."""
     for found in (environment.parameters.get("recordId"), environment.record.get("Id")):
         if isinstance(found, str) and not ids.problem(found):
             return ids.long(found)

@@ -1,8 +1,8 @@
-"""Outbound messages that are no well-formed XML: what of them can still be read, without a guess.
+"""Recover what is certain from outbound messages that are not well-formed XML.
 
-What XML does not allow (a control character, an entity that nobody declared, a byte that is no UTF-8) is replaced by
-U+FFFD, which is part of no id: nothing is left out, so no id can become another one. Where that is not enough, each
-notification is read alone. No entity is ever resolved.
+What XML does not allow (a control character, an undeclared entity, a byte that is not UTF-8) becomes U+FFFD, which is
+part of no id. Nothing is removed, so no id can turn into another one. Where that is not enough, each notification is
+parsed alone. No entity is ever resolved.
 """
 
 import itertools
@@ -19,22 +19,22 @@ READABLE_ENCODINGS = ("utf-8", "utf8", "us-ascii")
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 REFERENCE = re.compile(r"&(?:(?:(lt|gt|amp|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6})|[\w:.-]{1,100});)?")
 NOTIFICATION = re.compile(r"<(?:[\w.-]+:)?Notification(?=[\s>])")
-# The end of the document: without one, it was cut.
+# The end of the document. A document without it was truncated.
 END = re.compile(r"</(?:[\w.-]+:)?notifications\s*>\s*</(?:[\w.-]+:)?Body\s*>\s*</(?:[\w.-]+:)?Envelope\s*>\s*\Z")
-# In these, what looks like a notification may be text.
+# Inside these, text may look like a notification.
 NOT_TO_BE_CUT = ("<![CDATA[", "<!--")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One notification of a damaged message: a document of its own, and the notification as it came."""
+    """A notification of a damaged message: as a document of its own, and in its original bytes."""
 
     document: bytes
     raw: bytes
 
 
 def replaced(body: bytes) -> str:
-    """The document with U+FFFD for everything that no XML document may hold. Raises Unreadable."""
+    """The document with U+FFFD for everything that XML does not allow. Raises Unreadable."""
     text = DECLARATION.sub("", _decoded(body), count=1)
     if "<!DOCTYPE" in text:
         raise Unreadable("a document type definition is not allowed")
@@ -42,7 +42,7 @@ def replaced(body: bytes) -> str:
 
 
 def parts(text: str) -> list[Part]:
-    """Each notification of such a document alone. None where the document was cut, or cannot be taken apart safely."""
+    """Each notification as a document. Empty when the document was truncated or cannot be split safely."""
     end, starts = END.search(text), [found.start() for found in NOTIFICATION.finditer(text)]
     if end is None or not starts or any(mark in text for mark in NOT_TO_BE_CUT):
         return []
@@ -62,7 +62,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _reference(found: re.Match[str]) -> str:
-    """What refers to a character stays as it is; what refers to nothing, or to no character of XML, is replaced."""
+    """Keep a reference to a character. Replace a reference to nothing, or to a character that XML does not allow."""
     named, decimal, hexadecimal = found.groups()
     if named:
         return found[0]

@@ -1,8 +1,8 @@
-"""Case events as JSON: one object or a list of them, from a Flow's HTTP callout, Apex, or any script.
+"""Case events as JSON: an object or a list of objects, from a Flow's HTTP callout, Apex, or any script.
 
 {"ticket_id": "500…", "event_id": "…", "changed_by": "005…"}; a case as Apex serializes it ("Id", "LastModifiedById")
-works as well. Other keys are kept with the event, and are not looked at: the case is read back. A value that is empty
-or null counts as absent.
+is accepted too. Other keys are stored with the event and not used, because the case is read from the CRM. An empty or
+null value counts as absent.
 """
 
 import json
@@ -26,7 +26,7 @@ from webhooks.absent import Sparse
 from webhooks.receive import ItemRefused
 
 MAX_EVENTS = 200
-# Of a list in which no event can be taken, so many are named.
+# The number of events named in the error when a list has no usable event.
 MAX_NAMED = 5
 
 
@@ -37,13 +37,13 @@ def _an_id(given: str) -> str:
 
 
 Id = Annotated[str, AfterValidator(_an_id)]
-# What fits a database and a log line: no control characters.
+# Fits a database and a log line: no control characters.
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=200), expected.PLAIN]
 EVENT_ID = TypeAdapter(EventId)
 
 
 class Event(Sparse):
-    """One event as it is sent."""
+    """An event as it is sent."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -53,9 +53,9 @@ class Event(Sparse):
 
 
 def parse(body: bytes, message_id: str, kind: str = "") -> list[TicketEvent | ItemRefused]:
-    """The events about records of this kind ("Case"), in their order; or why one of a list was not taken.
+    """The events about records of this kind ("Case"), in order; an ItemRefused for an unusable event of a list.
 
-    Those without an event_id are named after the message. Raises Unreadable where none can be taken.
+    An event without an event_id is named after the message. Raises Unreadable when no event is usable.
     """
     try:
         content = json.loads(body)
@@ -72,7 +72,7 @@ def parse(body: bytes, message_id: str, kind: str = "") -> list[TicketEvent | It
 
 
 def _item(index: int, item: Any, name: str, kind: str) -> TicketEvent | ItemRefused:
-    """One of a list: what is wrong with it is no fault of the others."""
+    """An event of a list. A problem with it does not affect the others."""
     try:
         return _event(index, item, name, kind)
     except Unreadable as error:
@@ -97,7 +97,7 @@ def _event(index: int, item: Any, name: str, kind: str) -> TicketEvent:
 
 
 def _can_be_kept(item: Any) -> bool:
-    """JSON that Python reads, but PostgreSQL does not keep: NaN, infinity, half characters, NUL, endless nesting."""
+    """Whether PostgreSQL can store it: no NaN, infinity, lone surrogates, NUL, or excessive nesting."""
     try:
         return "\\u0000" not in json.dumps(item, allow_nan=False, ensure_ascii=False).encode().decode()
     except (ValueError, RecursionError):

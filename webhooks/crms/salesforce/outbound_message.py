@@ -1,7 +1,8 @@
 """Salesforce outbound messages: SOAP 1.1, 1 to 100 notifications, one acknowledgement for all of them.
 
 https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_om_outboundmessaging.htm
-The message is at least once, unordered, unsigned, and its field values may be stale: a hint to look at the case.
+Delivery is at least once, unordered and unsigned, and field values may be stale. Treat a message as a hint to read the
+case.
 """
 
 import hashlib
@@ -29,11 +30,11 @@ MAX_EVENT_ID = 200
 
 
 def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
-    """The events of one message about records of this kind ("Case").
+    """The events of a message about records of this kind ("Case").
 
-    A record that is gone, or of another kind, becomes an event without a ticket; so does a notification that cannot be
-    read, with its bytes. Raises NotAuthentic when another org has sent it, Unreadable when it is no outbound message,
-    or no notification of it can be read.
+    A record that was deleted or is of another kind becomes an event without a ticket. So does an unreadable
+    notification, with its bytes. Raises NotAuthentic for a message of another org; Unreadable for a body that is no
+    outbound message, or without any readable notification.
     """
     try:
         return _events(_notifications(body), body, organization_id, kind)
@@ -49,7 +50,7 @@ def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
 
 
 class _NotXml(Unreadable):
-    """Not well-formed."""
+    """Not well-formed XML."""
 
 
 def _one_by_one(parts: list[damaged.Part], organization_id: str, kind: str) -> list[TicketEvent]:
@@ -69,10 +70,13 @@ def _unread(raw: bytes, problem: str) -> TicketEvent:
 
 
 def _events(notifications: etree._Element, body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
-    """Raises NotAuthentic; Unreadable where they are too many. `body` names those that have no id of their own."""
+    """The events of the notifications. Raises NotAuthentic, or Unreadable when there are too many.
+
+    An id derived from `body` names a notification without an id of its own.
+    """
     found = notifications.findall(f"{OUTBOUND}Notification")
     sender = (notifications.findtext(f"{OUTBOUND}OrganizationId") or "").strip()
-    # The first 15 characters are the id; the other three repeat it for systems that fold case.
+    # The first 15 characters are the id. The other three are a checksum for systems that fold case.
     if (sender or found) and not hmac.compare_digest(sender[:15].encode(), organization_id[:15].encode()):
         raise NotAuthentic("another organization has sent this", status=403)
     if len(found) > MAX_NOTIFICATIONS:
@@ -81,7 +85,7 @@ def _events(notifications: etree._Element, body: bytes, organization_id: str, ki
     for place, notification in enumerate(found):
         event = _event(notification, kind)
         if not event.event_id or taken.get(event.event_id, event.ticket_id) != event.ticket_id:
-            # A repetition has the same bytes, so it gets the same name.
+            # A repetition has the same bytes, so it gets the same id.
             event = replace(event, event_id=f"unnamed:{hashlib.sha256(body).hexdigest()}:{place}")
         taken[event.event_id] = event.ticket_id
         events.append(event)
@@ -111,8 +115,8 @@ def _notifications(body: bytes) -> etree._Element:
 
 
 def _event(notification: etree._Element, kind: str) -> TicketEvent:
-    """Its event_id is empty where it has none that can be kept."""
-    parts = {part.tag: part for part in reversed(notification)}  # the first of each counts
+    """An event. Its event_id is empty when the notification has none that can be stored."""
+    parts = {part.tag: part for part in reversed(notification)}  # keep the first of each tag
     event_id = _text(parts.get(f"{OUTBOUND}Id"))
     record = parts.get(f"{OUTBOUND}sObject")
     fields = {} if record is None else _fields(record)
@@ -139,7 +143,7 @@ def _problem(record: etree._Element | None, ticket_id: str, kind: str) -> str | 
 
 
 def _fields(record: etree._Element) -> dict[str, str]:
-    """The fields that have a value, by their names without namespace."""
+    """The fields that have a value, by name without namespace."""
     return {
         str(field.tag).rpartition("}")[2]: text
         for field in record
@@ -152,5 +156,5 @@ def _text(element: etree._Element | None) -> str:
 
 
 def _kind(record: etree._Element | None) -> str:
-    """The record's kind, from xsi:type="sf:Case"; empty where it does not say."""
+    """The record's kind, from xsi:type="sf:Case"; empty when it is missing."""
     return "" if record is None else record.get(f"{XSI}type", "").rpartition(":")[2]

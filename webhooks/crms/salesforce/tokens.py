@@ -1,7 +1,7 @@
-"""JWTs that a Salesforce org signs for a Named Credential: RS256 by the org's certificate, `sub` is the user.
+"""JWTs that a Salesforce org signs for a Named Credential: RS256 with the org's certificate; `sub` is the user.
 
 https://help.salesforce.com/s/articleView?id=xcloud.nc_auth_protocols.htm
-The algorithm is fixed, so that no token can choose one; audience, issuer and time are checked.
+The algorithm is fixed, so that a token cannot choose one. Audience, issuer and times are checked.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from connector.errors import BadSettings, NotAuthentic
 if TYPE_CHECKING:
     from cryptography import x509
 
-# Seconds that two clocks may differ; and how long a token may be good for at the most.
+# Seconds that two clocks may differ; and the longest lifetime of a token.
 LEEWAY, LONGEST = 30, 3600
 MAX_NAME = 200
 
 
 def verifier() -> Callable[[str], str] | None:
-    """Reads a token: the user's name. None: not set up. Raises BadSettings."""
+    """A verifier that returns a token's user name. None when tokens are not set up. Raises BadSettings."""
     wanted = settings.load(ApiTokens)
     if not wanted.certificates:
         return None
     certificates = [_certificate(Path(path)) for path in wanted.certificates]
-    import jwt  # 10 MB that a web process without such tokens does without
+    import jwt  # 10 MB; imported only where such tokens are set up
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     def verify(token: str) -> str:

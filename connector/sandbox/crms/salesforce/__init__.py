@@ -1,4 +1,4 @@
-"""Salesforce: one org with cases, its REST API, and the package's flow that sends outbound messages."""
+"""Salesforce: an org with cases, its REST API, and the package's flow that sends outbound messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,19 +39,19 @@ REQUESTED = "Requested"
 
 
 class Settings(outbound.Settings):
-    """The org, its connected app, and how outbound messages are delivered."""
+    """The org, its connected app, and the delivery of outbound messages."""
 
     organization_id: str = "00D000000000001EAA"
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"  # noqa: S105 -- the sandbox's credentials are public
-    public_key: str = ""  # PEM of a public key or certificate: what JWT bearer assertions are verified with
+    public_key: str = ""  # PEM of a public key or certificate that verifies JWT bearer assertions
     jwt_audiences: list[str] = ["https://login.salesforce.com", "https://test.salesforce.com"]
     token_uses: int = 0
     token_seconds: float = 0.0
     daily_api_calls: int = 15_000
     query_page_size: int = 2000
     assignment_rule_active: bool = True
-    agents_url: str | None = None  # the connector's, for its page for agents; and a key that may ask for links to it
+    agents_url: str | None = None  # the connector's address; `agents_key` may request links to its agent page
     agents_key: str = Field(default="", exclude=True, repr=False)
 
     @field_validator("agents_url")
@@ -61,7 +61,7 @@ class Settings(outbound.Settings):
 
 
 class Side:
-    """The org's state. Records change under the lock of `store`; nobody is called meanwhile."""
+    """The org's state. Records change under the lock of `store`, and no outside calls are made while it is held."""
 
     own_user_id: str
     human_user_id: str
@@ -105,20 +105,20 @@ class Side:
         return self.settings.organization_id
 
     def authenticate(self, header: str) -> str:
-        """The user whom an Authorization header's token acts for, or INVALID_SESSION_ID."""
+        """The id of the user for whom the Authorization header's token acts. Raises INVALID_SESSION_ID."""
         scheme, _, text = header.partition(" ")
         if scheme.lower() not in ("bearer", "oauth"):
             raise errors.invalid_session()
         return self.tokens.use(text.strip(), self.settings.token_uses, self.settings.token_seconds)
 
     def spend_call(self) -> None:
-        """Count an API call against the day's, or REQUEST_LIMIT_EXCEEDED."""
+        """Count an API call against the daily limit. Raises REQUEST_LIMIT_EXCEEDED."""
         if self.api_usage >= self.settings.daily_api_calls:
             raise errors.ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         self.api_usage += 1
 
     def refund_call(self) -> None:
-        """A part of a composite request is no call of its own."""
+        """Uncount a call: the parts of a composite request do not count."""
         self.api_usage -= 1
 
     def user(self, user_id: str) -> store.Record:
@@ -128,7 +128,7 @@ class Side:
         return next((i for i, user in self.store.tables["User"].items() if user["Username"] == username), None)
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """Every record of an object, as REST would show its fields."""
+        """Every record of an object, with its fields as REST shows them."""
         thing = schema.OBJECTS[name]
         return [self.show(thing, record) for record in self.store.rows(thing)]
 
@@ -136,21 +136,21 @@ class Side:
         return {name: store.as_rest(self.store.value(thing, record, name)) for name in thing.fields}
 
     def case(self, case_id: str) -> dict[str, Any]:
-        """One case, as REST would show its fields."""
+        """A case, with its fields as REST shows them."""
         thing = schema.OBJECTS["Case"]
         return self.show(thing, self.store.get(thing, case_id))
 
     def make_cases(self, count: int, *, contact: Mapping[str, Any] | None = None, **values: Any) -> list[str]:
-        """Create many cases, each with a contact whose mobile number is valid and nobody else's; their ids."""
+        """Create cases, each with a contact who has a valid mobile number of their own. Return the case ids."""
         first, self._made = self._made, self._made + count
         return starting.make_cases(self, count, first, values, dict(contact or {}))
 
     def edit(self, ticket_id: str, changes: Mapping[str, Any]) -> None:
-        """The human agent changes a case on the page: no assignment rule, but the package's flow."""
+        """Change a case as the human agent on the page. The package's flow runs; the assignment rule does not."""
         self.store.update(schema.OBJECTS["Case"], ticket_id, changes, self.human_user_id)
 
     def request_text(self, ticket_id: str) -> None:
-        """The human agent asks for a text; a request that is there already is taken back first."""
+        """Request a text as the human agent. Clears a present request first."""
         self.edit(ticket_id, {"CCAIP_SMS_Status__c": None})
         self.edit(ticket_id, {"CCAIP_SMS_Status__c": REQUESTED})
 
@@ -180,12 +180,12 @@ class Side:
         return cards.one(self, ticket_id)
 
     def _stamp_request(self, change: store.Change) -> None:
-        """The flow's first half: note when a text was asked for."""
+        """Run the flow's first half: set the time of the request."""
         if _asks_for_text(change):
             change.new["CCAIP_SMS_Requested_At__c"] = self.clock.now()
 
     def _announce(self, change: store.Change) -> None:
-        """The flow's second half. The integration user lacks "Send Outbound Messages": its own writes send none."""
+        """Run the flow's second half. Skips writes of the integration user, who lacks "Send Outbound Messages"."""
         if _asks_for_text(change) and change.user_id != self.own_user_id:
             self.messages.notify(change.new["Id"])
 

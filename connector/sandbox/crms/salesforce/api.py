@@ -1,4 +1,4 @@
-"""What every REST route shares: the blueprint, the token check, the usage header, the form of an error."""
+"""The common part of all REST routes: blueprint, token check, usage header, error format."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,17 +19,17 @@ OPEN_ROUTES = frozenset({"salesforce.token", "salesforce.versions"})
 
 
 def org() -> "Side":
-    """The org that this request came to."""
+    """The org that received this request."""
     return cast("Side", journal.box().salesforce)
 
 
 def user_id() -> str:
-    """The user that this request's token acts for."""
+    """The id of the user for whom this request's token acts."""
     return cast(str, g.user_id)
 
 
 def thing(name: str) -> schema.SObject:
-    """The object that a path names, or NOT_FOUND."""
+    """The object that a path names. Raises NOT_FOUND."""
     found = schema.named(name)
     if found is None:
         raise errors.no_such_record()
@@ -37,7 +37,7 @@ def thing(name: str) -> schema.SObject:
 
 
 def body() -> dict[str, Any]:
-    """The request's JSON object."""
+    """The request's JSON object. Raises JSON_PARSER_ERROR."""
     content = request.get_json(force=True, silent=True)
     if not isinstance(content, dict):
         raise errors.ApiError(400, "JSON_PARSER_ERROR", "The request body is not a JSON object")
@@ -66,12 +66,12 @@ def refuse(error: errors.ApiError) -> tuple[Response, int]:
 
 
 def faults() -> Faults:
-    """What is to go wrong next."""
+    """The pending faults."""
     return journal.box().faults
 
 
 def thing_by_prefix(identifier: str) -> schema.SObject:
-    """The object whose records' ids begin like this one, or NOT_FOUND."""
+    """The object whose key prefix begins this id. Raises NOT_FOUND."""
     found = next((each for each in schema.OBJECTS.values() if identifier.startswith(each.prefix)), None)
     if found is None:
         raise errors.no_such_record()

@@ -1,4 +1,4 @@
-"""The OAuth routes: getting a token by client credentials or JWT bearer, and asking who it acts for."""
+"""The OAuth routes: issue a token for client credentials or a JWT bearer, and identify its user."""
 
 import base64
 import hmac
@@ -32,7 +32,7 @@ def refuse(refused: TokenError) -> tuple[Response, int]:
 
 @api.routes.post("/services/oauth2/token")
 def token() -> Response:
-    """Trade credentials for a token."""
+    """Exchange credentials for a token."""
     org = api.org()
     grants = {"client_credentials": _client_credentials, JWT_BEARER: _jwt_bearer}
     grant = grants.get(request.form.get("grant_type", ""))
@@ -56,7 +56,7 @@ def token() -> Response:
 @api.routes.route("/id/<organization_id>/<user_id>", methods=["GET", "POST"])
 @api.routes.route("/services/oauth2/userinfo", methods=["GET", "POST"])
 def identity(organization_id: str = "", user_id: str = "") -> dict[str, Any]:
-    """Who the token acts for."""
+    """The user for whom the token acts."""
     org = api.org()
     user = org.user(api.user_id())
     return {
@@ -88,7 +88,7 @@ def _client_credentials(org: "Side") -> str:
 
 
 def _jwt_bearer(org: "Side") -> str:
-    """The user named as `sub` in an assertion signed with the private key of `public_key`."""
+    """The user named in `sub` of an assertion, which must verify with `public_key`."""
     settings = org.settings
     audiences = [request.host_url.rstrip("/"), f"{request.host_url}services/oauth2/token", *settings.jwt_audiences]
     try:

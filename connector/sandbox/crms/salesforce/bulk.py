@@ -1,4 +1,4 @@
-"""Bulk API 2.0 queries: a job that is done at once, its result as CSV by pages."""
+"""Bulk API 2.0 queries: a job that completes at once, and its result as CSV in pages."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ class Job:
 
 @api.routes.post(f"{api.DATA}/jobs/query")
 def bulk_create(version: str) -> dict[str, Any]:
-    """Run the query; the job is complete when this answers, though the answer says, as ever, UploadComplete."""
+    """Run the query. The job is complete when this returns, but the answer says UploadComplete, as in Salesforce."""
     here, asked = api.org(), api.body()
     if asked.get("operation") not in ("query", "queryAll"):
         raise errors.ApiError(400, "INVALIDJOB", "operation must be query or queryAll")
@@ -59,7 +59,7 @@ def bulk_state(version: str, identifier: str) -> dict[str, Any]:
 
 @api.routes.get(f"{api.DATA}/jobs/query/<identifier>/results")
 def bulk_results(version: str, identifier: str) -> Response:
-    """One page of CSV; `Sforce-Locator` names the next, or says `null`."""
+    """A page of CSV. `Sforce-Locator` names the next page, or is `null`."""
     job = _job(identifier)
     start, size = request.args.get("locator", 0, int), request.args.get("maxRecords", DEFAULT_PAGE, int)
     rows = job.rows[start : start + size]

@@ -1,4 +1,4 @@
-"""Cases as the sandbox's page shows them."""
+"""Cases in the form that the sandbox's page shows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,13 @@ FACTS = ("ContactMobile", "ContactPhone", "Origin", "LastModifiedDate")
 
 
 def all_of(org: "Side") -> list[dict[str, Any]]:
-    """The youngest cases, oldest first."""
+    """The newest cases, oldest first."""
     rows = org.store.rows(schema.OBJECTS["Case"])[-MAX_SHOWN:]
     return [_card(org, record) for record in rows]
 
 
 def one(org: "Side", case_id: str) -> dict[str, Any]:
-    """One case with the fields to edit, what came of its text, and what else is good to know."""
+    """A case with its editable fields, the outcome of its text, and further facts."""
     thing = schema.OBJECTS["Case"]
     record = org.store.get(thing, case_id)
     owner = org.store.parent(thing.fields["OwnerId"], record)

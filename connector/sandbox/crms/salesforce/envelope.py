@@ -49,7 +49,7 @@ NOTIFICATION = """\
 
 
 def write(org: "Side", notifications: list[outbound.Notification]) -> bytes:
-    """The message about these changes, with the cases as they are now."""
+    """The message for these notifications, with the cases' present values."""
     with org.store.lock:
         written = [NOTIFICATION.format(id=each.id, fields=_fields(org, each.case_id)) for each in notifications]
     text = ENVELOPE.format(
@@ -64,7 +64,7 @@ def write(org: "Side", notifications: list[outbound.Notification]) -> bytes:
 
 
 def _fields(org: "Side", case_id: str) -> str:
-    """Id first, the others by name; what is null is left out."""
+    """The fields as XML: Id first, the others by name. Null fields are left out."""
     case = schema.OBJECTS["Case"]
     record = org.store.tables["Case"][case_id]
     hidden = () if org.switches["contact_mobile_selectable"] else ("ContactMobile",)

@@ -6,19 +6,19 @@ from connector.sandbox import crms
 
 
 class ApiError(crms.Refused):
-    """One refusal, as every REST route answers it."""
+    """A refusal, as every REST route answers it."""
 
     def __init__(self, status: int, code: str, message: str, fields: list[str] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.status, self.code, self.message, self.fields = status, code, message, fields
 
     def rest(self) -> dict[str, Any]:
-        """As in the answer of a route for one thing."""
+        """The form in the answer of a single-record route."""
         body: dict[str, Any] = {"message": self.message, "errorCode": self.code}
         return body if self.fields is None else body | {"fields": self.fields}
 
     def per_record(self) -> dict[str, Any]:
-        """As in the answer of a route for many records, which spells the code differently."""
+        """The form in the answer of a multi-record route, which names the code `statusCode`."""
         return {"statusCode": self.code, "message": self.message, "fields": self.fields or []}
 
 

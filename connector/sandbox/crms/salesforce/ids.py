@@ -11,7 +11,7 @@ DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
 def long(identifier: str) -> str | None:
-    """The 18-character form of an id, or None if it is none: wrong shape or wrong checksum."""
+    """The 18-character form of an id. None when the shape or the checksum is wrong."""
     if not SHAPE.fullmatch(identifier):
         return None
     complete = identifier[:15] + checksum(identifier)
@@ -19,13 +19,13 @@ def long(identifier: str) -> str | None:
 
 
 def checksum(identifier: str) -> str:
-    """Three letters: of each group of five characters, which are upper case."""
+    """Three characters, one per group of five: which of them are upper case."""
     groups = (identifier[0:5], identifier[5:10], identifier[10:15])
     return "".join(CHECKSUM_LETTERS[sum(1 << i for i, char in enumerate(g) if "A" <= char <= "Z")] for g in groups)
 
 
 def series(prefix: str, first: int = 1) -> Iterator[str]:
-    """New ids of one kind, without end."""
+    """An endless series of new ids with this prefix."""
     for number in itertools.count(first):
         digits = ""
         while number:

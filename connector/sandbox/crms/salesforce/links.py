@@ -1,4 +1,4 @@
-"""A CRM without an action of its own: asks the connector for a link to its page, and sends the agent there."""
+"""The agent page for a CRM without a built-in action: request a link from the connector, and send the agent there."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 
 def ask(org: "Side", case_id: str) -> str:
-    """The link, for the org's human agent. Raises crms.Refused."""
+    """A link for the org's human agent. Raises crms.Refused."""
     user = org.store.get(schema.OBJECTS["User"], org.human_user_id)
     agent = {"agent_name": f"{user['FirstName']} {user['LastName']}", "agent_email": user["Email"]}
     try:

@@ -1,4 +1,4 @@
-"""The REST routes about many things in one call: up to 200 records, or up to 25 requests."""
+"""The REST routes for many things in one call: up to 200 records, or up to 25 requests."""
 
 import re
 from functools import partial
@@ -12,7 +12,7 @@ from connector.sandbox.crms.salesforce import api, errors, selection, store, wri
 
 MAX_RECORDS = 200
 MAX_REQUESTS = 25
-"""The number of requests is from memory, not looked up."""
+"""From memory; not verified in Salesforce's documentation."""
 
 REFERENCE = re.compile(r"@\{(\w+)\.(\w+)\}")
 
@@ -27,7 +27,7 @@ def create_many(version: str) -> Response:
 
 @api.routes.patch(f"{api.DATA}/composite/sobjects")
 def update_many(version: str) -> Response:
-    """Change up to 200 records; 200 even if every one of them is refused."""
+    """Change up to 200 records. The status is 200 even when every record is refused."""
     body, seen = api.body(), set[str]()
 
     def prepare(record: dict[str, Any]) -> writes.Commit:
@@ -58,7 +58,7 @@ def delete_many(version: str) -> Response:
 @api.routes.get(f"{api.DATA}/composite/sobjects/<name>")
 @api.routes.post(f"{api.DATA}/composite/sobjects/<name>")
 def read_many(version: str, name: str) -> Response:
-    """Records by their ids; null for those that are not there."""
+    """Records by id; null for those that do not exist."""
     thing, here = api.thing(name), api.org()
     asked = api.body() if request.method == "POST" else {k: v.split(",") for k, v in request.args.items()}
     listed, fields = asked.get("ids", []), asked.get("fields", [])
@@ -80,7 +80,7 @@ def read_many(version: str, name: str) -> Response:
 
 @api.routes.post(f"{api.DATA}/composite")
 def composite(version: str) -> dict[str, Any]:
-    """Several requests, one after the other, each able to use the results of those before it."""
+    """Run several requests in order. Each can use the results of earlier ones."""
     asked = api.body().get("compositeRequest", [])
     if not isinstance(asked, list) or len(asked) > MAX_REQUESTS:
         raise errors.ApiError(400, "INVALID_INPUT", f"A composite request holds at most {MAX_REQUESTS} subrequests")
@@ -94,11 +94,11 @@ def composite(version: str) -> dict[str, Any]:
 
 
 def _subrequest(asked: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-    """Run one part as a request of its own to this app, with the outer request's token and headers."""
+    """Run a part as its own request to this app, with the outer request's token and headers."""
     parts = urlsplit(_resolve(asked.get("url", ""), results))
     kept = ("Authorization", "Sforce-Auto-Assign", "Sforce-Call-Options")
     headers = {name: request.headers[name] for name in kept if name in request.headers} | asked.get("httpHeaders", {})
-    outer = g.call, g.fault  # the part runs in the same application context, and notes its own
+    outer = g.call, g.fault  # the part shares the application context and sets its own call and fault
     answer = current_app.test_client().open(
         parts.path,
         method=asked.get("method", "GET"),
@@ -118,7 +118,7 @@ def _subrequest(asked: dict[str, Any], results: dict[str, Any]) -> dict[str, Any
 
 
 def _resolve(value: Any, results: dict[str, Any]) -> Any:
-    """The value with each `@{reference.field}` replaced by what that earlier part answered."""
+    """Replace each `@{reference.field}` with the value that the earlier part answered."""
     if isinstance(value, dict):
         return {key: _resolve(each, results) for key, each in value.items()}
     if isinstance(value, list):

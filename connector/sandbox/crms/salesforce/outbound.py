@@ -1,4 +1,4 @@
-"""Outbound messages: who changed the case waits for nobody, the endpoint hears of it until it acknowledges."""
+"""Outbound messages: delivered in the background after a change, and repeated until the endpoint acknowledges."""
 
 import heapq
 import itertools
@@ -23,19 +23,19 @@ from connector.sandbox.crms.salesforce import ids
 LARGEST_BATCH = 100
 MAX_PAUSE_S = 2 * 3600.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
-"""Salesforce repeats for 24 hours, with growing pauses of up to two."""
+"""Salesforce repeats for 24 hours, with growing pauses of up to two hours."""
 
 SENDERS = 4
 ACK = ".//{http://soap.sforce.com/2005/09/outbound}Ack"
 
 
 def _first_id() -> int:
-    """No org ever names two notifications alike: not even one that is started anew, as this one is."""
+    """A random first id. No org reuses a notification id, so a restarted sandbox must not either."""
     return secrets.randbelow(2**60)
 
 
 class Settings(BaseModel):
-    """How messages are delivered. The four booleans play what "at least once, unordered" permits."""
+    """The delivery of messages. The four booleans cover what "at least once, unordered" permits."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -58,7 +58,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One change of one case, under the id that every repetition of it carries."""
+    """A change of a case. Repetitions carry the same id."""
 
     id: str
     case_id: str
@@ -67,7 +67,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`status` is the HTTP status, or the name of what went wrong."""
+    """A delivery. `status` is the HTTP status, or the name of the error."""
 
     at: datetime
     status: int | str
@@ -99,7 +99,7 @@ class Message:
 
 
 class Messages:
-    """The queue of changes and the messages under way. `write` gives the XML of some notifications at this moment."""
+    """The queue of changes and the messages under way. `write` returns the XML of notifications with present values."""
 
     def __init__(self, time_: clock.Clock, settings: Settings, write: Callable[[list[Notification]], bytes]) -> None:
         self.clock, self.settings, self._write = time_, settings, write
@@ -113,7 +113,7 @@ class Messages:
         self._under_way = 0
 
     def notify(self, case_id: str) -> None:
-        """Queue a change of this case, if there is an endpoint to hear of it."""
+        """Queue a change of this case, when an endpoint is set."""
         if not self.settings.outbound_message_url:
             return
         with self._changed:
@@ -124,7 +124,7 @@ class Messages:
             self._changed.notify()
 
     def configure(self, changes: dict[str, Any]) -> None:
-        """Change settings; senders that wait look at them again."""
+        """Change settings. Waiting senders apply them at once."""
         with self._changed:
             current = {name: getattr(self.settings, name) for name in Settings.model_fields}
             complete = Settings(**(current | changes))
@@ -133,13 +133,13 @@ class Messages:
             self._changed.notify_all()
 
     def start(self) -> None:
-        """Deliver what is queued from now on."""
+        """Begin to deliver queued changes."""
         with self._changed:
             self._stopped = False
             self._employ()
 
     def stop(self) -> None:
-        """End the senders; a delivery under way is waited for."""
+        """End the senders, after any delivery under way."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -148,7 +148,7 @@ class Messages:
         self._threads = []
 
     def reset(self) -> None:
-        """Forget every change and message."""
+        """Discard all changes and messages."""
         with self._changed:
             self._changes.clear()
             self._due.clear()
@@ -156,12 +156,12 @@ class Messages:
 
     @property
     def waiting(self) -> int:
-        """How many changes and messages are not done with."""
+        """The number of changes and messages that are not finished."""
         with self._changed:
             return len(self._changes) + len(self._due) + self._under_way
 
     def _employ(self) -> None:
-        """Start the senders once there is something to send: many a sandbox never needs them."""
+        """Start the senders when there is something to send. Many sandboxes never need them."""
         if self._stopped or self._threads or not self._changes:
             return
         self._threads = [threading.Thread(target=self._send, daemon=True, name="outbound") for _ in range(SENDERS)]
@@ -176,7 +176,7 @@ class Messages:
                 self._settle(message, attempt)
 
     def _next(self) -> Message | None:
-        """The next message that is due, waiting for it; None when stopped."""
+        """Wait for the next message that is due. None when stopped."""
         with self._changed:
             while not self._stopped:
                 now = time.monotonic()
@@ -191,7 +191,7 @@ class Messages:
             return None
 
     def _gather(self, now: float) -> None:
-        """Make a message of the changes that are waiting."""
+        """Combine queued changes into a message."""
         ready = [change for change in self._changes if change.due <= now]
         if self.settings.newest_first:
             ready.reverse()
@@ -205,7 +205,7 @@ class Messages:
         self._changed.notify()
 
     def _patience(self, now: float) -> float | None:
-        """How long to wait for something to fall due."""
+        """Seconds until something is due. None: no limit."""
         if self.settings.paused:
             return None
         moments = [due for due, *_ in self._due[:1]]
@@ -241,13 +241,13 @@ class Messages:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """One for all senders: making it takes longer than delivering a message."""
+    """A context shared by all senders: creating one takes longer than delivering a message."""
     return ssl.create_default_context()
 
 
 def acknowledges(body: bytes) -> bool:
-    """Whether an answer is XML that says `<Ack>true</Ack>`."""
+    """Whether an answer is XML with `<Ack>true</Ack>`."""
     try:
-        return ElementTree.fromstring(body).findtext(ACK, "").strip() == "true"  # noqa: S314 -- our user's own endpoint
+        return ElementTree.fromstring(body).findtext(ACK, "").strip() == "true"  # noqa: S314 -- the user's own endpoint
     except ElementTree.ParseError:
         return False

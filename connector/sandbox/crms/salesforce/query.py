@@ -1,4 +1,4 @@
-"""The query route: SOQL in, records by pages out."""
+"""The query routes: SOQL in, records in pages out."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from connector.sandbox import journal
 from connector.sandbox.crms.salesforce import api, errors, selection, soql, store
 
 BATCH_SIZE = re.compile(r"batchSize=(\d+)", re.IGNORECASE)
-SMALLEST_PAGE, LARGEST_PAGE = 200, 2000  # from memory, not looked up
+SMALLEST_PAGE, LARGEST_PAGE = 200, 2000  # from memory, not verified in Salesforce's documentation
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A result that is given out page by page."""
+    """A result that is read page by page."""
 
     found: selection.Selection
     rows: list[store.Record]
@@ -25,7 +25,7 @@ class Cursor:
 @api.routes.get(f"{api.DATA}/query")
 @api.routes.get(f"{api.DATA}/queryAll", endpoint="query_all")
 def query(version: str) -> dict[str, Any]:
-    """The first page of what a query finds."""
+    """Run a query and return the first page."""
     here = api.org()
     found = selection.Selection(here.store, soql.parse(request.args.get("q", ""), here.clock.now()))
     rows = found.run()
@@ -41,7 +41,7 @@ def query(version: str) -> dict[str, Any]:
 
 @api.routes.get(f"{api.DATA}/query/<locator>")
 def query_more(version: str, locator: str) -> dict[str, Any]:
-    """A later page, by the URL that the page before it gave."""
+    """A later page, at the URL that the previous page gave."""
     cursor_id, _, start = locator.partition("-")
     cursor = api.org().cursors.get(cursor_id)
     if cursor is None or not start.isdigit():
@@ -60,6 +60,6 @@ def _page(cursor: Cursor, cursor_id: str, start: int, version: str) -> dict[str,
 
 
 def _page_size(default: int) -> int:
-    """The wished size is kept within what Salesforce allows; the sandbox's own setting may be smaller."""
+    """The requested size, within Salesforce's limits. Without one, the sandbox's setting, which may be smaller."""
     wished = BATCH_SIZE.search(request.headers.get("Sforce-Query-Options", ""))
     return min(max(int(wished[1]), SMALLEST_PAGE), LARGEST_PAGE) if wished else default

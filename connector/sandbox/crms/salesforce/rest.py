@@ -1,4 +1,4 @@
-"""The REST routes about one thing: versions, limits, objects and what they are made of, single records."""
+"""The REST routes for single things: versions, limits, object descriptions, records."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 @api.routes.get("/services/data")
 def versions() -> Response:
-    """Every version of the API; needs no token."""
+    """The API versions. Needs no token."""
     return jsonify([{"label": label, "url": f"/services/data/v{v}", "version": v} for label, v in VERSIONS.items()])
 
 
@@ -33,7 +33,7 @@ def limits(version: str) -> dict[str, Any]:
 
 @api.routes.get(f"{api.DATA}/sobjects")
 def objects(version: str) -> dict[str, Any]:
-    """Every object there is."""
+    """The objects of the org."""
     return {
         "encoding": "UTF-8",
         "maxBatchSize": 200,
@@ -63,7 +63,7 @@ def create(version: str, name: str) -> tuple[Response, int]:
 
 @api.routes.get(f"{api.DATA}/sobjects/<name>/<identifier>")
 def read(version: str, name: str, identifier: str) -> dict[str, Any]:
-    """One record: all of its fields, or those that `fields` names."""
+    """A record with all of its fields, or those that `fields` names."""
     thing, here = api.thing(name), api.org()
     record = here.store.get(thing, identifier)
     wanted = request.args.get("fields")
@@ -89,7 +89,7 @@ def delete(version: str, name: str, identifier: str) -> tuple[str, int]:
 
 @api.routes.get(f"{api.DATA}/sobjects/<name>/<key>/<path:value>")
 def read_by(version: str, name: str, key: str, value: str) -> dict[str, Any]:
-    """One record by an external id."""
+    """A record by an external id."""
     thing = api.thing(name)
     return read(version, name, _by_external_id(thing, key, value) or "")
 
@@ -128,7 +128,7 @@ def _field(thing: schema.SObject, name: str) -> str:
 
 
 def _by_external_id(thing: schema.SObject, key: str, value: str) -> str | None:
-    """The id of the record with this external id. `Id` itself may be the key as well."""
+    """The id of the record with this external id. The key may also be `Id`."""
     field = thing.named(key)
     if field is None or not (field.external_id or field.name == "Id"):
         raise errors.ApiError(

@@ -1,4 +1,4 @@
-"""The objects and fields of the emulated org: what describe tells, and what writes are checked against."""
+"""The objects and fields of the emulated org, for describe calls and for checks of writes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `formula` is the path it shows; a field that is neither createable nor updateable is read-only."""
+    """A field. `formula` is the path of the value it shows. `writable` False: read-only on create and update."""
 
     name: str
     type: str = "string"
@@ -22,7 +22,7 @@ class Field:
     auto_number: bool = False
 
     def describe(self) -> dict[str, Any]:
-        """As in an sObject describe."""
+        """The field's entry in an sObject describe."""
         return {
             "name": self.name,
             "label": self.label or self.name,
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class SObject:
-    """One kind of record, its id prefix and its fields by name."""
+    """A kind of record: its id prefix, and its fields by name."""
 
     name: str
     prefix: str
@@ -61,11 +61,11 @@ class SObject:
     relationships: dict[str, Field]
 
     def named(self, name: str) -> Field | None:
-        """A field by its name in any case."""
+        """A field by its name, in any case."""
         return self.fields.get(name) or next((f for n, f in self.fields.items() if n.lower() == name.lower()), None)
 
     def related(self, name: str) -> Field | None:
-        """The reference field behind a relationship name in any case."""
+        """The reference field of a relationship name, in any case."""
         return next((f for n, f in self.relationships.items() if n.lower() == name.lower()), None)
 
 
@@ -163,5 +163,5 @@ OBJECTS = {
 
 
 def named(name: str) -> SObject | None:
-    """An object by its name in any case."""
+    """An object by its name, in any case."""
     return OBJECTS.get(name) or next((thing for n, thing in OBJECTS.items() if n.lower() == name.lower()), None)

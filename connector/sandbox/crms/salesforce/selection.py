@@ -1,4 +1,4 @@
-"""What a SOQL query finds: fields checked against the schema, records filtered, sorted, and written as REST does."""
+"""The result of a SOQL query: checks fields against the schema, filters and sorts records, renders them for REST."""
 
 import operator
 import re
@@ -24,7 +24,7 @@ COMPARE = {
 
 
 class Selection:
-    """One query on one org: `run` gives the rows, `render` a row's JSON."""
+    """A query on an org. `run` returns the rows, `render` a row's JSON."""
 
     def __init__(self, org: store.Store, query: soql.Query) -> None:
         self.org, self.query = org, query
@@ -32,7 +32,7 @@ class Selection:
         self._outputs = [self._path(path) for path in query.paths]
 
     def run(self) -> list[Row]:
-        """The records found, in order, after LIMIT and OFFSET."""
+        """The matching records, in order, after LIMIT and OFFSET."""
         where = self.query.where
         test = self._test(where) if where else None
         found = self.org.rows(self.thing, _only(where))
@@ -44,11 +44,11 @@ class Selection:
         return found[self.query.offset : end]
 
     def render(self, row: Row, version: str) -> dict[str, Any]:
-        """A record as the query route answers it, parents nested."""
+        """A record as the query route answers it, with nested parents."""
         return self._nest(self.thing, row, [path.split(".") for path in self._outputs], version)
 
     def cells(self, row: Row) -> list[Any]:
-        """A record's values in the order of the query, for CSV."""
+        """A record's values for CSV, in the order of the query."""
         return [self._reader(path)(row) for path in self._outputs]
 
     @property
@@ -70,12 +70,12 @@ class Selection:
         return answer
 
     def _path(self, path: str) -> str:
-        """The path by the schema's own names, or INVALID_FIELD."""
+        """The path in the schema's spelling. Raises INVALID_FIELD."""
         names, things = [], [self.thing]
         *parents, last = path.split(".")
         for index, part in enumerate(parents):
             if index == 0 and part.lower() == self.thing.name.lower() and not self.thing.related(part):
-                continue  # the object's own name may stand before its fields
+                continue  # a path may begin with the object's own name
             reference = next((field for each in things if (field := each.related(part))), None)
             if reference is None:
                 _unknown(f"Didn't understand relationship '{part}' in field path '{path}'")
@@ -162,7 +162,7 @@ def _unknown(message: str) -> NoReturn:
 
 
 def _only(where: soql.Condition | None) -> list[str] | None:
-    """The ids that a query is confined to at its top level, so that nobody looks through all records for them."""
+    """The ids in a top-level condition on Id, which spare a scan of all records. None without such a condition."""
     parts = where.parts if isinstance(where, soql.Combination) and where.word == "and" else (where,)
     for part in parts:
         if isinstance(part, soql.Comparison) and part.path.lower() == "id" and part.sign in ("=", "in"):
@@ -172,12 +172,12 @@ def _only(where: soql.Condition | None) -> list[str] | None:
 
 
 def _key(value: Any) -> Any:
-    """What is compared: SOQL does not mind the case of text."""
+    """The value for comparisons: SOQL ignores the case of text."""
     return value.lower() if isinstance(value, str) else value
 
 
 def _operand(field: schema.Field, value: Any, comparison: soql.Comparison) -> Any:
-    """The value that a field is compared with, or the refusal if it cannot be."""
+    """The value to compare a field with. Raises ApiError when the types do not match."""
     if value is None:
         return None
     if field.type in ("id", "reference") and isinstance(value, str):

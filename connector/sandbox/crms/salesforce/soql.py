@@ -1,4 +1,4 @@
-"""SOQL, as much of it as a connector asks: the text of a query becomes a `Query`, or MALFORMED_QUERY."""
+"""A parser for the part of SOQL that a connector uses. Returns a `Query`; raises MALFORMED_QUERY."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ RESERVED = frozenset({"and", "or", "not", "in", "like", "from", "where", "order"
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A date literal such as TODAY or LAST_N_DAYS:7: from `start` until before `end`."""
+    """A date literal such as TODAY or LAST_N_DAYS:7: from `start`, up to but excluding `end`."""
 
     start: datetime
     end: datetime
@@ -35,7 +35,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`path` against one value, or with `in` and `not in` a list of them. `quoted`: it was written as a string."""
+    """`path` against a value, or a list of values for `in` and `not in`. `quoted`: written as a string."""
 
     path: str
     sign: str
@@ -45,7 +45,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """`and` or `or` of several conditions, `not` of one."""
+    """`and` or `or` of several conditions, or `not` of one."""
 
     word: str
     parts: tuple["Condition", ...]
@@ -63,7 +63,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One SELECT. No paths: COUNT()."""
+    """A SELECT. Empty `paths`: COUNT()."""
 
     paths: tuple[str, ...]
     thing: str
@@ -74,7 +74,7 @@ class Query:
 
 
 def parse(text: str, now: datetime) -> Query:
-    """Understand a query; `now` is what TODAY and its like are counted from."""
+    """Parse a query. `now` is the reference for TODAY and similar literals. Raises MALFORMED_QUERY."""
     return _Parser(text, now).query()
 
 
@@ -83,7 +83,7 @@ def malformed(message: str) -> NoReturn:
 
 
 class _Parser:
-    """Recursive descent over the tokens; `self._at` is the next one."""
+    """Recursive descent over the tokens. `self._at` is the index of the next one."""
 
     def __init__(self, text: str, now: datetime) -> None:
         self._now = now
@@ -218,7 +218,7 @@ class _Parser:
         return text
 
     def _peek(self) -> str:
-        """The next token, if it is a word or sign: in lower case."""
+        """The next token in lower case; empty when it is neither a word nor a sign."""
         kind, text = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
         return text.lower() if kind in ("word", "sign") else ""
 

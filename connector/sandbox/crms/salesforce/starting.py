@@ -1,4 +1,4 @@
-"""The records a fresh org holds: two users, a queue, an account, and six cases that are easy to tell apart."""
+"""The records of a new org: two users, a queue, an account, and six distinct cases."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ LINES = 10_000
 
 
 def fill(org: "Side") -> None:
-    """Create the starting records in an empty org."""
+    """Create the initial records in an empty org."""
     things = schema.OBJECTS
     write = org.store.create
     org.own_user_id, org.human_user_id = (write(things["User"], values, "") for values in USERS)
@@ -71,14 +71,14 @@ def fill(org: "Side") -> None:
 
 
 def number(index: int) -> str:
-    """The index-th of many valid, distinct US numbers."""
+    """The US number at this index: valid, and distinct for each index."""
     rest, area = divmod(index, len(AREA_CODES))
     exchange, line = divmod(rest, LINES)
     return f"+1{AREA_CODES[area]}{EXCHANGES[exchange]}{line:04d}"
 
 
 def make_cases(org: "Side", count: int, first: int, values: dict[str, Any], contact: dict[str, Any]) -> list[str]:
-    """Create `count` cases with a contact each, who has a number of their own."""
+    """Create cases, each with a contact who has their own number. Return the case ids."""
     cases, contacts = schema.OBJECTS["Case"], schema.OBJECTS["Contact"]
     made: list[store.Record] = []
     for index in range(first, first + count):

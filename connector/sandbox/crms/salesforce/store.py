@@ -1,4 +1,4 @@
-"""The org's records: checked writes, what the package's flow does on them, and reading a value by its path."""
+"""The org's records: validated writes, hooks for the package's flow, and values by path."""
 
 import copy
 import threading
@@ -17,7 +17,7 @@ CREATE_DEFAULTS: dict[str, Record] = {"Case": {"Status": "New", "Priority": "Med
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A record that was written: how it was (None: it is new), how it is, and who did it."""
+    """A write of a record. `old` is None for a new record; `user_id` is the author."""
 
     thing: schema.SObject
     old: Record | None
@@ -26,7 +26,7 @@ class Change:
 
 
 class Store:
-    """All records by object and 18-character id. `before_save` may amend a change, `after_save` is told of it."""
+    """All records, by object and 18-character id. `before_save` may amend a change; `after_save` receives it."""
 
     def __init__(self, time: clock.Clock) -> None:
         self.clock = time
@@ -38,7 +38,7 @@ class Store:
         self._case_number = 1025
 
     def get(self, thing: schema.SObject, identifier: str) -> Record:
-        """A record that is not deleted, or NOT_FOUND, MALFORMED_ID, ENTITY_IS_DELETED."""
+        """A record that is not deleted. Raises NOT_FOUND or ENTITY_IS_DELETED."""
         complete = ids.long(identifier)
         record = self.tables[thing.name].get(complete or "")
         if record is None:
@@ -48,7 +48,7 @@ class Store:
         return record
 
     def rows(self, thing: schema.SObject, only: list[str] | None = None) -> list[Record]:
-        """The records that are not deleted; with `only`, those of these 18-character ids, without a search."""
+        """The records that are not deleted. `only` selects 18-character ids without a scan."""
         with self.lock:
             table = self.tables[thing.name]
             found = (
@@ -57,7 +57,7 @@ class Store:
         return [record for record in found if not record["IsDeleted"]]
 
     def value(self, thing: schema.SObject, record: Record, name: str) -> Any:
-        """A field's value; a formula shows the value at the end of its path."""
+        """A field's value. A formula takes the value at the end of its path."""
         formula = thing.fields[name].formula
         if not formula:
             return record.get(name)
@@ -66,7 +66,7 @@ class Store:
         return parent and self.value(parent[0], parent[1], target)
 
     def parent(self, reference: schema.Field, record: Record) -> tuple[schema.SObject, Record] | None:
-        """The record that a reference field points to, and what kind of record it is."""
+        """The record that a reference field points to, with its object."""
         identifier = record.get(reference.name) or ""
         for name in reference.refers_to if identifier else ():
             parent = self.tables[name].get(identifier)
@@ -75,7 +75,7 @@ class Store:
         return None
 
     def create(self, thing: schema.SObject, values: Mapping[str, Any], user_id: str) -> str:
-        """A new record's id."""
+        """Create a record and return its id. Raises ApiError."""
         with self.lock:
             record = dict.fromkeys(thing.fields) | CREATE_DEFAULTS.get(thing.name, {}) | self.check(thing, values)
             now = self.clock.now()
@@ -92,14 +92,14 @@ class Store:
             return self._save(Change(thing, None, record, user_id), now)
 
     def update(self, thing: schema.SObject, identifier: str, values: Mapping[str, Any], user_id: str) -> None:
-        """Change a record's fields, if all of them may be changed so."""
+        """Change a record's fields. Raises ApiError, and changes nothing, when any of them may not be changed so."""
         with self.lock:
             old = self.get(thing, identifier)
             new = copy.copy(old) | self.check(thing, values)
             self._save(Change(thing, old, new, user_id), self.clock.now())
 
     def delete(self, thing: schema.SObject, identifier: str, user_id: str) -> None:
-        """Move a record to the bin: it is still there for who asks by id, as a deleted one."""
+        """Mark a record as deleted. A later read by id raises ENTITY_IS_DELETED."""
         with self.lock:
             old = self.get(thing, identifier)
             now = self.clock.now()
@@ -107,7 +107,7 @@ class Store:
             self.tables[thing.name][old["Id"]] = old | stamps
 
     def check(self, thing: schema.SObject, values: Mapping[str, Any]) -> Record:
-        """The values as the record will hold them, by the fields' own names; the first wrong one is an ApiError."""
+        """The values in stored form, by the fields' own names. Raises ApiError for the first wrong one."""
         return dict(self._checked(thing, values))
 
     def _save(self, change: Change, now: datetime) -> str:
@@ -149,7 +149,7 @@ class Store:
         if field.restricted and value not in field.picklist:
             message = f"{field.label}: bad value for restricted picklist field: {value}"
             raise errors.ApiError(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, [field.name])
-        if field.length and len(value.encode("utf-16-le")) > 2 * field.length:  # as Apex counts a String
+        if field.length and len(value.encode("utf-16-le")) > 2 * field.length:  # Apex counts a String in UTF-16 units
             message = f"{field.label}: data value too large: {value} (max length={field.length})"
             raise errors.ApiError(400, "STRING_TOO_LONG", message, [field.name])
         return value
@@ -174,7 +174,7 @@ def _moment(field: schema.Field, value: Any) -> datetime:
 
 
 def as_rest(value: Any) -> Any:
-    """A field's value as REST answers write it."""
+    """A field's value in the format of REST answers."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
     return value

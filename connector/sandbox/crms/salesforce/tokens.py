@@ -1,4 +1,4 @@
-"""Access tokens: how long they hold, and who they act for."""
+"""Access tokens: their users and their lifetimes."""
 
 import secrets
 import threading
@@ -16,7 +16,7 @@ class Token:
 
 
 class Tokens:
-    """The tokens in force. `uses` and `seconds` bound each of them; 0 is no bound."""
+    """The tokens in force. `uses` and `seconds` limit each token; 0 means no limit."""
 
     def __init__(self, time: clock.Clock) -> None:
         self._clock = time
@@ -32,7 +32,7 @@ class Tokens:
         return text
 
     def use(self, text: str, uses: int, seconds: float) -> str:
-        """The user a token acts for, or INVALID_SESSION_ID."""
+        """The id of the token's user. Raises INVALID_SESSION_ID."""
         with self._lock:
             token = self._tokens.get(text)
             if token is None:
@@ -44,7 +44,7 @@ class Tokens:
             return token.user_id
 
     def expire(self) -> int:
-        """Make every token worthless; how many there were."""
+        """Invalidate all tokens. Return how many there were."""
         with self._lock:
             count = len(self._tokens)
             self._tokens.clear()

@@ -1,6 +1,6 @@
-"""Writes through the API, in two steps: prepare refuses what cannot be written, commit writes it.
+"""Writes through the API in two phases: prepare validates and may refuse, commit writes.
 
-So that many writes can be all or none, and a locked row refuses one of them.
+The phases make many writes all or none, and let a locked row refuse one of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ ROLLED_BACK = errors.ApiError(
 
 
 def create(thing: schema.SObject, values: Mapping[str, Any]) -> Commit:
-    """Prepare a new record; committing gives its id."""
+    """Prepare a new record. The commit returns its id."""
     org, user_id = api.org(), api.user_id()
     fields = without_attributes(values)
     org.store.check(thing, fields)
@@ -29,7 +29,7 @@ def create(thing: schema.SObject, values: Mapping[str, Any]) -> Commit:
 
 
 def update(thing: schema.SObject, identifier: str, values: Mapping[str, Any]) -> Commit:
-    """Prepare changes of a record. Unless `Sforce-Auto-Assign` says FALSE, the assignment rule re-owns a case."""
+    """Prepare a change of a record. The assignment rule changes a case's owner unless `Sforce-Auto-Assign` is FALSE."""
     org, user_id = api.org(), api.user_id()
     fields = without_attributes(values)
     record = org.store.get(thing, identifier)
@@ -60,7 +60,7 @@ def delete(thing: schema.SObject, identifier: str) -> Commit:
 
 
 def many(preparations: Iterable[tuple[str | None, Prepare]], all_or_none: bool) -> list[dict[str, Any]]:
-    """Write many records, each given with its id if it has one yet; a result each, in order."""
+    """Write many records, each given with its id if it has one. Return a result for each, in order."""
     with api.org().store.lock:
         prepared = [(identifier, _try(prepare)) for identifier, prepare in preparations]
         spoilt = all_or_none and any(isinstance(each, errors.ApiError) for _, each in prepared)
@@ -68,7 +68,7 @@ def many(preparations: Iterable[tuple[str | None, Prepare]], all_or_none: bool) 
 
 
 def refuse_twice(seen: set[str], identifier: str) -> None:
-    """One call may name each record once."""
+    """Raise DUPLICATE_VALUE for a record that this call has named before."""
     complete = ids.long(identifier) or identifier
     if complete in seen:
         raise errors.ApiError(400, "DUPLICATE_VALUE", f"duplicate id in list: {identifier}", ["Id"])
@@ -95,7 +95,7 @@ def _result(identifier: str | None, prepared: Commit | errors.ApiError, spoilt: 
 
 
 def _refuse_locked(identifier: str) -> None:
-    """Play a `lock_row` fault that waits for this record."""
+    """Raise UNABLE_TO_LOCK_ROW when a pending `lock_row` fault matches this record."""
     if api.faults().locks("salesforce", g.call.route, identifier):
         message = f"unable to obtain exclusive access to this record or 1 records: {identifier}"
         raise errors.ApiError(400, "UNABLE_TO_LOCK_ROW", message, [])

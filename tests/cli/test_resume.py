@@ -1,0 +1,97 @@
+"""`connector resume` asks what is stopped before it lets texts leave, in a process of its own, beside the sandbox."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from connector.cli import demo
+from connector.sandbox import Sandbox
+from connector.store import circuit_breaker
+from tests.cli.test_cli import connector
+
+WRONG_TOKEN = {"CONNECTOR_CCAIP_TOKEN": "a-wrong-token"}
+WRONG_SECRET = {"CONNECTOR_SALESFORCE_CLIENT_SECRET": "a-wrong-secret"}
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(port=0).running() as box:
+        yield box
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def resume(box: Sandbox, url: str, *options: str, **variables: str) -> tuple[int, str]:
+    done = connector("resume", *options, **demo.environment(box, url, 8080, "t" * 24) | variables)
+    assert "Traceback" not in done.stderr
+    assert "a-wrong" not in done.stdout + done.stderr
+    return done.returncode, done.stdout
+
+
+def stopped(connection: psycopg.Connection) -> list[str]:
+    return [one.account for one in circuit_breaker.status(connection) if one.stopped_at]
+
+
+def test_with_the_wrong_token_still_set_texting_stays_stopped_and_it_is_said_why(
+    box: Sandbox, url: str, connection: psycopg.Connection
+) -> None:
+    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "invalid credentials")
+    status, said = resume(box, url, **WRONG_TOKEN)
+    assert status == 1
+    assert said.startswith("Texting stays stopped: ")
+    assert "connector resume --anyway" in said
+    assert stopped(connection) == [circuit_breaker.PLATFORM]
+    assert resume(box, url) == (0, "Texts may leave again.\n")
+    assert stopped(connection) == []
+    assert box.ccaip.texts == []
+
+
+def test_a_crm_is_asked_too_and_each_account_is_resumed_for_itself(
+    box: Sandbox, url: str, connection: psycopg.Connection
+) -> None:
+    for name in (circuit_breaker.PLATFORM, "salesforce"):
+        circuit_breaker.stop(connection, name, "wrong")
+    status, said = resume(box, url, **WRONG_SECRET)
+    assert status == 1
+    assert said.startswith("salesforce still cannot be used: ")
+    assert said.endswith("\nCCAI Platform may be used again.\n")
+    assert stopped(connection) == ["salesforce"]
+    assert resume(box, url) == (0, "Texts may leave again. salesforce may be used again.\n")
+    assert stopped(connection) == []
+
+
+def test_what_a_person_has_to_open_is_asked_too(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
+    circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, "the database was restored")
+    assert resume(box, url, **WRONG_TOKEN)[0] == 1
+    assert stopped(connection) == [circuit_breaker.PLATFORM]
+
+
+def test_an_account_that_cannot_be_reached_stays_stopped(
+    box: Sandbox, url: str, connection: psycopg.Connection
+) -> None:
+    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+    status, said = resume(box, url, CONNECTOR_CCAIP_URL="http://127.0.0.1:9")
+    assert (status, stopped(connection)) == (1, [circuit_breaker.PLATFORM])
+    assert "could not be reached" in said
+
+
+def test_who_insists_resumes_without_asking(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
+    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+    assert resume(box, url, "--anyway", **WRONG_TOKEN) == (0, "Texts may leave again.\n")
+    assert stopped(connection) == []
+
+
+def test_a_pause_ends_without_a_question(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
+    circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 600)
+    assert resume(box, url, **WRONG_TOKEN) == (0, "Texts may leave again.\n")
+    assert circuit_breaker.status(connection) == []
+    assert box.ccaip.calls == []
+
+
+def test_nothing_to_resume_is_said(box: Sandbox, url: str) -> None:
+    assert resume(box, url, **WRONG_TOKEN) == (0, "Texting was not stopped.\n")

@@ -1,0 +1,125 @@
+"""What a mapping file may say, but hardly means, is warned of with its line."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from connector import merge_syntax
+from connector.mapping import hints, loader
+from connector.mapping.rules import Mapping
+from connector.model import Skip, Ticket
+from tests.cli.test_check import COMPLETE, SHIPPED, offline
+from tests.unit.test_mapping_loader import GOOD
+
+SECOND = """[[rules]]
+name = "second"
+when = "sms_status == 'Again'"
+once_per = ["id"]
+message = "Again."
+
+"""
+PLACEHOLDERS = [
+    "{!Contact.FirstName}",
+    "{!$User.FirstName}",
+    "[[name]]",
+    "[[First Name]]",
+    "%%name%%",
+    "%%First Name%%",
+    "<<name>>",
+    "<<Contact.FirstName>>",
+    "${first_name}",
+    "*|FNAME|*",
+    "{first_name}",
+    "{Contact.FirstName}",
+    "%FIRST_NAME%",
+    "«FirstName»",
+    "[First Name]",
+    "<first_name>",
+]
+FOREIGN_AND_RENDERED = ["{{{Recipient.FirstName}}}", "{{Contact.FirstName}}", "{{ first_name }}", "{% if x %}"]
+
+
+def advice(text: str) -> list[str]:
+    return hints.of(loader.parse(tomllib.loads(text), "a.toml", text), text)
+
+
+def line_of(text: str, start: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if line.startswith(start))
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_merge_syntax_of_other_programs_is_warned_of_with_its_line(placeholder: str) -> None:
+    text = GOOD.replace('message = "Hi {{ first_name', f'message = "Hi {placeholder} {{{{ first_name')
+    [said] = advice(text)
+    assert said.startswith(f'line {line_of(text, "message")}: rule "requested", message: {placeholder} would be texted')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "[phones]",
+            '[[templates]]\nname = "call"\nlabel = "Call"\nmessage = "Hi <<name>>"\n[phones]',
+            'template "call", message: <<name>> would',
+        ),
+        ("[phones]", '[policy]\nbrand = "%%brand%%"\n[phones]', "policy.brand: %%brand%% would"),
+        ("[phones]", '[policy]\nopt_out_line = "{!a.b} STOP"\n[phones]', "policy.opt_out_line: {!a.b} would"),
+        ('"Sent"', '"{!Case.Status}"', "write_back.sent.CCAIP_SMS_Status__c: {!Case.Status} would"),
+    ],
+)
+def test_every_text_of_a_mapping_is_looked_at(old: str, new: str, said: str) -> None:
+    [found] = advice(GOOD.replace(old, new, 1))
+    assert said in found
+
+
+@pytest.mark.parametrize("words", ["100% sure, 50% off", "a < b > c", "order [12]", "{{ country or 1 }}", "5 << 6"])
+def test_ordinary_words_are_no_placeholders(words: str) -> None:
+    assert advice(GOOD.replace("there is news", words)) == []
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS + FOREIGN_AND_RENDERED)
+def test_a_placeholder_in_the_words_of_a_person_is_found(placeholder: str) -> None:
+    assert merge_syntax.form(f"Hi {placeholder}, how are you?")
+
+
+def test_a_guard_below_a_header_is_warned_of_where_a_pasted_rule_has_taken_it_over() -> None:
+    assert advice(GOOD) == []
+    text = GOOD.replace("[rules.skip_when]", f"{SECOND}[rules.skip_when]")
+    [said] = advice(text)
+    assert said.startswith(f'line {line_of(text, "[rules.skip_when]")}: rule "second", skip_when: [rules.skip_when] ')
+    assert "without one: requested" in said
+
+
+def test_a_guard_among_the_keys_of_its_rule_or_of_the_file_is_not_warned_of() -> None:
+    table = '[rules.skip_when]\n"the case is closed" = "closed"'
+    inline = GOOD.replace(table, 'skip_when = { "it is closed" = "closed" }')
+    assert "skip_when = {" in inline
+    assert advice(f"{inline}\n{SECOND}") == []
+    assert advice(GOOD.replace("[rules.skip_when]", "[skip_when]") + SECOND) == []
+
+
+@pytest.mark.parametrize("above", [True, False], ids=["above the first rule", "below it"])
+def test_the_shipped_guard_is_for_every_rule_wherever_it_is_pasted(above: bool) -> None:
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    text = shipped.replace("[[rules]]", f"{SECOND}[[rules]]", 1) if above else f"{shipped}\n{SECOND}"
+    assert advice(text) == []
+    mapping = Mapping(loader.parse(tomllib.loads(text), "a.toml", text), "+16285550199", ["US"])
+    for status in ("Requested", "Again"):
+        values = dict.fromkeys(mapping.file.fields) | {"id": "1", "sms_status": status, "status": "Closed"}
+        assert mapping.decide(Ticket("salesforce", "1", values)) == Skip("the case is closed")
+
+
+def test_check_warns_of_both_and_names_file_and_line(tmp_path: Path) -> None:
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    text = shipped.replace('message = "Hi {{ first_name', 'message = "Hi {!Contact.FirstName} {{ first_name')
+    text = text.replace("[agents]", '[rules.skip_when]\n"no" = "status"\n[agents]')
+    text = text.replace("[[rules]]", f"{SECOND}[[rules]]")
+    (tmp_path / "salesforce.toml").write_text(text)
+    status, said = offline(**COMPLETE | {"CONNECTOR_MAPPINGS": str(tmp_path)})
+    warnings = [line for line in said if line.startswith("warning")]
+    assert status == 0
+    assert [line.split(": ")[0] for line in warnings] == [
+        f"warning  {tmp_path}/salesforce.toml, line {line_of(text, start)}"
+        for start in ("[rules.skip_when]", 'message = "Hi {!')
+    ]

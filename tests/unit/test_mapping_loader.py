@@ -1,0 +1,265 @@
+"""Each kind of wrong mapping file is refused when it is loaded, with file, key and what was expected there."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from connector.errors import BadMapping
+from connector.mapping import loader
+
+SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml"
+GOOD = """
+[ticket]
+object = "Case"     # é
+id = "id"           #
+
+[fields]
+id = "Id"
+case_number = "CaseNumber"
+sms_status = "CCAIP_SMS_Status__c"
+closed = "IsClosed"
+requested_at = "CCAIP_SMS_Requested_At__c"
+first_name = "Contact.FirstName"
+mobile = "Contact.MobilePhone"
+country = "Contact.MailingCountryCode"
+
+[phones]
+prefer = ["mobile"]
+country = "US"      #
+country_from = "country"
+
+[[rules]]
+name = "requested"
+when = "sms_status == 'Requested'"
+once_per = ["id", "requested_at"]
+message = "Hi {{ first_name or 'there' }}, there is news on {{ case_number }}."
+
+[rules.skip_when]
+"the case is closed" = "closed"
+""" + "".join(
+    f"""
+[write_back.{outcome}]
+CCAIP_SMS_Status__c = "{outcome.title()}"
+CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
+"""
+    for outcome in ("sent", "failed", "skipped", "unknown", "cancelled")
+)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert loader.load(path).rules
+
+
+@pytest.mark.parametrize("text", [SHIPPED.read_text(encoding="utf-8"), GOOD], ids=["shipped", "of these tests"])
+def test_a_good_mapping_loads(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(text, encoding="utf-8")
+    file = loader.load(path)
+    assert [rule.name for rule in file.rules] == ["requested"]
+    assert "mobile" in file.phones.prefer
+
+
+def edited(old: str, new: str) -> str:
+    assert old in GOOD, f"there is no {old!r} to edit"
+    return GOOD.replace(old, new, 1)
+
+
+WHEN = "when = \"sms_status == 'Requested'\""
+MESSAGE = 'message = "Hi {{ first_name'
+R = 'rule "requested", '
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected"),
+    [
+        pytest.param("[ticket]", "wrong = 1\n[ticket]", "wrong", "not known", id="at the top"),
+        pytest.param("[ticket]", "[ticket]\nwrong = 1", "ticket.wrong", "not known", id="of the ticket"),
+        pytest.param("[phones]", "[phones]\nwrong = 1", "phones.wrong", "not known", id="of the phones"),
+        pytest.param('name = "requested"', 'name = "requested"\nwrong = 1', R + "wrong", "known", id="of a rule"),
+        pytest.param(
+            "[write_back.sent]",
+            "[write_back.lost]\nA = ''\n[write_back.sent]",
+            "write_back.lost",
+            "not known",
+            id="unknown outcome",
+        ),
+        pytest.param('object = "Case"', "object = 1", "ticket.object", "expected text", id="number for text"),
+        pytest.param('object = "Case" ', "", "ticket.object", "required", id="missing key"),
+        pytest.param('country = "US" ', "country = 1 ", "phones.country", "expected text", id="number for a country"),
+        pytest.param('country = "US" ', 'country = "us" ', "phones.country", "country code", id="small country"),
+        pytest.param('country = "US" ', 'country = "UK" ', "phones.country", "country code", id="no such country"),
+        pytest.param('prefer = ["mobile"', 'prefer = [1, "mobile"', "phones.prefer.0", "expected text", id="in a list"),
+        pytest.param('prefer = ["mobile"]', "prefer = []", "phones.prefer", "at least 1", id="no phone"),
+        pytest.param('once_per = ["id", "requested_at"]', "once_per = []", R + "once_per", "at least 1", id="none"),
+        pytest.param('once_per = ["id"', 'once_per = ["nope"', R + "once_per", '"nope" is not', id="unknown"),
+        pytest.param('country_from = "country"', 'country_from = "nope"', "phones.country_from", "nope", id="from"),
+        pytest.param('prefer = ["mobile"', 'prefer = ["nope", "mobile"', "phones.prefer", "nope", id="phone"),
+        pytest.param('id = "id" ', 'id = "nope" ', "ticket.id", "nope", id="undefined ticket id"),
+        pytest.param(WHEN, "when = \"nope == 'x'\"", R + "when", '"nope" is not defined', id="undefined in when"),
+        pytest.param('= "closed"', '= "nope"', R + "skip_when.the case is closed", "nope", id="skip"),
+        pytest.param(MESSAGE, 'message = "Hi {{ nope', R + "message", "nope", id="undefined in text"),
+        pytest.param(
+            '"{{ chat.id }}"',
+            '"{{ first_name }}"',
+            "write_back.sent.CCAIP_Chat_Id__c",
+            "expected one of at, chat",
+            id="undefined in a write-back",
+        ),
+        pytest.param(WHEN, "when = 1", R + "when", "expected text", id="number for a condition"),
+        pytest.param(WHEN, 'when = " "', R + "when", "expected text", id="blank condition"),
+        pytest.param(WHEN, 'when = "sms_status =="', R + "when", "can be read", id="half"),
+        pytest.param(WHEN, 'when = "sms_status.x"', R + "when", "not for conditions", id="foreign"),
+        pytest.param(WHEN, 'when = "sms_status[0:1]"', R + "when", "not for conditions", id="slice in a condition"),
+        pytest.param(MESSAGE, 'message = "{{ }} {{ first_name', R + "message", "can be read", id="bad template"),
+        pytest.param("[write_back.sent]", "[write_back.sent]\nA = 1", "write_back.sent.A", "expected text", id="one"),
+        pytest.param("[write_back.sent]", "[write_back.sent]\n'a b' = ''", "write_back.sent.a b", "own name", id="bad"),
+        pytest.param('"CaseNumber"', '"Case Number"', "fields.case_number", "own name", id="bad path: space"),
+        pytest.param('"CaseNumber"', '"a..b"', "fields.case_number", "own name", id="bad path: dots"),
+        pytest.param('"CaseNumber"', '"Id FROM User--"', "fields.case_number", "own name", id="bad path: SOQL"),
+        pytest.param('"CaseNumber"', '"CaseNumber\\n"', "fields.case_number", "own name", id="bad path: line end"),
+        pytest.param("case_number = ", "Case-Number = ", "fields.Case-Number", "small letters", id="bad name"),
+        pytest.param('object = "Case"', 'object = "Case WHERE"', "ticket.object", "own name", id="bad object"),
+        pytest.param("[fields]", '[fields]\nspare = "Spare__c"', "fields.spare", "never used", id="unused field"),
+        pytest.param("[ticket]", 'outbound_number = "415"\n[ticket]', "outbound_number", "E.164", id="bad number"),
+        pytest.param(
+            'name = "requested"',
+            'name = "requested"\noutbound_number = "+1 628-555-0199"',
+            R + "outbound_number",
+            "E.164",
+            id="bad number of a rule",
+        ),
+        pytest.param(
+            "[ticket]",
+            'outbound_number = "+16285550199\\n"\n[ticket]',
+            "outbound_number",
+            "E.164",
+            id="number and line end",
+        ),
+        pytest.param('name = "requested"', 'name = "Has Space"', 'rule "Has Space", name', "small", id="bad rule"),
+        pytest.param('"Sent"', '"{{ 1 / 0 }}"', "write_back.sent.CCAIP_SMS_Status__c", "zero", id="never renders"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_file_key_and_expectation(
+    tmp_path: Path, old: str, new: str, key: str, expected: str
+) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(edited(old, new), encoding="utf-8")
+    with pytest.raises(BadMapping, match=expected) as caught:
+        loader.load(path)
+    assert str(path) in str(caught.value)
+    assert key in [fault.key for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize("outcome", ["sent", "failed", "skipped", "unknown", "cancelled"])
+@pytest.mark.parametrize(("left", "words"), [(None, "required"), ({}, "at least 1")], ids=["missing", "empty"])
+def test_every_outcome_has_to_be_told(outcome: str, left: dict[str, str] | None, words: str) -> None:
+    raw = tomllib.loads(GOOD)
+    raw["write_back"] = {key: value for key, value in raw["write_back"].items() if key != outcome}
+    if left is not None:
+        raw["write_back"][outcome] = left
+    with pytest.raises(BadMapping, match=rf"write_back\.{outcome}: .*{words}"):
+        loader.parse(raw, "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[ticket]", "[ticket]\nwrong = 1", "line 3: ticket.wrong: this key is not known"),
+        ('prefer = ["mobile"', 'prefer = [\n  1,\n  "mobile"', "line 17: phones.prefer.0: expected text"),
+        (WHEN, 'when = """\nnope\n"""', 'line 23: rule "requested", when: "nope" is not defined'),
+        ("once_per = [", "# a comment\nonce_per = 1 #", 'line 25: rule "requested", once_per: expected a list'),
+        ('once_per = ["id", "requested_at"]', "", 'line 21: rule "requested", once_per: required, but missing'),
+        ("[rules.skip_when]", "[rules.skip_if]", 'line 27: rule "requested", skip_if: this key is not known'),
+        ('= "closed"', "= 1", 'line 28: rule "requested", skip_when.the case is closed: expected text'),
+        ("[rules.skip_when]", "[[rules]]\n[rules.skip_when]", "line 27: rule 2, name: required, but missing"),
+        (
+            "[phones]",
+            '[phones]\noutbound_number = "+16285550199"',
+            "line 17: phones.outbound_number: this key is not known; outbound_number belongs above the first [table]",
+        ),
+        (
+            '"CaseNumber"',
+            '"{!Case.CaseNumber}"',
+            'line 8: fields.case_number: expected the CRM\'s own name of a field, such as "CaseNumber"',
+        ),
+        (MESSAGE, 'message = "Hi {{{Recipient.FirstName}}} {{ first_name', "{{{Recipient.FirstName}}} is written"),
+    ],
+)
+def test_a_fault_names_its_line_and_the_rule_by_its_name(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(edited(old, new), encoding="utf-8")
+    with pytest.raises(BadMapping) as caught:
+        loader.load(path)
+    assert said in str(caught.value)
+    assert "rules.0" not in str(caught.value)
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    raw = tomllib.loads(GOOD)
+    raw["rules"].append(raw["rules"][0])
+    with pytest.raises(BadMapping, match=r'a\.toml: rule "requested", name: .*"requested" is taken'):
+        loader.parse(raw, "a.toml")
+
+
+def test_every_problem_is_named_at_once() -> None:
+    raw = tomllib.loads(GOOD)
+    raw["fields"]["spare"] = "Spare__c"
+    raw["rules"][0]["once_per"] = ["nope", "requested_at"]
+    with pytest.raises(BadMapping) as caught:
+        loader.parse(raw, "a.toml")
+    assert [fault.key for fault in caught.value.faults] == [R + "once_per", "fields.spare"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(b"[ticket", "expected TOML", id="not TOML"),
+        pytest.param(b"a = 1\na = 2", "expected TOML", id="a key twice"),
+        pytest.param(GOOD.encode("utf-16"), "expected TOML", id="UTF-16"),
+        pytest.param(b"# a\n# \xe9", "line 2: the file: expected TOML 1.0 in UTF-8: save it", id="Latin-1"),
+        pytest.param(GOOD.encode() + b"# \xe9", "expected TOML", id="Latin-1"),
+        pytest.param(b"", "required", id="empty"),
+        pytest.param(b"fields = 1", "fields", id="a number for a table"),
+    ],
+)
+def test_a_file_that_is_no_toml_in_utf8_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_bytes(content)
+    with pytest.raises(BadMapping, match=words) as caught:
+        loader.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a folder", "missing"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "salesforce.toml"
+    if there:
+        path.mkdir()
+    with pytest.raises(BadMapping, match="the file: cannot be read"):
+        loader.load(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"agents": {"rule": "nope"}}, r"agents\.rule: expected one of the rules: requested"),
+        ({"agents": {"reply": True}}, r"agents\.reply: this key is not known"),
+        ({"templates": [{"name": "a", "label": "A", "message": "x"}] * 2}, r'template "a", name: .*"a" is taken'),
+        ({"templates": [{"name": "a", "label": "A", "message": "{{ no }}"}]}, r'template "a", message: "no" is not'),
+        ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r'template "a", label: '),
+        ({"policy": {"opt_out": "nope"}}, r'policy\.opt_out: "nope" is not defined'),
+        ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
+        ({"policy": {"opt_out": "a["}}, r"policy\.opt_out: not a condition"),
+        ({"policy": {"window_hours": -1}}, r"policy\.window_hours: "),
+        ({"policy": {"max_segments": 0}}, r"policy\.max_segments: "),
+        ({"policy": {"agents_may_override": ["opt_out"]}}, r"policy\.agents_may_override\.0: "),
+        ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
+        ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
+    ],
+)
+def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:
+    with pytest.raises(BadMapping, match=words):
+        loader.parse(tomllib.loads(GOOD) | more, "a.toml")
