@@ -37,7 +37,7 @@ def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -
     with _probes(settings, stopped) as probes:
         wrong = _still_wrong(probes)
     for name, why in wrong.items():
-        what = "Texting stays stopped" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"
+        what = "Sending stays paused" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"
         say(f"{what}: {why}")
         say("Put it right, and restart what runs; or without asking: connector resume --anyway")
     resumed = [
@@ -52,7 +52,7 @@ def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -
 
 def _say(resumed: list[str], stopped: bool) -> None:
     if not resumed and not stopped:
-        click.echo("Texting was not stopped.")
+        click.echo("Sending was not paused.")
         return
     said = [] if stopped else ["Texts may leave again."]
     names = [

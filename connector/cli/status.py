@@ -64,7 +64,7 @@ def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
         if one.stopped_at:
-            what = "Texting is stopped" if mine else f"{one.account} cannot be used"
+            what = "Sending is paused" if mine else f"{one.account} cannot be used"
             yield f"{what} since {plain(one.stopped_at)}: {one.stopped_why}"
             by_itself = "" if one.for_people else " by itself once the setting is right, or"
             yield f"It goes on{by_itself} with: connector resume"

@@ -57,7 +57,7 @@ def closed(
 ) -> Closed | None:
     """The pause that these columns describe; `held_for` in seconds. An unconfirmed trip counts as a pause."""
     if stopped_why is not None:
-        what = "texting is stopped" if name == PLATFORM else f"{name} cannot be used"
+        what = "sending is paused" if name == PLATFORM else f"{name} cannot be used"
         return Closed(f"{what}: {stopped_why}", bool(confirmed), LOOK_AGAIN)
     if held_for is not None and held_for > 0:
         who = "CCAI Platform" if name == PLATFORM else name

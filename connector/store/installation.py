@@ -46,4 +46,4 @@ def _identity(connection: psycopg.Connection) -> str:
 
 def _stop(connection: psycopg.Connection, why: str) -> None:
     circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, why)
-    log.error("texting is stopped until somebody confirms", why=why)
+    log.error("sending is paused until somebody confirms", why=why)

@@ -27,12 +27,12 @@ def states(pipe: Pipe, page: Page) -> Iterator[str]:
     page.fill("#message", "Hello")
     page.click("#send")
     sent(page)
-    page.locator(".step-done", has_text="told").wait_for(timeout=PATIENCE_MS)
+    page.locator(".step-done", has_text="has the result").wait_for(timeout=PATIENCE_MS)
     yield "sent"
     page.get_by_role("link", name="Write another").click()
     page.click("#send")
     page.locator("#override-problem").wait_for()
-    page.get_by_text("What else was looked at").click()
+    page.get_by_text("Checks").click()
     yield "wants a reason"
     pipe.box.faults.add("status", side="salesforce", status=503, times=50)
     page.click("#send")

@@ -16,12 +16,12 @@ def test_from_the_case_to_the_phone_and_back(pipe: Pipe, case: str, window: Page
     page = opened.value
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Text {pipe.box.salesforce.tickets()[-1]['person']}")
     assert "link=" not in page.url
-    page.get_by_label("What the customer is told").fill("Your part is here. Call us? – Ana")
+    page.get_by_role("textbox", name="Message").fill("Your part is here. Call us? – Ana")
     expect(page.locator("#preview .bubble")).to_have_text("Your part is here. Call us? - Ana")
     page.get_by_role("button", name="Send").click()
     chat = sent(page)
     expect(page.locator(".said")).to_have_text(f"Sent. Chat {chat} is selecting.")
-    expect(page.get_by_text("The ticket has been told")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("The ticket has the result")).to_be_visible(timeout=PATIENCE_MS)
     expect(page).to_have_title(f"Sent. Chat {chat} is selecting. · Text customer")
     expect(window.locator("#phone")).to_contain_text("Your part is here. Call us? - Ana")
     expect(window.locator("#details")).to_contain_text(chat)
@@ -35,7 +35,7 @@ def test_a_customer_in_another_session(pipe: Pipe, case: str, window: Page) -> N
     window.click("#send")
     sent(window)
     window.get_by_role("link", name="Write another").click()
-    window.get_by_label("Why it is sent anyway").fill("They asked for it")
+    window.get_by_label("Reason for sending anyway").fill("They asked for it")
     window.click("#send")
     expect(window.locator(".said")).to_contain_text("active SMS session")
     window.get_by_role("link", name="Write another").click()
@@ -101,7 +101,7 @@ def test_without_scripts(pipe: Pipe, case: str, open_context: Any) -> None:
     expect(page.locator("#message")).to_have_value(page.locator("#preview .bubble").inner_text())
     page.fill("#message", "Words of my own")
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_text("The ticket has been told")).to_be_visible(timeout=PATIENCE_MS)  # it loads itself again
+    expect(page.get_by_text("The ticket has the result")).to_be_visible(timeout=PATIENCE_MS)  # it loads itself again
     assert page.locator("#chat-id").inner_text() == pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"]
     page.reload()
     assert texts_to(pipe, case) == ["Words of my own"]

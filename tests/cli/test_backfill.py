@@ -326,7 +326,7 @@ def test_a_canary_that_cannot_sing_stops_everything(server: str, template: str, 
         operator = Operator(pipe, CONNECTOR_CCAIP_OUTBOUND_NUMBER="+16285550111")
         plan = operator.plan("--ids", "-", given="\n".join(cases))["plan"]
         said = operator.run(plan, "--canary", "10", status=2)
-        assert "stopped: texting is stopped: outbound_number is not found" in said
+        assert "stopped: sending is paused: outbound_number is not found" in said
         assert box.ccaip.texts == []
         states = pipe.query("select state, count(*)::int as n from texts group by state")
         assert states == [], "the canary is back in the plan, and nothing else was taken in"

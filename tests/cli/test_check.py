@@ -145,7 +145,7 @@ def test_it_asks_both_sides_and_sends_nothing(url: str) -> None:
 
 def test_it_finds_a_database_that_is_away_or_not_current(url: str, tmp_path: Path) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("delete from migrations where name = '0001_ledger'")
+        connection.execute("delete from migrations where name = '0001_initial'")
     for address, words in (
         (url, "the database's schema is not current; bring it up to date with: connector migrate"),
         ("postgresql://nobody@127.0.0.1:1/none", "the database does not answer: "),

@@ -43,7 +43,7 @@ def test_with_the_wrong_token_still_set_texting_stays_stopped_and_it_is_said_why
     circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "invalid credentials")
     status, said = resume(box, url, **WRONG_TOKEN)
     assert status == 1
-    assert said.startswith("Texting stays stopped: ")
+    assert said.startswith("Sending stays paused: ")
     assert "connector resume --anyway" in said
     assert stopped(connection) == [circuit_breaker.PLATFORM]
     assert resume(box, url) == (0, "Texts may leave again.\n")
@@ -94,4 +94,4 @@ def test_a_pause_ends_without_a_question(box: Sandbox, url: str, connection: psy
 
 
 def test_nothing_to_resume_is_said(box: Sandbox, url: str) -> None:
-    assert resume(box, url, **WRONG_TOKEN) == (0, "Texting was not stopped.\n")
+    assert resume(box, url, **WRONG_TOKEN) == (0, "Sending was not paused.\n")

@@ -63,7 +63,7 @@ def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, ur
     assert "SMS is not enabled" in out
     assert "connector resume" in out
     assert run("resume")[:2] == (0, "Texts may leave again.\n")
-    assert run("resume")[:2] == (0, "Texting was not stopped.\n")
+    assert run("resume")[:2] == (0, "Sending was not paused.\n")
     assert run("status")[0] == 0
 
 

@@ -210,7 +210,7 @@ def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, 
     remote = Remote(pool)
     remote.deliver(text, decide=decide, per_second=per_second)
     after = story(pool, text)
-    assert (after["state"], after["why"]) == ("failed", "texting is stopped: SMS is not enabled")
+    assert (after["state"], after["why"]) == ("failed", "sending is paused: SMS is not enabled")
     assert remote.sent == []
 
 

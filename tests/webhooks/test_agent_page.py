@@ -53,7 +53,7 @@ def test_a_text_is_sent_once_and_followed_until_the_case_is_told(pipe: Pipe, cas
     chat = pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"]
     assert page.root.xpath("string(//*[@id='chat-id'])") == chat
     assert f"Sent. Chat {chat} is selecting." in page.words
-    assert "The ticket has been told" in page.words
+    assert "The ticket has the result" in page.words
     assert f"Case {pipe.box.salesforce.case(case)['CaseNumber']}" in page.words
     assert texts_to(pipe, case) == ["Your part is here."]
     assert (text["ask"]["agent_name"], text["ask"]["agent_email"]) == tuple(agent.who.values())

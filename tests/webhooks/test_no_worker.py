@@ -83,7 +83,7 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
     page = web.get(link, follow_redirects=True).request.path
     shown = web.get(f"{page}/texts/{failed}").text
     assert f"The ticket is told after text {row[0]}, which is not settled yet" in shown
-    assert "Telling the ticket" not in shown
+    assert "Writing back to the ticket" not in shown
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update texts set state = 'sent' where id = %s", [row[0]])
-    assert "Telling the ticket" in web.get(f"{page}/texts/{failed}").text
+    assert "Writing back to the ticket" in web.get(f"{page}/texts/{failed}").text

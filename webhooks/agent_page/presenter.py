@@ -248,11 +248,13 @@ def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not final and not row["worker"]:
         outcome, sent = "Waiting: nothing is being sent now", TO_COME
     if not final:
-        told = ("Tell the ticket", TO_COME)
+        told = ("Write back to the ticket", TO_COME)
     elif row["told_after"]:
         told = (f"The ticket is told after text {row['told_after']}, which is not settled yet", TO_COME)
     elif not done(row):
-        told = ("Telling the ticket", NOW)
+        told = ("Writing back to the ticket", NOW)
+    elif row["write_refused"]:
+        told = ("The ticket could not be updated", FAILED)
     else:
-        told = ("The ticket could not be told", FAILED) if row["write_refused"] else ("The ticket has been told", DONE)
-    return [("Taken in", DONE), (outcome, sent), told]
+        told = ("The ticket has the result", DONE)
+    return [("Saved", DONE), (outcome, sent), told]

@@ -1,7 +1,7 @@
 /** What the connector's answers are called on the screen. */
 const VERDICTS = {
     warn: 'Note',
-    stop: 'Stops it',
+    stop: 'Blocked',
     hold: 'Not now',
     overridden: 'Overridden'
 };

@@ -80,7 +80,7 @@ describe('before it leaves', () => {
 
     it('says what stops it, and goes on with a reason', async () => {
         await open(CLOSED);
-        expect(words('[data-id="findings"]')).toBe('Stops it: It is 22:10 for the customer.');
+        expect(words('[data-id="findings"]')).toBe('Blocked: It is 22:10 for the customer.');
         expect(find('[data-id="send"]').disabled).toBe(true);
         preview.mockResolvedValue(
             answer({ ...FINE, findings: [{ ...CLOSED.findings[0], verdict: 'overridden', why: 'overridden: urgent' }] })
