@@ -34,7 +34,9 @@ function localise(part) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.getTime())) {
       time.title = time.textContent;
-      time.textContent = moment.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+      time.textContent = moment.toLocaleString("en-GB", {
+        day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+      });
     }
   }
 }
