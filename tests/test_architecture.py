@@ -258,7 +258,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
     "requests": ("connector/crms/*/session.py",),
     "rich": ("connector/cli/*.py",),
-    "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/verdicts.py"),
+    "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/errors.py"),
     "standardwebhooks": ("webhooks/signing.py",),
     "waitress": ("webhooks/server.py",),
     "werkzeug": ("webhooks/*", "connector/sandbox/*"),  # what Flask is made of

@@ -10,7 +10,7 @@ import pytest
 from connector.cli import demo
 from connector.crms import Misfit
 from connector.crms.salesforce import check, values
-from connector.crms.salesforce.schema import Things
+from connector.crms.salesforce.describe import Things
 from connector.expressions import Template
 from connector.mapping import loader
 from connector.sandbox import Sandbox

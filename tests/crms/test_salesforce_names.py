@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from connector.crms import Query
-from connector.crms.salesforce import finding, ids, org
-from connector.crms.salesforce.org import Salesforce
+from connector.crms.salesforce import adapter, ids, queries
+from connector.crms.salesforce.adapter import Salesforce
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import Settings
 from connector.delivery import isolation
@@ -94,7 +94,7 @@ def test_a_name_in_another_case_reads_the_same_ticket(
 def test_names_in_another_case_read_the_same_above_2000_cases(
     box: Sandbox, tmp_path: Path, crm: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "MOST_BY_QUERY", 3)
+    monkeypatch.setattr(queries, "MOST_BY_QUERY", 3)
     tickets = box.salesforce.make_cases(5, contact={"CCAIP_SMS_Opt_Out__c": True})
     query = Query(where="Id IN (" + ",".join(f"'{ticket}'" for ticket in tickets) + ")")
     for spelling in SPELLINGS:
@@ -137,9 +137,9 @@ def test_a_lookup_to_several_kinds_of_record_has_the_fields_of_each(box: Sandbox
 )
 def test_a_field_missing_from_an_answer_is_an_error_and_never_empty(record: Any) -> None:
     with pytest.raises(Unavailable, match=r"lacks the field Contact\.Opt__c"):
-        finding.follow(record, "Contact.Opt__c")
-    assert finding.follow({"CONTACT": {"oPT__c": True}}, "Contact.Opt__c") is True
-    assert finding.follow({"CONTACT": None}, "Contact.Opt__c") is None
+        queries.follow(record, "Contact.Opt__c")
+    assert queries.follow({"CONTACT": {"oPT__c": True}}, "Contact.Opt__c") is True
+    assert queries.follow({"CONTACT": None}, "Contact.Opt__c") is None
 
 
 def test_an_answer_that_lacks_the_opt_out_field_texts_nobody(box: Sandbox, crm: Salesforce) -> None:
@@ -248,7 +248,7 @@ def test_an_odd_answer_about_one_record_is_tried_again_and_spoils_no_other(
 def test_a_query_job_answered_with_something_else_is_an_error_in_words(
     box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch, route: str, body: Any
 ) -> None:
-    monkeypatch.setattr(finding, "MOST_BY_QUERY", 0)
+    monkeypatch.setattr(queries, "MOST_BY_QUERY", 0)
     box.salesforce.make_cases(2)
     malformed(box, route, body)
     with pytest.raises(Unavailable, match="Salesforce"):
@@ -258,7 +258,7 @@ def test_a_query_job_answered_with_something_else_is_an_error_in_words(
 def test_a_job_that_gives_fewer_records_than_it_found_is_no_answer(
     box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "MOST_BY_QUERY", 0)
+    monkeypatch.setattr(queries, "MOST_BY_QUERY", 0)
     box.salesforce.make_cases(2)
     malformed(box, "bulk_state", {"state": "JobComplete", "numberRecordsProcessed": 999_999})
     with pytest.raises(Unavailable, match="of the 999999 records"):
@@ -285,7 +285,7 @@ def test_a_write_back_field_in_another_case_is_cut_to_its_length_in_utf_16(
 
 @given(st.text(max_size=40), st.integers(1, 40))
 def test_a_text_is_cut_between_characters(text: str, length: int) -> None:
-    short = org.cut(text, length)
+    short = adapter.cut(text, length)
     assert text.startswith(short)
     assert len(short.encode("utf-16-le")) <= 2 * length
     rest = text[len(short) :]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connector.crms import Query
-from connector.crms.salesforce.org import Salesforce
+from connector.crms.salesforce.adapter import Salesforce
 from connector.errors import CallFailed, Unavailable
 from connector.mapping import loader
 from tests.crms.test_salesforce_check import described

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
-from connector.crms.salesforce import verdicts
+from connector.crms.salesforce import errors
 from connector.crms.salesforce.session import Session
 from connector.crms.salesforce.settings import Settings
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
@@ -398,12 +398,12 @@ def test_a_code_of_an_answer_has_a_verdict(
     ],
 )
 def test_a_code_of_one_record_has_a_verdict(code: str, message: str, scope: RefusalScope | None) -> None:
-    error = verdicts.of_record({"success": False, "errors": [{"statusCode": code, "message": message, "fields": []}]})
+    error = errors.of_record({"success": False, "errors": [{"statusCode": code, "message": message, "fields": []}]})
     assert (error.scope if isinstance(error, Refused) else isinstance(error, Unavailable) or None) == (scope or True)
 
 
 @pytest.mark.parametrize("answer", [{}, {"errors": []}, {"errors": None}, {"errors": [{}]}], ids=repr)
 def test_a_record_that_failed_without_a_code_is_its_own_affair(answer: dict[str, Any]) -> None:
-    error = verdicts.of_record(answer)
+    error = errors.of_record(answer)
     assert isinstance(error, Refused)
     assert error.scope is RefusalScope.TICKET

@@ -20,7 +20,7 @@ def ticket_id(given: str) -> str:
 
 def connect(file: MappingFile) -> Crm:
     """Return the org of the CONNECTOR_SALESFORCE_… variables. Raises BadSettings."""
-    from connector.crms.salesforce.org import Salesforce
+    from connector.crms.salesforce.adapter import Salesforce
     from connector.crms.salesforce.session import Session
     from connector.http import config
 

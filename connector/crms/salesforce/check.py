@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from connector.crms import Misfit
-from connector.crms.salesforce import schema, values
-from connector.crms.salesforce.schema import Field, Things
+from connector.crms.salesforce import describe, values
+from connector.crms.salesforce.describe import Field, Things
 from connector.expressions import Condition
 from connector.mapping.schema import MappingFile
 
@@ -21,7 +21,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
     for right, words in (("queryable", "read"), ("updateable", "change")):
         if thing.described.get(right) is False:
             yield Misfit(f"ticket.object: this user may not {words} a {file.ticket.object}")
-    yield from map(Misfit, schema.unreadable(file, things))
+    yield from map(Misfit, describe.unreadable(file, things))
     fields = _fields(file, things)
     yield from _phones(file, fields)
     yield from _opt_out(file, fields)
@@ -32,7 +32,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
 
 def _fields(file: MappingFile, things: Things) -> dict[str, Field]:
     """Return the org's fields by the mapping's names, without those that the org lacks."""
-    found = {name: things.field(file.ticket.object, schema.path_of(file, path)) for name, path in file.fields.items()}
+    found = {name: things.field(file.ticket.object, describe.path_of(file, path)) for name, path in file.fields.items()}
     return {name: field for name, field in found.items() if not isinstance(field, str)}
 
 

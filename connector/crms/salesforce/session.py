@@ -21,7 +21,7 @@ from requests.utils import get_encoding_from_headers
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
-from connector.crms.salesforce import verdicts
+from connector.crms.salesforce import errors
 from connector.crms.salesforce.settings import Settings
 from connector.errors import RefusalScope, Refused, Unavailable
 from connector.http.config import Network
@@ -140,7 +140,7 @@ class Session:
             except SalesforceExpiredSession:
                 return self._logged_in(instead_of=client).restful(path, method=method, json=body)
         except SalesforceError as error:
-            raise verdicts.of_answer(error) from None
+            raise errors.of_answer(error) from None
         except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({_kind(error)})") from None
 
@@ -175,7 +175,7 @@ class Session:
             if answer.status_code == requests.codes.unauthorized:
                 answer = self._get(self._logged_in(instead_of=client), path)
             if answer.status_code != requests.codes.ok:
-                raise verdicts.of_status(answer.status_code, answer.json())
+                raise errors.of_status(answer.status_code, answer.json())
         except NO_ANSWER as error:
             raise Unavailable(f"no answer from Salesforce ({_kind(error)})") from None
         return answer.content.decode(), answer.headers
@@ -226,7 +226,7 @@ class Session:
         except NO_ANSWER as error:
             raise Unavailable(f"no token from Salesforce ({_kind(error)})") from None
         if answer.status_code != requests.codes.ok:
-            raise verdicts.of_login(answer.status_code, content)
+            raise errors.of_login(answer.status_code, content)
         try:
             granted = Granted.model_validate(content)
         except ValidationError:

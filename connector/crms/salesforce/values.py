@@ -14,7 +14,7 @@ from jinja2 import nodes
 
 from connector.crms import Misfit
 from connector.crms.salesforce import ids
-from connector.crms.salesforce.schema import TEXTS, Field, Thing
+from connector.crms.salesforce.describe import TEXTS, Field, Thing
 from connector.expressions import ENVIRONMENT, CannotApply, Template
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES, State

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from connector.crms import Query
 from connector.crms.salesforce import soql
+from connector.crms.salesforce.errors import MAX_WORDS
 from connector.crms.salesforce.session import Session
-from connector.crms.salesforce.verdicts import MAX_WORDS
 from connector.errors import RefusalScope, Refused, Unavailable
 
 # Above this number of records, a job is used.

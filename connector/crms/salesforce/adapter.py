@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from connector.crms import Change, Misfit, Query
-from connector.crms.salesforce import check, finding, ids, schema, soql, verdicts
+from connector.crms.salesforce import check, describe, errors, ids, queries, soql
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
@@ -25,9 +25,9 @@ class Salesforce:
         self._session = session
         self._file = file
         self._kind = file.ticket.object
-        self._paths = schema.paths(file)
+        self._paths = describe.paths(file)
         self._select = f"SELECT {', '.join(self._paths)} FROM {self._kind}"  # noqa: S608 - both were checked as identifiers when the mapping was read
-        self._thing: schema.Thing | None = None
+        self._thing: describe.Thing | None = None
 
     def warm_up(self) -> None:
         self._session.own_user()
@@ -63,18 +63,18 @@ class Salesforce:
 
     def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: finding.follow(record, schema.path_of(self._file, path)) for name, path in self._file.fields.items()
+            name: queries.follow(record, describe.path_of(self._file, path)) for name, path in self._file.fields.items()
         }
 
     def find(self, query: Query) -> Iterator[Sequence[Ticket]]:
-        rest = finding.conditions(query, self._kind)
-        kinds = schema.kinds(self._file, self._things())
-        for records in finding.pages(self._session, self._paths, self._kind, rest, kinds):
+        rest = queries.conditions(query, self._kind)
+        kinds = describe.kinds(self._file, self._things())
+        for records in queries.pages(self._session, self._paths, self._kind, rest, kinds):
             by_path = [{path.lower(): value for path, value in record.items()} for record in records]
             yield [Ticket("salesforce", _id_of(values), self._named(values)) for values in by_path]
 
     def _named(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: values[schema.path_of(self._file, path).lower()] for name, path in self._file.fields.items()}
+        return {name: values[describe.path_of(self._file, path).lower()] for name, path in self._file.fields.items()}
 
     def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
         listed = ",".join(f"'{identifier}'" for identifier in ids if not self.not_an_id(identifier))
@@ -110,10 +110,8 @@ class Salesforce:
         ]
         answers = self._session.call("composite/sobjects", "PATCH", {"allOrNone": False, "records": records})
         if not isinstance(answers, list) or len(answers) != len(changes):
-            raise Unavailable(verdicts.NOT_UNDERSTOOD)
-        said = [
-            verdicts.of_written(identifier, answer) for (identifier, _), answer in zip(changes, answers, strict=True)
-        ]
+            raise Unavailable(errors.NOT_UNDERSTOOD)
+        said = [errors.of_written(identifier, answer) for (identifier, _), answer in zip(changes, answers, strict=True)]
         if any(STALE in str(error) for error in said if error):
             self._thing = None  # the org has changed since `describe`: call it again
         return said
@@ -127,14 +125,14 @@ class Salesforce:
     def check(self) -> list[Misfit]:
         return list(check.misfits(self._file, self._things()))
 
-    def _things(self) -> schema.Things:
-        return schema.Things(lambda name: self._session.call(f"sobjects/{name}/describe"))
+    def _things(self) -> describe.Things:
+        return describe.Things(lambda name: self._session.call(f"sobjects/{name}/describe"))
 
     def close(self) -> None:
         self._session.close()
 
 
-def _fit(thing: schema.Thing, fields: Mapping[str, str | None]) -> dict[str, str | None]:
+def _fit(thing: describe.Thing, fields: Mapping[str, str | None]) -> dict[str, str | None]:
     """Use the org's own spelling, and cut each text to its field's length: a refused write would write nothing."""
     lengths = thing.lengths()
     return {
