@@ -23,7 +23,7 @@ MAX_SUSPECTED = 3
 SUSPECT_PAUSE = 15.0
 # Pauses in seconds while the customer is in another session. Each is as long as the text has waited so far; the total
 # time is limited, not the attempts.
-BUSY_FIRST_PAUSE, BUSY_LONGEST_PAUSE = 60.0, 900.0
+BUSY_FIRST_PAUSE_SECONDS, BUSY_MAX_PAUSE_SECONDS = 60.0, 900.0
 # Seconds before the second attempt of an unknown text, if enabled. Its chat may be found in the meantime.
 TRY_AGAIN_PAUSE = 60.0
 
@@ -98,7 +98,7 @@ class RetryPolicy:
 
     def _busy(self, text: Text, claim: int, error: Refused) -> Transition:
         waited = text.busy_for or 0
-        pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE), BUSY_LONGEST_PAUSE))
+        pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE_SECONDS), BUSY_MAX_PAUSE_SECONDS))
         if text.channel is not Channel.AGENT and waited + pause <= self._busy_seconds:
             return _again(text, claim, error, pause, busy=True)
         return _refused(text, claim, error)

@@ -94,7 +94,7 @@ def test_a_name_in_another_case_reads_the_same_ticket(
 def test_names_in_another_case_read_the_same_above_2000_cases(
     box: Sandbox, tmp_path: Path, crm: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_BY_QUERY", 3)
+    monkeypatch.setattr(queries, "MAX_BY_QUERY", 3)
     tickets = box.salesforce.make_cases(5, contact={"CCAIP_SMS_Opt_Out__c": True})
     query = Query(where="Id IN (" + ",".join(f"'{ticket}'" for ticket in tickets) + ")")
     for spelling in SPELLINGS:
@@ -248,7 +248,7 @@ def test_an_odd_answer_about_one_record_is_tried_again_and_spoils_no_other(
 def test_a_query_job_answered_with_something_else_is_an_error_in_words(
     box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch, route: str, body: Any
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_BY_QUERY", 0)
+    monkeypatch.setattr(queries, "MAX_BY_QUERY", 0)
     box.salesforce.make_cases(2)
     malformed(box, route, body)
     with pytest.raises(Unavailable, match="Salesforce"):
@@ -258,7 +258,7 @@ def test_a_query_job_answered_with_something_else_is_an_error_in_words(
 def test_a_job_that_gives_fewer_records_than_it_found_is_no_answer(
     box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_BY_QUERY", 0)
+    monkeypatch.setattr(queries, "MAX_BY_QUERY", 0)
     box.salesforce.make_cases(2)
     malformed(box, "bulk_state", {"state": "JobComplete", "numberRecordsProcessed": 999_999})
     with pytest.raises(Unavailable, match="of the 999999 records"):
