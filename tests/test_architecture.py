@@ -256,7 +256,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "psycopg_pool": ("connector/store/*.py", "connector/delivery/*.py", "connector/worker/*.py", "webhooks/*.py"),
     "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
-    "requests": ("connector/crms/*/session.py",),
+    "requests": ("connector/crms/*/session.py", "connector/crms/*/adapters.py"),
     "rich": ("connector/cli/*.py",),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/errors.py"),
     "standardwebhooks": ("webhooks/signing.py",),

@@ -15,18 +15,15 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import requests
 from pydantic import BaseModel, Field, ValidationError
-from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
 from connector.crms.salesforce import errors
+from connector.crms.salesforce.adapters import NoHostAdapter, PinnedAdapter
 from connector.crms.salesforce.settings import Settings
 from connector.errors import RefusalScope, Refused, Unavailable
 from connector.http.config import Network
-from connector.http.exchange import Bounds, NeverSent, NoResponse
-from connector.http.transport import Caller, Connections
+from connector.http.exchange import NeverSent, NoResponse
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -37,12 +34,6 @@ USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # No response, or one that is not JSON or not valid, such as the HTML page of a proxy or of maintenance. A bare number
 # leads simple-salesforce to a TypeError.
 NO_ANSWER = (NeverSent, NoResponse, requests.RequestException, ValueError, RecursionError, TypeError)
-
-
-# Maximum size of a response in bytes: a page of a query has up to 2,000 records.
-LARGEST = 32_000_000
-# Seconds that a connection may be idle. A connection that the org has closed is not reused, and calls can be repeated.
-IDLE_SECONDS = 60.0
 
 
 class Granted(BaseModel):
@@ -72,41 +63,6 @@ class _Page(BaseModel):
         return page
 
 
-class _Pinned(BaseAdapter):
-    """An adapter for the org's host only, over reused connections. Settings of the requests.Session do not apply."""
-
-    def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
-        super().__init__()
-        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, LARGEST, IDLE_SECONDS)
-        self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """Send the request. Raises NeverSent or NoResponse, which requests and simple-salesforce pass on."""
-        content = request.body or b""
-        content = content.encode() if isinstance(content, str) else content
-        headers = {**request.headers, "Accept-Encoding": "gzip"}
-        answer = self._caller.call(request.method or "GET", request.path_url, headers, content)
-        response = requests.Response()
-        response.request, response.url = request, request.url or ""
-        response.status_code, response._content = answer.status, answer.content
-        response.headers = CaseInsensitiveDict(answer.headers)
-        response.encoding = get_encoding_from_headers(response.headers)
-        return response
-
-    def close(self) -> None:
-        self._caller.close()
-
-
-class _Nowhere(BaseAdapter):
-    """An adapter that refuses every other host, so that the token is sent to the org only."""
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        raise requests.exceptions.InvalidURL("not the org's host")
-
-    def close(self) -> None:
-        """Do nothing: no connection exists."""
-
-
 class Session:
     """Calls to one org, from any number of threads."""
 
@@ -128,8 +84,8 @@ class Session:
         self._http.hooks["response"].append(self._note_usage)
         self._usage: tuple[float, float] | None = None
         for prefix in ("https://", "http://"):
-            self._http.mount(prefix, _Nowhere())
-        self._http.mount(f"{self._host}/", _Pinned(wanted, network or Network(), at_once))
+            self._http.mount(prefix, NoHostAdapter())
+        self._http.mount(f"{self._host}/", PinnedAdapter(wanted, network or Network(), at_once))
 
     def call(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Make one REST call below /services/data/vNN.0/ and return its response. Raises Refused or Unavailable."""
