@@ -34,18 +34,18 @@ class Breaker:
     Accounts are named circuit_breaker.PLATFORM or by their CRM.
     """
 
-    def __init__(self, ask: Asking, gate: Backpressure) -> None:
-        self._ask, self._gate = ask, gate
+    def __init__(self, ask: Asking, backpressure: Backpressure) -> None:
+        self._ask, self._backpressure = ask, backpressure
         self._passed: set[str] = set()
         self._non_us: set[str] = set()
 
     def closed(self, name: str) -> Closed | None:
         """The pause of this account when it was last read; None: the account was in use."""
-        return self._gate.closed.get(name)
+        return self._backpressure.closed.get(name)
 
     def outdated(self, name: str) -> bool:
         """Whether another worker uses a newer mapping for this CRM."""
-        return name in self._gate.outdated
+        return name in self._backpressure.outdated
 
     async def assess(self, text: Text, outcome: Outcome) -> Assessment:
         """Pause or trip CCAI Platform's account when the failure would affect every text."""
@@ -73,7 +73,7 @@ class Breaker:
 
     async def hold(self, name: str, why: str, seconds: float | None = None) -> None:
         """Pause the account: it asked for so many seconds, or (None) cannot be reached."""
-        if name not in self._gate.closed:  # log only the first time
+        if name not in self._backpressure.closed:  # log only the first time
             log.warning("an account cannot be used; it is tried again", account=name, why=why)
         await self._close(circuit_breaker.hold, name, why, seconds)
 
@@ -104,7 +104,7 @@ class Breaker:
     async def _close(self, how: Any, *what: Any) -> Any:
         done = await self._asked(how, *what)
         if (closed := await self._asked(circuit_breaker.look_all)) is not None:
-            self._gate.closed = closed
+            self._backpressure.closed = closed
         return done
 
     async def _asked(self, question: Any, *what: Any) -> Any:

@@ -63,7 +63,7 @@ class Delivery:
         people: WaitingSenders,
         threads: Executor,
     ) -> None:
-        """`verdicts`: the retry policy of single texts. `people`: the texts that have priority over batches."""
+        """`retry_policy` decides for single texts. `people`: the texts that have priority over batches."""
         self._pool, self._sender, self._retry_policy = pool, sender, retry_policy
         self._breaker, self._people = breaker, people
         self._load = Batcher(self._load_many, threads, 500)

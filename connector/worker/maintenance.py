@@ -47,9 +47,9 @@ class Maintenance:
     def __init__(
         self,
         pool: ConnectionPool,
-        gate: Backpressure,
+        backpressure: Backpressure,
         breaker: Breaker,
-        duties: Sequence[MaintenanceTask],
+        tasks: Sequence[MaintenanceTask],
         probes: Mapping[str, Probe],
         mappings: Mapping[str, str],
         batches_wait: Callable[[], bool],
@@ -58,7 +58,7 @@ class Maintenance:
 
         `batches_wait()`: whether the CRM's calls are nearly used up; it may call the CRM.
         """
-        self._pool, self._gate, self._breaker, self._duties = pool, gate, breaker, duties
+        self._pool, self._backpressure, self._breaker, self._tasks = pool, backpressure, breaker, tasks
         self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
         self._registered = False
         self._clock_said: float | None = None
@@ -70,9 +70,9 @@ class Maintenance:
             ("give up", self.give_up),
             ("calls", self.look_at_calls),
             *((f"probe {name}", partial(self.probe, name)) for name in self._probes),
-            *((one.name, partial(self.do, one)) for one in self._duties),
+            *((one.name, partial(self.do, one)) for one in self._tasks),
         ]
-        with ThreadPoolExecutor(len(steps), "upkeep") as threads:
+        with ThreadPoolExecutor(len(steps), "maintenance") as threads:
             await asyncio.gather(*(self._repeat(threads, name, step) for name, step in steps))
 
     async def _repeat(self, threads: ThreadPoolExecutor, name: str, step: Callable[[], None]) -> None:
@@ -82,9 +82,11 @@ class Maintenance:
             try:
                 await loop.run_in_executor(threads, step)
             except (psycopg.Error, CallFailed) as error:
-                log.warning("upkeep has to wait", duty=name, why=str(error).partition("\n")[0] or type(error).__name__)
+                log.warning(
+                    "maintenance has to wait", task=name, why=str(error).partition("\n")[0] or type(error).__name__
+                )
             except Exception as error:  # noqa: BLE001 - this and all other activities go on, whatever the error
-                log.error("upkeep met an error of the connector's own", duty=name, why=type(error).__name__)
+                log.error("maintenance met an error of the connector's own", task=name, why=type(error).__name__)
             await asyncio.sleep(LOOK)
 
     def look(self) -> None:
@@ -99,11 +101,11 @@ class Maintenance:
                 self._registered = True
             outdated = mapping_version.outdated(connection, self._mappings)
             self._compare_clocks(connection)
-        for name in self._gate.closed.keys() - closed.keys():
+        for name in self._backpressure.closed.keys() - closed.keys():
             log.info("an account may be used again", account=name)
-        if outdated and not self._gate.outdated:
+        if outdated and not self._backpressure.outdated:
             log.warning("others have a newer mapping: start this worker anew", crms=sorted(outdated))
-        self._gate.closed, self._gate.outdated = closed, outdated
+        self._backpressure.closed, self._backpressure.outdated = closed, outdated
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
         """Warn when this machine's clock differs: only the timestamps of its logs depend on it."""
@@ -115,9 +117,9 @@ class Maintenance:
     def look_at_calls(self) -> None:
         """Refresh whether batches wait because the CRM's calls of the day are nearly used up."""
         waits = self._batches_wait()
-        if waits and not self._gate.batches_wait:
+        if waits and not self._backpressure.batches_wait:
             log.warning("batches wait: the CRM's calls of the day are nearly used up")
-        self._gate.batches_wait = waits
+        self._backpressure.batches_wait = waits
 
     def give_up(self) -> None:
         """Move texts whose claims have expired to `unknown`: their workers died in the middle of a call."""

@@ -73,8 +73,8 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         await asyncio.gather(*warming)
 
         ask = Asking(pool, threads)
-        gate = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
-        breaker, people = Breaker(ask, gate), WaitingSenders(ask)
+        backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
+        breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
         rates = _rates(settings)
         pace_ = pacing.Pacer(
             settings.ccaip_requests_per_second,
@@ -92,11 +92,11 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         )
         handlers: dict[Kind, Handle] = dict.fromkeys(Kind, delivery.deliver)
         handlers[Kind.WRITE_BACK] = write_back.write_back
-        keeper = _keeper(settings, account, connected, pool, gate, breaker)
+        keeper = _maintenance(settings, account, connected, pool, backpressure, breaker)
         keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
         try:
             longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
-            await _consume(url, gate, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)
+            await _consume(url, backpressure, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)
         finally:
             for task in keeping:
                 task.cancel()
@@ -107,7 +107,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
 
 async def _consume(
     url: str,
-    gate: Backpressure,
+    backpressure: Backpressure,
     handlers: Mapping[Kind, Handle],
     drains: Sequence[Callable[[], None]],
     stop: asyncio.Event,
@@ -122,7 +122,7 @@ async def _consume(
         try:
             async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
                 await asyncio.to_thread(installation.check, url)
-                consumer = Consumer(listening, asking, gate.wants, gate.most)
+                consumer = Consumer(listening, asking, backpressure.wants, backpressure.most)
                 for kind, handle in handlers.items():
                     consumer.register(kind, handle)
                 log.info("worker ready")
@@ -168,36 +168,42 @@ def _rates(settings: Settings) -> rate_limit.Rates:
     return rate_limit.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
 
 
-def _keeper(
+def _maintenance(
     settings: Settings,
     account: Account,
     connected: Mapping[str, tuple[Crm, TicketMapping]],
     pool: ConnectionPool,
-    gate: Backpressure,
+    backpressure: Backpressure,
     breaker: Breaker,
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
-    duties = [
+    tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
     ]
     if settings.unknown_from_chats:
-        duties.append(chat_reconciler.finder(account))
+        tasks.append(chat_reconciler.finder(account))
     probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }
     mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
     return Maintenance(
-        pool, gate, breaker, duties, probes, mappings, lambda: _calls_are_short(settings, list(alone.values()), gate)
+        pool,
+        backpressure,
+        breaker,
+        tasks,
+        probes,
+        mappings,
+        lambda: _calls_are_short(settings, list(alone.values()), backpressure),
     )
 
 
-def _calls_are_short(settings: Settings, connected: Sequence[Crm], gate: Backpressure) -> bool:
+def _calls_are_short(settings: Settings, connected: Sequence[Crm], backpressure: Backpressure) -> bool:
     """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
-    newest = USAGE_SECONDS if gate.batches_wait else None
+    newest = USAGE_SECONDS if backpressure.batches_wait else None
     return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
 
 

@@ -79,12 +79,14 @@ def test_a_worker_is_heard_of_while_it_looks_at_the_accounts(pool: ConnectionPoo
 
 def keeper_of(
     pool: ConnectionPool,
-    duties: Sequence[MaintenanceTask] = (),
+    tasks: Sequence[MaintenanceTask] = (),
     probe: maintenance.Probe = lambda: None,
-    gate: Backpressure | None = None,
+    backpressure: Backpressure | None = None,
 ) -> Maintenance:
-    ask, gate = Asking(pool, ThreadPoolExecutor(1)), gate or Backpressure(400)
-    return Maintenance(pool, gate, Breaker(ask, gate), duties, {circuit_breaker.PLATFORM: probe}, {}, lambda: True)
+    ask, backpressure = Asking(pool, ThreadPoolExecutor(1)), backpressure or Backpressure(400)
+    return Maintenance(
+        pool, backpressure, Breaker(ask, backpressure), tasks, {circuit_breaker.PLATFORM: probe}, {}, lambda: True
+    )
 
 
 def due(connection: psycopg.Connection) -> None:
@@ -140,40 +142,44 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
     def work(_: psycopg.Connection) -> None:
         done["works"] += 1
 
-    gate = Backpressure(400)
-    keeper = keeper_of(pool, [MaintenanceTask("fails", 0, fail), MaintenanceTask("works", 0, work)], gate=gate)
+    backpressure = Backpressure(400)
+    keeper = keeper_of(
+        pool, [MaintenanceTask("fails", 0, fail), MaintenanceTask("works", 0, work)], backpressure=backpressure
+    )
     with pool.connection() as connection:
         circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
 
     async def run() -> None:
         running = asyncio.create_task(keeper.run())
-        while done["fails"] < 2 or done["works"] < 2 or not gate.closed or not gate.batches_wait:
+        while done["fails"] < 2 or done["works"] < 2 or not backpressure.closed or not backpressure.batches_wait:
             await asyncio.sleep(0.02)
         running.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 20))
-    assert gate.closed[circuit_breaker.PLATFORM].stopped
+    assert backpressure.closed[circuit_breaker.PLATFORM].stopped
     with pool.connection() as connection:
         circuit_breaker.resume(connection)
     keeper.look()
-    assert gate.closed == {}
+    assert backpressure.closed == {}
 
 
 def test_what_a_worker_takes_now() -> None:
-    gate = Backpressure(100)
-    assert all(gate.wants(kind, 0) for kind in Kind)
-    assert not gate.wants(Kind.DELIVER_TRIGGER, 100)
-    assert gate.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
-    gate.batches_wait = True
-    assert [kind for kind in Kind if not gate.wants(kind, 0)] == [Kind.DELIVER_BATCH]
-    gate.closed = {circuit_breaker.PLATFORM: Closed("pause", False, 5)}
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.WRITE_BACK]
-    gate.closed = {circuit_breaker.PLATFORM: Closed("stopped", True, 5)}
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
-    gate.crms, gate.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
-    assert gate.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
-    gate.closed = {crm: Closed("stopped", True, 5) for crm in gate.crms}
-    assert [kind for kind in Kind if gate.wants(kind, 0)] == [Kind.DELIVER_AGENT], "no ticket can be told either"
+    backpressure = Backpressure(100)
+    assert all(backpressure.wants(kind, 0) for kind in Kind)
+    assert not backpressure.wants(Kind.DELIVER_TRIGGER, 100)
+    assert backpressure.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
+    backpressure.batches_wait = True
+    assert [kind for kind in Kind if not backpressure.wants(kind, 0)] == [Kind.DELIVER_BATCH]
+    backpressure.closed = {circuit_breaker.PLATFORM: Closed("pause", False, 5)}
+    assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.WRITE_BACK]
+    backpressure.closed = {circuit_breaker.PLATFORM: Closed("stopped", True, 5)}
+    assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
+    backpressure.crms, backpressure.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
+    assert backpressure.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
+    backpressure.closed = {crm: Closed("stopped", True, 5) for crm in backpressure.crms}
+    assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.DELIVER_AGENT], (
+        "no ticket can be told either"
+    )
     assert [in_hand(per_second) for per_second in (0, 1, 10, 1000)] == [800, 50, 100, 800]
 
 

@@ -78,8 +78,8 @@ class Proxy:
 
     async def _set(self, directions: tuple[str, ...], flows: bool) -> None:
         for direction in directions:
-            gate = self._gates[direction]
-            gate.set() if flows else gate.clear()
+            backpressure = self._gates[direction]
+            backpressure.set() if flows else backpressure.clear()
 
     async def _close(self) -> None:
         if self._server:

@@ -133,8 +133,8 @@ class Remote:
                 async def reserve(count: int, batch: bool, claimed: bool) -> rate_limit.Grant:
                     return await ask(rate_limit.reserve, rates, count, batch, claimed)
 
-                gate = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
-                breaker, people = Breaker(ask, gate), WaitingSenders(ask)
+                backpressure = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
+                breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
                 sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
                 retry_policy = RetryPolicy(busy_seconds, try_unknown_again)
                 admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
@@ -155,6 +155,6 @@ class Remote:
         return waits
 
     def closed(self) -> dict[str, circuit_breaker.Closed]:
-        """What a worker's gate knows."""
+        """What a worker's backpressure knows."""
         with self.pool.connection() as connection:
             return circuit_breaker.look_all(connection)
