@@ -12,21 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from connector.expressions import CannotApply, Condition, Template
+from connector.mapping.outcome_facts import SAMPLE
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
 
 OTHER = "any other value"
 MAX_TICKETS = 20_000
 MAX_TEXT = 1_000
-SAMPLE = {
-    "state": "sent",
-    "why": "a reason",
-    "text": 1,
-    "rule": "a_rule",
-    "chat": {"id": 114, "status": "selecting"},
-    "at": "2026-01-01T00:00:00Z",
-    "contradicted": "",
-}
 
 
 def find(file: MappingFile) -> Iterator[tuple[str, str]]:

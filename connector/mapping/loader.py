@@ -11,11 +11,9 @@ from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.expressions import CannotApply
 from connector.mapping import feedback_loops, lines
+from connector.mapping.outcome_facts import FACTS
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
-
-# Names for written-back values. `chat` has .id and .status once there is a chat.
-OUTCOME_NAMES = {"state", "why", "text", "rule", "chat", "at", "contradicted"}
 
 
 def load(path: Path) -> MappingFile:
@@ -78,10 +76,10 @@ def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
             yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
     for state in OUTCOMES:
         for field, template in file.write_back.of(state).items():
-            for name in sorted(template.names - OUTCOME_NAMES):
+            for name in sorted(template.names - FACTS.keys()):
                 yield (
                     f"write_back.{state}.{field}",
-                    f'"{name}" is not defined; expected one of {", ".join(sorted(OUTCOME_NAMES))}',
+                    f'"{name}" is not defined; expected one of {", ".join(sorted(FACTS))}',
                 )
 
 

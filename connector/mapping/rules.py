@@ -11,6 +11,7 @@ from typing import Any
 
 from connector import phone
 from connector.expressions import CannotApply, Template
+from connector.mapping import outcome_facts
 from connector.mapping.schema import MappingFile, Rule
 from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
 from connector.policy.checks import Policy, Without
@@ -198,15 +199,7 @@ class Mapping:
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
         """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
-        facts = {
-            "state": outcome.state.value,
-            "why": outcome.why,
-            "text": outcome.text,
-            "rule": outcome.rule,
-            "chat": outcome.chat,
-            "contradicted": outcome.contradicted or "",
-            "at": outcome.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
+        facts = outcome_facts.of(outcome)
         wanted = self.file.write_back.of(outcome.state)
         return {field: template.render(facts) or None for field, template in wanted.items()}
 
