@@ -157,11 +157,12 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
     if story["contradicted"]:
         yield "contradicted", story["contradicted"]
-    waits = story["outcome"] > story["written"]
+    state = text_views.write_back_state(story)
+    pending = state is text_views.WriteBackState.PENDING
     if story["write_refused"]:
-        yield "ticket", f"{'not told yet' if waits else 'never told'}: {story['write_refused']}"
-    elif story["outcome"]:
-        yield "ticket", "does not have the outcome yet" if waits else "has the outcome"
+        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story['write_refused']}"
+    elif state is not text_views.WriteBackState.NONE:
+        yield "ticket", "does not have the outcome yet" if pending else "has the outcome"
 
 
 @texts_group.command()

@@ -1,6 +1,6 @@
 """Queries for operators and agents: lists of texts, the history of each, and decisions on unknown and waiting texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,24 @@ from connector.model import Chat, State
 from connector.store import queries, texts
 
 SQL = queries.load(__file__)
+
+
+class WriteBackState(StrEnum):
+    """Where the write-back of a text's outcome is. DROPPED: the ticket never gets it; `write_refused` says why."""
+
+    NONE = "none"
+    PENDING = "pending"
+    WRITTEN = "written"
+    DROPPED = "dropped"
+
+
+def write_back_state(row: Mapping[str, Any]) -> WriteBackState:
+    """Return the state of a row that has `outcome`, `written` and `write_refused`."""
+    if row["outcome"] > row["written"]:
+        return WriteBackState.PENDING
+    if not row["outcome"]:
+        return WriteBackState.NONE
+    return WriteBackState.DROPPED if row["write_refused"] else WriteBackState.WRITTEN
 
 
 def story(connection: psycopg.Connection[Any], text: int) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from flask import get_template_attribute, redirect, render_template, url_for
 from connector.model import OUTCOMES, Channel
 from connector.policy import segments
 from connector.store.agent_requests import SendRequest
+from connector.store.text_views import WriteBackState, write_back_state
 from webhooks.agent_page import advice, forms
 from webhooks.agent_page.forms import Draft, Problems
 from webhooks.agent_page.sessions import AgentSession
@@ -232,7 +233,7 @@ def part(name: str, *args: Any) -> str:
 
 def done(row: Mapping[str, Any]) -> bool:
     """Whether nothing more happens by itself: there is an outcome, and its write-back is finished or given up."""
-    return row["state"] in OUTCOMES and row["outcome"] <= row["written"]
+    return row["state"] in OUTCOMES and write_back_state(row) is not WriteBackState.PENDING
 
 
 def waits(row: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from connector.model import OUTCOMES, State
 from connector.policy import segments
 from connector.policy.checks import Said
 from connector.preview import Preview
+from connector.store.text_views import WriteBackState, write_back_state
 from webhooks.api import schemas
 
 SAID = {
@@ -52,7 +53,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         chat_id=chat.get("id", 0),
         chat_status=chat.get("status", ""),
         agent=ask.get("agent_name") or ask.get("agent_email") or "",
-        ticket_told=0 < row["outcome"] <= row["written"] and not row["write_refused"],
+        ticket_told=write_back_state(row) is WriteBackState.WRITTEN,
         cancellable=state in (State.RECEIVED, State.QUEUED),
         duplicate=duplicate,
         requested_at=utc(row["received_at"]),
