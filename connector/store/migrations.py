@@ -4,15 +4,23 @@ from pathlib import Path
 
 import psycopg
 
+from connector.errors import BadSettings
 from connector.store import jobs, pseudonyms
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The key of the advisory lock. Any number that no other program on the same database uses.
 MIGRATION_LOCK = 7_163_001
+OTHER_TABLES = (
+    "the database has tables of another program, or of an unreleased version of this one ({}); expected a database of"
+    " the connector's own: set CONNECTOR_DATABASE_URL or CONNECTOR_DATA_DIR to another one"
+)
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the schema up to date; the names of what ran. Safe to repeat and to run from several machines at once."""
+    """Bring the schema up to date; the names of what ran. Safe to repeat and to run from several machines at once.
+
+    Raises BadSettings for a database with tables of another program.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", [MIGRATION_LOCK])
         connection.execute(
@@ -20,9 +28,12 @@ def migrate(url: str) -> list[str]:
         )
         ran = jobs.install(connection)
         for name in _missing(connection):
-            with connection.transaction():
-                connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
-                connection.execute("insert into migrations (name) values (%s)", [name])
+            try:
+                with connection.transaction():
+                    connection.execute((MIGRATIONS / f"{name}.sql").read_text(encoding="utf-8"))
+                    connection.execute("insert into migrations (name) values (%s)", [name])
+            except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
+                raise BadSettings(OTHER_TABLES.format(error.diag.message_primary)) from None
             ran.append(name)
         if pseudonyms.make(connection):
             ran.append("pseudonyms")

@@ -13,6 +13,7 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from connector.errors import BadSettings
 from connector.model import Decision, OutboundSms
 from connector.store import jobs, migrations, postgres
 from tests.conftest import created
@@ -191,3 +192,15 @@ def test_a_migration_locks_tables_in_the_order_in_which_statements_do(path: Path
             made.update(tables)
         locked += [table for table in tables if table not in made and table not in locked]
     assert locked == sorted(locked, key=ORDER.index)
+
+
+def test_a_database_of_another_program_is_refused_in_words(server: str) -> None:
+    with created(server, "connector_migrations_other") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create table events (id int)")
+
+        with pytest.raises(BadSettings, match="tables of another program"):
+            migrations.migrate(url)
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            assert connection.execute("select name from migrations").fetchall() == []
