@@ -34,6 +34,19 @@ WITH_LABEL = re.compile(
 )
 # A full North American number that ends in one block of letters: 415-FLOWERS, 415-555-CARS.
 VANITY = re.compile(r"(?:\+?1[-. ]?)?(?:\([0-9]{3}\) ?|[0-9]{3}[-.])(?:[A-Z]{7}|[0-9]{3}[-.][A-Z]{4})")
+# What people write in the place of a number, as letters at its end: it is no vanity number.
+NOT_VANITY = re.compile(
+    r"STOP|DEAD|DECEASE|GONE|VOID|NONE|NULL|INVALID|UNKNOWN|WRONG|DONT|NOTEXT|TXT|BLOCK|SPAM|QUIT|CANCEL|REMOVE|DELETE|"
+    r"OPTOUT|REFUSE|DNC|DNT"
+)
+# Parts that belong to no number, or to another one: an area code, a note or an alternative behind the number.
+BRACKETED = re.compile(r"[(\[]")
+MAX_DIGITS_BEFORE_BRACKET = 4  # a country code, or an international prefix with it
+MAX_DIGITS_BEFORE_SLASH, MIN_DIGITS_AFTER_SLASH = 7, 4
+# A short group of digits behind a long one reads as an extension or a note: 0664 1234567 12.
+TRAILING_NOTE = re.compile(r"[0-9]{6,}\s+[0-9]{1,3}")
+# A number in a list, or a note, before one that begins with its own prefix: 2 0170 1234567.
+LEADING_NOTE = re.compile(r"[1-9][0-9]?[\s.)]+0[0-9].*")
 # Unicode categories: format characters, which often come with a copied number; dashes; digits that are notes (¹) or
 # ornaments (①).
 INVISIBLE, DASH, FORGED_DIGITS = "Cf", "Pd", ("No", "Nl")
@@ -96,8 +109,28 @@ def _alone(typed: str) -> str | None:
     ).strip()
     found = WITH_LABEL.fullmatch(text)
     if found and bool(found["before"]) + bool(found["after"]) < 2:
-        return found["number"]
-    return text if VANITY.fullmatch(text) else None
+        return found["number"] if _in_order(found["number"].strip()) else None
+    return text if VANITY.fullmatch(text) and not NOT_VANITY.search(text) else None
+
+
+def _in_order(number: str) -> bool:
+    """Return whether all digits can belong to one number, in this order."""
+    for bracket in BRACKETED.finditer(number):
+        if _digits(number[: bracket.start()]) > MAX_DIGITS_BEFORE_BRACKET:
+            return False
+    before, slash, after = number.rpartition("/")
+    if slash and (_digits(before) > MAX_DIGITS_BEFORE_SLASH or _digits(after) < MIN_DIGITS_AFTER_SLASH):
+        return False
+    return not (TRAILING_NOTE.fullmatch(number[_last_long(number) :]) or LEADING_NOTE.fullmatch(number))
+
+
+def _last_long(number: str) -> int:
+    """Return where the last group of six digits or more begins; the end where there is none."""
+    return max((found.start() for found in re.finditer(r"[0-9]{6,}", number)), default=len(number))
+
+
+def _digits(text: str) -> int:
+    return sum(sign.isdecimal() for sign in text)
 
 
 def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Sequence[str]) -> Number | Unusable:

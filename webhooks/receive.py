@@ -106,7 +106,7 @@ def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refuse
     if refused:
         log.warning("events of a message were refused", crm=stem, route=name, events=len(refused), why=refused[0].why)
     odd = [event for event in events if event.problem]
-    if odd and not (len(odd) == 1 and odd[0].raw is not None):
+    if odd and not (len(events) == 1 and odd[0].raw is not None):  # a whole message is logged as such
         log.warning("events are kept that name no ticket", crm=stem, route=name, events=len(odd), why=odd[0].problem)
 
 

@@ -23,6 +23,7 @@ UNCLOSED = (
     'a quotation mark (") is opened here and not closed, or stands inside a quoted text: '
     "close it, or write it twice where it belongs to the text"
 )
+SEVERAL = "expected one id in a line, or a first line that names the columns, one of them Id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ def read(data: bytes) -> IdFile:
     head = rows[0] if rows else (1, [""])
     column = _column(head[1])
     data_rows = rows if column is None else rows[1:]
+    if column is None:
+        for line, row in rows:
+            if sum(bool(cell) and _alike(cell, row[0]) for cell in row) > 1:
+                raise BadFile(f"line {line}: {SEVERAL}")
     column = column or 0
     found = [(line, row, row[column] if len(row) > column else "") for line, row in data_rows]
     ids = [given for _, _, given in found if given]

@@ -19,7 +19,7 @@ from connector.policy.checks import Policy, Without
 # The fields of a ticket, by the mapping's names.
 Values = abc.Mapping[str, Any]
 # NUL and lone surrogates.
-NO_TEXT_CARRIES = re.compile("[\0\ud800-\udfff]")
+NO_TEXT_CARRIES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,8 @@ class Mapping:
         phones = self.file.phones
         said = ticket.values.get(phones.country_from) if phones.country_from else None
         fields = [(self.file.fields[name], ticket.values.get(name)) for name in phones.prefer]
-        return phone.first_usable(fields, str(said or phones.country).upper(), self.countries)
+        country = str(said or "").strip().upper()
+        return phone.first_usable(fields, country if country in phone.EVERY_COUNTRY else phones.country, self.countries)
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
         """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""

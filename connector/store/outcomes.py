@@ -102,7 +102,15 @@ def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> No
     rows = [fields(one) for one in results]
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         anew = cursor.execute(SQL["told"], {"results": jsonb(rows)}).fetchall()
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"])) for row in anew])
+        written = [one.text for one in results if not one.overtaken]
+        anew += cursor.execute(SQL["waiting_beside"], {"ids": written}).fetchall() if written else []
+        jobs.add(
+            connection,
+            [
+                NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"]))
+                for row in {row["id"]: row for row in anew}.values()
+            ],
+        )
 
 
 def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float, str | None]]) -> None:

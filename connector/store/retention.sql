@@ -100,7 +100,8 @@ where (texts.state in ('received', 'queued') or texts.outcome > texts.written or
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
                        and other.id <> texts.id
                          and (other.state in ('received', 'queued', 'sending')
-                              or other.state = 'unknown' and texts.channel <> 'trigger')))
+                              or other.state = 'unknown' and texts.channel <> 'trigger'
+                              or other.state = 'sent' and other.outcome > other.written)))
   and not exists (select from listed where listed.text = texts.id
                   and listed.tells = (texts.state not in ('received', 'queued')))
 order by texts.id limit 1000

@@ -407,11 +407,11 @@ def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: O
         "import resource, sys\n"
         "from connector.backfill import library\n"
         "from connector.crms import Query\n"
-        "from connector.model import Ask\n"
+        "from connector.model import TextRequest\n"
         "peaks = []\n"
         "note = lambda n: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
         "with library.opened() as fill:\n"
-        "    plan = fill.plan('salesforce', Query(where=\"Subject = 'many'\"), Ask(), on_page=note)\n"
+        "    plan = fill.plan('salesforce', Query(where=\"Subject = 'many'\"), TextRequest(), on_page=note)\n"
         "    print(plan, peaks[2], peaks[-1])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)

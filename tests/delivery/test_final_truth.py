@@ -174,12 +174,26 @@ def test_both_steps_in_one_commit_tell_both(told: Told) -> None:
 
 def test_an_older_outcome_is_overtaken_by_a_newer_one_that_was_written(told: Told) -> None:
     first, second = told.new("a"), told.new("b")
-    told.sent(first, 114)
+    told.move(transitions.failed(first, "the phone is unusable"))
     told.move(transitions.skipped(second, Skip("in its window")))
     told.write_back(first, second)
     assert told.org.says()[0] == "Skipped"
     assert told.org.calls == [[TICKET]], "one write, of the newest"
     assert told.row(first)["write_refused"] == "a newer text has told the ticket"
+
+
+def test_a_text_that_was_sent_is_told_before_a_later_one_that_was_not(told: Told) -> None:
+    """Else the ticket would never say that the customer has a text."""
+    first, second = told.new("a"), told.new("b")
+    told.sent(first, 114)
+    told.move(transitions.skipped(second, Skip("in its window")))
+    told.write_back(first, second)
+    assert told.org.says() == ("Sent", "114")
+
+    told.until_told(second)
+
+    assert told.org.says()[0] == "Skipped"
+    assert told.row(first)["told"] == 1
 
 
 def test_an_older_outcome_is_told_where_the_newer_one_is_refused_and_that_one_when_it_is_taken(told: Told) -> None:

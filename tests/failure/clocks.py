@@ -26,7 +26,7 @@ def mapping(folder: Path, now: datetime) -> int:
     opens, closes = (f"{local + timedelta(minutes=minutes):%H:%M}" for minutes in (30, 150))
     text = MAPPING.read_text(encoding="utf-8")
     text = text.replace('customer = "Contact.Name"', 'customer = "Contact.Name"\ntime_zone = "Time_Zone__c"')
-    text = text.replace('# zone = "time_zone"', 'zone = "time_zone"')
+    text = text.replace("[policy]\n", '[policy]\nzone = "time_zone"\n')
     text = text.replace('open = "08:00-20:00"', f'open = "{opens}-{closes}"')
     assert tomllib.loads(text)["policy"]["hours"]["open"] == f"{opens}-{closes}"
     (folder / "salesforce.toml").write_text(text, encoding="utf-8")

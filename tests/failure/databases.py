@@ -114,7 +114,7 @@ class Database:
                 yield Claims(holding)
             finally:
                 holding.execute("select pg_advisory_unlock_all()")
-                holding.execute("drop trigger wait_at_claim on text")
+                holding.execute("drop trigger wait_at_claim on texts")
 
     def repeat_jobs(self, times: int) -> None:
         """Let each job that waits wait so many times more: a queue promises at least once."""

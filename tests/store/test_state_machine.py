@@ -78,7 +78,8 @@ from texts order by id
 JOBS = """
 select id, entrypoint, convert_from(payload, 'utf8') as payload, execute_after <= now() as due from pgqueuer order by id
 """
-WIPE = "truncate texts, event, reason, recipient, history, pgqueuer, pgqueuer_log, pace restart identity cascade"
+TABLES = "texts, events, reasons, recipients, history, sending_state, pgqueuer, pgqueuer_log"
+WIPE = f"truncate {TABLES} restart identity cascade"
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,3 +154,9 @@ def test_the_command_names_option_file_and_line_and_plans_nothing(url: str, tmp_
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert file in done.stderr
         assert words in done.stderr
+
+
+def test_several_ids_in_a_line_without_column_names_are_refused_with_the_line() -> None:
+    """Else all but the first would be left out."""
+    with pytest.raises(BadFile, match="line 2: expected one id in a line"):
+        id_file.read(b"500000000000001AAA\n500000000000002AAA, 500000000000003AAA\n")

@@ -11,6 +11,7 @@ from connector import phone
 from connector.phone import Number, Unusable
 
 US = ["US"]
+BESIDE = "more than a phone number: there are words or signs beside it"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_number_is_valid_if_the_numbering_plans_say_so(typed: str) -> None:
         pytest.param("415-555-26711", "US", US, "is not a valid number", id="too long"),
         pytest.param("000-000-0000", "US", US, "is not a valid number", id="zeros"),
         pytest.param("911", "US", US, "is not a valid number", id="emergency"),
-        pytest.param("+1 415-555-2671 / 2672", "US", US, "is not a valid number", id="two numbers in one"),
+        pytest.param("+1 415-555-2671 / 2672", "US", US, f"is {BESIDE}", id="two numbers in one"),
         pytest.param("628-5550 mob", "US", US, "is not a valid number", id="a label does not make a number whole"),
         pytest.param("1-800-FLOWERS", "US", US, "is a toll-free number", id="toll-free"),
         pytest.param("+1 900 234 5678", "US", US, "is a premium-rate number", id="premium rate"),
@@ -127,7 +128,7 @@ def test_what_is_no_whole_number_with_its_country_is_none(typed: str) -> None:
     assert phone.e164(typed) is None
 
 
-MORE = Unusable("is more than a phone number: there are words or signs beside it")
+MORE = Unusable(f"is {BESIDE}")
 
 
 WORDS_BESIDE = """
@@ -258,3 +259,41 @@ def test_a_number_of_an_unknown_area_has_its_countrys_zone_or_none(number: str, 
 
 def test_no_north_american_area_is_in_dozens_of_zones() -> None:
     assert max(len(phone.zones(f"+1{area}5550100")) for area in range(200, 1000)) < 6
+
+
+@pytest.mark.parametrize(
+    ("typed", "country"),
+    [
+        *((typed, "US") for typed in ("628-5550 (415)", "628-5550 / 415", "628.5550(415)", "1-628-5550 (415)")),
+        *((typed, "US") for typed in ("415-555-0132/0133", "+43 664 1234567/8", "+49 170 1234567 (2)")),
+        *((typed, "AT") for typed in ("0664 1234567/8", "0664 1234567 / 68", "0664 1234567 12")),
+        *((typed, "DE") for typed in ("0170 1234567 (2)", "(0170) 1234567 (1)", "2 0170 1234567")),
+    ],
+)
+def test_parts_out_of_order_and_parts_of_another_number_are_not_dialled(typed: str, country: str) -> None:
+    """An area code behind the number, a second number and a note would make a stranger's number."""
+    assert isinstance(phone.read(typed, country, phone.EVERY_COUNTRY), phone.Unusable)
+    assert phone.e164(typed) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "country", "e164"),
+    [
+        ("+44 (0)20 7946 0123", "GB", "+442079460123"),
+        ("0664/1234567", "AT", "+436641234567"),
+        ("0664 123 456 78", "AT", "+4366412345678"),
+        ("+43/664/1234567", "AT", "+436641234567"),
+        ("0170 / 123 45 67", "DE", "+491701234567"),
+        ("0151 23 45 67 89", "DE", "+4915123456789"),
+        ("06 12 34 56 78", "FR", "+33612345678"),
+        ("1 (415) 555-0132", "US", "+14155550132"),
+        ("415-555-CARS", "US", "+14155552277"),
+    ],
+)
+def test_usual_groupings_are_one_number(typed: str, country: str, e164: str) -> None:
+    assert phone.read(typed, country, phone.EVERY_COUNTRY) == phone.Number(e164)
+
+
+@pytest.mark.parametrize("letters", ["DECEASE", "INVALID", "UNKNOWN", "DONTTXT", "555-STOP", "555-DEAD", "555-GONE"])
+def test_words_in_the_shape_of_a_vanity_number_are_not_dialled(letters: str) -> None:
+    assert isinstance(phone.read(f"415-{letters}", "US", ["US"]), phone.Unusable)
