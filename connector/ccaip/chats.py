@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from connector.ccaip.client import Account
@@ -20,7 +19,6 @@ from connector.http.exchange import Bounds, NeverSent, NoResponse
 from connector.http.transport import Caller, Connections
 from connector.model import ChatId, ChatStatus
 
-log = structlog.get_logger()
 PATH = "/manager/api/v1/chats"
 # Seconds between two requests. The list's own limit was once one request a second.
 REQUEST_SECONDS = 1.0

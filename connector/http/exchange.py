@@ -112,7 +112,7 @@ class Exchange:
     """One call over this connection. Afterwards, reuse the connection only if the call was answered."""
 
     def __init__(self, connection: Connection, bounds: Bounds, before_send: BeforeSend | None) -> None:
-        self._connection, self._bounds, self._may_leave = connection, bounds, before_send
+        self._connection, self._bounds, self._before_send = connection, bounds, before_send
         self._step = _Step.CONNECTING
         self._end: asyncio.TimerHandle | None = None
 
@@ -139,9 +139,9 @@ class Exchange:
 
     async def _leave(self) -> None:
         self._deadline.reschedule(None)
-        if self._may_leave:
+        if self._before_send:
             self._step = _Step.WAITING
-            await self._may_leave()
+            await self._before_send()
             if self._connection.is_over():  # it may have closed meanwhile
                 raise NeverSent("ConnectionClosed")
         self._step = _Step.LEFT

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg.rows import class_row
 
 from connector.model import TicketEvent
@@ -14,7 +13,6 @@ from connector.store import jobs, queries
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 
-log = structlog.get_logger()
 SQL = queries.load(__file__)
 
 

@@ -5,19 +5,17 @@ run harmless. https://pgqueuer.readthedocs.io
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 import psycopg
-import structlog
 from pgqueuer.db import SyncPsycopgDriver
 from pgqueuer.queries import Queries, SyncQueries
 
 from connector.model import Channel
-
-log = structlog.get_logger()
 
 
 class Kind(StrEnum):
@@ -62,6 +60,12 @@ class NewJob:
     text: int
     channel: Channel
     after: float = 0
+
+
+def write_backs(rows: Iterable[Mapping[str, Any]]) -> list[NewJob]:
+    """Return a write-back for the text of each row, which has `id` and `channel`; one for a text that comes twice."""
+    channels = {row["id"]: Channel(row["channel"]) for row in rows}
+    return [NewJob(Kind.WRITE_BACK, text, channel) for text, channel in channels.items()]
 
 
 def add(connection: psycopg.Connection, jobs: Iterable[NewJob]) -> None:

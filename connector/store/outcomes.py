@@ -9,7 +9,6 @@ from datetime import UTC
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg.rows import dict_row
 
 from connector.model import Channel, Outcome, State
@@ -17,7 +16,6 @@ from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb
 
-log = structlog.get_logger()
 SQL = queries.load(__file__)
 SOON = 60
 
@@ -104,13 +102,7 @@ def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> No
         anew = cursor.execute(SQL["told"], {"results": jsonb(rows)}).fetchall()
         written = [one.text for one in results if not one.overtaken]
         anew += cursor.execute(SQL["waiting_beside"], {"ids": written}).fetchall() if written else []
-        jobs.add(
-            connection,
-            [
-                NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"]))
-                for row in {row["id"]: row for row in anew}.values()
-            ],
-        )
+        jobs.add(connection, jobs.write_backs(anew))
 
 
 def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float, str | None]]) -> None:

@@ -3,7 +3,7 @@
 -- A text that was skipped because another has the same reason reports that text's outcome. `overtaken`: the ticket has
 -- an outcome that became known later, or has this one already. `soon`: another text of the ticket is about to be
 -- decided by what the ticket says now. A text that sent nothing is left out while another text of its ticket is
--- pending: that one will report, and `untold_beside` finds this one again. The same applies while another text is
+-- pending: that one will report, and `untold_beside` or `waiting_beside` finds this one again. The same applies while another text is
 -- unknown, unless a trigger made this one; and while another text was sent and its ticket has not been told: nothing
 -- may hide a text that the customer has.
 select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
@@ -27,16 +27,9 @@ order by coalesce(texts.known, 0) desc, texts.id desc
 update texts set write_begun = write_begun + 1, wrote = w.wrote
 from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where texts.id = w.id
 
--- part: another_waits
-exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
-        and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and texts.channel <> 'trigger'
-             or other.state = 'sent' and other.outcome > other.written))
-
 -- name: waiting_beside
 -- Other texts of these texts' tickets that sent nothing and have an outcome to write back: they may have waited.
-select distinct other.id, other.channel
-from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
-where texts.id = any(%(ids)s) and other.outcome > other.written and other.state in ('failed', 'skipped', 'cancelled')
+{beside} and other.state in ('failed', 'skipped', 'cancelled')
 
 -- name: own_writes
 -- The connector's own writes to these texts' tickets, by text, newest first.

@@ -1,15 +1,18 @@
 """Named queries. Each is in a .sql file under a line `-- name: …`, with a sentence that says what it does.
 
-Text that several queries share is written once under `-- part: …` and included as `{part}`.
+Text that several queries share is written once under `-- part: …` and included as `{part}`: in their own file, or in
+queries.sql for queries of several files.
 """
 
 import re
 from pathlib import Path
 
+SHARED = Path(__file__).with_suffix(".sql")
+
 
 def load(module: str) -> dict[str, str]:
     """The queries of the .sql file beside this module (its `__file__`), by name."""
-    source = Path(module).with_suffix(".sql").read_text(encoding="utf-8")
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (SHARED, Path(module).with_suffix(".sql")))
     found = re.findall(r"^-- (name|part): (\w+)\n(.*?)(?=^-- (?:name|part): |\Z)", source, re.MULTILINE | re.DOTALL)
     parts = {name: body.strip() for kind, name, body in found if kind == "part"}
     return {

@@ -96,12 +96,8 @@ select texts.id, texts.channel, texts.state not in ('received', 'queued') as unt
 from texts
 where (texts.state in ('received', 'queued') or texts.outcome > texts.written or texts.write_begun > 0)
   and texts.state <> 'sending' and texts.changed_at < now() - interval '1 minute'
-  and not (texts.state in ('failed', 'skipped', 'cancelled')  -- written back, or overtaken, when the other text ends
-           and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
-                       and other.id <> texts.id
-                         and (other.state in ('received', 'queued', 'sending')
-                              or other.state = 'unknown' and texts.channel <> 'trigger'
-                              or other.state = 'sent' and other.outcome > other.written)))
+  -- These are written back, or overtaken, when the other text ends.
+  and not (texts.state in ('failed', 'skipped', 'cancelled') and {another_waits})
   and not exists (select from listed where listed.text = texts.id
                   and listed.tells = (texts.state not in ('received', 'queued')))
 order by texts.id limit 1000

@@ -4,10 +4,8 @@ import json
 import re
 from typing import Any
 
-import structlog
 from psycopg.types.json import Jsonb
 
-log = structlog.get_logger()
 # The NUL escape, which PostgreSQL cannot store. After an escaped backslash it is plain text.
 NUL = re.compile(r"(\\\\)|\\u0000")
 

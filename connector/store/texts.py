@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from connector import transitions
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
 from connector.store import circuit_breaker, jobs, pseudonyms, queries, recipients
-from connector.store.jobs import Kind, NewJob
+from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Standing, Trace, Transition
 
@@ -150,7 +150,7 @@ def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> No
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
         told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
-        jobs.add(connection, [NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"])) for row in told])
+        jobs.add(connection, jobs.write_backs(told))
 
 
 def _columns(tries: Sequence[Attempt]) -> dict[str, list[int]]:
@@ -193,10 +193,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(
             connection,
-            [
-                NewJob(Kind.WRITE_BACK, row["id"], Channel(row["channel"]))
-                for row in {row["id"]: row for row in told}.values()
-            ]
+            jobs.write_backs(told)
             + [
                 NewJob(jobs.DELIVER[channel := Channel(row["channel"])], row["id"], channel, row["after"])
                 for row in [*rows, *revived]

@@ -218,6 +218,4 @@ order by id limit 500 for update skip locked
 
 -- name: untold_beside
 -- Other texts of the same tickets with an outcome to write back: they may have waited for these.
-select distinct other.id, other.channel
-from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
-where texts.id = any(%(ids)s) and other.outcome > other.written and other.state not in ('received', 'queued', 'sending')
+{beside} and other.state not in ('received', 'queued', 'sending')

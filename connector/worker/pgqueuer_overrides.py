@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-import structlog
 from pgqueuer.db import PsycopgDriver
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
@@ -20,7 +19,6 @@ from connector.store.jobs import JOB_SIZE, Kind
 
 # The version that these overrides and their .sql were written against: its own statements ignore who owns a job.
 PGQUEUER = "1.6"
-log = structlog.get_logger()
 SQL = queries.load(__file__)
 # Seconds between polls of the queue. Jobs that arrive in between are taken together; the first poll is immediate.
 REST = 0.01
