@@ -20,7 +20,7 @@ from connector import settings
 from connector.sandbox import Sandbox
 from connector.store import migrations, postgres
 from tests.support.agent import Agent
-from tests.support.pipe import Pipe, running, wait_for
+from tests.support.pipe import Pipe, running
 from webhooks.agent_page.sessions import AgentSessions
 
 NUMBER = itertools.count()
@@ -101,15 +101,9 @@ def pipe(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -
             assert text.number not in logs
 
 
-def awake(pipe: Pipe) -> None:
-    """Wait until the web process has replaced connections that other tests of the same server have ended."""
-    wait_for(lambda: all(pipe.api("GET", "/texts/1").status_code != 503 for _ in range(12)), "the pipe is awake")
-
-
 @pytest.fixture
 def case(pipe: Pipe) -> Iterator[str]:
     """A case of the test's own, with a number that can be texted. Faults end with the test."""
-    awake(pipe)
     yield pipe.box.salesforce.make_cases(1)[0]
     pipe.box.faults.clear()
 
@@ -117,7 +111,6 @@ def case(pipe: Pipe) -> Iterator[str]:
 @pytest.fixture
 def agents(pipe: Pipe) -> Iterator[Callable[[], Agent]]:
     """As many people with browsers as are wanted."""
-    awake(pipe)
     with contextlib.ExitStack() as stack:
 
         def another() -> Agent:

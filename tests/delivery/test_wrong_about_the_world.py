@@ -24,7 +24,7 @@ from connector.model import Channel, Decision, OutboundSms, Skip, TextRequest, T
 from connector.store import circuit_breaker, events, installation, mapping_version, postgres, texts
 from connector.worker import pgqueuer_overrides
 from connector.worker.consumer import Consumer
-from tests.support.pipe import Pipe
+from tests.support.pipe import Pipe, wait_for
 from tests.support.remote import Remote, Tickets
 from tests.unit.test_mapping_rules import VALUES, mapping
 
@@ -319,3 +319,11 @@ def test_ready_means_that_what_comes_in_can_be_kept(pipe: Pipe) -> None:
         )
     finally:
         read_only("off")
+        # The pipe is shared: others find it with connections that answer, those for events and those for the API.
+        wait_for(lambda: all(answers(pipe) for _ in range(20)), "the web process has replaced its connections")
+
+
+def answers(pipe: Pipe) -> bool:
+    """Whether a connection of each kind answered."""
+    ready = httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 200
+    return ready and pipe.api("GET", "/texts/1").status_code != 503

@@ -132,6 +132,18 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
         assert all(process.poll() is None for process in started.values()), "a process has ended"
 
 
+def without_job(url: str, case: str) -> int:
+    """A trigger's text about this case that has no job, so that no worker sends it; its id."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        [(text,)] = connection.execute(
+            "with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', %s, 'trigger', %s)"
+            " returning id) insert into texts (event, crm, ticket_id, channel)"
+            " select id, 'salesforce', %s, 'trigger' from e returning id",
+            [secrets.token_hex(8), case, case],
+        ).fetchall()
+    return int(text)
+
+
 def outbound_message(box: Sandbox, case: str, notification: str) -> bytes:
     """An outbound message about one case, as Salesforce writes it."""
     return f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -1,15 +1,13 @@
 """The page for agents and what others may not: forms, tickets and texts of somebody else, too much, and odd input."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.support.agent import Agent, Page, plain, texts_to
-from tests.support.pipe import Pipe
+from tests.support.pipe import Pipe, without_job
 from webhooks.agent_page.access import PER_MINUTE
 from webhooks.agent_page.sessions import AgentSessions
 from webhooks.agent_page.signed_values import Purpose
@@ -89,13 +87,7 @@ def test_a_page_shows_no_other_tickets_texts(pipe: Pipe, case: str, agent: Agent
 
 
 def test_what_has_not_left_can_be_cancelled(pipe: Pipe, case: str, agent: Agent) -> None:
-    with psycopg.connect(pipe.url, autocommit=True) as connection:  # no job: nobody sends it
-        connection.execute(
-            "with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', %s, 'trigger', %s)"
-            " returning id) insert into texts (event, crm, ticket_id, channel)"
-            " select id, 'salesforce', %s, 'trigger' from e",
-            [secrets.token_hex(8), case, case],
-        )
+    without_job(pipe.url, case)
     page = agent.open(case)
     [url] = page.root.xpath("//form[contains(@action, '/cancel')]/@action")
     assert agent.client.post(pipe.web + url, data={"token": "x"}).status_code == 403

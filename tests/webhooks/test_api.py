@@ -21,7 +21,7 @@ from connector.cli import demo
 from connector.errors import BadSettings, NotAuthentic
 from connector.store import api_keys, postgres
 from connector.store.api_keys import Right
-from tests.support.pipe import Pipe
+from tests.support.pipe import Pipe, without_job
 from webhooks.api.auth import Callers, Verify
 from webhooks.app import create_app
 from webhooks.crms.salesforce import tokens
@@ -200,13 +200,7 @@ def test_what_has_left_cannot_be_cancelled(pipe: Pipe, case: str) -> None:
 
 
 def test_what_waits_for_its_customer_can_be_cancelled_once_and_the_case_is_told(pipe: Pipe, case: str) -> None:
-    with psycopg.connect(pipe.url, autocommit=True) as connection:  # no job: nobody sends it
-        connection.execute(
-            "with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', %s, 'trigger', %s)"
-            " returning id) insert into texts (event, crm, ticket_id, channel)"
-            " select id, 'salesforce', %s, 'trigger' from e",
-            [secrets.token_hex(8), case, case],
-        )
+    without_job(pipe.url, case)
     [text] = pipe.texts(case)
     for _ in range(2):
         answer = pipe.api("DELETE", f"/texts/{text['id']}").json()

@@ -12,7 +12,7 @@ from connector import settings
 from connector.cli import demo
 from connector.store import api_keys, leases, postgres
 from connector.store.api_keys import Right
-from tests.support.pipe import Pipe
+from tests.support.pipe import Pipe, without_job
 from webhooks.app import create_app
 
 NOTHING = "nothing is being sent now, because no worker of the connector is running"
@@ -72,18 +72,11 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
     link = ask("/links", ticket_id=case)["url"].partition("localhost")[2]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update texts set state = 'failed', why = 'no', outcome = 1 where id = %s", [failed])
-        row = connection.execute(
-            "with e as (insert into events (crm, event_id, channel, ticket_id)"
-            " values ('salesforce', 'x', 'trigger', %s)"
-            " returning id) insert into texts (event, crm, ticket_id, channel)"
-            " select id, 'salesforce', %s, 'trigger' from e returning id",
-            [case, case],
-        ).fetchone()
-    assert row
+    waiting = without_job(url, case)
     page = web.get(link, follow_redirects=True).request.path
     shown = web.get(f"{page}/texts/{failed}").text
-    assert f"The ticket is told after text {row[0]}, which is not settled yet" in shown
+    assert f"The ticket is told after text {waiting}, which is not settled yet" in shown
     assert "Writing back to the ticket" not in shown
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("update texts set state = 'sent' where id = %s", [row[0]])
+        connection.execute("update texts set state = 'sent' where id = %s", [waiting])
     assert "Writing back to the ticket" in web.get(f"{page}/texts/{failed}").text
