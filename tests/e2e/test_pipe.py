@@ -115,12 +115,12 @@ def test_too_many_requests_is_tried_again_until_it_is_sent(pipe: Pipe, case: str
 
 def test_the_same_outbound_message_ten_times_at_once_is_one_text(pipe: Pipe, case: str) -> None:
     before = len(pipe.texts(case))
-    pipe.box.salesforce.settings.paused = True
+    pipe.box.salesforce.messages.configure({"paused": True})
     pipe.box.salesforce.request_text(case)
     body = outbound_message(pipe.box, case, "04l000000000777AAA")
     with ThreadPoolExecutor(10) as threads:
         answers = list(threads.map(pipe.outbound_message, [body] * 10))
-    pipe.box.salesforce.settings.paused = False
+    pipe.box.salesforce.messages.configure({"paused": False})
     assert {(answer.status_code, b"<Ack>true</Ack>" in answer.content) for answer in answers} == {(200, True)}
     rows = pipe.told(case, before + 1)
     assert [row["state"] for row in rows].count("sent") == 1
@@ -129,9 +129,9 @@ def test_the_same_outbound_message_ten_times_at_once_is_one_text(pipe: Pipe, cas
 
 
 def test_two_messages_for_the_same_reason_are_one_text_and_the_case_keeps_its_chat(pipe: Pipe, case: str) -> None:
-    pipe.box.salesforce.settings.every_change_twice = True
+    pipe.box.salesforce.messages.configure({"every_change_twice": True})
     pipe.box.salesforce.request_text(case)
-    pipe.box.salesforce.settings.every_change_twice = False
+    pipe.box.salesforce.messages.configure({"every_change_twice": False})
     rows = pipe.told(case, texts=2)
     assert sorted(row["state"] for row in rows) == ["sent", "skipped"]
     [chat] = texted(pipe, case)
@@ -140,11 +140,11 @@ def test_two_messages_for_the_same_reason_are_one_text_and_the_case_keeps_its_ch
 
 def test_a_hundred_notifications_are_a_hundred_texts_and_four_calls_of_salesforce(pipe: Pipe) -> None:
     cases = pipe.box.salesforce.make_cases(100)
-    pipe.box.salesforce.settings.paused = True
+    pipe.box.salesforce.messages.configure({"paused": True})
     for case in cases:
         pipe.box.salesforce.request_text(case)
     pipe.box.salesforce.calls.clear()
-    pipe.box.salesforce.settings.paused = False
+    pipe.box.salesforce.messages.configure({"paused": False})
     wait_for(
         lambda: all(pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"] for case in cases), "all hundred have their chat"
     )

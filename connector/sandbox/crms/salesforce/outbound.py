@@ -153,6 +153,7 @@ class Messages:
             self._changes.clear()
             self._due.clear()
             self.log = []
+            self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
