@@ -47,6 +47,13 @@ def _base64(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _generated(secret: SecretStr) -> SecretStr:
+    """Refuse a webhook secret that CCAI Platform cannot have generated. The length of its secrets is not documented."""
+    if len(secret.get_secret_value()) < 16:
+        raise ValueError("expected the secret that CCAI Platform generated, at least 16 characters")
+    return secret
+
+
 Country = Annotated[str, AfterValidator(_country)]
 # Absolute: with a relative runtime folder, a library falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
@@ -55,6 +62,7 @@ LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_generated)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
 Origins = Annotated[
@@ -102,6 +110,10 @@ class Settings(FromEnvironment):
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
     ccaip_connect_timeout: float = Field(default=5, gt=0)
     ccaip_read_timeout: float = Field(default=30, gt=0)
+    ccaip_webhook_primary_secret: WebhookSecret | None = None
+    ccaip_webhook_secondary_secret: WebhookSecret | None = None
+    ccaip_webhook_tolerance_seconds: float = Field(default=300, ge=1, le=86_400)
+    ccaip_customer_senders: Annotated[Words, Field(min_length=1)] = ["customer", "end_user"]
 
     countries: Countries = ["US"]
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
@@ -117,6 +129,11 @@ class Settings(FromEnvironment):
     def ccaip_address(self) -> str:
         """Return https://{subdomain}.{domain}, or the address that is set directly (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def ccaip_webhook_secrets(self) -> list[SecretStr]:
+        """Return the secrets that sign chat webhooks. Empty: chat webhooks are off."""
+        return [one for one in (self.ccaip_webhook_primary_secret, self.ccaip_webhook_secondary_secret) if one]
 
     @property
     def batch_rate(self) -> float:
