@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from connector import sandbox
@@ -112,3 +113,15 @@ def test_a_reset_keeps_the_address_from_the_start(box: sandbox.Sandbox, endpoint
     box.reset()
     assert (box.switches["chat_webhook_url"], box.switches["chat_webhook_copies"]) == (endpoint.url, 1)
     assert box.ccaip.webhooks.posts == []
+
+
+def test_the_phone_has_quick_replies_in_four_languages(box: sandbox.Sandbox, endpoint: Endpoint) -> None:
+    box.ccaip.send(REQUEST)
+    with httpx.Client(base_url=box.url, trust_env=False) as browser:
+        page = browser.get("/").text
+        assert all(f'lang="{language}">' in page for language in ("en", "es", "fr", "pt"))
+        case = box.salesforce.tickets()[0]["id"]
+        reply = {"number": NUMBER, "message": "Por favor, no me envíen más mensajes"}
+        assert browser.post(f"/tickets/salesforce/{case}/reply", data=reply).status_code == 303
+    assert told(posted(box, endpoint)[-1]) == ("message_received", "end_user", reply["message"])
+    assert box.ccaip.phones.opted_out == set(), "the platform does not know these words"
