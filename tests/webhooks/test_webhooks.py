@@ -148,6 +148,23 @@ def test_json_that_cannot_be_read_is_400_with_words(pipe: Pipe, body: bytes, wor
     assert words in answer.json()["error"]
 
 
+@pytest.mark.parametrize("form", ['{"ticket_id": "%s", "ticket_id": "%s"}', '[{"ticket_id": "%s", "ticket_id": "%s"}]'])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "with a key"])
+def test_a_key_twice_is_422_and_nothing_is_kept(pipe: Pipe, case: str, form: str, signed: bool) -> None:
+    """Which of two ids is meant is not guessed."""
+    name, now, body = f"msg_{secrets.token_hex(8)}", datetime.now(UTC), form % ("500999999999999AAA", case)
+    headers = {"Authorization": f"Bearer {pipe.key}", "Idempotency-Key": name}
+    if signed:
+        signature = Webhook(pipe.secret).sign(name, now, body)
+        headers = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    before = events(pipe)
+
+    answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", content=body, headers=headers, trust_env=False)
+
+    assert (answer.status_code, "a key occurs twice" in answer.text) == (422, True)
+    assert events(pipe) == before
+
+
 def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> None:
     secret = pipe.secret
     name, now = f"msg_{secrets.token_hex(8)}", datetime.now(UTC)
