@@ -55,8 +55,8 @@ class WebhookRoute:
 
     `parse` raises NotAuthentic (nothing is saved) or Unreadable. An authentic but unreadable message is answered with
     its error's status. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message
-    is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for one it cannot
-    read.
+    is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for
+    one it cannot read.
     """
 
     path: str
