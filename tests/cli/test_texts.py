@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from connector import transitions
-from connector.cli import output
+from connector.cli import backfill_watch, output
 from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
 from connector.store import circuit_breaker, events, leases, texts
 from tests.cli.test_cli import connector
@@ -108,6 +108,15 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
     ]
 
 
+def test_a_back_fill_says_that_no_worker_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        backfill_watch.warn_without_worker(connection)
+        assert "No worker is running: nothing is sent" in capsys.readouterr().err
+        leases.alive(connection)
+        backfill_watch.warn_without_worker(connection)
+        assert capsys.readouterr().err == ""
+
+
 TOO_LATE = {
     State.SENDING: "is being sent at this moment: it cannot be taken back",
     State.SENT: "was sent already: it cannot be taken back",
@@ -190,7 +199,7 @@ def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
     assert output.count(1, "text") == "1 text"
     assert output.count(0, "text") == "0 texts"
     assert output.count(1234, "event") == "1,234 events"
-    assert run("purge", "--phone", NUMBER)[1] == "Erased what is known of ••••••••••32: 1 text, 1 event.\n"
+    assert run("purge", "--phone", NUMBER)[1:] == ("Erased what is known of ••••••••••32: 1 text, 1 event.\n", "")
 
 
 def test_one_person_is_erased(run: Run) -> None:
