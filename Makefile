@@ -10,12 +10,19 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/connector demo $(ARGS)
 
-# Formatting, types and the whole test suite. `make test ARGS="-k mapping"` runs a part of it.
+# Formatting, types and the whole test suite: first the tests that may run beside each other, then those that measure
+# time, kill processes or drive a browser. `make test ARGS="-k mapping"` runs a part of it.
+ALONE := tests/browser tests/e2e tests/failure
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
+endif
 
 # The tests that need neither a database nor a socket.
 unit: $(STAMP)
