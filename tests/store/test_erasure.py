@@ -114,7 +114,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.told(case)
     pipe.event(case, event_id=f"of {NUMBER}")
     pipe.told(case, 2)
-    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["window"])
+    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["hours"])
     agent.watched(agent.submit(agent.open(case), message=f"Dear {FIRST}, {WORDS}", override=WHY))
     pipe.told(case, 4)
     for unreadable in (f"<odd>{FIRST} {FULL_WIDTH}", f"<odd>{NUMBER}", "<odd>415-555-0187 &#233;"):

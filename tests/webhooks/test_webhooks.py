@@ -216,6 +216,11 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
     assert [row["ticket_id"] for row in tickets] == [case, other]
 
 
+def test_the_log_says_where_the_web_process_listens(pipe: Pipe) -> None:
+    [ready] = [line for line in (pipe.logs / "serve.log").read_text().splitlines() if "web process ready" in line]
+    assert pipe.web in ready
+
+
 def test_health_and_readiness(pipe: Pipe) -> None:
     for path in ("healthz", "readyz"):
         answer = httpx.get(f"{pipe.web}/{path}", trust_env=False)
