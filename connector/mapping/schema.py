@@ -119,6 +119,11 @@ class MappingFile(Strict):
         own, _, rest = path.lower().partition(".")
         return rest if rest and own == self.ticket.object.lower() else path.lower()
 
+    def messages(self) -> Iterator[tuple[str, Template]]:
+        """Yield (key, template) for every message over the ticket's fields."""
+        yield from ((f"rules.{index}.message", rule.message) for index, rule in enumerate(self.rules))
+        yield from ((f"templates.{index}.message", words.message) for index, words in enumerate(self.templates))
+
     def names(self) -> Iterator[tuple[str, str]]:
         """Yield (key, name) for every field name that the file uses."""
         shown = {"id": self.ticket.id, "number": self.ticket.number, "customer": self.ticket.customer}
