@@ -40,6 +40,7 @@ class TextRequest:
     `rule` and `template` are names of the mapping; `message` is used unchanged. `override` is the agent's reason for
     sending despite overridable findings. `overrides` are the ids of the findings that it was given for; None: any. The
     `agent_…` fields identify the agent, as far as known. `number` is the pseudonym of the intended recipient's number.
+    `language` is the tag that a person chose; None: the ticket decides.
     """
 
     rule: str | None = None
@@ -51,6 +52,7 @@ class TextRequest:
     agent_email: str | None = None
     agent_id: int | None = None
     number: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +131,20 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageChoice:
+    """The tag of a message's language, and why it was chosen. `language` empty: the mapping has no languages."""
+
+    language: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The mapping's result for a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
 
     `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
     set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
-    ticket.
+    ticket. `language`: the language of the message, and why it was chosen.
     """
 
     rule: str
@@ -144,6 +154,7 @@ class Decision:
     window_hours: float | None = None
     accepted: Accepted | None = None
     empty: Sequence[str] = ()
+    language: LanguageChoice = LanguageChoice()
 
 
 def _no_flag(value: object) -> object:

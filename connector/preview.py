@@ -11,9 +11,11 @@ import psycopg
 from connector.crms import Crm
 from connector.delivery.admission import Clock
 from connector.errors import NotThere
-from connector.expressions import CannotApply, Template
+from connector.expressions import CannotApply
+from connector.languages import Messages
+from connector.mapping import message_language
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
+from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
 from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
@@ -28,18 +30,23 @@ BUSY_FOR = 900
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket."""
+    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket.
+
+    `language`: the language that the message has.
+    """
 
     name: str
     label: str
     message: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The result of a preview. `sms` None: no text can be made of the ticket, and a finding says why.
 
-    `after` is the ticket's newest text. Return it with the request, to prevent a second text.
+    `after` is the ticket's newest text. Return it with the request, to prevent a second text. `language` is that of
+    the message; `languages` are those that can be asked for.
     """
 
     ticket: Ticket
@@ -51,6 +58,8 @@ class Preview:
     findings: Sequence[Finding]
     templates: Sequence[Words]
     after: int
+    language: LanguageChoice
+    languages: Sequence[str]
 
     @property
     def against(self) -> Sequence[Finding]:
@@ -102,8 +111,13 @@ class Previews:
             size=segments.measure(sms.message if sms else ""),
             max_segments=mapping.file.policy.max_segments,
             findings=findings,
-            templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
+            templates=[
+                _words(mapping, name, label, messages, ticket, ask.language)
+                for name, (label, messages) in mapping.templates().items()
+            ],
             after=agent_requests.newest(connection, stem, ticket_id),
+            language=decided.language if isinstance(decided, Decision) else LanguageChoice(),
+            languages=mapping.file.offered_languages,
         )
 
     def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
@@ -138,8 +152,13 @@ def _shown(ticket: Ticket, name: str | None) -> str:
     return str(ticket.values.get(name) or "") if name else ""
 
 
-def _words(name: str, label: str, template: Template, ticket: Ticket) -> Words:
+def _words(
+    mapping: TicketMapping, name: str, label: str, messages: Messages, ticket: Ticket, language: str | None
+) -> Words:
+    """Return a template's words in the language asked for, else in the ticket's; where it lacks it, in the fallback."""
     try:
-        return Words(name, label, template.render(ticket.values).strip())
+        choice = message_language.choose(mapping.file, ticket, language)
+        message, choice = message_language.render(mapping.file, messages, ticket, choice)
+        return Words(name, label, message, choice.language)
     except CannotApply:
         return Words(name, label, "")

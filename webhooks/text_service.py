@@ -85,10 +85,10 @@ class TextService:
         return taken
 
     def _require_known(self, stem: str, ask: TextRequest) -> None:
-        """Raise Problem 422 for a rule or template that the mapping lacks."""
+        """Raise Problem 422 for a rule, template or language that the mapping lacks."""
         if found := self._mappings[stem].unknown(ask):
             what, _, known = found
-            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
+            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known) or 'none'}")
 
     def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
         """A text, once it has its outcome or after `wait` seconds. `worker`: one is running. Raises Problem 404.

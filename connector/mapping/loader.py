@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.expressions import CannotApply
-from connector.mapping import feedback_loops, lines
+from connector.mapping import feedback_loops, lines, message_checks
 from connector.mapping.outcome_facts import FACTS
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
@@ -44,6 +44,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *message_checks.find(file),
         *feedback_loops.find(file),
     ]
     if problems:

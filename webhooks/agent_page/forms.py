@@ -19,6 +19,7 @@ class Draft:
     """A form's content. `after`: the newest text that the agent has seen. Only one text can be sent after it.
 
     `message` None: no input yet. `overrides`: the findings that were shown when `override` was entered.
+    `language`: the tag that the agent chose; empty: the ticket decides.
     """
 
     message: str | None = None
@@ -26,6 +27,7 @@ class Draft:
     override: str = ""
     overrides: tuple[str, ...] = ()
     after: int = 0
+    language: str = ""
 
     def ask(self, visit: AgentSession) -> TextRequest:
         return TextRequest(
@@ -33,6 +35,7 @@ class Draft:
             message=self.message,
             override=self.override,
             overrides=self.overrides if self.override else None,
+            language=self.language or None,
             agent_name=visit.agent_name or None,
             agent_email=visit.agent_email or None,
             agent_id=visit.agent_id or None,
@@ -47,7 +50,13 @@ def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
         override=" ".join(_plain(form.get("override", "")).split()),
         overrides=overrides,
         after=number(form.get("after", "")) or 0,
+        language=language(form.get("language", "")),
     )
+
+
+def language(typed: str) -> str:
+    """A language's tag, as it was chosen; empty: the ticket decides."""
+    return typed.strip()[:40]
 
 
 def number(typed: str) -> int | None:

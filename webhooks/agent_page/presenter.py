@@ -20,6 +20,7 @@ from webhooks.text_service import TextService
 
 MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
 ASKED = "This text was asked for already: it is below, and Send shows what became of it. Nothing is sent twice."
+OTHER_LANGUAGE = "The language is another one now, and nothing was sent. Look at the words, then send them."
 # The state of a step in a text's progress.
 DONE, NOW, FAILED, TO_COME = "done", "now", "failed", "to come"
 
@@ -108,6 +109,20 @@ class Writing:
         words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
         return self.form(visit, replace(draft, message=words))
 
+    def in_language(self, visit: AgentSession, draft: Draft, before: str, notice: str = "") -> Shown:
+        """The page in another language. Words of a template change with it; the agent's own words stay.
+
+        `before`: the language that was chosen until now. Raises Problem.
+        """
+        try:
+            earlier = self.look(visit, replace(draft, language=before)).templates
+            templates = self.look(visit, draft, typing=True).templates
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        name = next((one.name for one in earlier if one.message and one.message == draft.message), None)
+        words = next((one.message for one in templates if one.name == name and one.message), draft.message)
+        return self.form(visit, replace(draft, message=words), notice=notice)
+
     def send(self, visit: AgentSession, draft: Draft) -> Shown:
         """Save a request once and redirect to its progress, or show the problems. Raises Problem."""
         newer = self._newer(visit, draft.after)
@@ -134,7 +149,7 @@ class Writing:
         """The progress of the text already requested, with the unsent draft when its words differ."""
         if draft.message in ("", None, (row["ask"] or {}).get("message")):
             return _to(visit, row["id"], again=True)
-        unsent = Draft(draft.message, draft.template, after=self._newest(visit))
+        unsent = Draft(draft.message, draft.template, after=self._newest(visit), language=draft.language)
         return self._watched(409, visit, row, again=True, unsent=unsent)
 
     def _newer(self, visit: AgentSession, after: int) -> list[dict[str, Any]]:

@@ -196,6 +196,7 @@ def _ask(body: schemas.PreviewBody) -> TextRequest:
         rule=body.rule or None,
         template=body.template or None,
         message=body.message or None,
+        language=body.language or None,
         override=body.override.strip(),
         overrides=tuple(body.overrides),
     )

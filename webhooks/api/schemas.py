@@ -39,6 +39,9 @@ class PreviewBody(Strict):
     rule: Short = Field(default="", description="A rule of the mapping, else 422; without one, the rule for agents.")
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MAX_CHARACTERS, description="The words themselves.")
+    language: Short = Field(
+        default="", description="A language of the message, such as es, else 422; without one, the ticket decides."
+    )
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
@@ -116,6 +119,7 @@ class Template(BaseModel):
     name: str
     label: str
     message: str = ""
+    language: str = Field(default="", description="The language of these words.")
 
 
 class Preview(BaseModel):
@@ -131,6 +135,9 @@ class Preview(BaseModel):
     encoding: str = ""
     segments: int = 0
     segments_most: int
+    language: str = Field(default="", description="The language of the message, where the mapping has several.")
+    language_why: str = Field(default="", description="Why it is in this language.")
+    languages: list[str] = Field(default=[], description="The languages that can be asked for.")
     characters: int = 0
     allowed: bool
     overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")

@@ -88,6 +88,9 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         segments=found.size.segments,
         segments_most=found.max_segments,
         characters=len(sms.message) if sms else 0,
+        language=found.language.language,
+        language_why=found.language.why,
+        languages=list(found.languages),
         allowed=sms is not None and not against,
         overridable=sms is not None and all(one.overridable for one in against),
         why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.WARN)),
@@ -95,6 +98,9 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
             schemas.Finding(id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
             for one in found.findings
         ],
-        templates=[schemas.Template(name=one.name, label=one.label, message=one.message) for one in found.templates],
+        templates=[
+            schemas.Template(name=one.name, label=one.label, message=one.message, language=one.language)
+            for one in found.templates
+        ],
         after=found.after,
     )

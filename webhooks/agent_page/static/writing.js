@@ -18,13 +18,13 @@ const TROUBLE = {
 const AWAY = "The connector or the CRM does not answer; trying again.";
 
 export function startWriting(form) {
-  const { message, template, override } = form.elements;
+  const { message, template, override, language } = form.elements;
   const send = byId("send");
   let shown = form.elements.findings.value; // the findings on the screen
   bringBack(form);
   const looks = startLooking({
-    typed: () => words(message.value, override.value),
-    seen: words(message.defaultValue, override.defaultValue),
+    typed: () => words(message.value, override.value, language?.value ?? ""),
+    seen: words(message.defaultValue, override.defaultValue, form.elements.language_before?.value ?? ""),
     everyMs: Number(form.dataset.lookEveryMs),
     ask: (signal) => fetch(form.dataset.preview, { method: "POST", body: new FormData(form), signal }),
     answered: (news) => {
@@ -56,6 +56,7 @@ export function startWriting(form) {
     count();
     looks.now();
   });
+  language?.addEventListener("change", looks.now);
   form.addEventListener("submit", (event) => {
     if (event.submitter !== send) return;
     if (send.getAttribute("aria-disabled") === "true") {
@@ -80,7 +81,7 @@ export function startWriting(form) {
   }
 }
 
-const words = (message, override) => JSON.stringify([message.trim(), override.trim()]);
+const words = (message, override, language) => JSON.stringify([message.trim(), override.trim(), language]);
 
 // Removes a problem of the last attempt to send, which may be solved. The verdict shows the present state.
 function forgive(field) {
