@@ -40,7 +40,8 @@ class TextRequest:
     `rule` and `template` are names of the mapping; `message` is used unchanged. `override` is the agent's reason for
     sending despite overridable findings. `overrides` are the ids of the findings that it was given for; None: any. The
     `agent_…` fields identify the agent, as far as known. `number` is the pseudonym of the intended recipient's number.
-    `language` is the tag that a person chose; None: the ticket decides.
+    `language` is the tag that a person chose; None: the ticket decides. `send_at` is the time before which it is not
+    sent, in ISO 8601 and UTC; None: it is sent at once.
     """
 
     rule: str | None = None
@@ -53,6 +54,7 @@ class TextRequest:
     agent_id: int | None = None
     number: str | None = None
     language: str | None = None
+    send_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,11 @@ class Text:
     sms: OutboundSms | None = None
     ask: TextRequest | None = None
     accepted: Accepted | None = None
+
+    @property
+    def attended(self) -> bool:
+        """Whether a person waits for the result. Such a text fails at once where others wait or are tried again."""
+        return self.channel is Channel.AGENT and not (self.ask and self.ask.send_at)
 
 
 @dataclass(frozen=True, slots=True)

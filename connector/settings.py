@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
-from connector import addresses, environment, expected, phone
+from connector import addresses, environment, expected, phone, send_at
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
@@ -108,6 +108,7 @@ class Settings(FromEnvironment):
     busy_seconds: float = Field(default=14_400, ge=0)
     unknown_try_again: bool = False
     unknown_from_chats: bool = False
+    send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
     batch_share: float = Field(default=0.8, gt=0, le=1)
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
     trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []

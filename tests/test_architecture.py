@@ -42,6 +42,7 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
+    "connector.send_at",
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -100,6 +101,7 @@ PURE = (
     "transitions",
     "expressions",
     "languages",
+    "send_at",
     "config_types",
     "expected",
     "merge_syntax",

@@ -14,7 +14,7 @@ select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why
                       and newer.told > 0) as overtaken,
        told.state in ('sent', 'unknown')
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
-                       and other.id <> texts.id and other.state = 'received'
+                       and other.id <> texts.id and other.state = 'received' and {under_way}
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
 from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)

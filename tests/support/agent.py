@@ -54,7 +54,7 @@ class Page:
     def form(self) -> dict[str, str]:
         names = (
             *("token", "after", "findings", "template", "message", "override"),
-            *("language", "language_before"),
+            *("language", "language_before", "send_on", "send_time"),
         )
         return {name: self.value(name) for name in names if self.root.xpath(f"//*[@name='{name}']")}
 

@@ -42,6 +42,12 @@ class PreviewBody(Strict):
     language: Short = Field(
         default="", description="A language of the message, such as es, else 422; without one, the ticket decides."
     )
+    send_at: Annotated[str, expected.PLAIN] = Field(
+        default="",
+        max_length=40,
+        json_schema_extra=PLAIN,
+        description="Not to be sent before this time: RFC 3339 with an offset, such as 2026-11-27T09:30:00-05:00.",
+    )
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
@@ -138,6 +144,7 @@ class Preview(BaseModel):
     language: str = Field(default="", description="The language of the message, where the mapping has several.")
     language_why: str = Field(default="", description="Why it is in this language.")
     languages: list[str] = Field(default=[], description="The languages that can be asked for.")
+    send_at: str = Field(default="", description="Its own time, if it has one: the checks are those of then.")
     characters: int = 0
     allowed: bool
     overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")
@@ -172,6 +179,7 @@ class Text(BaseModel):
     requested_at: str
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
+    send_at: str = Field(default="", description="The time that it was scheduled for.")
 
 
 class Texts(BaseModel):
