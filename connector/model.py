@@ -41,7 +41,7 @@ class TextRequest:
     sending despite overridable findings. `overrides` are the ids of the findings that it was given for; None: any. The
     `agent_…` fields identify the agent, as far as known. `number` is the pseudonym of the intended recipient's number.
     `language` is the tag that a person chose; None: the ticket decides. `send_at` is the time before which it is not
-    sent, in ISO 8601 and UTC; None: it is sent at once.
+    sent, in ISO 8601 and UTC; None: it is sent at once. `reason_name` makes it a reason of its own beside the rule's.
     """
 
     rule: str | None = None
@@ -55,6 +55,7 @@ class TextRequest:
     number: str | None = None
     language: str | None = None
     send_at: str | None = None
+    reason_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ class Outcome:
     `attempts`: consecutive writes that failed with one kind of error; `refused_before`: the CRM refused them.
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
-    an operator had settled the text otherwise.
+    an operator had settled the text otherwise. `reason_name`: the name of a back-fill's own reason.
     """
 
     text: int
@@ -240,3 +241,4 @@ class Outcome:
     attempts: int = 0
     refused_before: bool = False
     contradicted: str | None = None
+    reason_name: str = ""

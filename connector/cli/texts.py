@@ -145,6 +145,7 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "channel",
         "agent",
         "rule",
+        "reason",
         "state",
         "why",
         "override",

@@ -21,6 +21,7 @@ FACTS = {
     "rule": OutcomeFact(lambda outcome: outcome.rule, "a_rule"),
     "chat": OutcomeFact(lambda outcome: outcome.chat, {"id": 114, "status": "selecting"}),
     "at": OutcomeFact(lambda outcome: outcome.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "2026-01-01T00:00:00Z"),
+    "reason": OutcomeFact(lambda outcome: outcome.reason_name, "spring recall"),
     "contradicted": OutcomeFact(lambda outcome: outcome.contradicted or "", ""),
 }
 SAMPLE = {name: fact.sample for name, fact in FACTS.items()}

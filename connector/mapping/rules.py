@@ -147,7 +147,7 @@ class Mapping:
         )
         return Decision(
             rule.name,
-            reason_of(rule, ticket),
+            reason_of(rule, ticket, ask.reason_name),
             sms,
             self._recipient(ticket),
             rule.window_hours,
@@ -241,9 +241,14 @@ class Mapping:
         return {field: template.render(facts) or None for field, template in wanted.items()}
 
 
-def reason_of(rule: Rule, ticket: Ticket) -> str:
-    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data."""
-    values = [ticket.values.get(name) for name in rule.once_per]
+def reason_of(rule: Rule, ticket: Ticket, name: str | None = None) -> str:
+    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data.
+
+    `name`: that of a back-fill's own reason. Capitals make no difference.
+    """
+    values: list[Any] = [ticket.values.get(field) for field in rule.once_per]
+    if name is not None:
+        values.append({"reason": name.casefold()})
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 

@@ -58,6 +58,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         attempts=row["write_attempts"],
         refused_before=row["refused_before"],
         contradicted=row["contradicted"],
+        reason_name=row["reason_name"],
     )
 
 

@@ -66,7 +66,7 @@ from texts group by state order by state
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, texts.chat, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
        coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
-       (texts.ask ->> 'send_at')::timestamptz as send_at,
+       (texts.ask ->> 'send_at')::timestamptz as send_at, texts.ask ->> 'reason_name' as reason,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event where texts.id = %(id)s
 

@@ -173,6 +173,7 @@ class Text(BaseModel):
     chat_id: int = 0
     chat_status: str = ""
     agent: str = Field(default="", description="Who asked.")
+    reason: str = Field(default="", description="The name of a back-fill's own reason.")
     ticket_told: bool = Field(description="The ticket has the outcome.")
     cancellable: bool
     duplicate: bool = Field(default=False, description="It had been asked for before: this is that text.")
