@@ -30,6 +30,13 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+class PhoneProblem(StrEnum):
+    """Why the customer's number cannot be texted: none on the ticket is fit for it, or the platform refused it."""
+
+    UNUSABLE = "unusable"
+    REFUSED = "refused"
+
+
 OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
@@ -227,6 +234,7 @@ class Outcome:
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
     an operator had settled the text otherwise. `reason_name`: the name of a back-fill's own reason.
+    `phone_problem`: set where the outcome is the fault of the customer's number.
     """
 
     text: int
@@ -242,3 +250,4 @@ class Outcome:
     refused_before: bool = False
     contradicted: str | None = None
     reason_name: str = ""
+    phone_problem: PhoneProblem | None = None

@@ -7,7 +7,7 @@
 -- unknown, unless a trigger made this one; and while another text was sent and its ticket has not been told: nothing
 -- may hide a text that the customer has.
 select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       told.contradicted, coalesce(told.ask ->> 'reason_name', '') as reason_name, texts.write_attempts, texts.write_refused is not null as refused_before,
+       told.contradicted, coalesce(told.ask ->> 'reason_name', '') as reason_name, told.phone_problem, texts.write_attempts, texts.write_refused is not null as refused_before,
        texts.outcome <= texts.written
            or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
                       and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
