@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connector import languages
+from connector.cli import check
 from connector.errors import BadMapping
 from connector.mapping import loader
 from connector.mapping.rules import Mapping
@@ -141,3 +142,10 @@ def test_without_languages_nothing_changes() -> None:
 )
 def test_a_fault_in_one_language_is_refused_at_load(more: dict[str, Any], words: str) -> None:
     assert words in problems(**more)
+
+
+def test_the_check_shows_the_languages_and_each_message() -> None:
+    shown = "\n".join(check.in_words("salesforce", mapping()))
+    assert "languages en, es, pt-br, by language" in shown
+    assert "else en" in shown
+    assert "es: Hola {{ first_name }}" in shown
