@@ -54,7 +54,8 @@ ORDER = (
     "connector.worker",
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.signing", "webhooks.refusals", "webhooks.concurrency"),
-    *("webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.health", "webhooks.text_service"),
+    *("webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
+    *("webhooks.health", "webhooks.text_service"),
     *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),

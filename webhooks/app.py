@@ -22,6 +22,7 @@ from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
+from webhooks.ccaip import chat_events
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
@@ -47,6 +48,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     app.register_blueprint(health.blueprint(events or pool))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
+    app.register_blueprint(chat_events.blueprint(wanted, events or pool))
     desk = TextService(pool, mappings, wanted.send_at_days)
     known = auth.Callers(found.verifiers)
     links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)

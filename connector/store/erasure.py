@@ -50,6 +50,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
     """Erase one person's number (E.164), messages and events. Waiting texts are cancelled and their tickets notified.
 
     One transaction. A text that is being sent right now keeps its row until its outcome is known: purge again then.
+    A number with a chat event that is not processed yet is suppressed: the customer may have opted out in it.
     `suppress`: also add the number to the suppression list, so that texts not yet known to be for it are blocked too.
     """
     spellings = Spellings(number)
@@ -59,9 +60,13 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
             recipients.suppress(connection, number, "erased", "an operator")
         tables = {table.name: table for table in _tables(connection)}
         who["events"] = [row["id"] for _, row in _mentions(connection, tables["events"], spellings, "id")]
+        who["chat_events"] = [row["id"] for _, row in _mentions(connection, tables["chat_events"], spellings, "id")]
         who["tickets"] = [ticket for (ticket,) in connection.execute(SQL["tickets"], who)]
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)
+        if connection.execute(SQL["unheard"], who).fetchone() is not None:
+            recipients.suppress(connection, number, "erased before a message was read", "the connector")
+        connection.execute(SQL["forget_chat_events"], who)
         connection.execute(SQL["forget_texts"], who)
         recipients.forget(connection, number)
         events = connection.execute(SQL["forget_events"], who).rowcount

@@ -49,6 +49,12 @@ delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
+-- name: erase_chat_events
+-- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
+delete from chat_events where id in (
+    select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
+    for update skip locked)
+
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'

@@ -71,7 +71,11 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
     said = json.loads(run("status", "--json")[1])
     assert (said["worker"], said["worker_heard_at"]) == (False, None)
     assert (said["texts_held"], said["next_leaves_at"]) == (0, None)
-    assert "No worker has been heard of: nothing leaves until one runs" in run("status")[1]
+    chats = said["chat_events"]
+    assert (chats.pop("source"), chats.pop("received_at"), set(chats.values())) == ("none", None, {0})
+    out = run("status")[1]
+    assert "No worker has been heard of: nothing leaves until one runs" in out
+    assert "Chat events: no source is set up (never received)" in out
     with psycopg.connect(url, autocommit=True) as connection:
         events.save(connection, [TicketEvent("salesforce", f"h{number}", f"case{number}") for number in (1, 2, 3)])
         for text, hours in ((3, 1), (4, 2)):

@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,8 +19,9 @@ from psycopg import sql
 from connector.cli import demo
 from connector.masking import Spellings
 from connector.store import erasure, pseudonyms, recipients
+from tests.support import chat_webhooks
 from tests.support.agent import Agent
-from tests.support.pipe import Pipe, outbound_message
+from tests.support.pipe import Pipe, outbound_message, wait_for
 
 NUMBER, NATIONAL = "+14155550187", "4155550187"
 FULL_WIDTH = "（４１５）５５５－０１８７"
@@ -98,6 +100,24 @@ def case(pipe: Pipe) -> str:
     return str(pipe.box.salesforce.make_cases(1, contact=person)[0])
 
 
+def chats(pipe: Pipe, chat_id: int) -> None:
+    """Chat events of the person's chat, of another chat that names the number, and one that cannot be read."""
+    bodies = [
+        chat_webhooks.message(chat_id, f"I am {FIRST} {LAST} and {WORDS}"),
+        chat_webhooks.message(77_000_001, f"I am {FIRST} on {FULL_WIDTH}"),
+        chat_webhooks.message(chat_id, f"{FIRST}, {WORDS}", f"sender {NUMBER}"),
+        f'{{"chat_id": 1, "body": "{FIRST} on {NUMBER}'.encode(),
+    ]
+    for body in bodies:
+        headers = chat_webhooks.headers(body, secret=str(pipe.box.switches["chat_webhook_secret"]))
+        url = f"{pipe.web}/webhooks/ccaip/chat-events"
+        assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200
+    wait_for(
+        lambda: pipe.query("select from chat_events where chat_id = %s and processed_at is not null", str(chat_id)),
+        "a chat event is processed",
+    )
+
+
 def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) -> list[str]:
     """Everything that can be done about one person; the hashes that it leaves."""
     planned = plan(pipe, case)
@@ -107,7 +127,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.told(case, 2)
     pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["window"])
     agent.watched(agent.submit(agent.open(case), message=f"Dear {FIRST}, {WORDS}", override=WHY))
-    pipe.told(case, 4)
+    chats(pipe, next(text["chat"]["id"] for text in pipe.told(case, 4) if text["chat"]))
     for unreadable in (f"<odd>{FIRST} {FULL_WIDTH}", f"<odd>{NUMBER}", "<odd>415-555-0187 &#233;"):
         for encoding in ("utf-8", "utf-16", "utf-16-be"):
             pipe.outbound_message(unreadable.encode(encoding))
