@@ -42,7 +42,8 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    *("connector.config_types", "connector.policy", "connector.mapping"),
+    "connector.send_at",
+    *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
     *("connector.settings", "connector.http", "connector.logs", "connector.supervisor"),
@@ -100,6 +101,8 @@ PURE = (
     "errors",
     "transitions",
     "expressions",
+    "languages",
+    "send_at",
     "config_types",
     "expected",
     "merge_syntax",

@@ -50,7 +50,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     app.register_blueprint(chat_events.blueprint(wanted, events or pool))
-    desk = TextService(pool, mappings)
+    desk = TextService(pool, mappings, wanted.send_at_days)
     known = auth.Callers(found.verifiers)
     links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
     app.register_api(api.blueprint(desk, known, pool, links, guard))

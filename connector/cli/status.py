@@ -88,7 +88,8 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         since = f" since {plain(heard.at)}" if heard.at else ""
         yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
     if held := total["held"]:
-        waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
+        one, several = "waits for its hours, its time or another try", "wait for their hours, their time or another try"
+        waiting = one if held == 1 else several
         then = f"; the next leaves at {plain(leaves_at)}" if leaves_at else ""
         yield f"{count(held, 'queued text')} {waiting}{then}."
     if refused := total["refused"]:

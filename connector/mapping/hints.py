@@ -85,14 +85,18 @@ def _placeholders(file: MappingFile) -> Iterator[tuple[str, str]]:
             )
 
 
+def _in(key: str, language: str) -> str:
+    return f"{key}.{language}" if language else key
+
+
 def _texts(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Yield (key, text) for all text that is sent as it is written in the file."""
-    for index, rule in enumerate(file.rules):
-        yield f"rules.{index}.message", literal(rule.message)
-    for index, words in enumerate(file.templates):
-        yield f"templates.{index}.message", literal(words.message)
-    yield "policy.brand", file.policy.brand
-    yield "policy.opt_out_line", file.policy.opt_out_line
+    for key, messages in file.messages():
+        for language, template in messages.templates.items():
+            yield _in(key, language), literal(template)
+    for key, words in (("policy.brand", file.policy.brand), ("policy.opt_out_line", file.policy.opt_out_line)):
+        for language, text in words.items():
+            yield _in(key, language), text
     for state in OUTCOMES:
         for field, template in file.write_back.of(state).items():
             yield f"write_back.{state}.{field}", literal(template)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from connector import expected
 from connector.errors import BadMapping, Fault
-from connector.mapping import feedback_loops, lines, template_checks
+from connector.mapping import feedback_loops, lines, message_checks, template_checks
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
 
@@ -41,6 +41,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *message_checks.find(file),
         *feedback_loops.find(file),
     ]
     if problems:

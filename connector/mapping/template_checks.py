@@ -19,7 +19,7 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
     for key, name in file.names():
         if name not in file.fields:
             yield key, _undefined(name, file.fields, f"a name of [fields]: {', '.join(file.fields)}")
-    for key, template in file.messages():
+    for key, template in file.message_templates():
         for name, attribute in template.attributes:
             if name in file.fields and not any(expressions.has_attribute(one, attribute) for one in FIELD_VALUES):
                 yield key, f"{name}.{attribute} is not defined: {name} is the value of a field and has no parts"

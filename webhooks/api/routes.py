@@ -12,7 +12,8 @@ from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest
 
-from connector import phone
+from connector import phone, send_at
+from connector.errors import BadTime
 from connector.model import OUTCOMES, TextRequest
 from connector.policy import finding_ids
 from connector.store import recipients
@@ -203,9 +204,19 @@ def _ask(body: schemas.PreviewBody) -> TextRequest:
         rule=body.rule or None,
         template=body.template or None,
         message=body.message or None,
+        language=body.language or None,
+        send_at=_time(body.send_at) if body.send_at else None,
         override=body.override.strip(),
         overrides=tuple(body.overrides),
     )
+
+
+def _time(written: str) -> str:
+    """The time in UTC, so that each time has one spelling. Raises Problem 422."""
+    try:
+        return send_at.parse(written).isoformat()
+    except BadTime as error:
+        raise Problem(422, f"send_at: {error}") from None
 
 
 def _json(model: BaseModel, status: int = 200) -> Response:

@@ -49,6 +49,15 @@ class PreviewBody(Strict):
     rule: Short = Field(default="", description="A rule of the mapping, else 422; without one, the rule for agents.")
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MAX_CHARACTERS, description="The words themselves.")
+    language: Short = Field(
+        default="", description="A language of the message, such as es, else 422; without one, the ticket decides."
+    )
+    send_at: Annotated[str, expected.PLAIN] = Field(
+        default="",
+        max_length=40,
+        json_schema_extra=PLAIN,
+        description="Not to be sent before this time: RFC 3339 with an offset, such as 2026-11-27T09:30:00-05:00.",
+    )
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
@@ -126,6 +135,7 @@ class Template(BaseModel):
     name: str
     label: str
     message: str = ""
+    language: str = Field(default="", description="The language of these words.")
 
 
 class Preview(BaseModel):
@@ -141,6 +151,10 @@ class Preview(BaseModel):
     encoding: str = ""
     segments: int = 0
     segments_most: int
+    language: str = Field(default="", description="The language of the message, where the mapping has several.")
+    language_why: str = Field(default="", description="Why it is in this language.")
+    languages: list[str] = Field(default=[], description="The languages that can be asked for.")
+    send_at: str = Field(default="", description="Its own time, if it has one: the checks are those of then.")
     characters: int = 0
     allowed: bool
     overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")
@@ -169,12 +183,14 @@ class Text(BaseModel):
     chat_id: int = 0
     chat_status: str = ""
     agent: str = Field(default="", description="Who asked.")
+    reason: str = Field(default="", description="The name of a back-fill's own reason.")
     ticket_told: bool = Field(description="The ticket has the outcome.")
     cancellable: bool
     duplicate: bool = Field(default=False, description="It had been asked for before: this is that text.")
     requested_at: str
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
+    send_at: str = Field(default="", description="The time that it was scheduled for.")
 
 
 class Texts(BaseModel):

@@ -51,6 +51,9 @@ create table texts (
     unclear        int[] not null default '{}',     -- claims whose call had no clear answer, oldest first
     chat           jsonb,               -- {"id": int, "status": text}
     contradicted   text,                -- an answer that contradicts how the text was settled
+    -- Why the customer's number cannot be texted. `unusable`: no phone on the ticket is fit for a text. `refused`: the
+    -- platform calls the number invalid.
+    phone_problem  text check (phone_problem in ('unusable', 'refused')),
 
     -- Writing back.
     outcome        int not null default 0,          -- version: counts the outcomes to write back
