@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
 from connector import __version__, bootstrap, expected, settings
-from webhooks import crm_hooks, health, receive, refusals
+from webhooks import crm_hooks, health, receive, refusals, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Writing
@@ -42,6 +42,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
         validation_error_model=schemas.Problem,
         doc_ui=False,
     )
+    app.json = strict_json.Provider(app)
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = bootstrap.mappings(wanted)
     found = crm_hooks.opened(wanted, mappings)

@@ -103,6 +103,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
+            await asyncio.to_thread(keeper.sign_off)
     log.info("worker stopped")
     return 1 if delivery.lost else 0
 
