@@ -26,6 +26,11 @@ def _words(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _messages(value: object) -> object:
+    """Split one text of the environment at semicolons: messages have blanks and commas."""
+    return [one.strip() for one in value.split(";") if one.strip()] if isinstance(value, str) else value
+
+
 def _country(code: str) -> str:
     if code not in phone.EVERY_COUNTRY:
         raise ValueError('expected ISO 3166 country codes in capitals, such as "US, CA"')
@@ -70,6 +75,7 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_words),
 ]
+Messages = Annotated[list[str], NoDecode, BeforeValidator(_messages)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
@@ -98,6 +104,7 @@ class Settings(FromEnvironment):
     ccaip_outbound_number: str = ""
     ccaip_chat_type: str = "Messaging (SMS)"
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
+    ccaip_opted_out_messages: Messages = []
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
     ccaip_connect_timeout: float = Field(default=5, gt=0)

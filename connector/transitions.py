@@ -27,7 +27,8 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time.
+    stored the first time. `held_for`: the number (E.164) that the text waits for. `opted_out`: CCAI Platform refused
+    the text because the customer has opted out or is blocked.
     """
 
     id: int
@@ -49,6 +50,8 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    held_for: str | None = None
+    opted_out: bool = False
 
     @property
     def answers(self) -> bool:
@@ -66,9 +69,22 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
-    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
-    return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
+def refused(text: int, claim: int, why: str, if_unclear: str = "", opted_out: bool = False) -> Transition:
+    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason.
+
+    `opted_out`: the number is added to the suppression list, too.
+    """
+    return Transition(
+        text,
+        SENDING,
+        State.FAILED,
+        why,
+        claim,
+        tell=True,
+        release=True,
+        if_unclear=if_unclear,
+        opted_out=opted_out,
+    )
 
 
 def again(
@@ -138,12 +154,35 @@ def anew(skip: Transition) -> Transition:
 
 
 def held(
-    text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
+    text: int,
+    why: str,
+    seconds: float,
+    trace: Trace,
+    revision: int | None = None,
+    accepted: Accepted | None = None,
+    number: str | None = None,
 ) -> Transition:
-    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason."""
+    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason.
+
+    `number` (E.164): an opt-out of this number ends the text.
+    """
     return Transition(
-        text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
+        text,
+        UNDECIDED,
+        State.QUEUED,
+        why,
+        revision,
+        release=True,
+        after=seconds,
+        trace=trace,
+        accepted=accepted,
+        held_for=number,
     )
+
+
+def decide_again(text: int) -> Transition:
+    """Decide a waiting text again at once: what is known of its number has changed."""
+    return Transition(text, UNDECIDED, State.QUEUED, release=True, after=0)
 
 
 def taken_back(text: int, why: str) -> Transition:

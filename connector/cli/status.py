@@ -10,7 +10,7 @@ import psycopg
 
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
-from connector.store import circuit_breaker, leases, text_views
+from connector.store import circuit_breaker, leases, opt_out_fields, opt_outs, text_views
 
 
 @click.command()
@@ -22,7 +22,10 @@ def status(as_json: bool) -> None:
 
 
 def show_status(connection: psycopg.Connection, as_json: bool) -> int:
-    """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
+    """Print whether texts may be sent, and counts by state.
+
+    1 when an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
+    """
     accounts, counts, heard = (
         circuit_breaker.status(connection),
         text_views.counts(connection),
@@ -32,9 +35,10 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
+    reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
-    bad = bool(total["refused"] or any(one.stopped_at for one in accounts))
+    bad = bool(total["refused"] or reviews.overdue or fields_refused or any(one.stopped_at for one in accounts))
     if as_json:
         print_json(
             {
@@ -50,10 +54,13 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
+                "opt_out_reviews": asdict(reviews),
+                "opt_out_fields_refused": fields_refused,
             }
         )
         return int(bad)
-    for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
+    lines = [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard), *_said_of_opt_outs(reviews, fields_refused)]
+    for line in lines:
         say(line)
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
@@ -90,6 +97,14 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
     if contradicted := total["contradicted"]:
         one = "an answer that contradicts how a person had settled it"
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
+
+
+def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: int) -> Iterator[str]:
+    if reviews.open:
+        late = f"; {reviews.overdue:,} overdue" if reviews.overdue else ""
+        yield f"{count(reviews.open, 'message')} may be an opt-out{late}: connector opt-outs list --pending"
+    if fields_refused:
+        yield f"{count(fields_refused, 'opt-out field')} refused by the CRM, and written again: see the worker's log"
 
 
 def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:

@@ -5,7 +5,7 @@ import structlog
 from connector import backoff, phone, transitions
 from connector.delivery.breaker import Assessment
 from connector.delivery.sender import CallResult
-from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import Channel, Chat, State, Text
 from connector.transitions import Transition
 
@@ -112,7 +112,8 @@ def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: b
 def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
     level = log.error if isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
-    return transitions.refused(text.id, claim, str(error), _if_unclear(error))
+    opted_out = isinstance(error, Refused) and error.code is RefusalCode.OPTED_OUT
+    return transitions.refused(text.id, claim, str(error), _if_unclear(error), opted_out)
 
 
 def _if_unclear(error: CallFailed) -> str:

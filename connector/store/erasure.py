@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from connector import phone, transitions
 from connector.masking import Spellings
 from connector.model import State
-from connector.store import pseudonyms, queries, recipients
+from connector.store import opt_outs, pseudonyms, queries, recipients, suppressions
 from connector.store import texts as text_store
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
     who: dict[str, Any] = {"number": number, "hash": pseudonyms.of_number(connection, number)}
     with connection.transaction():
         if suppress:
-            recipients.suppress(connection, number, "erased", "an operator")
+            suppressions.suppress(connection, number, "erased", "an operator")
         tables = {table.name: table for table in _tables(connection)}
         who["events"] = [row["id"] for _, row in _mentions(connection, tables["events"], spellings, "id")]
         who["tickets"] = [ticket for (ticket,) in connection.execute(SQL["tickets"], who)]
@@ -64,6 +64,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         who["ids"] = _cancelled(connection, who)
         connection.execute(SQL["forget_texts"], who)
         recipients.forget(connection, number)
+        opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount
         _forget_cases(connection, who)
         for table in tables.values():

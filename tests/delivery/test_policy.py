@@ -12,7 +12,7 @@ from connector.mapping.rules import Mapping
 from connector.model import Channel, State, TextRequest, TicketEvent
 from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
-from connector.store import events, recipients, text_views, texts
+from connector.store import events, suppressions, text_views, texts
 from tests.support.remote import Remote, Tickets, as_crm
 from tests.unit.test_mapping_rules import TICKET_ID, VALUES, mapping
 
@@ -104,7 +104,7 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
     values = {**VALUES, **case.values}
     if case.suppressed:
         with pool.connection() as connection:
-            assert recipients.suppress(connection, NUMBER, "asked for it", "a test")
+            assert suppressions.suppress(connection, NUMBER, "asked for it", "a test")
     if ago := case.texted:  # another ticket of the same person
         before = taken(pool, "before", Channel.TRIGGER, TextRequest(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
