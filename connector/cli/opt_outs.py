@@ -63,17 +63,20 @@ def _entry_row(entry: Suppressed) -> list[object]:
 
 @opt_outs.command(name="decide")
 @click.argument("review_id", metavar="ID", type=int)
-@click.option("--opt-out/--not", "opt_out", default=None, required=True, help="Whether the message is an opt-out.")
+@click.option("--opt-out", "decision", flag_value="opt_out", help="The customer wants no more texts.")
+@click.option("--not", "decision", flag_value="not", help="The message is about something else.")
 @click.option("--why", required=True, help="The reason. It is kept with the message.")
-def decide_review(review_id: int, opt_out: bool, why: str) -> None:
+def decide_review(review_id: int, decision: str | None, why: str) -> None:
     """Decide whether a message is an opt-out. Status 1 if there is nothing to decide.
 
     \b
     connector opt-outs decide 12 --opt-out --why "wants no texts"
     connector opt-outs decide 13 --not --why "is about invoices"
     """
+    if decision is None:
+        raise click.UsageError("expected --opt-out or --not")
     with connected() as connection:
-        sys.exit(_decide(connection, review_id, opt_out, why))
+        sys.exit(_decide(connection, review_id, decision == "opt_out", why))
 
 
 def _decide(connection: psycopg.Connection, review_id: int, opt_out: bool, why: str) -> int:

@@ -44,7 +44,7 @@ class OptOut:
             return f"the customer has opted out, as another ticket with this number said on {at}"
         if self.asked:
             return f"the customer asked on {at} to get no more texts, as a person decided"
-        return f"the customer's number is on the suppression list since {at}"
+        return f"the customer's number has been on the suppression list since {at}"
 
 
 @dataclass(frozen=True, slots=True)

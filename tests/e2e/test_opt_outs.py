@@ -51,7 +51,7 @@ def test_a_customer_who_replies_stop_gets_no_more_until_start(
 
     assert opt_outs.heard(connection, chat, "START", NOON + timedelta(hours=1)) is Heard.OPTED_IN
     wait_for(lambda: not salesforce.opted_out(pipe.box, case), "the contact may be texted again")
-    pipe.send(case, override="the customer asked for it")
+    pipe.box.salesforce.request_text(case)
     pipe.told(case, 3)
 
     assert texts_to(pipe, case) == 2
