@@ -48,8 +48,7 @@ def configure() -> None:
 
 def safe(_: Any, __: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Mask and neutralize every text of a log line. Ids stay whole: they are not phone numbers."""
-    ids = {key: harmless.on_screen(str(line[key])) for key in IDS if key in line}
-    return {key: _safe(value) for key, value in line.items()} | ids
+    return {key: harmless.on_screen(str(value)) if key in IDS else _safe(value) for key, value in line.items()}
 
 
 def _safe(value: Any) -> Any:

@@ -70,11 +70,14 @@ class Connection(httpx.AsyncHTTPTransport):
         only = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=bounds.idle_seconds)
         super().__init__(verify=tls, proxy=proxy, limits=only, trust_env=False)
         self._stream: Any = None
-        self._used = False
+        self._socket: Any = None
+        self._secured = self._used = False
 
     def made(self, stream: Any) -> None:
         """Record a new stream of this connection."""
         self._stream, self._used = stream, False
+        self._socket = stream.get_extra_info("socket")
+        self._secured = stream.get_extra_info("ssl_object") is not None
 
     async def aclose(self) -> None:
         """Close the connection, even where a deadline interrupts the TLS handshake: httpx leaves that open."""
@@ -87,9 +90,9 @@ class Connection(httpx.AsyncHTTPTransport):
 
         TLS sends bytes of its own at the beginning.
         """
-        unasked = 0 if self._stream.get_extra_info("ssl_object") and not self._used else select.POLLIN
+        unasked = 0 if self._secured and not self._used else select.POLLIN
         poll = select.poll()
-        poll.register(self._stream.get_extra_info("socket"), ENDED | unasked)
+        poll.register(self._socket, ENDED | unasked)
         return bool(poll.poll(0))
 
     def keeps(self) -> bool:

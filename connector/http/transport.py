@@ -6,6 +6,7 @@ for all of them would more than double the cost of a call.
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections import deque
@@ -25,6 +26,7 @@ class Connections:
         self._address, self._bounds = httpx.URL(address), bounds
         self._tls, self._proxy = network.tls(), network.proxy_for(address)
         self._kept: deque[tuple[float, Connection]] = deque()
+        self._url = functools.lru_cache(maxsize=16)(lambda path: self._address.copy_with(raw_path=path.encode("ascii")))
 
     async def call(
         self,
@@ -39,9 +41,8 @@ class Connections:
         `before_send` is awaited when the connection is established; the first byte is sent when it returns. An
         exception of `before_send` is passed on, and nothing has been sent then.
         """
-        url = self._address.copy_with(raw_path=path.encode("ascii"))
         headers = {"Accept-Encoding": "gzip", **headers}
-        request = httpx.Request(method, url, headers=headers, content=content)
+        request = httpx.Request(method, self._url(path), headers=headers, content=content)
         connection = self._kept.pop()[1] if self._kept else Connection(self._tls, self._proxy, self._bounds)
         try:
             answer = await Exchange(connection, self._bounds, before_send).answer(request)

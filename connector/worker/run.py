@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -93,6 +94,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         handlers: dict[Kind, Handle] = dict.fromkeys(Kind, delivery.deliver)
         handlers[Kind.WRITE_BACK] = write_back.write_back
         keeper = _maintenance(settings, account, connected, pool, backpressure, breaker)
+        gc.freeze()  # what is loaded by now stays: the garbage collector need not search it again
         keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
         try:
             longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
