@@ -8,12 +8,15 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from connector.cli import main
+from connector.cli.opt_outs import opt_outs as opt_outs_command
+from connector.cli.status import status
+from connector.cli.suppressions import suppress
 from connector.store import opt_outs, suppressions
 
 NUMBER, OTHER = "+14155550132", "+14155550133"
 WISH = "please take me off your list"
 Run = Callable[..., Result]
+COMMANDS = {"opt-outs": opt_outs_command, "status": status, "suppress": suppress}
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     with psycopg.connect(url, autocommit=True) as connection:
         opt_outs.heard(connection, "114", WISH, datetime(2026, 11, 26, 12, tzinfo=UTC), number=NUMBER)
         opt_outs.heard(connection, "115", "revoke", datetime.now(UTC), number=OTHER)
-    return lambda *arguments: CliRunner().invoke(main, arguments)
+    return lambda name, *arguments: CliRunner().invoke(COMMANDS[name], arguments)
 
 
 def test_open_reviews_and_numbers_to_enter_are_listed(run: Run) -> None:
