@@ -44,7 +44,7 @@ def test_a_review_is_decided_once(run: Run, url: str) -> None:
     assert run("opt-outs", "decide", "1", "--why", "x").exit_code == 2, "one of the two has to be given"
     assert run("opt-outs", "decide", "1", "--opt-out").exit_code == 2, "a reason has to be given"
     done = run("opt-outs", "decide", "1", "--opt-out", "--why", "wants none")
-    assert (done.exit_code, done.stdout.startswith("Review 1: opt-out.")) == (0, True)
+    assert (done.exit_code, "Review 1: opt-out." in done.stdout) == (0, True)
     again = run("opt-outs", "decide", "1", "--not", "--why", "x")
     assert (again.exit_code, again.stderr.splitlines()[-1]) == (1, "There is no open review 1: nothing was changed.")
     with psycopg.connect(url) as connection:
