@@ -81,7 +81,11 @@ class Problems(list[str]):
 
 
 class Unreadable(ConnectorError):
-    """An authentic event cannot be parsed."""
+    """An authentic event cannot be parsed. `status`: the HTTP status for a sender that is told so."""
+
+    def __init__(self, words: str, status: int = 400) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 class NotAuthentic(ConnectorError):

@@ -52,8 +52,9 @@ ORDER = (
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
     # everything over HTTP
-    *("webhooks.problems", "webhooks.absent", "webhooks.signing", "webhooks.refusals", "webhooks.concurrency"),
-    *("webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.health", "webhooks.text_service"),
+    *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
+    *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
+    *("webhooks.health", "webhooks.text_service"),
     *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),

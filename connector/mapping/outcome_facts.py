@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from connector.model import Outcome
+from connector.model import Outcome, State
 
 
 class OutcomeFact(NamedTuple):
@@ -24,6 +24,13 @@ FACTS = {
     "contradicted": OutcomeFact(lambda outcome: outcome.contradicted or "", ""),
 }
 SAMPLE = {name: fact.sample for name, fact in FACTS.items()}
+# Facts that only a sent text has for certain.
+ONLY_SENT = ("chat", "rule")
+
+
+def sample(state: State) -> Mapping[str, Any]:
+    """Return sample facts of an outcome in this state, with no more than is certain to be there."""
+    return {name: None if name in ONLY_SENT and state is not State.SENT else fact for name, fact in SAMPLE.items()}
 
 
 def of(outcome: Outcome) -> Mapping[str, Any]:

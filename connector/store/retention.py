@@ -53,10 +53,11 @@ class Erased:
     use: int = 0
     plans: int = 0
     opt_out_reviews: int = 0
+    chat_events: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
-    """Erase data older than its retention period. 0 days keeps events, texts and plans forever."""
+    """Erase data older than its retention period. 0 days keeps events, texts, plans and chat events forever."""
     days = {
         "events": retention_days,
         "texts": retention_days,
@@ -66,6 +67,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "use": USE_DAYS,
         "plans": retention_days,
         "opt_out_reviews": retention_days,
+        "chat_events": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

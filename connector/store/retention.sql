@@ -54,6 +54,12 @@ delete from plans where id in (
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_chat_events
+-- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
+delete from chat_events where id in (
+    select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
+    for update skip locked)
+
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'

@@ -33,7 +33,7 @@ from connector.store import circuit_breaker, installation, mapping_version, opt_
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_reconciler, maintenance
+from connector.worker import chat_events, chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask
@@ -41,7 +41,7 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 6
+STEP_THREADS, MORE_CONNECTIONS = 8, 7
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
@@ -103,6 +103,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
+            await asyncio.to_thread(keeper.sign_off)
     log.info("worker stopped")
     return 1 if delivery.lost else 0
 
@@ -180,8 +181,10 @@ def _maintenance(
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
+    words = bootstrap.opt_out_words({stem: mapping for stem, (_, mapping) in connected.items()})
     tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
+        chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),

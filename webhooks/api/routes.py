@@ -14,9 +14,11 @@ from werkzeug.exceptions import BadRequest
 
 from connector import phone
 from connector.model import OUTCOMES, TextRequest
+from connector.policy import finding_ids
 from connector.store import suppressions
 from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
+from webhooks import strict_json
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
 from webhooks.agent_page.sessions import visit as new_visit
@@ -74,8 +76,9 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
 
         Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
         """
+        ask = _ask(body)
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
-        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, _ask(body), g.caller.name)))
+        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, ask, g.caller.name)))
 
     @api.post(
         "/texts",
@@ -87,11 +90,9 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
 
         Needs an Idempotency-Key: the same key is the same text. 200 has the outcome; 202 has none yet.
         """
-        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
-        if body.override.strip() and not body.overrides:
-            raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
         ask = replace(_ask(body), **asdict(_agent(caller, body)))
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         after = None if body.after < 0 else body.after
         taken = desk.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
         row = desk.seen(taken.text, query.wait, caller.name)
@@ -174,6 +175,8 @@ def _require_json() -> None:
         request.get_json()
     except (BadRequest, RecursionError):
         raise Problem(400, "the body is not JSON that can be read") from None
+    except strict_json.KeyTwice as error:
+        raise Problem(422, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,11 @@ def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
 
 
 def _ask(body: schemas.PreviewBody) -> TextRequest:
-    """The body as a TextRequest."""
+    """The body as a TextRequest. Raises Problem 422 for a reason that names no findings, or unknown ones."""
+    if body.override.strip() and not body.overrides:
+        raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
+    if any(not finding_ids.is_known(finding) for finding in body.overrides):
+        raise Problem(422, f"overrides: expected ids of a preview's findings, of the form {finding_ids.KNOWN}")
     return TextRequest(
         rule=body.rule or None,
         template=body.template or None,

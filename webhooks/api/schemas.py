@@ -5,7 +5,7 @@ Unknown values are left out of answers. Times are ISO 8601 in UTC; phone numbers
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from connector import expected
@@ -28,8 +28,18 @@ FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra
 MAX_CHARACTERS = 5000
 
 
+def _whole(given: object) -> object:
+    """Return 7.0 as 7: for JSON Schema, both are integers."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class Strict(Sparse):
-    model_config = ConfigDict(extra="forbid")
+    """A body. No value is converted: true is no number, and "false" is no switch."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class PreviewBody(Strict):
@@ -49,7 +59,7 @@ class PreviewBody(Strict):
 class SendBody(PreviewBody):
     """A text to send, once."""
 
-    after: int = Field(
+    after: Whole = Field(
         default=-1,
         ge=-1,
         le=2**62,
@@ -57,7 +67,7 @@ class SendBody(PreviewBody):
     )
     agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
     agent_email: Short = ""
-    agent_id: int = Field(default=0, ge=0, le=2**62)
+    agent_id: Whole = Field(default=0, ge=0, le=2**62)
 
 
 class LinkBody(Strict):
@@ -67,7 +77,7 @@ class LinkBody(Strict):
     crm: Crm = ""
     agent_name: Short = ""
     agent_email: Short = ""
-    agent_id: int = Field(default=0, ge=0, le=2**62)
+    agent_id: Whole = Field(default=0, ge=0, le=2**62)
 
 
 class SuppressionBody(Strict):
