@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
-from connector.store import chat_events, erasure, events, retention, texts
+from connector.store import chat_events, erasure, events, retention, suppressions, texts
 from connector.store.chat_events import NewChatEvent, Summary
 from connector.worker import chat_events as worker
 from tests.support.remote import queued, started
