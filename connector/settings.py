@@ -26,6 +26,11 @@ def _words(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _messages(value: object) -> object:
+    """Split one text of the environment at semicolons: messages have blanks and commas."""
+    return [one.strip() for one in value.split(";") if one.strip()] if isinstance(value, str) else value
+
+
 def _country(code: str) -> str:
     if code not in phone.EVERY_COUNTRY:
         raise ValueError('expected ISO 3166 country codes in capitals, such as "US, CA"')
@@ -78,6 +83,7 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_words),
 ]
+Messages = Annotated[list[str], NoDecode, BeforeValidator(_messages)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
@@ -131,6 +137,10 @@ class Settings(FromEnvironment):
     """`chat_type` in each request."""
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
     """How a request spells the agent: `agentId` or `agent_id`."""
+    ccaip_opted_out_messages: Messages = []
+    """CCAI Platform's refusals that mean [opted out or blocked](opt-outs.md#entries-and-their-sources), separated by
+    semicolons. None is documented.
+    """
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
     """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)

@@ -52,6 +52,7 @@ class Erased:
     used_links: int = 0
     use: int = 0
     plans: int = 0
+    opt_out_reviews: int = 0
     chat_events: int = 0
 
 
@@ -65,6 +66,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "used_links": USED_LINK_DAYS,
         "use": USE_DAYS,
         "plans": retention_days,
+        "opt_out_reviews": retention_days,
         "chat_events": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})

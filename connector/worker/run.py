@@ -18,7 +18,7 @@ from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
-from connector.delivery import pacing
+from connector.delivery import opt_out_fields, pacing
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
@@ -29,7 +29,7 @@ from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
-from connector.store import circuit_breaker, installation, mapping_version, postgres, rate_limit, retention
+from connector.store import circuit_breaker, installation, mapping_version, opt_outs, postgres, rate_limit, retention
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
@@ -181,12 +181,18 @@ def _maintenance(
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
+    words = bootstrap.opt_out_words({stem: mapping for stem, (_, mapping) in connected.items()})
     tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
-        chat_events.task(settings.ccaip_customer_senders),
+        chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+    ]
+    tasks += [
+        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
     ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
