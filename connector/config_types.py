@@ -46,6 +46,7 @@ E164 = Annotated[str, AfterValidator(_e164)]
 Country = Annotated[str, AfterValidator(_country)]
 AnyTemplate = Annotated[Template, compiled(Template)]
 AnyCondition = Annotated[Condition, compiled(Condition)]
+StatusWord = Annotated[str, Field(min_length=1, max_length=255)]
 Written = Annotated[dict[FieldName, Annotated[Template, compiled(Template, may_be_empty=True)]], Field(min_length=1)]
 
 

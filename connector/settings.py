@@ -108,6 +108,9 @@ class Settings(FromEnvironment):
     busy_seconds: float = Field(default=14_400, ge=0)
     unknown_try_again: bool = False
     unknown_from_chats: bool = False
+    chat_poll_seconds: float = Field(default=30, ge=0, le=3600)
+    chat_write_seconds: float = Field(default=60, ge=1, le=3600)
+    chat_calls_share: float = Field(default=0.7, ge=0, le=1)
     batch_share: float = Field(default=0.8, gt=0, le=1)
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
     trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []

@@ -41,7 +41,14 @@ def within(imported: set[str], package: str) -> set[str]:
 ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
-    *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
+    *(
+        "connector.expected",
+        "connector.masking",
+        "connector.errors",
+        "connector.transitions",
+        "connector.chat_status",
+        "connector.expressions",
+    ),
     *("connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -98,6 +105,7 @@ PURE = (
     "model",
     "errors",
     "transitions",
+    "chat_status",
     "expressions",
     "config_types",
     "expected",

@@ -13,7 +13,6 @@ from connector.expressions import CannotApply
 from connector.mapping import feedback_loops, lines
 from connector.mapping.outcome_facts import FACTS
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES
 
 
 def load(path: Path) -> MappingFile:
@@ -44,6 +43,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *_chat_status(file),
         *feedback_loops.find(file),
     ]
     if problems:
@@ -74,33 +74,33 @@ def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
     for key, name in file.names():
         if name not in file.fields:
             yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
+    for table, _, written in file.write_back.templates():
+        for field, template in written.items():
             for name in sorted(template.names - FACTS.keys()):
                 yield (
-                    f"write_back.{state}.{field}",
+                    f"write_back.{table}.{field}",
                     f'"{name}" is not defined; expected one of {", ".join(sorted(FACTS))}',
                 )
 
 
 def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail."""
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
+    for table, _, written in file.write_back.templates():
+        for field, template in written.items():
             try:
                 if not template.names:
                     template.render({})
             except CannotApply as error:
-                yield f"write_back.{state}.{field}", f"expected a text: {error}"
+                yield f"write_back.{table}.{field}", f"expected a text: {error}"
 
 
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Find fields written twice. CRM field names are not case-sensitive: it is chance which value is kept."""
-    for state in OUTCOMES:
-        names = list(file.write_back.of(state))
+    for table, _, written in file.write_back.templates():
+        names = list(written)
         for index, name in enumerate(names):
             if name.lower() in (other.lower() for other in names[:index]):
-                yield f"write_back.{state}.{name}", "expected each field once: this one is written above"
+                yield f"write_back.{table}.{name}", "expected each field once: this one is written above"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
@@ -124,3 +124,10 @@ def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
 def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
     if file.policy.hours.by_state and not file.policy.state:
         yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"
+
+
+def _chat_status(file: MappingFile) -> Iterator[tuple[str, str]]:
+    if file.chat_status and not any(
+        "chat" in used.names for _, _, table in file.write_back.templates() for used in table.values()
+    ):
+        yield "chat_status", "is never used: expected a field of [write_back] that says {{ chat.status }}"

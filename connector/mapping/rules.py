@@ -13,7 +13,7 @@ from connector import phone
 from connector.expressions import CannotApply, Template
 from connector.mapping import outcome_facts
 from connector.mapping.schema import MappingFile, Rule
-from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
+from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, State, TextRequest, Ticket
 from connector.policy.checks import Policy, Without
 
 # The fields of a ticket, by the mapping's names.
@@ -199,10 +199,25 @@ class Mapping:
         return phone.first_usable(fields, country if country in phone.EVERY_COUNTRY else phones.country, self.countries)
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
-        """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
-        facts = outcome_facts.of(outcome)
-        wanted = self.file.write_back.of(outcome.state)
-        return {field: template.render(facts) or None for field, template in wanted.items()}
+        """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply.
+
+        A field of `write_back.chat` counts instead of the same one of `write_back.sent`.
+        """
+        wanted = self._rendered(self.file.write_back.of(outcome.state), outcome)
+        status = self.chat_fields(outcome) or {}
+        ours = {field.lower() for field in status}
+        return {field: value for field, value in wanted.items() if field.lower() not in ours} | status
+
+    def chat_fields(self, outcome: Outcome) -> dict[str, str | None] | None:
+        """Return the fields that follow the chat, in the same form. None: there is no chat, or none is followed."""
+        templates = self.file.write_back.chat
+        if templates is None or outcome.state is not State.SENT or not outcome.chat:
+            return None
+        return self._rendered(templates, outcome)
+
+    def _rendered(self, templates: abc.Mapping[str, Template], outcome: Outcome) -> dict[str, str | None]:
+        facts = outcome_facts.of(outcome, self.file.chat_status)
+        return {field: template.render(facts) or None for field, template in templates.items()}
 
 
 def reason_of(rule: Rule, ticket: Ticket) -> str:

@@ -63,6 +63,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)
         connection.execute(SQL["forget_texts"], who)
+        connection.execute(SQL["forget_chats"], who)
         recipients.forget(connection, number)
         events = connection.execute(SQL["forget_events"], who).rowcount
         _forget_cases(connection, who)

@@ -16,3 +16,11 @@ select next_at - %(every)s * interval '1 second' as at,
        extract(epoch from now() - next_at + %(every)s * interval '1 second')::float8 as ago,
        next_at > now() + (%(every)s - %(silent)s) * interval '1 second' as lately
 from leases where name = %(name)s
+
+-- name: cursor
+-- The task's progress, locked until the caller's transaction ends.
+select cursor from leases where name = %(name)s for update
+
+-- name: move_cursor
+-- Move the task's progress, unless another worker has moved it.
+update leases set cursor = %(to)s where name = %(name)s and cursor is not distinct from %(from)s::timestamptz returning name

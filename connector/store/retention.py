@@ -52,6 +52,7 @@ class Erased:
     used_links: int = 0
     use: int = 0
     plans: int = 0
+    chats: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -64,6 +65,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "used_links": USED_LINK_DAYS,
         "use": USE_DAYS,
         "plans": retention_days,
+        "chats": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

@@ -1,0 +1,44 @@
+-- name: begin
+-- Add those of these chats that a text was sent by and that are not known yet, with the status of the response. The list
+-- is to be read from before the call, by the platform's clock.
+insert into chats (id, status, at, source, ended, list_from)
+select distinct on (texts.chat ->> 'id') texts.chat ->> 'id', coalesce(texts.chat ->> 'status', ''), texts.changed_at,
+       'response', coalesce((texts.chat ->> 'ended')::boolean, texts.chat ->> 'status' = any(%(ended)s), false),
+       greatest(now() - %(days)s * interval '1 day',
+                least(texts.changed_at, (select min(at) from history where text = texts.id and to_state = 'sending'))
+                - %(skew)s * interval '1 second')
+from texts where texts.chat ->> 'id' = any(%(chats)s) and texts.chat is not null and texts.state = 'sent'
+order by texts.chat ->> 'id', texts.id
+on conflict (id) do nothing
+
+-- name: lock
+-- Lock these chats until the caller's transaction ends. Ordered by id, to avoid deadlocks.
+select id as chat, status, at, source, ended from chats where id = any(%(chats)s) order by id for update
+
+-- name: report
+-- Record reports that count.
+update chats set status = r.status, at = r.at, source = r.source, ended = r.ended, seen_at = now()
+from jsonb_to_recordset(%(reports)s) as r (chat text, status text, at timestamptz, source text, ended boolean)
+where chats.id = r.chat
+
+-- name: to_write
+-- Tickets that show these chats have a new status to write. A claim or a pause is not shortened.
+update chat_updates set changes = changes + 1, due_at = coalesce(due_at, now()) where chat = any(%(chats)s)
+
+-- name: followed
+-- The number of chats that are followed through the list, and the oldest time of what is known of them.
+select count(*) as chats, min(at) as since from chats
+where not ended and seen_at > now() - %(days)s * interval '1 day'
+
+-- name: new_ones
+-- Lock the followed chats that the list has not been read for.
+select id, list_from from chats
+where not ended and list_from is not null and seen_at > now() - %(days)s * interval '1 day' order by id for update
+
+-- name: listed
+-- The list is being read for these chats.
+update chats set list_from = null where id = any(%(chats)s)
+
+-- name: webhook_seconds
+-- The seconds since a chat webhook was last heard; null: never.
+select extract(epoch from now() - max(seen_at))::float8 from chats where source = 'webhook' and seen_at > now() - interval '1 day'
