@@ -154,7 +154,8 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield from ((name.replace("_", " "), plain(story[name])) for name in names if story[name] not in (None, ""))
     if story["chat"]:
-        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
+        ended = ", ended" if story["chat"].get("ended") else ""
+        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip() + ended
     if story["contradicted"]:
         yield "contradicted", story["contradicted"]
     state = text_views.write_back_state(story)

@@ -107,5 +107,4 @@ def read_to(
 
 def webhooks_heard(connection: psycopg.Connection, within: timedelta) -> bool:
     """Return whether a chat webhook has changed a status lately."""
-    row = connection.execute(SQL["webhook_seconds"]).fetchone()
-    return bool(row and row[0] is not None and row[0] < within.total_seconds())
+    return connection.execute(SQL["webhooks_heard"], {"seconds": within.total_seconds()}).fetchone() is not None

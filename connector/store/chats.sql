@@ -17,7 +17,8 @@ select id as chat, status, at, source, ended from chats where id = any(%(chats)s
 
 -- name: report
 -- Record reports that count.
-update chats set status = r.status, at = r.at, source = r.source, ended = r.ended, seen_at = now()
+update chats set status = r.status, at = r.at, source = r.source, ended = r.ended, seen_at = now(),
+                webhook_at = case when r.source = 'webhook' then now() else chats.webhook_at end
 from jsonb_to_recordset(%(reports)s) as r (chat text, status text, at timestamptz, source text, ended boolean)
 where chats.id = r.chat
 
@@ -39,6 +40,7 @@ where not ended and list_from is not null and seen_at > now() - %(days)s * inter
 -- The list is being read for these chats.
 update chats set list_from = null where id = any(%(chats)s)
 
--- name: webhook_seconds
--- The seconds since a chat webhook was last heard; null: never.
-select extract(epoch from now() - max(seen_at))::float8 from chats where source = 'webhook' and seen_at > now() - interval '1 day'
+-- name: webhooks_heard
+-- Whether a chat webhook was heard within so many seconds.
+select from chats
+where seen_at > now() - %(seconds)s * interval '1 second' and webhook_at > now() - %(seconds)s * interval '1 second' limit 1

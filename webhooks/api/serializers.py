@@ -52,6 +52,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         segments=segments.measure(message).segments,
         chat_id=chat.get("id", 0),
         chat_status=chat.get("status", ""),
+        chat_ended=chat.get("ended", False),
         agent=ask.get("agent_name") or ask.get("agent_email") or "",
         ticket_told=write_back_state(row) is WriteBackState.WRITTEN,
         cancellable=state in (State.RECEIVED, State.QUEUED),

@@ -136,13 +136,13 @@ class CcaiPlatform:
         if chat:
             self.webhooks.post("message_received", chat, {"content": body})
 
-    def end_chat(self, chat_id: int) -> chats.Chat:
+    def end_chat(self, chat_id: int, status: str = "finished") -> chats.Chat:
         """End a chat, so that its customer can be texted again. Raises KeyError for an unknown id."""
         with self.lock:
             chat = self.chats[chat_id]
-            if self._end_if_due(chat):
+            if self.end_if_due(chat):
                 return chat
-            self._finish(chat, self.clock.now())
+            self._finish(chat, self.clock.now(), status)
         self.webhooks.post("chat_ended", chat, {})
         return chat
 
@@ -150,8 +150,16 @@ class CcaiPlatform:
         """The chats that changed at or after `moment`."""
         with self.lock:
             for chat in list(self._active.values()):
-                self._end_if_due(chat)
+                self.end_if_due(chat)
             return [chat for chat in self.chats.values() if moment is None or chat.updated_at >= moment]
+
+    def chat_of(self, number: str) -> chats.Chat | None:
+        """The newest chat with this customer. It may have ended."""
+        with self.lock:
+            found = [chat for chat in self.chats.values() if chat.end_user_number == number]
+            for chat in found[-1:]:
+                self.end_if_due(chat)
+            return found[-1] if found else None
 
     def texted_today(self, number: str) -> bool:
         last = self._last_text.get(number)
@@ -176,22 +184,26 @@ class CcaiPlatform:
 
     def _active_chat(self, sms: refusals.Request) -> chats.Chat | None:
         chat = self._active.get((sms.customer.e164, sms.sender.e164))
-        return chat if chat and not self._end_if_due(chat) else None
+        return chat if chat and not self.end_if_due(chat) else None
 
     def _current_chat(self, number: str) -> chats.Chat | None:
         """The customer's newest active chat."""
         running = [chat for chat in list(self._active.values()) if chat.end_user_number == number]
-        return next((chat for chat in reversed(running) if not self._end_if_due(chat)), None)
+        return next((chat for chat in reversed(running) if not self.end_if_due(chat)), None)
 
-    def _end_if_due(self, chat: chats.Chat) -> bool:
+    def next_participant(self) -> int:
+        return next(self._ids["participant"])
+
+    def end_if_due(self, chat: chats.Chat) -> bool:
+        """Whether the chat has ended, by itself if its time is over. Call it with the lock."""
         seconds = float(self.switches["chat_ends_after_seconds"])
         due = chat.created_at + timedelta(seconds=seconds)
         if chat.is_active and seconds and due <= self.clock.now():
             self._finish(chat, due)
         return not chat.is_active
 
-    def _finish(self, chat: chats.Chat, at: datetime) -> None:
-        chat.status, chat.ends_at, chat.updated_at = "finished", at, at
+    def _finish(self, chat: chats.Chat, at: datetime, status: str = "finished") -> None:
+        chat.status, chat.ends_at, chat.updated_at = status, at, at
         del self._active[chat.end_user_number, chat.outbound_number]
 
     def _open(self, sms: refusals.Request, agent: chats.Agent | None, names_agent: bool) -> chats.Chat:

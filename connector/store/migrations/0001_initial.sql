@@ -243,6 +243,7 @@ create table chats (
     source    text not null check (source in ('response', 'webhook', 'list')),
     ended     boolean not null default false,
     seen_at   timestamptz not null default now(),       -- the last report that counted
+    webhook_at timestamptz,             -- the last one of them that was a webhook's
     list_from timestamptz               -- the list still has to be read from this time; null: it is being followed
 );
 create index chats_open on chats (seen_at) where not ended;
