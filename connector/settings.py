@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
-from connector import addresses, environment, expected, phone
+from connector import addresses, environment, expected, phone, send_at
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
@@ -47,6 +47,13 @@ def _base64(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _generated(secret: SecretStr) -> SecretStr:
+    """Refuse a webhook secret that CCAI Platform cannot have generated. The length of its secrets is not documented."""
+    if len(secret.get_secret_value()) < 16:
+        raise ValueError("expected the secret that CCAI Platform generated, at least 16 characters")
+    return secret
+
+
 Country = Annotated[str, AfterValidator(_country)]
 # Absolute: with a relative runtime folder, a library falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
@@ -55,6 +62,7 @@ LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_generated)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
 Origins = Annotated[
@@ -78,48 +86,112 @@ class Settings(FromEnvironment):
     """All settings except those of the CRMs and of http/config.py. Each field is the variable CONNECTOR_<FIELD>."""
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
+    """Folder of the embedded database. Default: `ccai-sms-connector` in the user's data folder."""
     database_url: SecretStr | None = None
+    """URL of your PostgreSQL database. Without it, the embedded database is used."""
     pseudonym_key: LongSecret | None = None
+    """Becomes part of the key of the [pseudonyms](operations.md#pseudonyms) stored in place of numbers. At least 24
+    characters; set before the first start and never changed.
+    """
     mappings: Path | None = None
+    """Folder of mapping files. Default: the shipped `mappings`."""
 
     host: str = "127.0.0.1"
+    """Address on which the web process listens."""
     port: int = Field(default=8080, ge=1, le=65535)
+    """Port on which the web process listens."""
     web_threads: int = Field(default=16, ge=1, le=256)
+    """Requests that the web process handles concurrently, and its database connections, in addition to 4 for saving
+    events.
+    """
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
+    """Size limit of a request's body, in bytes."""
     receive_seconds: float = Field(default=30, ge=1, le=300)
+    """Seconds within which a request must arrive in full."""
     trusted_proxy: str = ""
+    """Address of the reverse proxy whose `X-Forwarded-For` gives the caller's address in the log."""
     public_url: HttpsUrl | None = None
+    """Address of the web process as browsers see it. Links to the [page for agents](agents.md) begin with it. Default:
+    the request's address.
+    """
     frame_ancestors: Origins = []
+    """Origins, `https://…`, whose pages may show the page for agents in a frame."""
 
     ccaip_subdomain: Annotated[str, AfterValidator(addresses.subdomain)] = ""
+    """Subdomain of the tenant's address; also the API user name. Required."""
     ccaip_domain: Annotated[str, AfterValidator(addresses.domain)] = ""
+    """The rest of the address, such as `uc1.ccaiplatform.com`. Required."""
     ccaip_url: HttpsUrl | None = None
+    """Full address, instead of subdomain and domain. The subdomain is still the user name."""
     ccaip_token: SecretStr = SecretStr("")
+    """The API credential's token. Required."""
     ccaip_outbound_number: str = ""
+    """One of the tenant's SMS numbers, E.164. Required."""
     ccaip_chat_type: str = "Messaging (SMS)"
+    """`chat_type` in each request."""
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
+    """How a request spells the agent: `agentId` or `agent_id`."""
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
+    """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
+    """Concurrent SMS requests of one worker."""
     ccaip_connect_timeout: float = Field(default=5, gt=0)
+    """Seconds to establish a connection."""
     ccaip_read_timeout: float = Field(default=30, gt=0)
+    """Seconds to receive the whole response."""
+    ccaip_webhook_primary_secret: WebhookSecret | None = None
+    """Primary secret of [chat events](chat-events.md), which CCAI Platform generated. Without a secret they are
+    refused.
+    """
+    ccaip_webhook_secondary_secret: WebhookSecret | None = None
+    """Secondary secret of chat events. Either secret may sign either signature."""
+    ccaip_webhook_tolerance_seconds: float = Field(default=300, ge=1, le=86_400)
+    """Age of a chat event's signature, in seconds, from which on it is refused; also how far it may be in the
+    future.
+    """
+    ccaip_customer_senders: Annotated[Words, Field(min_length=1)] = ["customer", "end_user"]
+    """Sender types of chat messages that mean the customer."""
 
     countries: Countries = ["US"]
+    """Countries that may be texted: ISO 3166 codes, separated by spaces or commas."""
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
+    """Seconds that an outcome waits so that several are written in one call."""
     busy_seconds: float = Field(default=14_400, ge=0)
+    """Seconds that a text waits for the customer's other session to end."""
     unknown_try_again: bool = False
+    """`true`: a text whose outcome is unknown is sent once more;
+    [it may arrive twice](operations.md#texts-that-are-unknown).
+    """
     unknown_from_chats: bool = False
+    """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
+    send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
+    """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
     chat_poll_seconds: float = Field(default=30, ge=0, le=3600)
+    """Seconds between two reads of CCAI Platform's list of changed chats, while [a chat is
+    followed](chat-status.md); 0: the list is not read.
+    """
     chat_write_seconds: float = Field(default=60, ge=1, le=3600)
+    """Seconds between two writes of changed chat statuses to the CRM."""
     chat_calls_share: float = Field(default=0.7, ge=0, le=1)
+    """Chat statuses wait once the org has used this share of its daily API calls, 0 to 1."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
+    """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
+    """Batches wait once the CRM's daily API calls are used up to this share."""
     trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []
+    """`hours`, `window`: skips these checks. Allowed only with a sandbox on this machine."""
     retention_days: float = Field(default=30, ge=0, le=36_500)
+    """Days until phone numbers, messages and events are erased. 0: never."""
 
     @property
     def ccaip_address(self) -> str:
         """Return https://{subdomain}.{domain}, or the address that is set directly (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def ccaip_webhook_secrets(self) -> list[SecretStr]:
+        """Return the secrets that sign chat webhooks. Empty: chat webhooks are off."""
+        return [one for one in (self.ccaip_webhook_primary_secret, self.ccaip_webhook_secondary_secret) if one]
 
     @property
     def batch_rate(self) -> float:

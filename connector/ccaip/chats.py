@@ -2,19 +2,11 @@
 
 The list uses the Basic credentials of the SMS endpoint. It contains neither number nor message.
 
-What a chat webhook says of the chat's status. All other events, and types that are not known, say nothing of it:
-
-| event type                      | status    | the chat has ended |
-|---------------------------------|-----------|--------------------|
-| participant_joined, of an agent | assigned  | no                 |
-| chat_ended                      | finished  | yes                |
-| chat_dismissed                  | dismissed | yes                |
-
-The vendor documents the event types. The status words are those that the list has for such chats.
+EVENT_STATUSES says what a chat webhook tells of the status. All other events and unknown types tell nothing.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -42,6 +34,22 @@ MAX_PAGES = 10
 LARGEST = 16_000_000
 
 
+class EventStatus(NamedTuple):
+    """A status, and whether a chat that has it has ended."""
+
+    status: str
+    ended: bool
+
+
+# The statuses that chat events give, by event type; `participant_joined` that of an agent. The events do not carry the
+# words of the list, so a chat that ended is just called that.
+EVENT_STATUSES = {
+    "participant_joined": EventStatus("assigned", ended=False),
+    "chat_ended": EventStatus("ended", ended=True),
+    "chat_dismissed": EventStatus("dismissed", ended=True),
+}
+
+
 class ListedChat(BaseModel):
     """A chat of the list, with the fields used here."""
 
@@ -60,33 +68,6 @@ class ListedChat(BaseModel):
 
 
 CHATS = TypeAdapter(list[ListedChat])
-
-
-class Heard(NamedTuple):
-    """What a chat webhook says of its chat."""
-
-    status: str
-    ended: bool
-
-
-def heard(event_type: str, body: Mapping[str, Any]) -> Heard | None:
-    """Return what a chat webhook's event says of the chat's status; None: nothing. `body` is the event's `body`."""
-    if event_type == "participant_joined" and _participant_type(body) != "agent":
-        return None
-    return EVENTS.get(event_type)
-
-
-EVENTS = {
-    "participant_joined": Heard("assigned", ended=False),
-    "chat_ended": Heard("finished", ended=True),
-    "chat_dismissed": Heard("dismissed", ended=True),
-}
-
-
-def _participant_type(body: Mapping[str, Any]) -> object:
-    """Return who joined. Where the event says it is not documented: in the body, or in its `participant`."""
-    participant = body.get("participant")
-    return (participant if isinstance(participant, Mapping) else body).get("type")
 
 
 def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Iterator[list[ListedChat]]:

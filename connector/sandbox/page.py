@@ -18,6 +18,13 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 PARTS = ("tickets", "details", "phone", "chat")
+# Replies at one press. The platform obeys the first two of English; all others are free wording to it.
+QUICK_REPLIES = {
+    "en": ("English", ("STOP", "START", "Please don't text me any more", "Thank you!")),
+    "es": ("Español", ("ALTO", "Por favor, no me envíen más mensajes")),
+    "fr": ("Français", ("ARRÊT", "Merci de ne plus m'envoyer de SMS")),
+    "pt": ("Português", ("PARAR", "Por favor, não me mandem mais mensagens")),
+}
 
 
 @routes.after_request
@@ -134,8 +141,9 @@ def _view() -> dict[str, Any]:
         "tickets": tickets,
         "ticket": ticket,
         "number": number and number.e164,
-        "chat": box.ccaip.chat_of(number.e164) if number else None,
+        "chat": conversation.newest(box.ccaip, number.e164) if number else None,
         "messages": known[number.e164] if number else [],
         "opted_out": bool(number and number.e164 in known.opted_out),
+        "quick_replies": QUICK_REPLIES,
         "problem": request.args.get("problem"),
     }

@@ -2,11 +2,11 @@
 -- The tickets of these texts show a chat now, with this status. A text that tells its ticket again is written once more:
 -- a status that is being written may have reached the ticket before or after it.
 insert into chat_updates (text, chat, written, due_at)
-select texts.id, chats.id, r.written, case when chats.status = r.status then null else now() end
+select texts.id, chats.chat_id, r.written, case when chats.status = r.status then null else now() end
 from jsonb_to_recordset(%(rows)s) as r (text bigint, status text, written jsonb)
 join texts on texts.id = r.text
 join texts told on told.id = coalesce(texts.same_as, texts.id) and told.state = 'sent'
-join chats on chats.id = told.chat ->> 'id'
+join chats on chats.chat_id = told.chat ->> 'id'
 on conflict (text) do update set chat = excluded.chat, written = null, changes = chat_updates.changes + 1,
                                 due_at = coalesce(chat_updates.due_at, now())
 

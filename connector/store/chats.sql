@@ -1,26 +1,26 @@
 -- name: begin
 -- Add those of these chats that a text was sent by and that are not known yet, with the status of the response. The list
 -- is to be read from before the call, by the platform's clock.
-insert into chats (id, status, at, source, ended, list_from)
+insert into chats (chat_id, status, at, source, ended, list_from)
 select distinct on (texts.chat ->> 'id') texts.chat ->> 'id', coalesce(texts.chat ->> 'status', ''), texts.changed_at,
        'response', coalesce((texts.chat ->> 'ended')::boolean, texts.chat ->> 'status' = any(%(ended)s), false),
        greatest(now() - %(days)s * interval '1 day',
                 least(texts.changed_at, (select min(at) from history where text = texts.id and to_state = 'sending'))
                 - %(skew)s * interval '1 second')
-from texts where texts.chat ->> 'id' = any(%(chats)s) and texts.chat is not null and texts.state = 'sent'
+from texts where texts.chat ->> 'id' = any(%(chats)s) and texts.chat is not null
 order by texts.chat ->> 'id', texts.id
-on conflict (id) do nothing
+on conflict (chat_id) do nothing
 
 -- name: lock
--- Lock these chats until the caller's transaction ends. Ordered by id, to avoid deadlocks.
-select id as chat, status, at, source, ended from chats where id = any(%(chats)s) order by id for update
+-- Lock these chats until the caller's transaction ends. Ordered, to avoid deadlocks.
+select chat_id as chat, status, at, source, ended from chats where chat_id = any(%(chats)s) order by chat_id for update
 
 -- name: report
 -- Record reports that count.
 update chats set status = r.status, at = r.at, source = r.source, ended = r.ended, seen_at = now(),
                 webhook_at = case when r.source = 'webhook' then now() else chats.webhook_at end
 from jsonb_to_recordset(%(reports)s) as r (chat text, status text, at timestamptz, source text, ended boolean)
-where chats.id = r.chat
+where chats.chat_id = r.chat
 
 -- name: to_write
 -- Tickets that show these chats have a new status to write. A claim or a pause is not shortened.
@@ -33,12 +33,12 @@ where not ended and seen_at > now() - %(days)s * interval '1 day'
 
 -- name: new_ones
 -- Lock the followed chats that the list has not been read for.
-select id, list_from from chats
-where not ended and list_from is not null and seen_at > now() - %(days)s * interval '1 day' order by id for update
+select chat_id, list_from from chats
+where not ended and list_from is not null and seen_at > now() - %(days)s * interval '1 day' order by chat_id for update
 
 -- name: listed
 -- The list is being read for these chats.
-update chats set list_from = null where id = any(%(chats)s)
+update chats set list_from = null where chat_id = any(%(chats)s)
 
 -- name: webhooks_heard
 -- Whether a chat webhook was heard within so many seconds.

@@ -1,12 +1,13 @@
 -- part: as_outcome
 -- An outcome as the ticket learns it: the newest status of its chat is part of it.
 texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.changed_at, told.contradicted,
+       coalesce(told.ask ->> 'reason_name', '') as reason_name, told.phone_problem,
        texts.write_attempts, texts.write_refused is not null as refused_before,
-       case when chats.id is null then told.chat else told.chat || jsonb_build_object('status', chats.status) end as chat
+       case when chats.chat_id is null then told.chat else told.chat || jsonb_build_object('status', chats.status) end as chat
 
 -- part: of_outcome
 from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
-    left join chats on chats.id = told.chat ->> 'id'
+    left join chats on chats.chat_id = told.chat ->> 'id'
 
 -- name: outcomes
 -- The outcomes to write back: those of these texts that are not written yet, or whose write has no clear result.
@@ -23,7 +24,7 @@ select {as_outcome},
                       and newer.told > 0) as overtaken,
        told.state in ('sent', 'unknown')
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
-                       and other.id <> texts.id and other.state = 'received'
+                       and other.id <> texts.id and other.state = 'received' and {under_way}
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
 {of_outcome}
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)

@@ -1,7 +1,7 @@
 """Named queries. Each is in a .sql file under a line `-- name: …`, with a sentence that says what it does.
 
 Text that several queries share is written once under `-- part: …` and included as `{part}`: in their own file, or in
-queries.sql for queries of several files. A part may include the parts above it.
+queries.sql for queries of several files. A part may include parts above it.
 """
 
 import re
@@ -18,9 +18,9 @@ def load(module: str) -> dict[str, str]:
     parts = dict[str, str]()
     for kind, name, body in found:
         if kind == "part":
-            parts[name] = _with(parts, body.strip())
-    return {name: _with(parts, body) for kind, name, body in found if kind == "name"}
+            parts[name] = _with_parts(body.strip(), parts)
+    return {name: _with_parts(body, parts) for kind, name, body in found if kind == "name"}
 
 
-def _with(parts: Mapping[str, str], body: str) -> str:
+def _with_parts(body: str, parts: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda used: parts[used[1]], body)

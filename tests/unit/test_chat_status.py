@@ -2,12 +2,10 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from connector.ccaip import chats
-from connector.ccaip.chats import Heard
 from connector.chat_status import Report, Source, replaces
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -61,25 +59,6 @@ def test_every_order_leads_to_the_same_status() -> None:
             newest = one if replaces(one, newest) else newest
         finals.add(newest)
     assert finals == {report("no_response", 5, ended=True)}
-
-
-@pytest.mark.parametrize(
-    ("event_type", "body", "says"),
-    [
-        ("chat_ended", {}, Heard("finished", True)),
-        ("chat_dismissed", {}, Heard("dismissed", True)),
-        ("participant_joined", {"participant": {"type": "agent"}}, Heard("assigned", False)),
-        ("participant_joined", {"type": "agent"}, Heard("assigned", False)),
-        ("participant_joined", {"participant": {"type": "end_user"}}, None),
-        ("participant_joined", {"participant": "agent"}, None),
-        ("participant_joined", {}, None),
-        ("message_received", {"sender": {"type": "agent"}}, None),
-        ("chat_created", {}, None),
-        ("something_new", {}, None),
-    ],
-)
-def test_what_a_webhook_says_of_the_status(event_type: str, body: dict[str, Any], says: Heard | None) -> None:
-    assert chats.heard(event_type, body) == says
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from connector import settings
+from connector.ccaip import responses
 from connector.cli import demo
-from connector.errors import BadSettings, NotAuthentic
+from connector.errors import BadSettings, NotAuthentic, RefusalCode
 from connector.store import api_keys, postgres
 from connector.store.api_keys import Right
 from tests.support.pipe import Pipe, without_job
+from webhooks.api import plain_words
 from webhooks.api.auth import Callers, Verify
 from webhooks.app import create_app
 from webhooks.crms.salesforce import tokens
 
 NOWHERE = "500999999999999AAA"
+NO_SUCH_FINDINGS = (
+    "overrides: expected ids of a preview's findings, of the form hours, placeholder, window:17 or reason:17:sent"
+)
 
 
 def problem(answer: httpx.Response, status: int) -> str:
@@ -70,6 +75,28 @@ def test_what_is_sent_is_what_was_asked_for_and_the_case_learns_its_chat(pipe: P
     assert pipe.api("GET", f"/texts/{text['id']}").json()["ticket_told"]
     [listed] = pipe.api("GET", f"/tickets/salesforce/{case[:15]}/texts").json()["texts"]
     assert listed["id"] == text["id"]
+
+
+def test_an_agent_learns_in_plain_words_what_the_platform_refuses(pipe: Pipe, case: str) -> None:
+    busy = "Outbound SMS failed. Consumer is already in an active SMS session."
+    pipe.box.faults.add("status", side="ccaip", status=400, body={"message": busy})
+    text = pipe.send(case).json()
+    assert (text["state"], text["why"]) == ("failed", busy)
+    assert text["said"] == (
+        "Not sent: the customer is already in a text conversation; answer there, or try again when it has ended."
+    )
+
+
+def test_every_documented_refusal_has_plain_words() -> None:
+    assert plain_words.OF_CODE.keys() == set(RefusalCode)
+    assert {responses.code_of(words) for words in responses.REFUSALS} == set(RefusalCode)
+
+
+def test_an_agent_sees_the_last_four_digits(pipe: Pipe, case: str) -> None:
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    sent = pipe.send(case).json()
+    [number] = [text.number for text in pipe.box.ccaip.texts if text.ticket_id == case]
+    assert seen["to"] == sent["to"] == "•" * 8 + number[-4:]
 
 
 def test_an_agent_learns_why_not(pipe: Pipe, case: str) -> None:
@@ -118,6 +145,14 @@ def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None
         ({}, "ticket_id: required, but missing"),
         ([], "the body: expected keys with their values"),
         ({"ticket_id": "a\nb"}, "ticket_id: expected text in one line, without control characters"),
+        ({"ticket_id": "x", "override": True}, "override: expected text"),
+        ({"ticket_id": "x", "overrides": "hours"}, "overrides: expected a list"),
+        ({"ticket_id": "x", "override": "y", "overrides": ["hours", "nonsense"]}, NO_SUCH_FINDINGS),
+        ({"ticket_id": "x", "override": "y", "overrides": ["window"]}, NO_SUCH_FINDINGS),
+        (
+            {"ticket_id": "x", "override": "y"},
+            "overrides: expected the ids of the findings that the reason is for, from the preview",
+        ),
         ({"ticket_id": "x", "nope": 1}, "nope: this key is not known"),
         ({"ticket_id": "x", "message": "x" * 5001}, "message: expected at most 5000 characters"),
     ],
@@ -176,10 +211,41 @@ def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -
     second = pipe.send(case, **override, overrides=overridable(before)).json()
     pipe.box.ccaip.end_chat(second["chat_id"])
 
-    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "nonsense"]).json()
+    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "reason:1:sent"]).json()
 
     assert stopped["state"] == "skipped"
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/texts", {"ticket_id": "x", "after": True}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "after": "0"}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "after": 0.5}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "agent_id": True}, "agent_id: expected a whole number"),
+        ("/links", {"ticket_id": "x", "agent_id": "7"}, "agent_id: expected a whole number"),
+        ("/suppressions", {"number": "+14155550132", "suppressed": 0}, "suppressed: expected true or false"),
+        ("/suppressions", {"number": "+14155550132", "suppressed": "false"}, "suppressed: expected true or false"),
+        ("/suppressions", {"number": 14155550132}, "number: expected text"),
+    ],
+)
+def test_no_value_of_a_body_is_converted(pipe: Pipe, path: str, body: Any, said: str) -> None:
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    assert said in problem(pipe.api("POST", path, json=body, headers=headers), 422)
+
+
+def test_a_whole_number_may_have_a_point(pipe: Pipe, case: str) -> None:
+    """For JSON Schema, 0.0 is an integer."""
+    assert pipe.send(case, after=0.0, agent_id=7.0).json()["state"] == "sent"
+
+
+@pytest.mark.parametrize("path", ["/texts", "/texts/preview", "/links", "/suppressions"])
+def test_a_key_twice_is_a_problem(pipe: Pipe, case: str, path: str) -> None:
+    body = f'{{"ticket_id": "{NOWHERE}", "number": "+14155550132", "ticket_id": "{case}"}}'
+    headers = {"Idempotency-Key": secrets.token_hex(8), "Content-Type": "application/json"}
+    assert "a key occurs twice" in problem(pipe.api("POST", path, content=body, headers=headers), 422)
+    assert pipe.texts(case) == []
 
 
 def test_a_reason_that_names_no_findings_is_a_problem_that_says_so(pipe: Pipe, case: str) -> None:
@@ -318,9 +384,10 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
     for changed in (True, False):
         answer = pipe.api("POST", "/suppressions", json={"number": number, "why": "asked on the phone"}).json()
         assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
-    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "override": "urgent"}).json()
+    urgent: dict[str, Any] = {"override": "urgent", "overrides": ["opt_out"]}
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, **urgent}).json()
     assert (seen["allowed"], seen["overridable"]) == (False, False)
-    assert "suppression list" in pipe.send(case, override="urgent", overrides=["opt_out"]).json()["said"]
+    assert "suppression list" in pipe.send(case, **urgent).json()["said"]
     assert pipe.event(case).status_code == 202
     pipe.box.salesforce.request_text(case)
     pipe.told(case, 3)

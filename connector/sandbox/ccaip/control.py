@@ -73,13 +73,6 @@ def join_chat(chat_id: int) -> dict[str, Any]:
     return chats.endpoint_json(conversation.join(journal.box().ccaip, _chat(chat_id), asked.agent))
 
 
-@routes.post("/ccaip/chats/<int:chat_id>/write")
-def write_in_chat(chat_id: int) -> dict[str, Any]:
-    """Let the agent write `message` to the customer."""
-    message = control.read(Reply).message
-    return chats.endpoint_json(conversation.write(journal.box().ccaip, _chat(chat_id), message))
-
-
 @routes.post("/ccaip/chats/<int:chat_id>/end")
 def end_chat(chat_id: int) -> dict[str, Any]:
     """End a chat with `status`, else as finished, so that its customer can be texted anew."""
@@ -91,6 +84,21 @@ def _chat(chat_id: int) -> int:
     if chat_id not in journal.box().ccaip.chats:
         abort(404, f"There is no chat {chat_id}.")
     return chat_id
+
+
+@routes.post("/ccaip/chats/<int:chat_id>/agent-message")
+def agent_message(chat_id: int) -> dict[str, Any]:
+    """An agent writes `message` in a chat."""
+    ccaip = journal.box().ccaip
+    if chat_id not in ccaip.chats:
+        abort(404, f"There is no chat {chat_id}.")
+    return chats.endpoint_json(ccaip.agent_writes(chat_id, control.read(Reply).message))
+
+
+@routes.get("/ccaip/webhooks")
+def list_webhooks() -> Response:
+    """Every chat webhook that was posted, and the status of its answer."""
+    return jsonify([post.event | {"status": post.status} for post in list(journal.box().ccaip.webhooks.posts)])
 
 
 @routes.get("/phone")
@@ -110,7 +118,7 @@ def show_phone(number: str) -> dict[str, Any]:
 
 @routes.post("/phone/<number>/reply")
 def reply(number: str) -> dict[str, Any]:
-    """The customer writes `message`; STOP and START are obeyed."""
+    """The customer writes `message`; words to opt out and in are obeyed."""
     journal.box().ccaip.reply(_number(number), control.read(Reply).message)
     return show_phone(number)
 

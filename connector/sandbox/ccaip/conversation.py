@@ -3,7 +3,7 @@
 Raises KeyError for an unknown chat, and ValueError where the chat has ended or the agent is not one of the tenant.
 """
 
-from connector.sandbox.ccaip import CcaiPlatform, phones
+from connector.sandbox.ccaip import CcaiPlatform
 from connector.sandbox.ccaip.chats import Agent, Chat
 
 # The status words of a chat that has ended.
@@ -19,21 +19,15 @@ def join(ccaip: CcaiPlatform, chat_id: int, email: str | None = None) -> Chat:
         chat.updated_at = chat.assigned_at
         if len(chat.participants) == 1:
             chat.participants += (ccaip.next_participant(),)
-    ccaip.webhooks.post("participant_joined", chat, {"participant": {"type": "agent", "id": agent.id}})
-    return chat
+        ccaip.joined(chat, agent)
+        return chat
 
 
 def write(ccaip: CcaiPlatform, chat_id: int, message: str) -> Chat:
     """Let the chat's agent write to the customer."""
     with ccaip.lock:
-        chat = _open(ccaip, chat_id)
-        chat.message_count += 1
-        chat.updated_at = ccaip.clock.now()
-        ccaip.phones.show(
-            chat.end_user_number, phones.Message(chat.updated_at, message, False, chat.outbound_number, chat.id)
-        )
-    ccaip.webhooks.post("message_received", chat, {"sender": {"type": "agent"}, "message": {"content": message}})
-    return chat
+        _open(ccaip, chat_id)
+        return ccaip.agent_writes(chat_id, message)
 
 
 def end(ccaip: CcaiPlatform, chat_id: int, status: str = "finished") -> Chat:
@@ -41,6 +35,15 @@ def end(ccaip: CcaiPlatform, chat_id: int, status: str = "finished") -> Chat:
     if status not in ENDED:
         raise ValueError(f"a chat ends as one of {', '.join(ENDED)}, not as {status!r}")
     return ccaip.end_chat(chat_id, status)
+
+
+def newest(ccaip: CcaiPlatform, number: str) -> Chat | None:
+    """The newest chat with this customer. It may have ended."""
+    with ccaip.lock:
+        found = [chat for chat in ccaip.chats.values() if chat.end_user_number == number]
+        for chat in found[-1:]:
+            ccaip.end_if_due(chat)
+        return found[-1] if found else None
 
 
 def _open(ccaip: CcaiPlatform, chat_id: int) -> Chat:
