@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -14,13 +15,21 @@ from connector.sandbox.ccaip.chats import Chat
 from connector.store import chats
 from tests.conftest import created
 from tests.support.pipe import Pipe, running, wait_for
+from webhooks.ccaip.chat_events import PATH
 
-# How the connector learns of what happens in a chat.
 Tell = Callable[[Pipe, Chat], None]
 
 
-def by_the_list(pipe: Pipe, chat: Chat) -> None:
-    """The connector reads the list by itself."""
+class Told(NamedTuple):
+    """How the connector learns of what happens in a chat: a pipe, and how it is told. `ended`: its word for any end."""
+
+    pipe: Pipe
+    tell: Tell
+    ended: str | None = None
+
+
+def by_itself(pipe: Pipe, chat: Chat) -> None:
+    """The connector reads the list, or the sandbox posts a webhook."""
 
 
 def by_observation(pipe: Pipe, chat: Chat) -> None:
@@ -41,15 +50,30 @@ def listing(server: str, template: str, tmp_path_factory: pytest.TempPathFactory
         yield pipe
 
 
-@pytest.fixture(params=[("listing", by_the_list), ("pipe", by_observation)], ids=["list", "observe"])
-def source(request: pytest.FixtureRequest) -> tuple[Pipe, Tell]:
-    name, tell = request.param
-    return request.getfixturevalue(name), tell
+@pytest.fixture
+def webhooks(pipe: Pipe) -> Iterator[None]:
+    """The shared pipe's sandbox tells its chats by webhook during the test."""
+    pipe.box.switches.update({"chat_webhook_url": f"{pipe.web}{PATH}"})
+    yield
+    pipe.box.ccaip.webhooks.wait()
+    pipe.box.switches.update({"chat_webhook_url": ""})
+
+
+SOURCES: dict[str, Callable[[Callable[[str], Any]], Told]] = {
+    "list": lambda fixture: Told(fixture("listing"), by_itself),
+    "observe": lambda fixture: Told(fixture("pipe"), by_observation),
+    "webhooks": lambda fixture: Told(fixture("pipe"), by_itself, ended=fixture("webhooks") or "ended"),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest) -> Told:
+    return SOURCES[request.param](request.getfixturevalue)
 
 
 @pytest.fixture
-def case(source: tuple[Pipe, Tell]) -> Iterator[str]:
-    box = source[0].box
+def case(source: Told) -> Iterator[str]:
+    box = source.pipe.box
     yield box.salesforce.make_cases(1)[0]
     box.faults.clear()
 
@@ -69,8 +93,8 @@ def says(pipe: Pipe, case: str, status: str) -> None:
     )
 
 
-def test_the_case_follows_a_whole_conversation(source: tuple[Pipe, Tell], case: str) -> None:
-    pipe, tell = source
+def test_the_case_follows_a_whole_conversation(source: Told, case: str) -> None:
+    pipe, tell, ended = source
     chat = texted(pipe, case)
     says(pipe, case, "selecting")
 
@@ -79,18 +103,18 @@ def test_the_case_follows_a_whole_conversation(source: tuple[Pipe, Tell], case: 
     pipe.box.ccaip.reply(chat.end_user_number, "Thank you")
     tell(pipe, conversation.write(pipe.box.ccaip, chat.id, "You are welcome"))
     tell(pipe, conversation.end(pipe.box.ccaip, chat.id))
-    says(pipe, case, "finished")
+    says(pipe, case, ended or "finished")
 
     after = pipe.box.salesforce.case(case)
     assert (after["CCAIP_SMS_Status__c"], after["CCAIP_Chat_Id__c"]) == ("Sent", str(chat.id))
     assert len(pipe.texts(case)) == 1, "no status has asked for another text"
     [shown] = pipe.api("GET", f"/tickets/salesforce/{case}/texts").json()["texts"]
-    assert (shown["chat_status"], shown["chat_ended"]) == ("finished", True)
-    assert shown["said"] == f"Sent. Chat {chat.id} is finished."
+    assert (shown["chat_status"], shown["chat_ended"]) == (ended or "finished", True)
+    assert shown["said"] == f"Sent. Chat {chat.id} is {ended or 'finished'}."
 
 
-def test_a_crm_that_is_down_for_a_while_gets_the_final_status(source: tuple[Pipe, Tell], case: str) -> None:
-    pipe, tell = source
+def test_a_crm_that_is_down_for_a_while_gets_the_final_status(source: Told, case: str) -> None:
+    pipe, tell, ended = source
     chat = texted(pipe, case)
     down = pipe.box.faults.add("status", side="salesforce", route="update_many", status=503, times=1000, match=case)
 
@@ -100,11 +124,11 @@ def test_a_crm_that_is_down_for_a_while_gets_the_final_status(source: tuple[Pipe
     assert pipe.box.salesforce.case(case)["CCAIP_Chat_Status__c"] == "selecting"
     pipe.box.faults.clear()
 
-    says(pipe, case, "no_response")
+    says(pipe, case, ended or "no_response")
 
 
-def test_the_newest_text_of_a_case_is_the_one_that_it_speaks_of(source: tuple[Pipe, Tell], case: str) -> None:
-    pipe, tell = source
+def test_the_newest_text_of_a_case_is_the_one_that_it_speaks_of(source: Told, case: str) -> None:
+    pipe, tell, _ = source
     first = texted(pipe, case)
     conversation.end(pipe.box.ccaip, first.id)
     second = texted(pipe, case, 2)
