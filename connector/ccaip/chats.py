@@ -6,8 +6,8 @@ EVENT_STATUSES says what a chat webhook tells of the status. All other events an
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -70,7 +70,7 @@ class ListedChat(BaseModel):
 CHATS = TypeAdapter(list[ListedChat])
 
 
-def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Iterator[list[ListedChat]]:
+def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Generator[list[ListedChat], None, None]:
     """Yield the chats that changed since then, the oldest change first. A short page is the last. Raises Unavailable.
 
     `turn` is called before each request and returns when it may leave. A chat that changes while the list is read moves
@@ -99,6 +99,12 @@ def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Iterat
             newest = max(chat.updated_at for chat in chats) - OVERLAP
             page = 1 if newest > since else page + 1  # a page full of chats that changed in the same second
             since = max(newest, since)
+
+
+def probe(account: Account) -> None:
+    """Check that the list can be read. Raises Unavailable."""
+    with contextlib.closing(pages(account, datetime.now(UTC), lambda: None)) as listed:
+        next(listed)
 
 
 def _page(caller: Caller, account: Account, query: dict[str, Any]) -> list[ListedChat]:

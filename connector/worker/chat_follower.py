@@ -4,6 +4,7 @@ The list is read from a cursor that only moves on when what was read is committe
 call is made.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
@@ -50,7 +51,7 @@ class ChatFollower:
                 # A time in the future would make the next run miss what comes before it.
                 newest = min(max([cursor, *(chat.updated_at for chat in page)]), postgres.now(connection))
                 newest = max(newest, cursor)
-                if not chat_store.read_to(connection, NAME, [_report(chat) for chat in page], cursor, newest):
+                if not chat_store.read_to(connection, NAME, _reports(page), cursor, newest):
                     return
                 cursor = newest
         except Unavailable as error:
@@ -65,5 +66,10 @@ class ChatFollower:
             leases.put_off(connection, NAME, max(BESIDE_WEBHOOKS_SECONDS, self._every))
 
 
-def _report(chat: ListedChat) -> Report:
-    return Report(str(chat.id), chat.status, chat.updated_at, Source.LIST, chat.ended)
+def _reports(page: Sequence[ListedChat]) -> list[Report]:
+    """What the page says. An entry without a status says nothing, unless the chat has ended."""
+    return [
+        Report(str(chat.id), chat.status or "ended", chat.updated_at, Source.LIST, chat.ended)
+        for chat in page
+        if chat.status or chat.ended
+    ]

@@ -168,3 +168,16 @@ def test_the_list_is_read_rarely_while_webhooks_arrive(box: Sandbox, connection:
     row = connection.execute("select next_at > now() + interval '9 minutes' from leases where name = 'follow chats'")
     assert row.fetchall() == [(True,)]
     assert lists(box) == [httpx.codes.OK]
+
+
+@pytest.mark.parametrize(("ended", "says"), [(False, "selecting"), (True, "ended")])
+def test_an_entry_without_a_status_does_not_empty_the_field(
+    box: Sandbox, connection: psycopg.Connection, ended: bool, says: str
+) -> None:
+    [chat] = new_chats(box, 1)
+    text = told(connection, chat=chat)
+    if ended:
+        conversation.end(box.ccaip, chat)
+    box.ccaip.chats[chat].status = ""
+    follow(box, connection)
+    assert status(connection, text) == says
