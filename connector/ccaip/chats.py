@@ -29,7 +29,7 @@ PER_PAGE = 100
 # How far the next page goes back behind the end of the last one.
 OVERLAP = timedelta(seconds=1)
 # Maximum of pages that one run reads; the next run continues from there.
-MAX_PAGES = 10
+MAX_PAGES = 30
 # Maximum size of a page in bytes.
 LARGEST = 16_000_000
 

@@ -21,7 +21,9 @@ SQL = queries.load(__file__)
 # A chat without news for this long is no longer looked for in the list. A webhook still counts.
 FOLLOW_DAYS = 7
 # Allowed difference in seconds between the platform's clock and the database's, when a chat is first looked for.
-SKEW_SECONDS = 300.0
+SKEW_SECONDS = 120.0
+# The lease of the task that reads the list. Its cursor is the time, by the platform's clock, to read from.
+LEASE = "follow chats"
 
 
 def observe(
@@ -58,7 +60,13 @@ def begin(connection: psycopg.Connection, chats: Iterable[str]) -> None:
     """Begin to follow those of these chats that a text was sent by, with the status of its response."""
     connection.execute(
         SQL["begin"],
-        {"chats": list(chats), "ended": list(chat_status.ENDED), "skew": SKEW_SECONDS, "days": FOLLOW_DAYS},
+        {
+            "chats": list(chats),
+            "ended": list(chat_status.ENDED),
+            "skew": SKEW_SECONDS,
+            "days": FOLLOW_DAYS,
+            "lease": LEASE,
+        },
     )
 
 
@@ -74,33 +82,31 @@ def _row(one: Report) -> dict[str, Any]:
     return asdict(one) | {"at": one.at.isoformat()}
 
 
-def read_from(connection: psycopg.Connection, lease: str) -> datetime | None:
-    """Return the time from which the list has to be read, and keep it as the lease's cursor. None: nothing to follow.
+def read_from(connection: psycopg.Connection) -> datetime | None:
+    """Return the time from which the list has to be read, and keep it as the cursor. None: nothing to follow.
 
     The cursor goes back for a chat that is new: a page that was read before its text was recorded is read again.
     """
     with connection.transaction():
-        cursor = leases.cursor(connection, lease)
+        cursor = leases.cursor(connection, LEASE)
         [(followed, known_since)] = connection.execute(SQL["followed"], {"days": FOLLOW_DAYS})
         if not followed:
-            leases.move_cursor(connection, lease, cursor, None)
+            leases.move_cursor(connection, LEASE, cursor, None)
             return None
         new = connection.execute(SQL["new_ones"], {"days": FOLLOW_DAYS}).fetchall()
         connection.execute(SQL["listed"], {"chats": [chat for chat, _ in new]})
         since: datetime = min([list_from for _, list_from in new] + [cursor or known_since])
-        leases.move_cursor(connection, lease, cursor, since)
+        leases.move_cursor(connection, LEASE, cursor, since)
         return since
 
 
-def read_to(
-    connection: psycopg.Connection, lease: str, reports: Sequence[Report], old: datetime, new: datetime
-) -> bool:
+def read_to(connection: psycopg.Connection, reports: Sequence[Report], old: datetime, new: datetime) -> bool:
     """Record a page of the list and move the cursor from `old` to `new`, in one transaction.
 
     False: another worker has moved the cursor, and goes on from there; the reports are recorded nevertheless.
     """
     with connection.transaction():
-        moved = leases.move_cursor(connection, lease, old, new)
+        moved = leases.move_cursor(connection, LEASE, old, new)
         report(connection, reports)
         return moved
 

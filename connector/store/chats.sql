@@ -1,13 +1,17 @@
 -- name: begin
 -- Add those of these chats that a text was sent by and that are not known yet, with the status of the response. The list
--- is to be read from before the call, by the platform's clock.
+-- is to be read again from the call on, for what was read before this row. The call's time is known by our clock; by
+-- the platform's it is not before the cursor less the time since the call. The later of the two is taken.
 insert into chats (chat_id, status, at, source, ended, list_from)
 select distinct on (texts.chat ->> 'id') texts.chat ->> 'id', coalesce(texts.chat ->> 'status', ''), texts.changed_at,
        'response', coalesce((texts.chat ->> 'ended')::boolean, texts.chat ->> 'status' = any(%(ended)s), false),
-       greatest(now() - %(days)s * interval '1 day',
-                least(texts.changed_at, (select min(at) from history where text = texts.id and to_state = 'sending'))
-                - %(skew)s * interval '1 second')
-from texts where texts.chat ->> 'id' = any(%(chats)s) and texts.chat is not null
+       greatest(now() - %(days)s * interval '1 day', called.at - %(skew)s * interval '1 second',
+                (select cursor from leases where name = %(lease)s) - (now() - called.at))
+from texts cross join lateral (
+    select least(texts.changed_at, min(history.at)) as at from history
+    where history.text = texts.id and history.to_state = 'sending'
+) called
+where texts.chat ->> 'id' = any(%(chats)s) and texts.chat is not null
 order by texts.chat ->> 'id', texts.id
 on conflict (chat_id) do nothing
 

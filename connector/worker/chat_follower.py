@@ -17,11 +17,11 @@ from connector.chat_status import Report, Source
 from connector.errors import Unavailable
 from connector.store import chats as chat_store
 from connector.store import leases, postgres
+from connector.store.chats import LEASE
 from connector.worker import chat_list
 from connector.worker.maintenance import MaintenanceTask
 
-NAME = "follow chats"
-# How far each run goes back behind the last one: changes may appear in the list late.
+# How far the cursor stays behind the newest change and the present: changes may appear in the list late.
 OVERLAP = timedelta(seconds=120)
 # Longest pause in seconds after a list that could not be read, and the longest that the platform may ask for.
 MAX_PAUSE, MAX_RETRY_AFTER = 900.0, 3000.0
@@ -31,7 +31,7 @@ BESIDE_WEBHOOKS_SECONDS, WEBHOOKS_ALIVE = 600.0, timedelta(hours=1)
 
 def follower(account: Account, every: float) -> MaintenanceTask:
     """The maintenance task that reads the list every so many seconds."""
-    return MaintenanceTask(NAME, every, ChatFollower(account, every).follow)
+    return MaintenanceTask(LEASE, every, ChatFollower(account, every).follow)
 
 
 class ChatFollower:
@@ -43,27 +43,30 @@ class ChatFollower:
 
     def follow(self, connection: psycopg.Connection) -> None:
         """Read the list to its end, or as far as one run goes. Raises Unavailable; the next run is later then."""
-        cursor = chat_store.read_from(connection, NAME)
-        if cursor is None:
+        start = cursor = chat_store.read_from(connection)
+        if start is None or cursor is None:
             return
+        complete = False
         try:
-            for page in chats.pages(self._account, cursor - OVERLAP, lambda: chat_list.turn(connection)):
-                # A time in the future would make the next run miss what comes before it.
-                newest = min(max([cursor, *(chat.updated_at for chat in page)]), postgres.now(connection))
-                newest = max(newest, cursor)
-                if not chat_store.read_to(connection, NAME, _reports(page), cursor, newest):
+            for page in chats.pages(self._account, start, lambda: chat_list.turn(connection)):
+                complete = len(page) < chats.PER_PAGE
+                newest = max([start, *(chat.updated_at for chat in page)]) - (OVERLAP if complete else timedelta())
+                moved = max(start, min(newest, postgres.now(connection) - OVERLAP))
+                if not chat_store.read_to(connection, _reports(page), cursor, moved):
                     return
-                cursor = newest
+                cursor = moved
         except Unavailable as error:
             pause = max(
                 backoff.doubling(self._failures, self._every, MAX_PAUSE), min(error.retry_after or 0, MAX_RETRY_AFTER)
             )
             self._failures += 1
-            leases.put_off(connection, NAME, pause)
+            leases.put_off(connection, LEASE, pause)
             raise
         self._failures = 0
-        if chat_store.webhooks_heard(connection, WEBHOOKS_ALIVE):
-            leases.put_off(connection, NAME, max(BESIDE_WEBHOOKS_SECONDS, self._every))
+        if not complete:
+            leases.put_off(connection, LEASE, 0)
+        elif chat_store.webhooks_heard(connection, WEBHOOKS_ALIVE):
+            leases.put_off(connection, LEASE, max(BESIDE_WEBHOOKS_SECONDS, self._every))
 
 
 def _reports(page: Sequence[ListedChat]) -> list[Report]:

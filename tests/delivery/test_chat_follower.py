@@ -14,6 +14,7 @@ from connector.errors import Unavailable
 from connector.sandbox import Sandbox
 from connector.sandbox.ccaip import conversation
 from connector.store import leases, text_views
+from connector.store.chats import LEASE
 from connector.worker import chat_follower, chat_list
 from tests.delivery.test_maintenance import account
 from tests.store.test_chats import hear, told
@@ -24,7 +25,7 @@ SMS = {"chat_type": "Messaging (SMS)", "outbound_number": "+16285550199", "messa
 @pytest.fixture
 def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
     with pool.connection() as connection:
-        leases.take(connection, chat_follower.NAME, 30)
+        leases.take(connection, LEASE, 30)
         yield connection
 
 
@@ -112,10 +113,12 @@ def test_a_run_that_ends_early_goes_on_where_it_was(
     box: Sandbox, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chats, "MAX_PAGES", 2)
-    monkeypatch.setattr(chat_follower, "OVERLAP", timedelta())
     made = new_chats(box, 12)
-    text = told(connection, chat=made[-1])
-    conversation.join(box.ccaip, made[-1])
+    for age, chat in enumerate(reversed(made[1:])):  # long ago, so that no overlap brings the run back
+        box.ccaip.chats[chat].updated_at -= timedelta(hours=1, minutes=age)
+    text = told(connection, chat=made[0])
+    connection.execute("update chats set list_from = now() - interval '2 hours'")
+    conversation.join(box.ccaip, made[0])
     runs = 0
     while status(connection, text) != "assigned":
         follow(box, connection)

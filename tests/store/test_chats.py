@@ -17,7 +17,7 @@ from connector.store.chat_updates import Claim, Later, Shown, Written
 from connector.store.outcomes import WriteResult
 from tests.support.remote import queued, started
 
-CRM, TICKET, NUMBER, LEASE = "salesforce", "500000000000001AAA", "+14155550132", "follow chats"
+CRM, TICKET, NUMBER = "salesforce", "500000000000001AAA", "+14155550132"
 START = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -318,40 +318,60 @@ def test_a_ticket_of_another_text_with_the_same_reason_follows_the_chat_too(conn
 
 
 def test_nothing_is_followed_when_all_chats_have_ended(connection: psycopg.Connection) -> None:
-    leases.take(connection, LEASE, 30)
-    assert chats.read_from(connection, LEASE) is None
+    leases.take(connection, chats.LEASE, 30)
+    assert chats.read_from(connection) is None
     told(connection)
-    assert chats.read_from(connection, LEASE) is not None
+    assert chats.read_from(connection) is not None
     hear(connection, "finished", ended=True)
-    assert chats.read_from(connection, LEASE) is None
-    assert leases.cursor(connection, LEASE) is None
+    assert chats.read_from(connection) is None
+    assert leases.cursor(connection, chats.LEASE) is None
 
 
-def test_the_list_is_read_again_from_before_the_call_of_a_text_that_is_new(connection: psycopg.Connection) -> None:
+@pytest.mark.parametrize("minutes", [0, 10])
+def test_the_list_is_read_again_from_the_call_of_a_text_that_is_new(
+    connection: psycopg.Connection, minutes: int
+) -> None:
     """Its chat may have been on a page that was read before the text was recorded."""
-    leases.take(connection, LEASE, 30)
+    leases.take(connection, chats.LEASE, 30)
     told(connection)
-    first = chats.read_from(connection, LEASE)
+    first = chats.read_from(connection)
     assert first
-    assert chats.read_to(connection, LEASE, [], first, START + timedelta(hours=1))
-    assert chats.read_from(connection, LEASE) == START + timedelta(hours=1)
+    now = datetime.now(UTC)
+    assert chats.read_to(connection, [], first, now)
+    assert chats.read_from(connection) == now
 
-    told(connection, "newer", 115)
+    newer = sent(connection, "newer", 115)
+    connection.execute(
+        "update history set at = at - %s * interval '1 minute' where text = %s and to_state = 'sending'",
+        [minutes, newer],
+    )
+    tell(connection, newer)
 
-    again = chats.read_from(connection, LEASE)
+    again = chats.read_from(connection)
     assert again
-    assert first <= again < START
-    assert not chats.read_to(connection, LEASE, [], START + timedelta(hours=1), START + timedelta(hours=2)), (
+    assert timedelta(minutes=minutes) <= now - again < timedelta(minutes=minutes + 1)
+    assert not chats.read_to(connection, [], now, now + timedelta(hours=2)), (
         "a worker that still reads must not undo it"
     )
-    assert leases.cursor(connection, LEASE) == again
+    assert leases.cursor(connection, chats.LEASE) == again
+
+
+def test_new_texts_do_not_bring_a_reader_back_that_is_far_behind(connection: psycopg.Connection) -> None:
+    leases.take(connection, chats.LEASE, 30)
+    told(connection)
+    first = chats.read_from(connection)
+    assert first
+    behind = START - timedelta(hours=1)
+    assert chats.read_to(connection, [], first, behind)
+    told(connection, "newer", 115)
+    assert chats.read_from(connection) == behind
 
 
 def test_a_chat_without_news_for_days_is_no_longer_followed(connection: psycopg.Connection) -> None:
-    leases.take(connection, LEASE, 30)
+    leases.take(connection, chats.LEASE, 30)
     told(connection)
     connection.execute("update chats set seen_at = now() - interval '8 days'")
-    assert chats.read_from(connection, LEASE) is None
+    assert chats.read_from(connection) is None
 
 
 @pytest.mark.parametrize("how", ["retention", "purge"])
