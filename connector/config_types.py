@@ -57,6 +57,7 @@ AnyMessage = Annotated[Messages, BeforeValidator(Messages)]
 AnyFixedWords = Annotated[FixedWords, BeforeValidator(FixedWords)]
 Language = Annotated[str, AfterValidator(_language)]
 AnyCondition = Annotated[Condition, compiled(Condition)]
+StatusWord = Annotated[str, Field(min_length=1, max_length=255)]
 Written = Annotated[dict[FieldName, Annotated[Template, compiled(Template, may_be_empty=True)]], Field(min_length=1)]
 
 

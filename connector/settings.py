@@ -176,6 +176,14 @@ class Settings(FromEnvironment):
     """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
     send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
     """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
+    chat_poll_seconds: float = Field(default=30, ge=0, le=3600)
+    """Seconds between two reads of CCAI Platform's list of changed chats, while [a chat is
+    followed](chat-status.md); 0: the list is not read.
+    """
+    chat_write_seconds: float = Field(default=60, ge=1, le=3600)
+    """Seconds between two writes of changed chat statuses to the CRM."""
+    chat_calls_share: float = Field(default=0.7, ge=0, le=1)
+    """Chat statuses wait once the org has used this share of its daily API calls, 0 to 1."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)

@@ -42,7 +42,7 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    "connector.send_at",
+    *("connector.send_at", "connector.chat_status"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -100,6 +100,7 @@ PURE = (
     "model",
     "errors",
     "transitions",
+    "chat_status",
     "expressions",
     "languages",
     "send_at",

@@ -11,13 +11,12 @@ from enum import StrEnum
 import click
 
 from connector import bootstrap, crms, environment, harmless, preflight, settings
-from connector.ccaip import client
+from connector.ccaip import chats, client
 from connector.ccaip.client import Account
 from connector.cli import chat_sources, whereabouts
 from connector.cli.run import web_needs
-from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
+from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import OUTCOMES
 from connector.settings import Settings
 from connector.store import chat_events, postgres
 
@@ -116,9 +115,9 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
         yield f"  languages {', '.join(file.offered_languages)}, by {file.languages.of.source}"
         yield f"    else {file.languages.fallback}"
     yield from (f"  {line}" for line in _policy_in_words(mapping))
-    for state in OUTCOMES:
-        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
-        yield f"  {state}: {written}"
+    for table, _, templates in file.write_back.templates():
+        written = ", ".join(f'{field} = "{template.source}"' for field, template in templates.items())
+        yield f"  {table}: {written}"
 
 
 def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
@@ -150,6 +149,8 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
     else:
         for number in sorted({number for mapping in mappings.values() for number in mapping.outbound_numbers}):
             yield _probe(account, number)
+        if settings.chat_poll_seconds and any(mapping.file.write_back.chat for mapping in mappings.values()):
+            yield _probe_list(account)
     for stem, mapping in mappings.items():
         try:
             crm = crms.connect(stem, mapping.file)
@@ -169,6 +170,14 @@ def _probe(account: Account, number: str) -> Line:
     except CallFailed as error:
         return f"CCAI Platform: {error}", Mark.WRONG
     return f"CCAI Platform answers, takes the credentials, and sends from {number}", Mark.FINE
+
+
+def _probe_list(account: Account) -> Line:
+    try:
+        chats.probe(account)
+    except Unavailable as error:
+        return f"{error}: tickets follow their chats through chat webhooks only, where they arrive", Mark.WARNING
+    return "CCAI Platform's list of chats can be read: tickets follow their chats", Mark.FINE
 
 
 def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:

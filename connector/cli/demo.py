@@ -103,6 +103,8 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
         "CONNECTOR_TRIAL_WITHOUT": "hours window",  # trials work at any hour and any number of times
         "CONNECTOR_HOST": "127.0.0.1",
         "CONNECTOR_PORT": str(port),
+        "CONNECTOR_CHAT_POLL_SECONDS": "2",
+        "CONNECTOR_CHAT_WRITE_SECONDS": "2",
         "CONNECTOR_CCAIP_URL": box.url,
         "CONNECTOR_CCAIP_SUBDOMAIN": ccaip.subdomain,
         "CONNECTOR_CCAIP_TOKEN": ccaip.api_token,

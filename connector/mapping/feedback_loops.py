@@ -23,6 +23,7 @@ MAX_TEXT = 1_000
 
 def find(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Yield (key, message) for each rule and outcome whose write-back would trigger the rule again."""
+    yield from _by_a_chat(file)
     for index, rule in enumerate(file.rules):
         key = f"rules.{index}.when"
         choices = {name: _choices(rule.when, file) for name in sorted(rule.when.names)}
@@ -43,6 +44,20 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
                     f'rule "{rule.name}" would fire again by what is written here: {rule.when.source} is true for '
                     f"a ticket with {ticket} afterwards; expected a value that makes it false",
                 )
+
+
+def _by_a_chat(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Find fields that follow a chat and that a rule asks about. A chat may have any status word, at any time."""
+    asked = {
+        file.comparable(file.fields[name]): rule for rule in file.rules for name in rule.when.names & file.fields.keys()
+    }
+    for field in file.write_back.chat or ():
+        if rule := asked.get(file.comparable(field)):
+            yield (
+                f"write_back.chat.{field}",
+                f'rule "{rule.name}" could fire again when the chat changes: {rule.when.source} uses this field; '
+                "expected a field that no `when` uses",
+            )
 
 
 def _choices(condition: Condition, file: MappingFile) -> list[Any]:

@@ -7,7 +7,6 @@ from connector.expressions import CannotApply, Condition, literal
 from connector.mapping import lines
 from connector.mapping.lines import Places
 from connector.mapping.schema import MappingFile, Rule, Words
-from connector.model import OUTCOMES
 from connector.policy.config import DAYS
 
 
@@ -97,6 +96,6 @@ def _texts(file: MappingFile) -> Iterator[tuple[str, str]]:
     for key, words in (("policy.brand", file.policy.brand), ("policy.opt_out_line", file.policy.opt_out_line)):
         for language, text in words.items():
             yield _in(key, language), text
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            yield f"write_back.{state}.{field}", literal(template)
+    for table, _, written in file.write_back.templates():
+        for field, template in written.items():
+            yield f"write_back.{table}.{field}", literal(template)

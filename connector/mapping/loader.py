@@ -11,7 +11,6 @@ from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.mapping import feedback_loops, lines, message_checks, template_checks
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES
 from connector.policy import opt_out_words
 from connector.policy.opt_out_words import OptOutClass
 
@@ -43,6 +42,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *_chat_status(file),
         *message_checks.find(file),
         *_opt_outs(file),
         *feedback_loops.find(file),
@@ -73,11 +73,11 @@ def _meant(path: Sequence[str]) -> str:
 
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Find fields written twice. CRM field names are not case-sensitive: it is chance which value is kept."""
-    for state in OUTCOMES:
-        names = list(file.write_back.of(state))
+    for table, _, written in file.write_back.templates():
+        names = list(written)
         for index, name in enumerate(names):
             if name.lower() in (other.lower() for other in names[:index]):
-                yield f"write_back.{state}.{name}", "expected each field once: this one is written above"
+                yield f"write_back.{table}.{name}", "expected each field once: this one is written above"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
@@ -119,3 +119,10 @@ def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:
         if keys.field in rule.when.names:
             expectation = f"expected a condition without {keys.field}: an opt-out writes it; use policy.opt_out"
             yield f"rules.{index}.when", expectation
+
+
+def _chat_status(file: MappingFile) -> Iterator[tuple[str, str]]:
+    if file.chat_status and not any(
+        "chat" in used.names for _, _, table in file.write_back.templates() for used in table.values()
+    ):
+        yield "chat_status", "is never used: expected a field of [write_back] that says {{ chat.status }}"

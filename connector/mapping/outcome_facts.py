@@ -42,6 +42,10 @@ def sample(state: State) -> Mapping[str, Any]:
     return {name: None if name in ONLY_SENT and state is not State.SENT else fact for name, fact in SAMPLE.items()}
 
 
-def of(outcome: Outcome) -> Mapping[str, Any]:
-    """Return the facts of an outcome, by name."""
-    return {name: fact.read(outcome) for name, fact in FACTS.items()}
+def of(outcome: Outcome, chat_status: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the facts of an outcome, by name. `chat_status` has the words that people read for a chat's status."""
+    facts = {name: fact.read(outcome) for name, fact in FACTS.items()}
+    if outcome.chat:
+        status = str(outcome.chat.get("status", ""))
+        facts["chat"] = {**outcome.chat, "status": chat_status.get(status, status)}
+    return facts

@@ -12,7 +12,7 @@ from typing import Any
 from connector import phone
 from connector.expressions import CannotApply
 from connector.languages import Messages
-from connector.mapping import message_language, outcome_facts
+from connector.mapping import message_language, written_fields
 from connector.mapping.schema import MappingFile, Rule
 from connector.model import (
     Accepted,
@@ -243,9 +243,11 @@ class Mapping:
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
         """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
-        facts = outcome_facts.of(outcome)
-        wanted = self.file.write_back.of(outcome.state)
-        return {field: template.render(facts) or None for field, template in wanted.items()}
+        return written_fields.of_outcome(self.file, outcome)
+
+    def chat_fields(self, outcome: Outcome) -> dict[str, str | None] | None:
+        """Return the fields that follow the chat. None: there is none, or it is not followed. Raises CannotApply."""
+        return written_fields.of_chat(self.file, outcome)
 
 
 def reason_of(rule: Rule, ticket: Ticket, name: str | None = None) -> str:

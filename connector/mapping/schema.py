@@ -15,6 +15,7 @@ from connector.config_types import (
     FieldPath,
     Language,
     Name,
+    StatusWord,
     Strict,
     Written,
 )
@@ -111,17 +112,27 @@ class Languages(Strict):
 
 
 class WriteBack(Strict):
-    """What each outcome writes to the ticket: the CRM's field and a template over the outcome."""
+    """What each outcome writes to the ticket: the CRM's field and a template over the outcome.
+
+    `chat` is written with `sent`, and again whenever the chat's status changes; without it, the status is not followed.
+    """
 
     sent: Written
     failed: Written
     skipped: Written
     unknown: Written
     cancelled: Written
+    chat: Written | None = None
 
     def of(self, state: State) -> Mapping[str, Template]:
         written: Mapping[str, Template] = getattr(self, state.value)
         return written
+
+    def templates(self) -> Iterator[tuple[str, State, Mapping[str, Template]]]:
+        """Yield (name of the table, state of the text, fields) for everything that is written back."""
+        yield from ((state.value, state, self.of(state)) for state in OUTCOMES)
+        if self.chat:
+            yield "chat", State.SENT, self.chat
 
 
 class OptOuts(Strict):
@@ -133,7 +144,10 @@ class OptOuts(Strict):
 
 
 class MappingFile(Strict):
-    """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own."""
+    """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own.
+
+    `chat_status` has the words that people read for CCAI Platform's status words. A word that it lacks stays as it is.
+    """
 
     ticket: TicketKeys
     fields: dict[Name, FieldPath] = Field(min_length=1)
@@ -147,6 +161,7 @@ class MappingFile(Strict):
     policy: PolicyKeys = PolicyKeys()
     opt_outs: OptOuts = OptOuts()
     write_back: WriteBack
+    chat_status: dict[StatusWord, StatusWord] = {}
 
     @cached_property
     def written_names(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from connector.expressions import CannotApply, Template
 from connector.mapping import outcome_facts
 from connector.mapping.outcome_facts import FACTS, SAMPLE
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES, State
+from connector.model import State
 
 # What a field of a ticket may hold.
 FIELD_VALUES = ("", True, 0, 0.0)
@@ -23,9 +23,9 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
         for name, attribute in template.attributes:
             if name in file.fields and not any(expressions.has_attribute(one, attribute) for one in FIELD_VALUES):
                 yield key, f"{name}.{attribute} is not defined: {name} is the value of a field and has no parts"
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            key = f"write_back.{state}.{field}"
+    for table, state, written in file.write_back.templates():
+        for field, template in written.items():
+            key = f"write_back.{table}.{field}"
             problems = list(_misspelt(template)) or list(_unwritable(state, template))
             yield from ((key, words) for words in problems)
 

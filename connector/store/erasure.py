@@ -66,6 +66,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
             suppressions.suppress(connection, number, "erased before a message was read", "the connector")
         connection.execute(SQL["forget_chat_events"], who)
         connection.execute(SQL["forget_texts"], who)
+        connection.execute(SQL["forget_chats"], who)
         recipients.forget(connection, number)
         opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount

@@ -55,6 +55,13 @@ update texts set sms = null, ask = null, trace = null, contradicted = null, acce
                 write_refused = case when write_refused is not null then 'erased' end
 where id = any(%(ids)s)
 
+-- name: forget_chats
+-- Forget the chats of these texts, and what was written of them to the tickets.
+with forgotten as (
+    select chat_id, status, ended from chats
+    where chat_id in (select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null) order by chat_id for update
+), {forget_chats}
+
 -- name: forget_events
 -- Empty all events about these tickets, and all events that hold the number. The id of an unreadable event is a hash of
 -- its contents and is replaced.

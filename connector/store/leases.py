@@ -40,6 +40,17 @@ def put_off(connection: psycopg.Connection, name: str, seconds: float) -> None:
     connection.execute(SQL["put_off"], {"name": name, "seconds": seconds})
 
 
+def cursor(connection: psycopg.Connection, name: str) -> datetime | None:
+    """Return the progress that this task keeps, locked until the caller's transaction ends. None: it keeps none."""
+    row = connection.execute(SQL["cursor"], {"name": name}).fetchone()
+    return row[0] if row else None
+
+
+def move_cursor(connection: psycopg.Connection, name: str, old: datetime | None, new: datetime | None) -> bool:
+    """Move the progress of a task whose lease was taken. False: another worker has moved it since it was `old`."""
+    return connection.execute(SQL["move_cursor"], {"name": name, "from": old, "to": new}).fetchone() is not None
+
+
 def alive(connection: psycopg.Connection, worker: str = "") -> None:
     """Record the heartbeat of the worker with this name. Call at least once every ALIVE_SECONDS."""
     connection.execute(SQL["alive"], {"name": _of(worker), "every": ALIVE_SECONDS})

@@ -33,3 +33,11 @@ with w as (
     from leases where name = %(name)s or name like %(name)s || ':%%'
 )
 select max(at) as at, extract(epoch from now() - max(at))::float8 as ago, coalesce(bool_or(lately), false) as lately from w
+
+-- name: cursor
+-- The task's progress, locked until the caller's transaction ends.
+select cursor from leases where name = %(name)s for update
+
+-- name: move_cursor
+-- Move the task's progress, unless another worker has moved it.
+update leases set cursor = %(to)s where name = %(name)s and cursor is not distinct from %(from)s::timestamptz returning name

@@ -44,6 +44,12 @@ def pending(connection: psycopg.Connection, ids: Sequence[int]) -> PendingOutcom
     return PendingOutcomes([_outcome(row) for row in left], overtaken, soon)
 
 
+def of(connection: psycopg.Connection, ids: Sequence[int]) -> list[Outcome]:
+    """Return the present outcomes of these texts, whether or not their tickets have them."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_outcome(row) for row in cursor.execute(SQL["of"], {"ids": list(ids)})]
+
+
 def _outcome(row: dict[str, Any]) -> Outcome:
     return Outcome(
         text=row["id"],

@@ -54,6 +54,7 @@ class Erased:
     plans: int = 0
     opt_out_reviews: int = 0
     chat_events: int = 0
+    chats: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -68,6 +69,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "plans": retention_days,
         "opt_out_reviews": retention_days,
         "chat_events": retention_days,
+        "chats": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

@@ -23,6 +23,13 @@ update texts set sms = null, ask = null, trace = null, why = '', contradicted = 
                 write_refused = null
 from old where texts.id = old.id
 
+-- name: erase_chats
+-- Forget old chats, and keep their last status with their texts.
+with forgotten as (
+    select chat_id, status, ended from chats where seen_at < now() - %(days)s * interval '1 day'
+    order by chat_id limit %(most)s for update skip locked
+), {forget_chats}
+
 -- name: erase_queue_log
 -- Delete old rows of the queue's log.
 delete from pgqueuer_log where id in (

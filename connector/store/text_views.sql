@@ -12,7 +12,7 @@ select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
 -- name: listed
 -- Texts for display, newest first. A filter that is null matches all.
-select id, crm, ticket_id, channel, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
+select id, crm, ticket_id, channel, state, rule, why, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
        write_refused, contradicted, busy_since, changed_at,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
 from texts
@@ -28,7 +28,7 @@ order by id desc limit %(most)s
 
 -- part: as_seen
 -- Texts as shown to the agents and API clients that requested them.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, texts.chat,
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, {present_chat},
        texts.outcome, texts.written, texts.write_refused, texts.changed_at, events.received_at,
        -- a text that sent nothing is written back once this other text is settled
        case when texts.outcome > texts.written and texts.state in ('failed', 'skipped', 'cancelled') then (
@@ -63,7 +63,7 @@ from texts group by state order by state
 
 -- name: story
 -- One text and its event, for display.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, texts.chat, texts.why,
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, {present_chat}, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
        coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
        (texts.ask ->> 'send_at')::timestamptz as send_at, texts.ask ->> 'reason_name' as reason,

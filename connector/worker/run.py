@@ -22,6 +22,7 @@ from connector.delivery import opt_out_fields, pacing
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
+from connector.delivery.chat_write_back import ChatWriteBack
 from connector.delivery.pipeline import Delivery
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
@@ -33,7 +34,7 @@ from connector.store import circuit_breaker, installation, mapping_version, opt_
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_events, chat_reconciler, maintenance
+from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask
@@ -41,7 +42,7 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 7
+STEP_THREADS, MORE_CONNECTIONS = 8, 9
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
@@ -196,6 +197,11 @@ def _maintenance(
     ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
+    if any(mapping.file.write_back.chat for _, mapping in connected.values()):
+        writer = ChatWriteBack(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
+        if settings.chat_poll_seconds:
+            tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
     probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }

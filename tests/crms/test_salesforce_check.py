@@ -123,6 +123,20 @@ def test_a_template_that_may_write_anything_into_a_restricted_picklist_is_warned
     assert ("may write what the field's list does not hold" in misfit.words, misfit.refused) == (True, False)
 
 
+def test_the_words_for_a_chats_status_are_looked_up_in_a_restricted_picklist() -> None:
+    values = [{"value": value, "active": True} for value in ("With an agent", "Finished")]
+    change = {"type": "picklist", "restrictedPicklist": True, "picklistValues": values}
+    words = 'selecting = "Waiting for an agent"\nassigned = "With an agent"\n'
+
+    found = misfits("# [chat_status]\n", f"[chat_status]\n{words}", change, "CCAIP_Chat_Status__c")
+
+    refused = [one.words for one in found if one.refused]
+    assert [one.partition(":")[0] for one in refused] == [
+        f"write_back.{table}.CCAIP_Chat_Status__c" for table in ("sent", "chat")
+    ]
+    assert all('"Waiting for an agent" is not a value' in one for one in refused)
+
+
 def test_each_value_of_a_multipicklist_is_looked_up() -> None:
     change = {"type": "multipicklist"}
     found = misfits(STATUS, 'CCAIP_SMS_Status__c = "Sent;Gone"', change, "CCAIP_SMS_Status__c")

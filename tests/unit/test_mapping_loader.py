@@ -287,3 +287,25 @@ def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str,
 )
 def test_methods_and_filters_of_a_field_are_allowed(template: str) -> None:
     loader.parse(tomllib.loads(GOOD.replace("{{ case_number }}", template)), "salesforce.toml")
+
+
+@pytest.mark.parametrize(
+    ("chat", "more", "words"),
+    [
+        ({"Seen__c": "{{ chat.state }}"}, {}, r"write_back\.chat\.Seen__c: .*chat\.state"),
+        ({"Seen__c": "{{ chat.status }}", "seen__c": "x"}, {}, r"write_back\.chat\.seen__c: expected each field once"),
+        ({}, {}, r"write_back\.chat: "),
+        (None, {"chat_status": {"selecting": "Waiting"}}, r"chat_status: is never used"),
+        (None, {"chat_status": {"selecting": ""}}, r"chat_status\.selecting: "),
+        (None, {"chat_status": {"selecting": 1}}, r"chat_status\.selecting: "),
+    ],
+)
+def test_what_is_wrong_with_the_fields_that_follow_a_chat_is_named(
+    chat: dict[str, str] | None, more: dict[str, object], words: str
+) -> None:
+    raw = tomllib.loads(GOOD) | more
+    raw["write_back"] = {state: {"Seen__c": state} for state in ("sent", "failed", "skipped", "unknown", "cancelled")}
+    if chat is not None:
+        raw["write_back"]["chat"] = chat
+    with pytest.raises(BadMapping, match=words):
+        loader.parse(raw, "a.toml")

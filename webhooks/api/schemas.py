@@ -182,7 +182,8 @@ class Text(BaseModel):
     message: str = ""
     segments: int = 0
     chat_id: int = 0
-    chat_status: str = ""
+    chat_status: str = Field(default="", description="The chat's present status, in CCAI Platform's words.")
+    chat_ended: bool = Field(default=False, description="The chat has ended, as far as is known.")
     agent: str = Field(default="", description="Who asked.")
     reason: str = Field(default="", description="The name of a back-fill's own reason.")
     ticket_told: bool = Field(description="The ticket has the outcome.")

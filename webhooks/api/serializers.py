@@ -56,6 +56,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         segments=segments.measure(message).segments,
         chat_id=chat.get("id", 0),
         chat_status=chat.get("status", ""),
+        chat_ended=chat.get("ended", False),
         agent=ask.get("agent_name") or ask.get("agent_email") or "",
         reason=ask.get("reason_name") or "",
         ticket_told=write_back_state(row) is WriteBackState.WRITTEN,

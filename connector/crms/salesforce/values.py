@@ -4,6 +4,7 @@ Where the possible values of a template can be derived, all are checked. Otherwi
 outcome of minimum length.
 """
 
+import contextlib
 import difflib
 import itertools
 import re
@@ -17,7 +18,7 @@ from connector.crms.salesforce import ids
 from connector.crms.salesforce.describe import TEXTS, Field, Thing
 from connector.expressions import ENVIRONMENT, CannotApply, Template
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES, State
+from connector.model import State
 
 Values = frozenset[str]
 
@@ -59,16 +60,18 @@ FILTERS: dict[str, Callable[[str], str]] = {
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
     """Yield what the org would, or might, refuse of the write-backs."""
     rules = frozenset(rule.name for rule in file.rules)
-    for state in OUTCOMES:
-        for name, template in file.write_back.of(state).items():
-            key, field = f"write_back.{state}.{name}", thing.fields.get(name.lower())
+    for table, state, written in file.write_back.templates():
+        for name, template in written.items():
+            key, field = f"write_back.{table}.{name}", thing.fields.get(name.lower())
             if field is None:
                 yield Misfit(f"{key}: {file.ticket.object} has no such field that this user can see")
             elif why := not_writable(field):
                 yield Misfit(f"{key}: {why}")
             else:
                 possible = values_of(template, {"state": frozenset({state.value}), "rule": rules})
-                found = _told(field, possible) if possible is not None else _tried(field, template, state)
+                found = (
+                    _told(field, possible) if possible is not None else _tried(field, template, state, file.chat_status)
+                )
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
 
@@ -95,8 +98,10 @@ def _told(field: Field, possible: Values) -> Iterator[Misfit]:
             yield Misfit(f'"{value}" is cut to the {field["length"]} characters that the field takes', refused=False)
 
 
-def _tried(field: Field, template: Template, state: State) -> Iterator[Misfit]:
-    """Check a template whose values are not known."""
+def _tried(field: Field, template: Template, state: State, chat_status: Mapping[str, str]) -> Iterator[Misfit]:
+    """Check a template whose values are not known, apart from the words of `chat_status`."""
+    if "chat" in template.names and chat_status:
+        yield from _told(field, frozenset(_by_chat(template, state, chat_status)))
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:
@@ -107,6 +112,13 @@ def _tried(field: Field, template: Template, state: State) -> Iterator[Misfit]:
         yield Misfit(f"by {template.source}, {problem}")
     elif _too_long(field, value):
         yield Misfit(f"{template.source} is always longer than the {field['length']} characters that the field takes")
+
+
+def _by_chat(template: Template, state: State, chat_status: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the template writes for each word of `chat_status`."""
+    for words in chat_status.values():
+        with contextlib.suppress(CannotApply):  # reported for the text that it affects
+            yield template.render(SHORTEST | {"state": state.value, "chat": {"id": 1, "status": words}})
 
 
 def _wrong(field: Field, value: str) -> str | None:

@@ -153,19 +153,19 @@ class CcaiPlatform:
             self.webhooks.message(chat, "agent", body)
             return chat
 
-    def end_chat(self, chat_id: int) -> chats.Chat:
+    def end_chat(self, chat_id: int, status: str = "finished") -> chats.Chat:
         """End a chat, so that its customer can be texted again. Raises KeyError for an unknown id."""
         with self.lock:
             chat = self.chats[chat_id]
-            if not self._end_if_due(chat):
-                self._finish(chat, self.clock.now())
+            if not self.end_if_due(chat):
+                self._finish(chat, self.clock.now(), status)
         return chat
 
     def chats_since(self, moment: datetime | None) -> list[chats.Chat]:
         """The chats that changed at or after `moment`."""
         with self.lock:
             for chat in list(self._active.values()):
-                self._end_if_due(chat)
+                self.end_if_due(chat)
             return [chat for chat in self.chats.values() if moment is None or chat.updated_at >= moment]
 
     def texted_today(self, number: str) -> bool:
@@ -191,12 +191,12 @@ class CcaiPlatform:
 
     def _active_chat(self, sms: refusals.Request) -> chats.Chat | None:
         chat = self._active.get((sms.customer.e164, sms.sender.e164))
-        return chat if chat and not self._end_if_due(chat) else None
+        return chat if chat and not self.end_if_due(chat) else None
 
     def _current_chat(self, number: str) -> chats.Chat | None:
         """The customer's newest active chat."""
         running = [chat for chat in list(self._active.values()) if chat.end_user_number == number]
-        return next((chat for chat in reversed(running) if not self._end_if_due(chat)), None)
+        return next((chat for chat in reversed(running) if not self.end_if_due(chat)), None)
 
     def _chat_of_reply(self, number: str) -> chats.Chat | None:
         """The chat that a reply belongs to."""
@@ -208,15 +208,19 @@ class CcaiPlatform:
         chat.message_count += 1
         chat.updated_at = self.clock.now()
 
-    def _end_if_due(self, chat: chats.Chat) -> bool:
+    def next_participant(self) -> int:
+        return next(self._ids["participant"])
+
+    def end_if_due(self, chat: chats.Chat) -> bool:
+        """Whether the chat has ended, by itself if its time is over. Call it with the lock."""
         seconds = float(self.switches["chat_ends_after_seconds"])
         due = chat.created_at + timedelta(seconds=seconds)
         if chat.is_active and seconds and due <= self.clock.now():
             self._finish(chat, due)
         return not chat.is_active
 
-    def _finish(self, chat: chats.Chat, at: datetime) -> None:
-        chat.status, chat.ends_at, chat.updated_at = "finished", at, at
+    def _finish(self, chat: chats.Chat, at: datetime, status: str = "finished") -> None:
+        chat.status, chat.ends_at, chat.updated_at = status, at, at
         del self._active[chat.end_user_number, chat.outbound_number]
         self.webhooks.post("chat_ended", chat, {})
 
@@ -242,9 +246,13 @@ class CcaiPlatform:
         self.chats[chat.id] = self._active[number, chat.outbound_number] = chat
         self.webhooks.post("chat_created", chat, {})
         if agent:
-            joined = {"type": "agent", "agent": {"id": agent.id, "name": agent.name}}
-            self.webhooks.post("participant_joined", chat, joined)
+            self.joined(chat, agent)
         return chat
+
+    def joined(self, chat: chats.Chat, agent: chats.Agent) -> None:
+        """Post that an agent has joined a chat."""
+        joined = {"type": "agent", "agent": {"id": agent.id, "name": agent.name}}
+        self.webhooks.post("participant_joined", chat, joined)
 
     def _record(self, chat: chats.Chat, sms: refusals.Request, arrives: bool) -> None:
         now, number, message = self.clock.now(), chat.end_user_number, sms.get("message")

@@ -317,11 +317,31 @@ create index chat_events_chat on chat_events (chat_id);
 create index chat_events_problems on chat_events (problem_kind) where problem_kind is not null;
 create index chat_events_kept on chat_events (received_at);
 
--- The newest status of each chat.
+-- The chats of sent texts, and their newest status. See connector/chat_status.py for which report counts.
 create table chats (
-    chat_id text primary key,
-    status  text not null,
-    at      timestamptz not null,       -- by the platform's clock
-    source  text not null,
-    ended   boolean not null
+    chat_id   text primary key,         -- CCAI Platform's
+    status    text not null,
+    at        timestamptz not null,     -- when it had this status, by the platform's clock; a response's: by ours
+    source    text not null check (source in ('response', 'webhook', 'list')),
+    ended     boolean not null default false,
+    seen_at   timestamptz not null default now(),       -- the last report that counted
+    webhook_at timestamptz,             -- the last one of them that was a webhook's
+    list_from timestamptz               -- the list still has to be read from this time; null: it is being followed
 );
+create index chats_open on chats (seen_at) where not ended;
+create index chats_seen on chats (seen_at);
+
+-- The status fields of tickets that show a chat: one row for each text that told its ticket of a chat.
+create table chat_updates (
+    text     bigint primary key,
+    chat     text not null,
+    changes  int not null default 0,    -- counts the statuses to write
+    written  jsonb,                     -- the fields as last written; null: not certain
+    due_at   timestamptz,               -- when to write, or when a claim expires; null: the ticket has the status
+    claim    int not null default 0,    -- counts the claims; each write names its own
+    begun    int not null default 0,    -- writes that began and have no clear result
+    attempts int not null default 0,    -- failed writes in a row
+    refused  text                       -- why the CRM refuses the status; shown to operators
+);
+create index chat_updates_chat on chat_updates (chat);
+create index chat_updates_due on chat_updates (due_at) where due_at is not null;
