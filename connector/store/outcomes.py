@@ -58,6 +58,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         attempts=row["write_attempts"],
         refused_before=row["refused_before"],
         contradicted=row["contradicted"],
+        age=row["age"] or 0.0,
     )
 
 

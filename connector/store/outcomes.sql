@@ -8,6 +8,7 @@
 -- may hide a text that the customer has.
 select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
        told.contradicted, texts.write_attempts, texts.write_refused is not null as refused_before,
+       (select extract(epoch from clock_timestamp() - events.received_at)::float8 from events where events.id = texts.event) as age,
        texts.outcome <= texts.written
            or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
                       and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)

@@ -55,6 +55,11 @@ delete from chat_events where id in (
     select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
     for update skip locked)
 
+-- name: erase_workers
+-- Delete workers that have not been heard of for long.
+delete from workers where (host, pid) in (
+    select host, pid from workers where seen_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'

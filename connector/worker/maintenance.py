@@ -21,7 +21,7 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import DIED
 from connector.errors import CallFailed, Unavailable
-from connector.store import circuit_breaker, leases, mapping_version, postgres, texts
+from connector.store import circuit_breaker, leases, mapping_version, postgres, texts, workers
 
 log = structlog.get_logger()
 
@@ -96,6 +96,7 @@ class Maintenance:
                 circuit_breaker.passed(connection, passed)
             closed = circuit_breaker.look_all(connection)
             leases.alive(connection)
+            workers.seen(connection)
             if not self._registered:
                 mapping_version.register(connection, self._mappings)
                 self._registered = True

@@ -264,3 +264,11 @@ create table chats (
     source  text not null,
     ended   boolean not null
 );
+
+-- Running workers and their heartbeats, for probes and metrics.
+create table workers (
+    host    text not null,
+    pid     int not null,
+    seen_at timestamptz not null default now(),
+    primary key (host, pid)
+);
