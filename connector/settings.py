@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
-from connector import addresses, environment, expected, phone
+from connector import addresses, environment, expected, phone, send_at
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
@@ -178,6 +178,8 @@ class Settings(FromEnvironment):
     """
     unknown_from_chats: bool = False
     """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
+    send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
+    """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)

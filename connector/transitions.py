@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.model import Accepted, Chat, Skip, State
+from connector.model import Accepted, Chat, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -27,7 +27,7 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time.
+    stored the first time. `phone_problem`: the fault lies with the customer's number.
     """
 
     id: int
@@ -49,6 +49,7 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    phone_problem: PhoneProblem | None = None
 
     @property
     def answers(self) -> bool:
@@ -66,9 +67,21 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
+def refused(
+    text: int, claim: int, why: str, if_unclear: str = "", phone_problem: PhoneProblem | None = None
+) -> Transition:
     """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
-    return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
+    return Transition(
+        text,
+        SENDING,
+        State.FAILED,
+        why,
+        claim,
+        tell=True,
+        release=True,
+        if_unclear=if_unclear,
+        phone_problem=phone_problem,
+    )
 
 
 def again(
@@ -110,7 +123,17 @@ def put_off(text: int, revision: int, why: str, after: float) -> Transition:
 
 def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Transition:
     """Skip the text. The ticket is notified of the reason, if it asked for a text."""
-    return Transition(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
+    return Transition(
+        text,
+        UNDECIDED,
+        State.SKIPPED,
+        skip.why,
+        revision,
+        tell=skip.told,
+        release=True,
+        trace=trace,
+        phone_problem=PhoneProblem.UNUSABLE if skip.check == "phone" else None,
+    )
 
 
 def skipped_as(

@@ -18,7 +18,7 @@ from connector import __version__, bootstrap, expected, logs, settings
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.store import gauges
-from webhooks import crm_hooks, health, receive, refusals
+from webhooks import crm_hooks, health, receive, refusals, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Writing
@@ -49,6 +49,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
         validation_error_model=schemas.Problem,
         doc_ui=False,
     )
+    app.json = strict_json.Provider(app)
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = bootstrap.mappings(wanted)
     found = crm_hooks.opened(wanted, mappings)
@@ -60,7 +61,7 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     app.register_blueprint(chat_events.blueprint(wanted, events or pool))
-    desk = TextService(pool, mappings)
+    desk = TextService(pool, mappings, wanted.send_at_days)
     known = auth.Callers(found.verifiers)
     links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
     app.register_api(api.blueprint(desk, known, pool, links, guard))

@@ -55,9 +55,9 @@ class WebhookRoute:
     """A webhook route of a CRM. Each module in webhooks/crms/ lists its routes in `entrances(file)`.
 
     `parse` raises NotAuthentic (nothing is saved) or Unreadable. An authentic but unreadable message is answered with
-    400. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message is then saved
-    and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for one it cannot
-    read.
+    its error's status. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message
+    is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for
+    one it cannot read.
     """
 
     path: str
@@ -89,8 +89,8 @@ def _view(
                 return problem(error.status, str(error))
             except Unreadable as error:
                 if entrance.keep_as is None:
-                    log.warning("a message cannot be read; it was answered 400", crm=stem, route=name, why=str(error))
-                    return problem(400, str(error))
+                    log.warning("a message cannot be read", crm=stem, route=name, status=error.status, why=str(error))
+                    return problem(error.status, str(error))
                 log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
                 parsed = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
             events = [one for one in parsed if isinstance(one, TicketEvent)]

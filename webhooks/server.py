@@ -66,7 +66,12 @@ def serve(wanted: settings.Settings, url: str) -> None:
         server = Server(application.create_app(wanted, pool, events), wanted)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
+        log.info("web process ready", address=f"http://{_in_url(wanted.host)}:{wanted.port}")
         server.run()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class Server(TcpWSGIServer):

@@ -112,6 +112,9 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
             yield f"    not when {condition.source}: {why}"
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
+    if file.languages:
+        yield f"  languages {', '.join(file.offered_languages)}, by {file.languages.of.source}"
+        yield f"    else {file.languages.fallback}"
     yield from (f"  {line}" for line in _policy_in_words(mapping))
     for state in OUTCOMES:
         written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())

@@ -4,23 +4,23 @@ import psycopg
 
 from connector.cli.connection import connected
 from connector.cli.output import say
-from connector.store import workers
-from connector.store.leases import SILENT_SECONDS
+from connector.store import leases
 
 
 def probed() -> int:
     """Print the result; 0 when a worker on this machine was heard of lately, else 1. Raises BadSettings."""
     try:
         with connected() as connection:
-            silence = workers.silence(connection)
+            heard = leases.heard_here(connection)
     except psycopg.OperationalError:
         say("Whether a worker is alive is not known: the database does not answer.")
         return 1
-    if silence is None:
-        say("No worker runs on this machine.")
+    if heard.ago is None:
+        say("No worker has run on this machine.")
         return 1
-    if silence > SILENT_SECONDS:
-        say(f"No worker on this machine has been heard of for {silence:.0f} seconds.")
+    ago = max(heard.ago, 0)
+    if not heard.lately:
+        say(f"No worker runs on this machine; one was last heard of {ago:.0f} seconds ago.")
         return 1
-    say(f"A worker on this machine was heard of {max(silence, 0):.0f} seconds ago.")
+    say(f"A worker on this machine was heard of {ago:.0f} seconds ago.")
     return 0

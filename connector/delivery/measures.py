@@ -50,7 +50,7 @@ def settled(texts: Iterable[Text], moves: Sequence[Transition]) -> None:
         state = to_state.get(text.id)
         if state is State.SENT:
             counters.SENT_SECONDS.labels(text.channel.value).observe(time.monotonic() - text.arrived)
-        if text.channel is Channel.AGENT and state in OUTCOMES:
+        if text.attended and state in OUTCOMES:
             counters.CLICK_SECONDS.observe(time.monotonic() - text.arrived)
 
 

@@ -16,7 +16,7 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200
 CHECKS = frozenset(
     {
         *("plan", "opt_out", "reason", "window", "hours", "content", "placeholder"),
-        *("ticket", "phone", "rule", "changed", "mapping"),
+        *("ticket", "phone", "rule", "changed", "mapping", "language"),
     }
 )
 OTHER, NONE = "other", "none"
@@ -48,7 +48,7 @@ SENT_SECONDS = Histogram(
 )
 CLICK_SECONDS = Histogram(
     "connector_click_to_outcome_seconds",
-    "Seconds from an agent's request to the outcome of its text.",
+    "Seconds from an agent's request to the outcome of its text, which was not scheduled.",
     buckets=SECONDS,
     registry=REGISTRY,
 )

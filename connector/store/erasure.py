@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg.sql import SQL as Query
 from psycopg.sql import Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
-from connector import phone, transitions
+from connector import transitions
 from connector.masking import Spellings
 from connector.model import State
 from connector.store import pseudonyms, queries, recipients
 from connector.store import texts as text_store
 
-log = structlog.get_logger()
 SQL = queries.load(__file__)
 WAITING = (State.RECEIVED, State.QUEUED)
 # Rows in progress are skipped: their contents are rendered again, or are being sent by a worker.
@@ -73,7 +71,6 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         _forget_cases(connection, who)
         for table in tables.values():
             _sweep(connection, table, spellings)
-    log.info("one person was erased", to=phone.mask(number), texts=len(who["ids"]), events=events)
     return Erased(events, len(who["ids"]))
 
 

@@ -82,7 +82,12 @@ def read(url: str) -> list[Reading]:
 
 
 def _readings(connection: psycopg.Connection, gauge: Gauge) -> list[Reading]:
-    asked = {"platform": circuit_breaker.PLATFORM, "silent": leases.SILENT_SECONDS}
+    asked = {
+        "platform": circuit_breaker.PLATFORM,
+        "alive": leases.ALIVE,
+        "every": leases.ALIVE_SECONDS,
+        "silent": leases.SILENT_SECONDS,
+    }
     rows = connection.execute(SQL[gauge.query], asked).fetchall()
     count = len(gauge.labels)
     return [

@@ -1,8 +1,8 @@
 -- name: waiting
--- Texts that are not sent yet, by state and channel, and how long the longest of them has been due. Held: queued for a
--- later time. The search uses the indexes of open and of claimed texts, not the whole table.
+-- Texts that are not sent yet, by state and channel, and how long the longest of them has been due. Held: they wait
+-- for a later time. The search uses the indexes of open and of claimed texts, not the whole table.
 with w as (
-    select case when state = 'queued' and not_before > now() then 'held' else state end as state, channel, count(*) as texts,
+    select case when not_before > now() then 'held' else state end as state, channel, count(*) as texts,
            max(extract(epoch from now() - greatest(changed_at, not_before))) as due_for
     from texts where state in ('received', 'queued') group by 1, 2
     union all
@@ -39,10 +39,10 @@ left join sending_state p on p.account = a.account
 cross join unnest(array['closed', 'paused', 'tripped', 'waits_for_person']) as s (state)
 
 -- name: workers
--- Workers that were heard of lately, and the age of the newest heartbeat; no age when there never was one.
-select count(*) filter (where seen_at > now() - %(silent)s * interval '1 second')::float8,
-       extract(epoch from now() - max(seen_at))::float8
-from workers
+-- Workers that were heard of lately and have not signed off, and the age of the newest heartbeat; no age when there never was one.
+select count(*) filter (where cursor is null and next_at > now() + (%(every)s - %(silent)s) * interval '1 second')::float8,
+       extract(epoch from now() - max(coalesce(cursor, next_at - %(every)s * interval '1 second')))::float8
+from leases where name = %(alive)s or starts_with(name, %(alive)s || ':')
 
 -- name: rate
 -- How far ahead the slots of the rate limit are taken.

@@ -3,6 +3,8 @@
 Leases are stored in the database. A task runs as often with ten workers as with one, and goes on when a worker dies.
 """
 
+import secrets
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +14,8 @@ from psycopg.rows import class_row
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# The workers' common heartbeat: its lease, its interval, and the silence after which no worker is assumed to run.
+# The workers' heartbeats: the start of their leases' names, their interval, and the
+# silence after which no worker is assumed to run.
 ALIVE, ALIVE_SECONDS, SILENT_SECONDS = "alive", 10.0, 30.0
 
 
@@ -39,9 +42,18 @@ def put_off(connection: psycopg.Connection, name: str, seconds: float) -> None:
     connection.execute(SQL["put_off"], {"name": name, "seconds": seconds})
 
 
-def alive(connection: psycopg.Connection) -> None:
-    """Record this worker's heartbeat. Call at least once every ALIVE_SECONDS."""
-    take(connection, ALIVE, ALIVE_SECONDS)
+def alive(connection: psycopg.Connection, worker: str = "") -> None:
+    """Record the heartbeat of the worker with this name. Call at least once every ALIVE_SECONDS."""
+    connection.execute(SQL["alive"], {"name": _of(worker), "every": ALIVE_SECONDS})
+
+
+def sign_off(connection: psycopg.Connection, worker: str = "") -> None:
+    """Record that the worker has stopped cleanly, so that it does not count as running."""
+    connection.execute(SQL["signed_off"], {"name": _of(worker)})
+
+
+def _of(worker: str) -> str:
+    return f"{ALIVE}:{worker}" if worker else ALIVE
 
 
 def written(connection: psycopg.Connection) -> None:
@@ -49,8 +61,18 @@ def written(connection: psycopg.Connection) -> None:
     put_off(connection, WRITTEN, 0)
 
 
-def heard(connection: psycopg.Connection) -> Heard:
-    """The last heartbeat of any worker, for display."""
-    wanted = {"name": ALIVE, "every": ALIVE_SECONDS, "silent": SILENT_SECONDS}
+def worker_name() -> str:
+    """A name for the heartbeats of this process: this machine's, then one that no other process has."""
+    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
+
+
+def heard_here(connection: psycopg.Connection) -> Heard:
+    """The last heartbeat of any worker on this machine."""
+    return heard(connection, _of(socket.gethostname()))
+
+
+def heard(connection: psycopg.Connection, workers: str = ALIVE) -> Heard:
+    """The last heartbeat of any worker, for display. `workers`: of those whose leases' names begin with this."""
+    wanted = {"name": workers, "every": ALIVE_SECONDS, "silent": SILENT_SECONDS}
     with connection.cursor(row_factory=class_row(Heard)) as cursor:
         return cursor.execute(SQL["heard"], wanted).fetchone() or Heard()

@@ -26,8 +26,6 @@ IDEMPOTENCY_DAYS = 7
 USED_LINK_DAYS = 1
 # A caller's request count matters only within its minute.
 USE_DAYS = 1
-# A worker that has been silent for a day has ended.
-WORKER_DAYS = 1
 
 # The repairs, and the log message of each.
 JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
@@ -55,7 +53,6 @@ class Erased:
     use: int = 0
     plans: int = 0
     chat_events: int = 0
-    workers: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -69,7 +66,6 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "use": USE_DAYS,
         "plans": retention_days,
         "chat_events": retention_days,
-        "workers": WORKER_DAYS,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

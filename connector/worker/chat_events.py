@@ -22,8 +22,8 @@ log = structlog.get_logger()
 
 NAME = "chat events"
 EVERY_SECONDS = 1.0
-# Events in a transaction.
-GROUP_SIZE = 50
+# Events in a transaction. Small, because the texts and numbers that they change are locked until its end.
+GROUP_SIZE = 20
 # Seconds after which a run ends, so that a stopping worker does not wait for a backlog.
 RUN_SECONDS = 2.0
 

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
@@ -41,7 +40,6 @@ from connector.store import (
     postgres,
     rate_limit,
     retention,
-    workers,
 )
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
@@ -86,7 +84,6 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
-        stack.callback(_forget, pool)
         _expose(settings, url, stack)
         ask = Asking(pool, threads)
         backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
@@ -118,6 +115,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
+            await asyncio.to_thread(keeper.sign_off)
     log.info("worker stopped")
     return 1 if delivery.lost else 0
 
@@ -188,12 +186,6 @@ def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> N
         metrics = Metrics(Readings(partial(gauges.read, url), logs.errors.copy))
         host, port = settings.worker_metrics_host, settings.worker_metrics_port
         stack.callback(exposition.serve(host, port, settings.metrics_keys, metrics.text))
-
-
-def _forget(pool: ConnectionPool) -> None:
-    """Record that this worker ends. Without the database, its heartbeat is out of date soon."""
-    with contextlib.suppress(psycopg.Error), pool.connection() as connection:
-        workers.gone(connection)
 
 
 def _rates(settings: Settings) -> rate_limit.Rates:

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,8 @@ from webhooks.ccaip.chat_events import PATH
 SEED = 20261126
 CHATS, POSTS = 1000, 10_000
 SENDERS = 6
+# Seconds in which the events that are left must be processed.
+PATIENCE = 120.0
 SECRET = "sandbox-webhook-secret"
 BEGIN = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
 
@@ -108,17 +110,20 @@ def send(web: str, waiting: Iterator[Post], lock: threading.Lock, wrong: Counter
             wrong[answer.status] += 1
 
 
-def add_texts(connection: psycopg.Connection, stories: list[Story]) -> None:
-    """A text for each chat, which was sent. Its ticket has the outcome."""
+def add_texts(connection: psycopg.Connection, stories: list[Story], cases: Sequence[str]) -> None:
+    """A text for each chat, which was sent. Its case has the outcome. `cases`: by chat id, from 1 on."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """with e as (insert into events (crm, event_id, channel, ticket_id)
-                          values ('salesforce', %(chat)s, 'trigger', %(chat)s) returning id)
+                          values ('salesforce', %(chat)s, 'trigger', %(case)s) returning id)
                insert into texts (event, crm, ticket_id, channel, state, outcome, written, told, sms, chat)
-               select id, 'salesforce', %(chat)s, 'trigger', 'sent', 1, 1, 1,
+               select id, 'salesforce', %(case)s, 'trigger', 'sent', 1, 1, 1,
                       jsonb_build_object('end_user_number', %(number)s::text, 'outbound_number', '+16285550199'),
                       jsonb_build_object('id', %(chat)s::bigint, 'status', 'selecting') from e""",
-            [{"chat": str(story.chat_id), "number": story.number} for story in stories],
+            [
+                {"chat": str(story.chat_id), "number": story.number, "case": cases[story.chat_id - 1]}
+                for story in stories
+            ],
         )
 
 
@@ -139,7 +144,8 @@ def test_none_is_lost_and_each_takes_effect(url: str, tmp_path: Path) -> None:
         psycopg.connect(url, autocommit=True) as connection,
         supervisor.children(["serve"], demo.environment(box, url, port, "t" * 30), tmp_path),
     ):
-        add_texts(connection, early)
+        cases = box.salesforce.make_cases(CHATS)
+        add_texts(connection, early, cases)
         wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
         environment = demo.environment(box, url, port, "t" * 30)
         workers = [Mortal("worker", environment, tmp_path / f"worker{number}.log") for number in range(2)]
@@ -153,13 +159,14 @@ def test_none_is_lost_and_each_takes_effect(url: str, tmp_path: Path) -> None:
                 chance.choice(workers).kill()
             assert wrong == Counter()
 
-            add_texts(connection, late)  # the responses that name these chats were late
+            add_texts(connection, late, cases)  # the responses that name these chats were late
             connection.execute("update chat_events set next_at = now() where processed_at is null")
             wait_for(
                 lambda: (
                     connection.execute("select from chat_events where processed_at is null limit 1").fetchone() is None
                 ),
                 "every event is processed",
+                PATIENCE,
             )
         finally:
             statuses = [worker.stop() for worker in workers]

@@ -39,6 +39,15 @@ SPELLINGS = [
     "tel:%2B14155550187",
     "415\u200b555\u200b0187",
     "415 / 555 - 0187",
+    "415,555,0187",
+    "415_555_0187",
+    "415:555:0187",
+    "415, 555; 0187",
+    "4-1-5-5-5-5-0-1-8-7",
+    "415+555+0187",
+    "415|555|0187",
+    "415 x 555 x 0187",
+    "415\n555\n0187",
 ]
 
 
@@ -125,7 +134,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.told(case)
     pipe.event(case, event_id=f"of {NUMBER}")
     pipe.told(case, 2)
-    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["window"])
+    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["hours"])
     agent.watched(agent.submit(agent.open(case), message=f"Dear {FIRST}, {WORDS}", override=WHY))
     chats(pipe, next(text["chat"]["id"] for text in pipe.told(case, 4) if text["chat"]))
     for unreadable in (f"<odd>{FIRST} {FULL_WIDTH}", f"<odd>{NUMBER}", "<odd>415-555-0187 &#233;"):
@@ -137,7 +146,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)
-    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", [NUMBER, planned])
+    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", ["415,555_0187", planned])
     connection.execute("update sending_state set held_why = 'refused for ' || %s", [FULL_WIDTH])
     reasons = connection.execute("select reason from texts where ticket_id = %s and reason is not null", [case])
     plain = hashlib.sha256(NUMBER.encode()).hexdigest()
@@ -193,7 +202,9 @@ def test_a_number_is_found_in_every_spelling(spelt: str) -> None:
         assert found.without(f"call {spelt} now".encode(encoding)) is None
 
 
-@pytest.mark.parametrize("other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187"])
+@pytest.mark.parametrize(
+    "other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187", "4155,55,0186"]
+)
 def test_another_number_is_left(other: str) -> None:
     assert Spellings(NUMBER).without(f"call {other} now") == f"call {other} now"
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from connector.model import TicketEvent
-from connector.store import circuit_breaker, events, gauges, retention, workers
+from connector.store import circuit_breaker, events, gauges, leases
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def test_each_state_of_a_breaker_is_shown_and_no_account_but_known_ones(
 
 
 def test_waiting_texts_are_counted_where_they_wait(url: str, connection: psycopg.Connection) -> None:
-    events.save(connection, [TicketEvent("salesforce", f"e{number}", "case") for number in range(4)])
-    for text, state in enumerate(["sending", "unknown", "queued"], 1):
+    events.save(connection, [TicketEvent("salesforce", f"e{number}", "case") for number in range(5)])
+    for text, state in enumerate(["sending", "unknown", "queued", "received"], 1):
         connection.execute(
             "update texts set state = %s, changed_at = now() - interval '1 hour' where id = %s", [state, text]
         )
-    connection.execute("update texts set not_before = now() + interval '1 hour' where state = 'queued'")
+    connection.execute("update texts set not_before = now() + interval '1 hour' where id in (3, 4)")
     counts = {key: value for key, value in read(url, "connector_texts_waiting").items() if value}
-    assert counts == {("sending", "trigger"): 1, ("held", "trigger"): 1, ("received", "trigger"): 1}
+    assert counts == {("sending", "trigger"): 1, ("held", "trigger"): 2, ("received", "trigger"): 1}
     ages = read(url, "connector_texts_waiting_age_seconds")
     assert 3600 <= ages["sending", "trigger"] < 3700
     assert (ages["held", "trigger"], ages["received", "trigger"] < 60) == (0, True)
@@ -74,21 +74,19 @@ def test_the_queries_do_not_search_all_texts(url: str, connection: psycopg.Conne
         assert "Seq Scan on texts" not in plan, plan
 
 
-def test_a_worker_is_heard_of_until_it_ends_or_its_row_is_old(url: str, connection: psycopg.Connection) -> None:
-    assert workers.silence(connection) is None
-    workers.seen(connection)
-    workers.seen(connection)
-    silence = workers.silence(connection)
-    assert silence is not None
-    assert silence < 10
-    assert read(url, "connector_workers") == {(): 1}
-    connection.execute("update workers set seen_at = now() - interval '31 seconds'")
+def test_a_worker_is_heard_of_until_it_signs_off(url: str, connection: psycopg.Connection) -> None:
+    name = leases.worker_name()
+    assert leases.heard_here(connection).ago is None
+    leases.alive(connection, "another-machine:0123")
+    assert leases.heard_here(connection).ago is None
+    leases.alive(connection, name)
+    assert leases.heard_here(connection).lately
+    assert read(url, "connector_workers") == {(): 2}
+    connection.execute("update leases set next_at = next_at - interval '31 seconds'")
     assert read(url, "connector_workers") == {(): 0}
     assert read(url, "connector_worker_heartbeat_age_seconds")[()] > 30
-    workers.seen(connection)
+    leases.alive(connection, name)
     assert read(url, "connector_workers") == {(): 1}
-    workers.gone(connection)
-    assert workers.silence(connection) is None
-    workers.seen(connection)
-    connection.execute("update workers set seen_at = now() - interval '25 hours'")
-    assert retention.keep(connection, retention_days=0).workers == 1
+    leases.sign_off(connection, name)
+    assert read(url, "connector_workers") == {(): 0}
+    assert not leases.heard_here(connection).lately

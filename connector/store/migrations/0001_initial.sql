@@ -51,6 +51,9 @@ create table texts (
     unclear        int[] not null default '{}',     -- claims whose call had no clear answer, oldest first
     chat           jsonb,               -- {"id": int, "status": text}
     contradicted   text,                -- an answer that contradicts how the text was settled
+    -- Why the customer's number cannot be texted. `unusable`: no phone on the ticket is fit for a text. `refused`: the
+    -- platform calls the number invalid.
+    phone_problem  text check (phone_problem in ('unusable', 'refused')),
 
     -- Writing back.
     outcome        int not null default 0,          -- version: counts the outcomes to write back
@@ -263,12 +266,4 @@ create table chats (
     at      timestamptz not null,       -- by the platform's clock
     source  text not null,
     ended   boolean not null
-);
-
--- Running workers and their heartbeats, for probes and metrics.
-create table workers (
-    host    text not null,
-    pid     int not null,
-    seen_at timestamptz not null default now(),
-    primary key (host, pid)
 );
