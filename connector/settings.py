@@ -116,6 +116,20 @@ class Settings(FromEnvironment):
     """Seconds within which a request must arrive in full."""
     trusted_proxy: str = ""
     """Address of the reverse proxy whose `X-Forwarded-For` gives the caller's address in the log."""
+    shutdown_delay_seconds: float = Field(default=0, ge=0, le=8)
+    """Seconds for which a stopping web process still accepts requests while `/readyz` answers 503, so that a balancer
+    stops sending to it.
+    """
+    metrics_keys: Secrets = []
+    """Keys, at least 24 characters, for [`GET /metrics`](metrics.md), sent as a bearer token. Without a key, the web
+    process has no such address.
+    """
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port on which a worker serves [`GET /metrics`](metrics.md). Without it, a worker opens no port. Several workers
+    on one machine need different ports.
+    """
+    worker_metrics_host: str = "127.0.0.1"
+    """Address for that port. Other addresses than those of this machine require `CONNECTOR_METRICS_KEYS`."""
     public_url: HttpsUrl | None = None
     """Address of the web process as browsers see it. Links to the [page for agents](agents.md) begin with it. Default:
     the request's address.
@@ -246,6 +260,16 @@ def _problem(error: Any, kind: type[BaseSettings]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
     words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
     return f"{environment.prefix(kind)}{name.upper()}: {words}"
+
+
+def require_safe_metrics(settings: Settings) -> None:
+    """Require a key where a worker's metrics can be read from other machines. Raises BadSettings."""
+    local = settings.worker_metrics_host in addresses.LOOPBACK
+    if settings.worker_metrics_port and not local and not settings.metrics_keys:
+        raise BadSettings(
+            f"{PREFIX}WORKER_METRICS_HOST: expected an address of this machine only, such as 127.0.0.1, or a key in "
+            f"{PREFIX}METRICS_KEYS"
+        )
 
 
 def require_ccaip(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.delivery import measures
 from connector.model import Decision, OutboundSms, Skip, Text
 from connector.policy.checks import Policy, Ruling
 from connector.store import postgres, recipients, suppressions, texts
@@ -43,6 +44,7 @@ class Admission:
             ]
             held = texts.admit(connection, wanted, at) if wanted else {}
         for text, _ in asked:
+            measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
         return [_admitted(text, decision, rulings[text.id], held.get(text.id), at) for text, decision in asked]
 

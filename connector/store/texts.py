@@ -4,6 +4,7 @@ Each function is one transaction, committed when it returns. All take many texts
 off quickly. They raise psycopg.Error when the database does not answer; nothing has changed then.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,7 +46,9 @@ def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
     ask = _ask(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
+    arrived = time.monotonic() - row.pop("age")
     made = {
+        "arrived": arrived,
         "channel": Channel(row["channel"]),
         "state": State(row["state"]),
         "sms": sms,
