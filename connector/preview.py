@@ -16,7 +16,8 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
+from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_search
+from connector.store.text_search import Search
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -125,7 +126,7 @@ class Previews:
         all_closed = circuit_breaker.look_all(connection)
         in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
         found = [Finding("paused", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
-        newest = text_views.listed(connection, None, ticket_id, 1, stem)
+        newest = text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
             if newest[0]["state"] != State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:

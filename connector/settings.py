@@ -5,6 +5,7 @@ wherever a settings object is printed or logged.
 """
 
 import base64
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
@@ -112,6 +113,7 @@ class Settings(FromEnvironment):
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
     trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []
     retention_days: float = Field(default=30, ge=0, le=36_500)
+    audit_retention_days: float = Field(default=730, ge=0, le=36_500)
 
     @property
     def ccaip_address(self) -> str:
@@ -155,6 +157,21 @@ def look(problems: Problems, **given: Any) -> Settings:
     problems.extend(wrong.values())
     fields = Settings.model_fields
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
+
+
+def values() -> dict[str, str]:
+    """Return all settings of the loaded modules by variable, secrets in clear: for fingerprints only."""
+    found = dict[str, str]()
+    for kind in environment.kinds():
+        with contextlib.suppress(BadSettings):  # settings of a CRM that is not set up
+            found |= {f"{environment.prefix(kind)}{name}".upper(): _clear(value) for name, value in load(kind)}
+    return found
+
+
+def _clear(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return " ".join(map(_clear, value)) if isinstance(value, list) else str(value)
 
 
 def _problem(error: Any, kind: type[BaseSettings]) -> str:

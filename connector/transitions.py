@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connector.errors import RefusalCode
 from connector.model import Accepted, Chat, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
@@ -27,7 +28,8 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time.
+    stored the first time. `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: the platform's
+    refusal, where it has a code.
     """
 
     id: int
@@ -49,6 +51,8 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    number: str | None = None
+    code: RefusalCode | None = None
 
     @property
     def answers(self) -> bool:
@@ -66,9 +70,11 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
+def refused(text: int, claim: int, why: str, if_unclear: str = "", code: RefusalCode | None = None) -> Transition:
     """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
-    return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
+    return Transition(
+        text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear, code=code
+    )
 
 
 def again(
@@ -81,6 +87,7 @@ def again(
     suspected: bool = False,
     as_all: bool = False,
     if_unclear: str = "",
+    code: RefusalCode | None = None,
 ) -> Transition:
     """Queue again in `after` seconds: certainly not sent by this call. `tried`: it counts as an attempt."""
     return Transition(
@@ -95,6 +102,7 @@ def again(
         as_all=as_all,
         after=after,
         if_unclear=if_unclear,
+        code=code,
     )
 
 
@@ -237,6 +245,7 @@ def _on_second_answer(standing: Standing, answer: Transition, others: Sequence[i
                 release=False,
                 after=None,
                 tried=False,
+                code=None,
             ),
             others,
         )

@@ -5,7 +5,7 @@ import structlog
 from connector import backoff, phone, transitions
 from connector.delivery.breaker import Assessment
 from connector.delivery.sender import CallResult
-from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import Channel, Chat, State, Text
 from connector.transitions import Transition
 
@@ -106,13 +106,19 @@ class RetryPolicy:
 
 def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: bool) -> Transition:
     log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
-    return transitions.again(text.id, claim, str(error), pause, if_unclear=_if_unclear(error), **counted)
+    return transitions.again(
+        text.id, claim, str(error), pause, if_unclear=_if_unclear(error), code=_code(error), **counted
+    )
 
 
 def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
     level = log.error if isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
-    return transitions.refused(text.id, claim, str(error), _if_unclear(error))
+    return transitions.refused(text.id, claim, str(error), _if_unclear(error), _code(error))
+
+
+def _code(error: CallFailed) -> RefusalCode | None:
+    return error.code if isinstance(error, Refused) else None
 
 
 def _if_unclear(error: CallFailed) -> str:

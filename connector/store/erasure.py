@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from connector import phone, transitions
 from connector.masking import Spellings
 from connector.model import State
-from connector.store import pseudonyms, queries, recipients
+from connector.store import audit, pseudonyms, queries, recipients
 from connector.store import texts as text_store
 
 log = structlog.get_logger()
@@ -63,6 +63,8 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)
         connection.execute(SQL["forget_texts"], who)
+        connection.execute(SQL["forget_number"], who)
+        audit.forget_notes(connection, [audit.number(connection, number), *map(audit.text, who["ids"])])
         recipients.forget(connection, number)
         events = connection.execute(SQL["forget_events"], who).rowcount
         _forget_cases(connection, who)

@@ -102,6 +102,7 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
                     "rule": one.rule,
                     "reason": pseudonyms.of(connection, one.reason),
                     "sms": fields(one.sms),
+                    "hash": pseudonyms.of_number(connection, one.sms.end_user_number),
                     "trace": one.trace,
                     "number": one.text in claimed,
                     "accepted": one.accepted and fields(one.accepted),
@@ -176,7 +177,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
+        asked = {"moves": jsonb([_step(connection, move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
         told = [row for row in rows if row["tell"]]
         none = [
@@ -203,8 +204,9 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     return {row["id"] for row in rows}
 
 
-def _step(move: Transition) -> dict[str, Any]:
-    return fields(move) | {"accepted": move.accepted and fields(move.accepted)}
+def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
+    number = move.number and pseudonyms.of_number(connection, move.number)
+    return fields(move) | {"accepted": move.accepted and fields(move.accepted), "number": number}
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:

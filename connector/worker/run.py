@@ -29,7 +29,16 @@ from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
-from connector.store import circuit_breaker, installation, mapping_version, postgres, rate_limit, retention
+from connector.store import (
+    audit,
+    circuit_breaker,
+    installation,
+    mapping_version,
+    postgres,
+    rate_limit,
+    retention,
+    roll_ups,
+)
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
@@ -45,7 +54,7 @@ STEP_THREADS, MORE_CONNECTIONS = 8, 6
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
-REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
+REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
 # Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
 # Seconds beyond the longest call for which a stopping worker waits for jobs that the database does not release.
@@ -185,6 +194,8 @@ def _maintenance(
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
