@@ -122,7 +122,8 @@ def filled(server: str, template: str) -> Iterator[psycopg.Connection]:
                select n, 'salesforce', 'case' || n / 2, case when n % 50 = 0 then 'agent' else 'trigger' end,
                       case when n % 100 = 0 then 'failed' when n % 101 = 0 then 'skipped'
                            when n % 997 = 0 then 'unknown' when n % 1009 = 0 then 'cancelled'
-                           when n > 19990 then 'queued' when n > 19980 then 'received' when n > 19970 then 'sending' else 'sent' end,
+                           when n > 19990 then 'queued' when n > 19980 then 'received' when n > 19970 then 'sending'
+                           else 'sent' end,
                       md5((n / 3)::text), case when n % 100 = 0 then 'non_us_number' end,
                       case when n % 50 = 0 then jsonb_build_object('agent_name', 'agent ' || n % 40) end,
                       now() - (20000 - n) * interval '1 minute', 1, (n < 19900)::int
