@@ -21,7 +21,12 @@ from connector.store.audit import Action, Entry, Filter
 @click.group(invoke_without_command=True)
 @moments.between("made")
 @click.option("--who", metavar="NAME", help="Only those of this system user, API key (key:NAME) or agent.")
-@click.option("--what", type=click.Choice([action.value for action in Action]), help="Only these actions.")
+@click.option(
+    "--what",
+    metavar="ACTION",
+    type=click.Choice([action.value for action in Action]),
+    help="Only these, such as text.cancel.",
+)
 @click.option("--about", metavar="OBJECT", help='Only those about this, such as "text 17" or "key salesforce".')
 @click.option("--phone", metavar="NUMBER", help="Only those about this number, in E.164. Entries hold no numbers.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
