@@ -52,6 +52,7 @@ def audit(
 ) -> None:
     """What people did, and changes of settings at start. Nobody can change the entries. For example:
 
+    \b
     connector audit --since 2026-11-24 --who root
     connector audit --export audit.jsonl
     """

@@ -40,7 +40,10 @@ LISTED_ONLY = {
 @click.option("--phone", metavar="NUMBER", help="Only those for this number, in E.164, until their retention ends.")
 @click.option("--agent", metavar="NAME", help="Only those that this agent asked for: the whole name or e-mail address.")
 @click.option(
-    "--code", type=click.Choice([code.value for code in RefusalCode]), help="Only those refused with this code."
+    "--code",
+    metavar="CODE",
+    type=click.Choice([code.value for code in RefusalCode]),
+    help="Only those refused with this code, such as non_us_number.",
 )
 @moments.between("requested")
 @click.option("--not-written", is_flag=True, help="Only those whose ticket does not have the outcome.")
@@ -74,6 +77,8 @@ def list_texts(
 ) -> None:
     """The newest texts. Several options together select the texts that fit all of them. For example:
 
+    \b
+    connector texts list --state unknown
     connector texts list --phone +14155550132 --since 2026-11-24
     """
     full, problem = _meant(ticket) if ticket else (None, "")
