@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from connector import send_at
 from connector.crms import Crm
 from connector.delivery.admission import Clock
 from connector.errors import NotThere
-from connector.expressions import CannotApply, Template
+from connector.expressions import CannotApply
+from connector.languages import Messages
+from connector.mapping import message_language
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
+from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
 from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_search
-from connector.store.text_search import Search
+from connector.store.text_search import Only, Search
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -25,22 +28,30 @@ Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
 WHILE_TYPING = 10.0
 # Seconds for which a customer who was in another session is assumed to be still in it.
 BUSY_FOR = 900
+# Scheduled texts of a ticket that a preview names.
+MAX_SCHEDULED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket."""
+    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket.
+
+    `language`: the language that the message has.
+    """
 
     name: str
     label: str
     message: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The result of a preview. `sms` None: no text can be made of the ticket, and a finding says why.
 
-    `after` is the ticket's newest text. Return it with the request, to prevent a second text.
+    `after` is the ticket's newest text. Return it with the request, to prevent a second text. `language` is that of
+    the message; `languages` are those that can be asked for. `send_at` (UTC) is the time that it is scheduled for; the
+    policy is applied as of then. None: now.
     """
 
     ticket: Ticket
@@ -52,6 +63,9 @@ class Preview:
     findings: Sequence[Finding]
     templates: Sequence[Words]
     after: int
+    language: LanguageChoice
+    languages: Sequence[str]
+    send_at: datetime | None
 
     @property
     def against(self) -> Sequence[Finding]:
@@ -90,10 +104,10 @@ class Previews:
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
             known = recipients.known(connection, [(0, stem, decided, None)])[0]
-            now = self._clock(connection)
-            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
+            at = max(self._clock(connection), send_at.parse(ask.send_at)) if ask.send_at else self._clock(connection)
+            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, at, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
-        findings += self._around(connection, stem, ticket_id)
+        findings += self._around(connection, stem, ticket_id, later=ask.send_at is not None)
         shown = mapping.file.ticket
         return Preview(
             ticket=ticket,
@@ -103,8 +117,14 @@ class Previews:
             size=segments.measure(sms.message if sms else ""),
             max_segments=mapping.file.policy.max_segments,
             findings=findings,
-            templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
+            templates=[
+                _words(mapping, name, label, messages, ticket, ask.language)
+                for name, (label, messages) in mapping.templates().items()
+            ],
             after=agent_requests.newest(connection, stem, ticket_id),
+            language=decided.language if isinstance(decided, Decision) else LanguageChoice(),
+            languages=mapping.file.offered_languages,
+            send_at=send_at.parse(ask.send_at) if ask.send_at else None,
         )
 
     def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
@@ -121,11 +141,21 @@ class Previews:
         self._read[stem, ticket_id] = at, ticket
         return ticket
 
-    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
-        """Return further findings: whether sending is paused, and whether the customer was in another session."""
+    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str, later: bool) -> list[Finding]:
+        """Return further findings: pauses, texts that are scheduled, and whether the customer was in another session.
+
+        `later`: the text is to be sent at a later time, so that a pause of now does not stop it.
+        """
         all_closed = circuit_breaker.look_all(connection)
         in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
-        found = [Finding("paused", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
+        found = [
+            Finding("paused", Said.STOP if closed.stopped and not later else Said.WARN, str(closed))
+            for closed in in_the_way
+        ]
+        scheduled = Search(crms=[stem], ticket=ticket_id, only=Only.SCHEDULED)
+        for row in text_search.find(connection, scheduled, MAX_SCHEDULED):
+            why = f"text {row['id']} about this ticket is {row['why']}"
+            found.append(Finding("scheduled", Said.WARN, why, about=str(row["id"])))
         newest = text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
@@ -139,8 +169,13 @@ def _shown(ticket: Ticket, name: str | None) -> str:
     return str(ticket.values.get(name) or "") if name else ""
 
 
-def _words(name: str, label: str, template: Template, ticket: Ticket) -> Words:
+def _words(
+    mapping: TicketMapping, name: str, label: str, messages: Messages, ticket: Ticket, language: str | None
+) -> Words:
+    """Return a template's words in the language asked for, else in the ticket's; where it lacks it, in the fallback."""
     try:
-        return Words(name, label, template.render(ticket.values).strip())
+        choice = message_language.choose(mapping.file, ticket, language)
+        message, choice = message_language.render(mapping.file, messages, ticket, choice)
+        return Words(name, label, message, choice.language)
     except CannotApply:
         return Words(name, label, "")

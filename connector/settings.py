@@ -15,7 +15,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
-from connector import addresses, environment, expected, phone
+from connector import addresses, environment, expected, phone, send_at
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
@@ -48,6 +48,13 @@ def _base64(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _generated(secret: SecretStr) -> SecretStr:
+    """Refuse a webhook secret that CCAI Platform cannot have generated. The length of its secrets is not documented."""
+    if len(secret.get_secret_value()) < 16:
+        raise ValueError("expected the secret that CCAI Platform generated, at least 16 characters")
+    return secret
+
+
 Country = Annotated[str, AfterValidator(_country)]
 # Absolute: with a relative runtime folder, a library falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
@@ -56,6 +63,7 @@ LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_generated)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
 Origins = Annotated[
@@ -94,7 +102,7 @@ class Settings(FromEnvironment):
     port: int = Field(default=8080, ge=1, le=65535)
     """Port on which the web process listens."""
     web_threads: int = Field(default=16, ge=1, le=256)
-    """Requests that the web process handles concurrently, and its database connections, in addition to 3 for saving
+    """Requests that the web process handles concurrently, and its database connections, in addition to 4 for saving
     events.
     """
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -132,6 +140,18 @@ class Settings(FromEnvironment):
     """Seconds to establish a connection."""
     ccaip_read_timeout: float = Field(default=30, gt=0)
     """Seconds to receive the whole response."""
+    ccaip_webhook_primary_secret: WebhookSecret | None = None
+    """Primary secret of [chat events](chat-events.md), which CCAI Platform generated. Without a secret they are
+    refused.
+    """
+    ccaip_webhook_secondary_secret: WebhookSecret | None = None
+    """Secondary secret of chat events. Either secret may sign either signature."""
+    ccaip_webhook_tolerance_seconds: float = Field(default=300, ge=1, le=86_400)
+    """Age of a chat event's signature, in seconds, from which on it is refused; also how far it may be in the
+    future.
+    """
+    ccaip_customer_senders: Annotated[Words, Field(min_length=1)] = ["customer", "end_user"]
+    """Sender types of chat messages that mean the customer."""
 
     countries: Countries = ["US"]
     """Countries that may be texted: ISO 3166 codes, separated by spaces or commas."""
@@ -145,6 +165,8 @@ class Settings(FromEnvironment):
     """
     unknown_from_chats: bool = False
     """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
+    send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
+    """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
@@ -160,6 +182,11 @@ class Settings(FromEnvironment):
     def ccaip_address(self) -> str:
         """Return https://{subdomain}.{domain}, or the address that is set directly (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def ccaip_webhook_secrets(self) -> list[SecretStr]:
+        """Return the secrets that sign chat webhooks. Empty: chat webhooks are off."""
+        return [one for one in (self.ccaip_webhook_primary_secret, self.ccaip_webhook_secondary_secret) if one]
 
     @property
     def batch_rate(self) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.errors import RefusalCode
-from connector.model import Accepted, Chat, Skip, State
+from connector.model import Accepted, Chat, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -28,8 +28,8 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time. `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: the platform's
-    refusal, where it has a code.
+    stored the first time. `phone_problem`: the fault lies with the customer's number. `number` (E.164): whom the text
+    is meant for; stored as a keyed hash. `code`: the platform's refusal, where it has a code.
     """
 
     id: int
@@ -51,6 +51,7 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    phone_problem: PhoneProblem | None = None
     number: str | None = None
     code: RefusalCode | None = None
 
@@ -70,10 +71,26 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "", code: RefusalCode | None = None) -> Transition:
+def refused(
+    text: int,
+    claim: int,
+    why: str,
+    if_unclear: str = "",
+    phone_problem: PhoneProblem | None = None,
+    code: RefusalCode | None = None,
+) -> Transition:
     """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
     return Transition(
-        text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear, code=code
+        text,
+        SENDING,
+        State.FAILED,
+        why,
+        claim,
+        tell=True,
+        release=True,
+        if_unclear=if_unclear,
+        phone_problem=phone_problem,
+        code=code,
     )
 
 
@@ -118,7 +135,17 @@ def put_off(text: int, revision: int, why: str, after: float) -> Transition:
 
 def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Transition:
     """Skip the text. The ticket is notified of the reason, if it asked for a text."""
-    return Transition(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
+    return Transition(
+        text,
+        UNDECIDED,
+        State.SKIPPED,
+        skip.why,
+        revision,
+        tell=skip.told,
+        release=True,
+        trace=trace,
+        phone_problem=PhoneProblem.UNUSABLE if skip.check == "phone" else None,
+    )
 
 
 def skipped_as(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -27,6 +27,22 @@ PER_PAGE = 100
 MAX_PAGES = 10
 # Maximum size of a page in bytes.
 LARGEST = 16_000_000
+
+
+class EventStatus(NamedTuple):
+    """A status, and whether a chat that has it has ended."""
+
+    status: str
+    ended: bool
+
+
+# The statuses that chat events give, by event type; `participant_joined` that of an agent. The events do not carry the
+# words of the list, so a chat that ended is just called that.
+EVENT_STATUSES = {
+    "participant_joined": EventStatus("assigned", ended=False),
+    "chat_ended": EventStatus("ended", ended=True),
+    "chat_dismissed": EventStatus("dismissed", ended=True),
+}
 
 
 class ListedChat(BaseModel):

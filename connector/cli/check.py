@@ -13,13 +13,13 @@ import click
 from connector import bootstrap, crms, environment, harmless, preflight, settings
 from connector.ccaip import client
 from connector.ccaip.client import Account
-from connector.cli import whereabouts
+from connector.cli import chat_sources, whereabouts
 from connector.cli.run import web_needs
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES
 from connector.settings import Settings
-from connector.store import postgres
+from connector.store import chat_events, postgres
 
 
 class Mark(StrEnum):
@@ -68,7 +68,10 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
     if not problems:
         yield "settings and mapping files are complete", Mark.FINE
     if not offline:
-        yield from (one for one in [_database(wanted)] if one[0] not in problems)
+        database = _database(wanted)
+        yield from (one for one in [database] if one[0] not in problems)
+        if database[1] is not Mark.WRONG:
+            yield from _chat_events(wanted)
         yield from remote(wanted, mappings)
 
 
@@ -87,6 +90,13 @@ def _database(wanted: Settings) -> Line:
         return str(error), Mark.WRONG
 
 
+def _chat_events(wanted: Settings) -> Iterator[Line]:
+    """Name the source of chat events. When the last one arrived is known where the database is running by itself."""
+    url = wanted.database_url.get_secret_value() if wanted.database_url else None
+    for remark in chat_sources.remarks(wanted, postgres.ask(url, chat_events.summary) if url else None):
+        yield remark.words, Mark.WARNING if remark.attention else Mark.FINE
+
+
 def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
     """Describe a mapping for a reader who did not write it."""
     file = mapping.file
@@ -102,6 +112,9 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
             yield f"    not when {condition.source}: {why}"
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
+    if file.languages:
+        yield f"  languages {', '.join(file.offered_languages)}, by {file.languages.of.source}"
+        yield f"    else {file.languages.fallback}"
     yield from (f"  {line}" for line in _policy_in_words(mapping))
     for state in OUTCOMES:
         written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())

@@ -8,9 +8,12 @@ from datetime import datetime
 import click
 import psycopg
 
+from connector import settings
+from connector.cli import chat_sources
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
-from connector.store import circuit_breaker, leases, text_views
+from connector.settings import Settings
+from connector.store import chat_events, circuit_breaker, leases, text_views
 
 
 @click.command()
@@ -18,16 +21,17 @@ from connector.store import circuit_breaker, leases, text_views
 def status(as_json: bool) -> None:
     """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
     with connected() as connection:
-        sys.exit(show_status(connection, as_json))
+        sys.exit(show_status(connection, settings.load(), as_json))
 
 
-def show_status(connection: psycopg.Connection, as_json: bool) -> int:
+def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
     """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
     accounts, counts, heard = (
         circuit_breaker.status(connection),
         text_views.counts(connection),
         leases.heard(connection),
     )
+    chats = chat_events.summary(connection)
     platform = next(
         (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
@@ -50,17 +54,20 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
+                "chat_events": chat_sources.as_json(wanted, chats),
             }
         )
         return int(bad)
-    for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
+    for line in [*_said_of(accounts, heard), *_said_of_texts(total, leaves_at, heard)]:
         say(line)
+    for remark in chat_sources.remarks(wanted, chats):
+        say(f"{remark.words}.")
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
 
 
-def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
-    """A line for each pause, with its reason."""
+def _said_of(accounts: Sequence[circuit_breaker.Status], heard: leases.Heard) -> Iterator[str]:
+    """A line for each pause, with its reason; without one, and with a worker, that texts may leave."""
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
         if one.stopped_at:
@@ -72,17 +79,18 @@ def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
             yield f"Texts wait until {plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
             yield f"{one.account} is left alone until {plain(one.held_until)}: {one.held_why}"
-    if not accounts:
+    if not accounts and heard.lately:
         yield "Texts may leave."
 
 
 def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: leases.Heard) -> Iterator[str]:
     if not heard.lately:
-        since = f" since {plain(heard.at)} (UTC)" if heard.at else ""
+        since = f" since {plain(heard.at)}" if heard.at else ""
         yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
     if held := total["held"]:
-        waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
-        then = f"; the next leaves at {plain(leaves_at)} (UTC)" if leaves_at else ""
+        one, several = "waits for its hours, its time or another try", "wait for their hours, their time or another try"
+        waiting = one if held == 1 else several
+        then = f"; the next leaves at {plain(leaves_at)}" if leaves_at else ""
         yield f"{count(held, 'queued text')} {waiting}{then}."
     if refused := total["refused"]:
         are = "is" if refused == 1 else "are"

@@ -29,6 +29,7 @@ LISTED = {
 
 LISTED_ONLY = {
     Only.HELD: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
+    Only.SCHEDULED: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
     Only.REFUSED: {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"},
     Only.CONTRADICTED: {"id": "id", "ticket": "ticket_id", "state": "state", "contradicted": "contradicted"},
 }
@@ -51,8 +52,9 @@ LISTED_ONLY = {
     "--held",
     "only",
     flag_value=Only.HELD,
-    help="Only those that wait for their hours or for another try, and until when.",
+    help="Only those that wait for their hours, their time or another try, and until when.",
 )
+@click.option("--scheduled", "only", flag_value=Only.SCHEDULED, help="Only those scheduled for a later time.")
 @click.option("--refused", "only", flag_value=Only.REFUSED, help="Only those whose outcome the CRM refuses, and why.")
 @click.option(
     "--contradicted",

@@ -160,7 +160,7 @@ class Delivery:
 
     async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
         """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
-        people = [text for text in texts if closed.stopped and text.channel is Channel.AGENT]
+        people = [text for text in texts if closed.stopped and text.attended]
         await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
         return [], len(people) < len(texts)
 

@@ -9,9 +9,7 @@ from pydantic import ValidationError
 
 from connector import expected
 from connector.errors import BadMapping, Fault
-from connector.expressions import CannotApply
-from connector.mapping import feedback_loops, lines
-from connector.mapping.outcome_facts import FACTS
+from connector.mapping import feedback_loops, lines, message_checks, template_checks
 from connector.mapping.schema import MappingFile
 from connector.model import OUTCOMES
 
@@ -38,12 +36,12 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
     except ValidationError as error:
         raise BadMapping(name, _faults([_problem(one) for one in error.errors()], raw, text)) from None
     problems = [
-        *_undefined(file),
+        *template_checks.find(file),
         *_unused(file),
-        *_never_written(file),
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *message_checks.find(file),
         *feedback_loops.find(file),
     ]
     if problems:
@@ -68,30 +66,6 @@ def _meant(path: Sequence[str]) -> str:
     if len(path) > 1 and path[-1] in MappingFile.model_fields:
         return f"{path[-1]} belongs above the first [table], or has a table of its own"
     return "see the comments in mappings/salesforce.toml for those that are"
-
-
-def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
-    for key, name in file.names():
-        if name not in file.fields:
-            yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            for name in sorted(template.names - FACTS.keys()):
-                yield (
-                    f"write_back.{state}.{field}",
-                    f'"{name}" is not defined; expected one of {", ".join(sorted(FACTS))}',
-                )
-
-
-def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail."""
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            try:
-                if not template.names:
-                    template.render({})
-            except CannotApply as error:
-                yield f"write_back.{state}.{field}", f"expected a text: {error}"
 
 
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:

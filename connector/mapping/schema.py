@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from connector import config_types
-from connector.config_types import AnyCondition, AnyTemplate, Country, FieldName, FieldPath, Name, Strict, Written
+from connector import config_types, languages
+from connector.config_types import (
+    AnyCondition,
+    AnyMessage,
+    Country,
+    FieldName,
+    FieldPath,
+    Language,
+    Name,
+    Strict,
+    Written,
+)
 from connector.expressions import Condition, Template
+from connector.languages import Messages
 from connector.model import OUTCOMES, State
 from connector.policy.config import PolicyKeys
 
@@ -40,7 +52,7 @@ class Rule(Strict):
     when: AnyCondition
     skip_when: dict[str, AnyCondition] = {}
     once_per: list[Name] = Field(min_length=1)
-    message: AnyTemplate
+    message: AnyMessage
     outbound_number: config_types.E164 | None = None
     agent_id: AnyCondition | None = None
     agent_email: AnyCondition | None = None
@@ -53,7 +65,7 @@ class Rule(Strict):
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Yield (key, name) for every field name that the rule uses."""
-        expressions: dict[str, Condition | Template] = {"when": self.when, "message": self.message}
+        expressions: dict[str, Condition | Messages] = {"when": self.when, "message": self.message}
         expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
         expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
         for key, expression in expressions.items():
@@ -66,7 +78,7 @@ class Words(Strict):
 
     name: Name
     label: str = Field(min_length=1, max_length=80)
-    message: AnyTemplate
+    message: AnyMessage
 
 
 class Agents(Strict):
@@ -74,6 +86,17 @@ class Agents(Strict):
 
     rule: Name | None = None
     replies_to_agent: bool = False
+
+
+class Languages(Strict):
+    """The languages of messages: `of` finds the customer's on the ticket, and `fallback` is for all others.
+
+    `called` has tags for words that are no tags, such as "Spanish".
+    """
+
+    of: AnyCondition
+    fallback: Language
+    called: Annotated[dict[str, str], BeforeValidator(languages.called)] = {}
 
 
 class WriteBack(Strict):
@@ -99,6 +122,7 @@ class MappingFile(Strict):
     outbound_number: config_types.E164 | None = None
     skip_when: dict[str, AnyCondition] = {}
     rules: list[Rule] = Field(min_length=1)
+    languages: Languages | None = None
     templates: list[Words] = []
     agents: Agents = Agents()
     policy: PolicyKeys = PolicyKeys()
@@ -109,6 +133,30 @@ class MappingFile(Strict):
         """Return the names of the fields that are written back."""
         paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    @property
+    def fallback_language(self) -> str:
+        """Return the tag of messages that name no language; empty: the file has no languages."""
+        return self.languages.fallback if self.languages else ""
+
+    def messages(self) -> Iterator[tuple[str, Messages]]:
+        """Yield (key, message) for the messages of all rules and templates."""
+        yield from ((f"rules.{index}.message", rule.message) for index, rule in enumerate(self.rules))
+        yield from ((f"templates.{index}.message", words.message) for index, words in enumerate(self.templates))
+
+    def message_templates(self) -> Iterator[tuple[str, Template]]:
+        """Yield (key, template) for each language of these messages."""
+        for key, message in self.messages():
+            for language, template in message.templates.items():
+                yield f"{key}.{language}" if language else key, template
+
+    @cached_property
+    def offered_languages(self) -> tuple[str, ...]:
+        """Return the tags of the languages of all messages, in order; none where the file has no languages."""
+        if self.languages is None:
+            return ()
+        named = (message.languages for _, message in self.messages())
+        return tuple(sorted({self.languages.fallback}.union(*named)))
 
     def guards(self, rule: Rule) -> Mapping[str, Condition]:
         """Return all conditions that block a rule's text, by the reason for the ticket: the file's, then the rule's."""
@@ -132,4 +180,6 @@ class MappingFile(Strict):
             yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())
         for index, words in enumerate(self.templates):
             yield from ((f"templates.{index}.message", name) for name in sorted(words.message.names))
+        if self.languages:
+            yield from (("languages.of", name) for name in sorted(self.languages.of.names))
         yield from self.policy.names()

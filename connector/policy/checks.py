@@ -132,10 +132,14 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The `[policy]` of a mapping file. `without`: the checks that a trial on this machine leaves out."""
+    """The `[policy]` of a mapping file. `without`: the checks that a trial on this machine leaves out.
+
+    `fallback_language`: the language of words that name none.
+    """
 
     keys: PolicyKeys
     without: frozenset[Without] = frozenset()
+    fallback_language: str = ""
 
     def window(self, decision: Decision) -> timedelta:
         """Return how long after one text the number gets no other."""
@@ -157,10 +161,11 @@ class Policy:
 
         `override`: an agent's reason for sending anyway, given for the findings with these ids (None: for any).
         """
-        sms = replace(decision.sms, message=self._words(decision.sms.message, known))
+        sms = replace(decision.sms, message=self._words(decision, known))
         size = segments.measure(sms.message)
         findings = [
             *self._planned(known),
+            *self._in_language(decision),
             self._opted_out(decision, known),
             self._same_reason(known),
             self._in_window(decision, known, now),
@@ -184,6 +189,10 @@ class Policy:
     def _planned(self, known: Known) -> Iterator[Finding]:
         if known.other_number:
             yield Finding("plan", Said.STOP, "the customer's number has changed since the plan")
+
+    def _in_language(self, decision: Decision) -> Iterator[Finding]:
+        if decision.language.language:
+            yield Finding("language", Said.OK, f"in {decision.language.language}: {decision.language.why}")
 
     def _opted_out(self, decision: Decision, known: Known) -> Finding:
         if decision.recipient.opted_out:
@@ -241,19 +250,21 @@ class Policy:
             why = f"the message holds a placeholder of the form {found}, which nothing fills in"
             yield Finding("placeholder", Said.WARN if channel is Channel.TRIGGER else Said.STOP, why, overridable=True)
 
-    def _words(self, message: str, known: Known) -> str:
+    def _words(self, decision: Decision, known: Known) -> str:
         """Return the message as it is sent: with brand and opt-out line where the number was never texted."""
+        message = decision.sms.message
         if known.texted_at is None and message:
-            message = " ".join(self._with_first(message))
+            message = " ".join(self._with_first(message, decision.language.language))
         return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
 
-    def _with_first(self, message: str) -> Iterator[str]:
-        keys = self.keys
-        if keys.brand and not says(message, keys.brand):
-            yield keys.brand
+    def _with_first(self, message: str, language: str) -> Iterator[str]:
+        brand = self.keys.brand.of(language, self.fallback_language)
+        opt_out_line = self.keys.opt_out_line.of(language, self.fallback_language)
+        if brand and not says(message, brand):
+            yield brand
         yield message
-        if keys.opt_out_line and not says(message, keys.opt_out_line):
-            yield keys.opt_out_line
+        if opt_out_line and not says(message, opt_out_line):
+            yield opt_out_line
 
 
 def says(message: str, words: str) -> bool:

@@ -18,6 +18,13 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 PARTS = ("tickets", "details", "phone")
+# Replies at one press. The platform obeys the first two of English; all others are free wording to it.
+QUICK_REPLIES = {
+    "en": ("English", ("STOP", "START", "Please don't text me any more", "Thank you!")),
+    "es": ("Español", ("ALTO", "Por favor, no me envíen más mensajes")),
+    "fr": ("Français", ("ARRÊT", "Merci de ne plus m'envoyer de SMS")),
+    "pt": ("Português", ("PARAR", "Por favor, não me mandem mais mensagens")),
+}
 
 
 @routes.after_request
@@ -120,5 +127,6 @@ def _view() -> dict[str, Any]:
         "number": number and number.e164,
         "messages": known[number.e164] if number else [],
         "opted_out": bool(number and number.e164 in known.opted_out),
+        "quick_replies": QUICK_REPLIES,
         "problem": request.args.get("problem"),
     }

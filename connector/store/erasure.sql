@@ -27,6 +27,20 @@ union select ticket_id from plan_cases where number = %(hash)s
 select id, state from texts
 where ticket_id = any(%(tickets)s) and coalesce(sms ->> 'end_user_number', %(number)s) = %(number)s order by id
 
+-- part: chats
+-- The chats of texts that have ended, as the chat events name them.
+select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null
+
+-- name: unheard
+-- Whether a chat event of the person is still to be processed.
+select from chat_events where (chat_id in ({chats}) or id = any(%(chat_events)s)) and processed_at is null limit 1
+
+-- name: forget_chat_events
+-- Empty the chat events of the person's chats, and all that hold the number. One that is still to be processed has nothing left to act upon.
+update chat_events set body = null, raw = null, problem = case when problem is not null then 'erased' end,
+                       processed_at = coalesce(processed_at, now())
+where chat_id in ({chats}) or id = any(%(chat_events)s)
+
 -- name: forget_texts
 -- Erase number, message, reasons and idempotency keys. A text that is not written back yet says "erased".
 with steps as (

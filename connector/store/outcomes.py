@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.model import Channel, Outcome, State
+from connector.model import Channel, Outcome, PhoneProblem, State
 from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb
@@ -58,6 +58,8 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         attempts=row["write_attempts"],
         refused_before=row["refused_before"],
         contradicted=row["contradicted"],
+        reason_name=row["reason_name"],
+        phone_problem=PhoneProblem(row["phone_problem"]) if row["phone_problem"] else None,
     )
 
 

@@ -7,14 +7,14 @@
 -- unknown, unless a trigger made this one; and while another text was sent and its ticket has not been told: nothing
 -- may hide a text that the customer has.
 select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       told.contradicted, texts.write_attempts, texts.write_refused is not null as refused_before,
+       told.contradicted, coalesce(told.ask ->> 'reason_name', '') as reason_name, told.phone_problem, texts.write_attempts, texts.write_refused is not null as refused_before,
        texts.outcome <= texts.written
            or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
                       and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
                       and newer.told > 0) as overtaken,
        told.state in ('sent', 'unknown')
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
-                       and other.id <> texts.id and other.state = 'received'
+                       and other.id <> texts.id and other.state = 'received' and {under_way}
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
 from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)

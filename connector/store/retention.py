@@ -52,10 +52,11 @@ class Erased:
     used_links: int = 0
     use: int = 0
     plans: int = 0
+    chat_events: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
-    """Erase data older than its retention period. 0 days keeps events, texts and plans forever."""
+    """Erase data older than its retention period. 0 days keeps events, texts, plans and chat events forever."""
     days = {
         "events": retention_days,
         "texts": retention_days,
@@ -64,6 +65,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "used_links": USED_LINK_DAYS,
         "use": USE_DAYS,
         "plans": retention_days,
+        "chat_events": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

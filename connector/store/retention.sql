@@ -49,6 +49,12 @@ delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
+-- name: erase_chat_events
+-- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
+delete from chat_events where id in (
+    select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
+    for update skip locked)
+
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'
@@ -63,8 +69,12 @@ where status = 'queued' and created > now() + interval '10 seconds'
 update pgqueuer set heartbeat = now() where heartbeat > now() + interval '10 seconds'
 
 -- name: texts_of_later
--- Waiting texts from before the clock was set back: apply their original delay from now on.
-update texts set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
+-- Waiting texts from before the clock was set back: apply their original delay from now on. A scheduled text keeps its
+-- time.
+update texts set
+    not_before = case when state = 'received' then not_before
+                 else now() + greatest(not_before - changed_at, interval '0') end,
+    changed_at = now()
 where state in ('received', 'queued') and not_before > now() and changed_at > now() + interval '10 seconds'
 
 -- part: over

@@ -17,9 +17,12 @@ SQL = queries.load(__file__)
 
 
 class Only(StrEnum):
-    """A filter: queued for later; outcome refused by the CRM; settled by an operator and contradicted by the answer."""
+    """A filter: waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an operator and
+    contradicted by the answer.
+    """
 
     HELD = "held"
+    SCHEDULED = "scheduled"
     REFUSED = "refused"
     CONTRADICTED = "contradicted"
 

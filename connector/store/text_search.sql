@@ -16,7 +16,8 @@ where (%(state)s::text is null or state = %(state)s)
                                                          or lower(ask ->> 'agent_email') = lower(%(agent)s)))
   and (not %(not_written)s or outcome > written)
   and case %(only)s::text
-      when 'held' then state = 'queued' and not_before > now()
+      when 'held' then state in ('received', 'queued') and not_before > now()
+      when 'scheduled' then state = 'received' and not_before > now()
       when 'refused' then outcome > written and write_refused is not null
       when 'contradicted' then contradicted is not null
       else true end

@@ -19,7 +19,7 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.w
            select min(other.id) from texts other
            where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
                and coalesce(texts.same_as, other.id) = other.id
-               and (other.state in ('received', 'queued', 'sending')
+               and ({under_way}
                     or texts.same_as is null and other.state = 'unknown' and texts.channel <> 'trigger')) end as told_after,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event
@@ -41,8 +41,8 @@ order by texts.id desc limit %(most)s
 select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
        count(*) filter (where outcome > written and write_refused is not null) as refused,
        count(*) filter (where contradicted is not null) as contradicted,
-       count(*) filter (where state = 'queued' and not_before > now()) as held,
-       min(not_before) filter (where state = 'queued' and not_before > now()) as leaves_at
+       count(*) filter (where state in ('received', 'queued') and not_before > now()) as held,
+       min(not_before) filter (where state in ('received', 'queued') and not_before > now()) as leaves_at
 from texts group by state order by state
 
 -- name: story
@@ -50,6 +50,7 @@ from texts group by state order by state
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, texts.chat, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
        coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
+       (texts.ask ->> 'send_at')::timestamptz as send_at, texts.ask ->> 'reason_name' as reason,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event where texts.id = %(id)s
 

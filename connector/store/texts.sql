@@ -116,7 +116,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.number, m.code, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.number, m.code, not m.tell as quiet,
            texts.state as from_state, texts.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0)
                or texts.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell,
@@ -124,7 +124,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, number text, code text)
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -148,6 +148,7 @@ with m as (
         refused_at = case when m.as_all then now() else texts.refused_at end,
         unclear = case when m.unclear then texts.unclear || texts.revision else texts.unclear end,
         contradicted = coalesce(m.contradicted, texts.contradicted),
+        phone_problem = m.phone_problem,
         not_before = now() + m.after * interval '1 second',
         outcome = texts.outcome + m.tell::int,
         -- A text that is only settled differently keeps its place, unless the customer has, or may have, a text by it.

@@ -42,7 +42,7 @@ from connector.store import (
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_reconciler, maintenance
+from connector.worker import chat_events, chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask
@@ -50,7 +50,7 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 6
+STEP_THREADS, MORE_CONNECTIONS = 8, 7
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
@@ -112,6 +112,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
+            await asyncio.to_thread(keeper.sign_off)
     log.info("worker stopped")
     return 1 if delivery.lost else 0
 
@@ -191,6 +192,7 @@ def _maintenance(
     alone = {stem: crm for stem, (crm, _) in connected.items()}
     tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
+        chat_events.task(settings.ccaip_customer_senders),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),

@@ -265,6 +265,38 @@ def test_a_number_is_free_again_when_certainly_nothing_was_sent(pool: Connection
     assert (state(pool, first), state(pool, second)) == (State.FAILED, State.SENT)
 
 
+@pytest.mark.parametrize(("send_at", "becomes"), [(None, State.FAILED), (NOON.isoformat(), State.QUEUED)])
+def test_a_scheduled_text_waits_for_a_busy_customer_and_an_agent_who_watches_is_told_at_once(
+    pool: ConnectionPool, send_at: str | None, becomes: State
+) -> None:
+    from connector.errors import RefusalScope, Refused
+
+    def busy(_: Any) -> Any:
+        raise Refused("Consumer is already in an active SMS session.", RefusalScope.BUSY)
+
+    text = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=send_at))
+    Remote(pool, busy).deliver(
+        text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NOON, busy_seconds=3600
+    )
+    assert state(pool, text) is becomes
+
+
+def test_a_scheduled_text_is_checked_when_its_time_has_come(pool: ConnectionPool) -> None:
+    text = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=NIGHT.isoformat()))
+    remote = Remote(pool)
+    remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NIGHT)
+    assert state(pool, text) is State.SKIPPED
+    assert remote.sent == []
+
+
+def test_a_text_that_is_not_due_is_left_alone(pool: ConnectionPool) -> None:
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    text, remote = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=at)), Remote(pool)
+    remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NOON)
+    assert state(pool, text) is State.RECEIVED
+    assert remote.sent == []
+
+
 def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: ConnectionPool) -> None:
     file = mapping(policy={"brand": "Acme:", "opt_out_line": "Reply STOP to opt out.", "window_hours": 0})
     tickets, remote = Tickets(VALUES), Remote(pool)

@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -18,8 +19,9 @@ from psycopg import sql
 from connector.cli import demo
 from connector.masking import Spellings
 from connector.store import erasure, pseudonyms, recipients
+from tests.support import chat_webhooks
 from tests.support.agent import Agent
-from tests.support.pipe import Pipe, outbound_message
+from tests.support.pipe import Pipe, outbound_message, wait_for
 
 NUMBER, NATIONAL = "+14155550187", "4155550187"
 FULL_WIDTH = "（４１５）５５５－０１８７"
@@ -37,6 +39,15 @@ SPELLINGS = [
     "tel:%2B14155550187",
     "415\u200b555\u200b0187",
     "415 / 555 - 0187",
+    "415,555,0187",
+    "415_555_0187",
+    "415:555:0187",
+    "415, 555; 0187",
+    "4-1-5-5-5-5-0-1-8-7",
+    "415+555+0187",
+    "415|555|0187",
+    "415 x 555 x 0187",
+    "415\n555\n0187",
 ]
 
 
@@ -98,6 +109,24 @@ def case(pipe: Pipe) -> str:
     return str(pipe.box.salesforce.make_cases(1, contact=person)[0])
 
 
+def chats(pipe: Pipe, chat_id: int) -> None:
+    """Chat events of the person's chat, of another chat that names the number, and one that cannot be read."""
+    bodies = [
+        chat_webhooks.message(chat_id, f"I am {FIRST} {LAST} and {WORDS}"),
+        chat_webhooks.message(77_000_001, f"I am {FIRST} on {FULL_WIDTH}"),
+        chat_webhooks.message(chat_id, f"{FIRST}, {WORDS}", f"sender {NUMBER}"),
+        f'{{"chat_id": 1, "body": "{FIRST} on {NUMBER}'.encode(),
+    ]
+    for body in bodies:
+        headers = chat_webhooks.headers(body, secret=str(pipe.box.switches["chat_webhook_secret"]))
+        url = f"{pipe.web}/webhooks/ccaip/chat-events"
+        assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200
+    wait_for(
+        lambda: pipe.query("select from chat_events where chat_id = %s and processed_at is not null", str(chat_id)),
+        "a chat event is processed",
+    )
+
+
 def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) -> list[str]:
     """Everything that can be done about one person; the hashes that it leaves."""
     planned = plan(pipe, case)
@@ -105,9 +134,9 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.told(case)
     pipe.event(case, event_id=f"of {NUMBER}")
     pipe.told(case, 2)
-    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["window"])
+    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["hours"])
     agent.watched(agent.submit(agent.open(case), message=f"Dear {FIRST}, {WORDS}", override=WHY))
-    pipe.told(case, 4)
+    chats(pipe, next(text["chat"]["id"] for text in pipe.told(case, 4) if text["chat"]))
     for unreadable in (f"<odd>{FIRST} {FULL_WIDTH}", f"<odd>{NUMBER}", "<odd>415-555-0187 &#233;"):
         for encoding in ("utf-8", "utf-16", "utf-16-be"):
             pipe.outbound_message(unreadable.encode(encoding))
@@ -117,7 +146,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)
-    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", [NUMBER, planned])
+    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", ["415,555_0187", planned])
     connection.execute("update sending_state set held_why = 'refused for ' || %s", [FULL_WIDTH])
     reasons = connection.execute("select reason from texts where ticket_id = %s and reason is not null", [case])
     plain = hashlib.sha256(NUMBER.encode()).hexdigest()
@@ -173,7 +202,9 @@ def test_a_number_is_found_in_every_spelling(spelt: str) -> None:
         assert found.without(f"call {spelt} now".encode(encoding)) is None
 
 
-@pytest.mark.parametrize("other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187"])
+@pytest.mark.parametrize(
+    "other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187", "4155,55,0186"]
+)
 def test_another_number_is_left(other: str) -> None:
     assert Spellings(NUMBER).without(f"call {other} now") == f"call {other} now"
 

@@ -41,10 +41,13 @@ message = "Hi {{ first_name or 'there' }}, there is news on {{ case_number }}."
     f"""
 [write_back.{outcome}]
 CCAIP_SMS_Status__c = "{outcome.title()}"
-CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
+CCAIP_Chat_Id__c = "{"{{ chat.id }}" if outcome == "sent" else "{{ chat.id if chat }}"}"
 """
     for outcome in ("sent", "failed", "skipped", "unknown", "cancelled")
 )
+SENT_CHAT = "write_back.sent.CCAIP_Chat_Id__c"
+SKIPPED = "write_back.skipped.CCAIP_SMS_Status__c"
+FAILED = "write_back.failed.CCAIP_SMS_Status__c"
 
 
 def test_a_byte_order_mark_is_no_part_of_a_mapping(tmp_path: Path) -> None:
@@ -108,6 +111,14 @@ R = 'rule "requested", '
             "expected one of at, chat",
             id="undefined in a write-back",
         ),
+        pytest.param('"{{ chat.id }}"', '"{{ chat.idd }}"', SENT_CHAT, "do you mean chat.id", id="misspelt attribute"),
+        pytest.param('"{{ chat.id }}"', "\"{{ chat['idd'] }}\"", SENT_CHAT, "do you mean chat.id", id="misspelt key"),
+        pytest.param('"{{ chat.id }}"', '"{{ chta.id }}"', SENT_CHAT, "do you mean chat", id="misspelt fact"),
+        pytest.param('"{{ chat.id }}"', '"{{ why.foo }}"', SENT_CHAT, "why alone", id="attribute of a text"),
+        pytest.param('"Failed"', '"{{ chat.id }}"', FAILED, "may have no chat", id="chat of a failed text"),
+        pytest.param('"Skipped"', '"{{ rule }}"', SKIPPED, "have no rule", id="rule of a skip"),
+        pytest.param("{{ case_number }}", "{{ case_number.foo }}", R + "message", "has no parts", id="part of a field"),
+        pytest.param("{{ case_number }}", "{{ case_numbr }}", R + "message", "mean case_number", id="misspelt field"),
         pytest.param(WHEN, "when = 1", R + "when", "expected text", id="number for a condition"),
         pytest.param(WHEN, 'when = " "', R + "when", "expected text", id="blank condition"),
         pytest.param(WHEN, 'when = "sms_status =="', R + "when", "can be read", id="half"),
@@ -263,3 +274,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
 def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:
     with pytest.raises(BadMapping, match=words):
         loader.parse(tomllib.loads(GOOD) | more, "a.toml")
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ case_number.strip() }}", "{{ case_number[-4:] }}", "{{ case_number | default(1) }}"]
+)
+def test_methods_and_filters_of_a_field_are_allowed(template: str) -> None:
+    loader.parse(tomllib.loads(GOOD.replace("{{ case_number }}", template)), "salesforce.toml")

@@ -63,6 +63,21 @@ def end_chat(chat_id: int) -> dict[str, Any]:
     return chats.endpoint_json(ccaip.end_chat(chat_id))
 
 
+@routes.post("/ccaip/chats/<int:chat_id>/agent-message")
+def agent_message(chat_id: int) -> dict[str, Any]:
+    """An agent writes `message` in a chat."""
+    ccaip = journal.box().ccaip
+    if chat_id not in ccaip.chats:
+        abort(404, f"There is no chat {chat_id}.")
+    return chats.endpoint_json(ccaip.agent_writes(chat_id, control.read(Reply).message))
+
+
+@routes.get("/ccaip/webhooks")
+def list_webhooks() -> Response:
+    """Every chat webhook that was posted, and the status of its answer."""
+    return jsonify([post.event | {"status": post.status} for post in list(journal.box().ccaip.webhooks.posts)])
+
+
 @routes.get("/phone")
 def list_phones() -> dict[str, Any]:
     """The numbers of every phone that was texted or wrote, and those that opted out."""
@@ -80,7 +95,7 @@ def show_phone(number: str) -> dict[str, Any]:
 
 @routes.post("/phone/<number>/reply")
 def reply(number: str) -> dict[str, Any]:
-    """The customer writes `message`; STOP and START are obeyed."""
+    """The customer writes `message`; words to opt out and in are obeyed."""
     journal.box().ccaip.reply(_number(number), control.read(Reply).message)
     return show_phone(number)
 

@@ -54,6 +54,9 @@ create table texts (
     unclear        int[] not null default '{}',     -- claims whose call had no clear answer, oldest first
     chat           jsonb,               -- {"id": int, "status": text}
     contradicted   text,                -- an answer that contradicts how the text was settled
+    -- Why the customer's number cannot be texted. `unusable`: no phone on the ticket is fit for a text. `refused`: the
+    -- platform calls the number invalid.
+    phone_problem  text check (phone_problem in ('unusable', 'refused')),
 
     -- Writing back.
     outcome        int not null default 0,          -- version: counts the outcomes to write back
@@ -244,6 +247,36 @@ create table mapping_versions (
 create table installation (
     one      boolean primary key default true check (one),
     identity text not null
+);
+
+-- Chat events that CCAI Platform posted, as received. A worker processes each at least once.
+create table chat_events (
+    id           bigint generated always as identity primary key,
+    key          text not null unique,  -- keyed hash of the signed bytes: a redelivery is harmless
+    chat_id      text,
+    event_type   text,
+    occurred_at  timestamptz not null,
+    received_at  timestamptz not null default now(),
+    body         jsonb,
+    raw          bytea,                 -- only of an event that could not be read
+    problem      text,                  -- why it had no effect so far
+    problem_kind text check (problem_kind in ('unreadable', 'unknown_sender', 'failed')),
+    failures     int not null default 0,
+    next_at      timestamptz not null default now(),    -- when it is processed next
+    processed_at timestamptz            -- null: it is still to be processed
+);
+create index chat_events_due on chat_events (next_at, id) where processed_at is null;
+create index chat_events_chat on chat_events (chat_id);
+create index chat_events_problems on chat_events (problem_kind) where problem_kind is not null;
+create index chat_events_kept on chat_events (received_at);
+
+-- The newest status of each chat.
+create table chats (
+    chat_id text primary key,
+    status  text not null,
+    at      timestamptz not null,       -- by the platform's clock
+    source  text not null,
+    ended   boolean not null
 );
 
 -- What people did, and changes of settings and mappings at start. Append-only: a trigger refuses every change, and an
