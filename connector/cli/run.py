@@ -60,8 +60,11 @@ def _note_start(wanted: settings.Settings, url: str, process: str) -> None:
     """Record in the audit trail which settings and mapping files changed since the last start of such a process."""
     files = mapping_version.fingerprints(wanted.mappings_dir, crms.stems(wanted.mappings_dir))
     mappings = {f"{stem}.toml": fingerprint for stem, fingerprint in files.items()}
+    values = settings.values()
+    # Another database has an audit trail of its own, and the embedded one's address may differ at each start.
+    values.pop("CONNECTOR_DATABASE_URL", None)
     with psycopg.connect(url, autocommit=True) as connection:
-        setting_versions.register(connection, process, settings.values(), mappings)
+        setting_versions.register(connection, process, values, mappings)
 
 
 # Set by `run` for its children, whose settings it has checked.

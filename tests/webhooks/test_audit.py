@@ -44,3 +44,12 @@ def test_a_link_is_recorded_with_its_agent(pipe: Pipe, case: str) -> None:
 
     [entry] = entries(pipe, f"salesforce ticket {case}")
     assert (entry.what, entry.after) == ("link.create", {"agent": "Ada Agent"})
+
+
+def test_each_kind_of_process_notes_its_settings_without_their_values(pipe: Pipe) -> None:
+    rows = pipe.query("select process, name, fingerprint from setting_versions")
+
+    assert {row["process"] for row in rows} == {"serve", "worker"}
+    assert {"CONNECTOR_CCAIP_TOKEN", "CONNECTOR_PORT", "salesforce.toml"} <= {row["name"] for row in rows}
+    assert {len(row["fingerprint"]) for row in rows} == {12}
+    assert pipe.key not in str(rows)
