@@ -6,14 +6,17 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from connector.backfill import plans
 from connector.cli import main
-from connector.model import TicketEvent
-from connector.store import events
+from connector.crms import Query
+from connector.model import TextRequest, TicketEvent
+from connector.store import circuit_breaker, events
 
 NUMBER = "+14155550132"
 Run = Callable[..., Result]
@@ -35,8 +38,8 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run
 
 
-def entries(run: Run, *filters: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(run("audit", "--json", *filters).stdout)
+def entries(run: Run, *filters: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("audit", "--json", *filters).stdout)
     return found
 
 
@@ -77,6 +80,40 @@ def test_every_command_that_changes_something_is_recorded_once(run: Run) -> None
     assert [entry["why"] for entry in entries(run, "--about", "text 1", "--what", "text.give_up")] == ["it is gone"]
     assert entries(run, "--until", "2020-01-01") == entries(run, "--who", "nobody") == []
     assert NUMBER not in run("audit").output
+
+
+def test_a_back_fill_is_recorded_with_what_changed(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        plan = plans.make(connection, "salesforce", Query(), TextRequest())
+        plans.planned(connection, plan, {})
+
+    run("backfill", "run", plan, "--detach", "--canary", "3")
+    run("backfill", "pause", plan)
+    run("backfill", "resume", plan)
+    run("backfill", "cancel", plan)
+    run("backfill", "cancel", plan)
+
+    found = entries(run, "--about", f"plan {plan}")
+    actions = [entry["what"] for entry in reversed(found)]
+    assert actions == ["backfill.run", "backfill.pause", "backfill.run", "backfill.cancel"]
+    assert found[-1]["after"] == {"canary": 3, "cooling_off": 60, "max_failed": 10, "detached": True}
+    assert found[0]["after"] == {"state": "cancelled", "texts_taken_back": 0}
+
+
+def test_a_resumed_account_and_a_settled_text_are_recorded(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        connection.execute("update texts set state = 'unknown' where id = 1")
+
+    run("resume", "--anyway")
+    run("resume", "--anyway")
+    run("texts", "resolve", "1", "--sent", "4711")
+
+    settled, resumed = entries(run)
+    assert (resumed["what"], resumed["about"]) == ("sending.resume", "account ccaip")
+    assert resumed["before"] == {"why": "SMS is not enabled", "probed": False}
+    assert (settled["what"], settled["before"]) == ("text.resolve", {"state": "unknown"})
+    assert settled["after"] == {"state": "sent", "chat": 4711}
 
 
 def test_an_export_is_json_lines(run: Run, tmp_path: Path) -> None:
