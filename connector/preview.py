@@ -19,8 +19,8 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
-from connector.store.text_views import Only
+from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_search
+from connector.store.text_search import Only, Search
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -152,10 +152,11 @@ class Previews:
             Finding("paused", Said.STOP if closed.stopped and not later else Said.WARN, str(closed))
             for closed in in_the_way
         ]
-        for row in text_views.listed(connection, None, ticket_id, MAX_SCHEDULED, stem, Only.SCHEDULED):
+        scheduled = Search(crms=[stem], ticket=ticket_id, only=Only.SCHEDULED)
+        for row in text_search.find(connection, scheduled, MAX_SCHEDULED):
             why = f"text {row['id']} about this ticket is {row['why']}"
             found.append(Finding("scheduled", Said.WARN, why, about=str(row["id"])))
-        newest = text_views.listed(connection, None, ticket_id, 1, stem)
+        newest = text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
             if newest[0]["state"] != State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:

@@ -5,6 +5,7 @@ wherever a settings object is printed or logged.
 """
 
 import base64
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
@@ -206,6 +207,8 @@ class Settings(FromEnvironment):
     """`hours`, `window`: skips these checks. Allowed only with a sandbox on this machine."""
     retention_days: float = Field(default=30, ge=0, le=36_500)
     """Days until phone numbers, messages and events are erased. 0: never."""
+    audit_retention_days: float = Field(default=730, ge=0, le=36_500)
+    """Days until entries of the [audit trail](operations.md#audit-trail) are deleted. 0: never."""
 
     @property
     def ccaip_address(self) -> str:
@@ -254,6 +257,21 @@ def look(problems: Problems, **given: Any) -> Settings:
     problems.extend(wrong.values())
     fields = Settings.model_fields
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
+
+
+def values() -> dict[str, str]:
+    """Return all settings of the loaded modules by variable, secrets in clear: for fingerprints only."""
+    found = dict[str, str]()
+    for kind in environment.kinds():
+        with contextlib.suppress(BadSettings):  # settings of a CRM that is not set up
+            found |= {f"{environment.prefix(kind)}{name}".upper(): _clear(value) for name, value in load(kind)}
+    return found
+
+
+def _clear(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return " ".join(map(_clear, value)) if isinstance(value, list) else str(value)
 
 
 def _problem(error: Any, kind: type[BaseSettings]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connector.errors import RefusalCode
 from connector.model import Accepted, Chat, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
@@ -29,6 +30,7 @@ class Transition:
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
     stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
     that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
+    `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: the platform's refusal, if it has one.
     """
 
     id: int
@@ -53,6 +55,8 @@ class Transition:
     phone_problem: PhoneProblem | None = None
     held_for: str | None = None
     opted_out: bool = False
+    number: str | None = None
+    code: RefusalCode | None = None
 
     @property
     def answers(self) -> bool:
@@ -76,11 +80,11 @@ def refused(
     why: str,
     if_unclear: str = "",
     phone_problem: PhoneProblem | None = None,
-    opted_out: bool = False,
+    code: RefusalCode | None = None,
 ) -> Transition:
     """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason.
 
-    `opted_out`: the number is added to the suppression list, too.
+    With the code OPTED_OUT the number is added to the suppression list, too.
     """
     return Transition(
         text,
@@ -92,7 +96,8 @@ def refused(
         release=True,
         if_unclear=if_unclear,
         phone_problem=phone_problem,
-        opted_out=opted_out,
+        opted_out=code is RefusalCode.OPTED_OUT,
+        code=code,
     )
 
 
@@ -106,6 +111,7 @@ def again(
     suspected: bool = False,
     as_all: bool = False,
     if_unclear: str = "",
+    code: RefusalCode | None = None,
 ) -> Transition:
     """Queue again in `after` seconds: certainly not sent by this call. `tried`: it counts as an attempt."""
     return Transition(
@@ -120,6 +126,7 @@ def again(
         as_all=as_all,
         after=after,
         if_unclear=if_unclear,
+        code=code,
     )
 
 
@@ -295,6 +302,7 @@ def _on_second_answer(standing: Standing, answer: Transition, others: Sequence[i
                 release=False,
                 after=None,
                 tried=False,
+                code=None,
             ),
             others,
         )

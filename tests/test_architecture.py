@@ -197,6 +197,7 @@ def test_a_crm_knows_itself_only(path: Path) -> None:
 # Who touches os.environ although connector/environment.py is the only place that reads it.
 ENVIRONMENT = {
     "connector/store/embedded.py": "sets XDG_RUNTIME_DIR, which a library reads while it is imported, and a locale",
+    "connector/cli/psql.py": "passes the environment on to psql, with the password",
     "connector/supervisor.py": "passes the environment on to its children",
 }
 

@@ -19,8 +19,9 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, TextRequest
 from connector.policy.checks import Finding, Said
 from connector.preview import Preview, Previews
-from connector.store import agent_requests, leases, postgres, text_views
+from connector.store import agent_requests, audit, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest
+from connector.store.audit import Action, Actor
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
 
@@ -137,10 +138,12 @@ class TextService:
             worker = {"worker": leases.heard(connection).lately}
             return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)]
 
-    def cancel(self, text: int, by: str) -> dict[str, Any]:
-        """Cancel a text that was not sent yet. Raises Problem 404 or 409."""
-        with self._pool.connection() as connection:
+    def cancel(self, text: int, by: str, actor: Actor) -> dict[str, Any]:
+        """Cancel a text that was not sent yet. `by`: the person's name for people. Raises Problem 404 or 409."""
+        with self._pool.connection() as connection, connection.transaction():
             done = text_views.cancel(connection, text, by)
+            if done:
+                audit.record(connection, actor, Action.TEXT_CANCEL, audit.text(text))
         row = self.seen(text)
         if not done and row["state"] != "cancelled":
             raise Problem(409, f"it is too late to cancel: the text is {row['state']}")

@@ -17,7 +17,8 @@ from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.checks import Ruling, Said
-from connector.store import pseudonyms, recipients
+from connector.store import audit, pseudonyms, recipients
+from connector.store.audit import Action
 
 # Sample messages that are shown before a back-fill is started.
 SAMPLES = 5
@@ -70,7 +71,11 @@ class Planner:
             seen = self._keep(connection, plan, pages, ask, on_page)
             if one_each:
                 plans.one_each(connection, plan)
-            plans.planned(connection, plan, self._report(connection, plan, seen))
+            report = self._report(connection, plan, seen)
+            with connection.transaction():
+                plans.planned(connection, plan, report)
+                about, after = audit.named("plan", plan), {"crm": self._stem, "rule": ask.rule}
+                audit.record(connection, audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
         except BaseException:  # Ctrl-C too: an incomplete plan is dropped
             plans.drop(connection, plan)
             raise

@@ -87,10 +87,18 @@ def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: b
     """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
     from connector.backfill import plans
     from connector.cli import backfill_report, backfill_watch
+    from connector.store import audit
+    from connector.store.audit import Action
 
     with connected() as connection, backfill_watch.interruptible() as interrupted:
         watched = None if detach else backfill_watch.WATCHED
-        if not plans.start(connection, plan, canary, max_failed / 100, cooling_off, watched):
+        with connection.transaction():
+            started = plans.start(connection, plan, canary, max_failed / 100, cooling_off, watched)
+            if started:
+                after = {"canary": canary, "cooling_off": cooling_off, "max_failed": max_failed, "detached": detach}
+                about = audit.named("plan", plan)
+                audit.record(connection, audit.this_user(), Action.BACKFILL_RUN, about, after=after)
+        if not started:
             found = plans.found(connection, plan)
             if found.state is plans.PlanState.DONE:
                 sys.exit(backfill_report.status(connection, plan, as_json=False))
@@ -144,9 +152,16 @@ def cancel(plan: str) -> None:
 def _halt(name: str, verb: str, to: str) -> None:
     from connector.backfill import plans
     from connector.cli import backfill_report
+    from connector.store import audit
+    from connector.store.audit import Action
 
     with connected() as connection:
-        taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
+        with connection.transaction():
+            taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
+            if taken_back is not None:
+                action = Action(f"backfill.{verb}")
+                after = {"state": to, "texts_taken_back": taken_back}
+                audit.record(connection, audit.this_user(), action, audit.named("plan", name), after=after)
         plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if taken_back is None and plan.state != to:
         _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}", *backfill_report.hints(plan))

@@ -12,7 +12,8 @@ from connector.cli.connection import connected
 from connector.cli.output import say
 from connector.errors import BadMapping, BadSettings, CallFailed
 from connector.settings import Settings, load
-from connector.store import circuit_breaker
+from connector.store import audit, circuit_breaker
+from connector.store.audit import Action
 from connector.worker import maintenance
 
 # Probes one account with requests that send and change nothing. Raises CallFailed.
@@ -40,12 +41,16 @@ def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -
         what = "Sending stays paused" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"
         say(f"{what}: {why}")
         say("Put it right, and restart what runs; or without asking: connector resume --anyway")
-    resumed = [
-        name
-        for account in accounts
-        if account.account not in wrong
-        for name in circuit_breaker.resume(connection, account.account)
-    ]
+    resumed = []
+    for account in accounts:
+        if account.account in wrong:
+            continue
+        with connection.transaction():
+            for name in circuit_breaker.resume(connection, account.account):
+                before = {"why": account.stopped_why or account.held_why, "probed": not anyway}
+                about = audit.named("account", name)
+                audit.record(connection, audit.this_user(), Action.SENDING_RESUME, about, before=before)
+                resumed.append(name)
     _say(resumed, stopped=bool(wrong))
     return 1 if wrong else 0
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
+import psycopg
 import structlog
 
-from connector import settings, supervisor
+from connector import crms, settings, supervisor
 from connector.cli import whereabouts, worker_probe
 from connector.errors import BadSettings, Problems
-from connector.store import postgres
+from connector.store import mapping_version, postgres, setting_versions
 
 if TYPE_CHECKING:
     from connector.mapping.rules import Mapping as TicketMapping
@@ -55,6 +56,17 @@ def _accepted(*needs: "Need", here: bool = False, **given: object) -> settings.S
     return wanted
 
 
+def _note_start(wanted: settings.Settings, url: str, process: str) -> None:
+    """Record in the audit trail which settings and mapping files changed since the last start of such a process."""
+    files = mapping_version.fingerprints(wanted.mappings_dir, crms.stems(wanted.mappings_dir))
+    mappings = {f"{stem}.toml": fingerprint for stem, fingerprint in files.items()}
+    values = settings.values()
+    # Another database has an audit trail of its own, and the embedded one's address may differ at each start.
+    values.pop("CONNECTOR_DATABASE_URL", None)
+    with psycopg.connect(url, autocommit=True) as connection:
+        setting_versions.register(connection, process, values, mappings)
+
+
 # Set by `run` for its children, whose settings it has checked.
 CHECKED = click.option("--checked", is_flag=True, hidden=True)
 
@@ -95,6 +107,7 @@ def serve(checked: bool) -> None:
     wanted = settings.load() if checked else _accepted(web_needs)
     supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
     with postgres.ready(wanted) as url:
+        _note_start(wanted, url, "serve")
         from webhooks.server import serve as serve_web
 
         serve_web(wanted, url)
@@ -119,6 +132,7 @@ def work(checked: bool, probe: bool) -> None:
     wanted = settings.load() if checked else _accepted(_worker, here=True)
     _require_free_for_metrics(wanted)
     with postgres.ready(wanted) as url:
+        _note_start(wanted, url, "worker")
         from connector.worker import run
 
         status = run.run(wanted, url)

@@ -9,7 +9,8 @@ import psycopg
 from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
-from connector.store import suppressions
+from connector.store import audit, suppressions
+from connector.store.audit import Action
 
 
 @click.group()
@@ -32,7 +33,11 @@ def suppress_number(number: str, why: str) -> None:
 def _suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
     """Put a number on the suppression list."""
     number = number_of(typed)
-    new = suppressions.suppress(connection, number, why, "an operator")
+    with connection.transaction():
+        new = suppressions.suppress(connection, number, why, "an operator")
+        if new:
+            about = audit.number(connection, number)
+            audit.record(connection, audit.this_user(), Action.NUMBER_SUPPRESS, about, why=why)
     say(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
     return 0
 
@@ -48,7 +53,11 @@ def allow_number(number: str) -> None:
 def _allow(connection: psycopg.Connection, typed: str) -> int:
     """Take a number off the suppression list. 1 when it was not on it."""
     number = number_of(typed)
-    if suppressions.allow(connection, number):
+    with connection.transaction():
+        lifted = suppressions.allow(connection, number)
+        if lifted:
+            audit.record(connection, audit.this_user(), Action.NUMBER_LIFT, audit.number(connection, number))
+    if lifted:
         say(f"{phone.mask(number)} is no longer on the suppression list.")
         return 0
     say(f"{phone.mask(number)} is not on the suppression list: nothing was changed.", err=True)

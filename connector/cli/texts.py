@@ -7,14 +7,14 @@ from typing import Any
 import click
 import psycopg
 
-from connector import crms, phone
+from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, plain, print_json, print_table, say
+from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
-from connector.errors import Unreadable
 from connector.model import MAX_CHAT_ID, State
-from connector.store import chat_updates, outcomes, text_views, texts
-from connector.store.text_views import Only
+from connector.store import audit, chat_updates, outcomes, text_views, texts
+from connector.store.audit import Action
 
 TEXT = click.argument("id", type=TextNumber(1))
 
@@ -24,82 +24,7 @@ def texts_group() -> None:
     """Look at texts, and settle those that are unknown."""
 
 
-# The columns of a list and the fields they show. Held texts show their send time instead.
-LISTED = {
-    "id": "id",
-    "ticket": "ticket_id",
-    "state": "state",
-    "chat": "chat_id",
-    "since (UTC)": "changed_at",
-    "why": "why",
-}
-
-
-LISTED_ONLY = {
-    Only.HELD: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
-    Only.SCHEDULED: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
-    Only.REFUSED: {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"},
-    Only.CONTRADICTED: {"id": "id", "ticket": "ticket_id", "state": "state", "contradicted": "contradicted"},
-}
-
-
-@texts_group.command(name="list")
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
-@click.option("--ticket", metavar="ID", help="Only those about this ticket: its id, of 15 or 18 characters.")
-@click.option(
-    "--held",
-    "only",
-    flag_value=Only.HELD,
-    help="Only those that wait for their hours, their time or another try, and until when.",
-)
-@click.option("--scheduled", "only", flag_value=Only.SCHEDULED, help="Only those scheduled for a later time.")
-@click.option("--refused", "only", flag_value=Only.REFUSED, help="Only those whose outcome the CRM refuses, and why.")
-@click.option(
-    "--contradicted",
-    "only",
-    flag_value=Only.CONTRADICTED,
-    help="Only those whose answer contradicts how a person had settled them.",
-)
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first.")
-@JSON
-def list_texts(state: str | None, ticket: str | None, only: str | None, limit: int, as_json: bool) -> None:
-    """The newest texts. For example: connector texts list --state unknown"""
-    with connected() as connection:
-        chosen, part = State(state) if state else None, Only(only) if only else None
-        sys.exit(show_texts(connection, chosen, ticket, part, limit, as_json))
-
-
-def show_texts(
-    connection: psycopg.Connection,
-    state: State | None,
-    ticket: str | None,
-    only: Only | None,
-    most: int,
-    as_json: bool,
-) -> int:
-    """Print the newest texts. 1 when there is none for the ticket."""
-    full, problem = _meant(ticket) if ticket else (None, "")
-    rows = text_views.listed(connection, state, full, most, only=only)
-    if as_json:
-        print_json(rows)
-    elif rows or not ticket:
-        columns = LISTED_ONLY[only] if only else LISTED
-        print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
-    if rows or not ticket:
-        return 0
-    click.echo(f"There is no such text about ticket {ticket}{f': {problem}' if problem else ''}.", err=True)
-    return 1
-
-
-def _meant(ticket: str) -> tuple[str, str]:
-    """The ticket's full id, and the reason when no CRM has ids like it."""
-    problems = []
-    for stem in crms.known():
-        try:
-            return crms.named(stem, ticket), ""
-        except Unreadable as error:
-            problems.append(str(error))
-    return ticket, "; ".join(problems)
+texts_group.add_command(list_texts)
 
 
 @texts_group.command()
@@ -193,7 +118,15 @@ def resolve(id: int, chat: int | None, not_sent: bool) -> None:
 
 def _resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
     """Record an operator's finding about an unknown text."""
-    if text_views.resolve(connection, text, chat):
+    with connection.transaction():
+        resolved = text_views.resolve(connection, text, chat)
+        if resolved:
+            after = {"state": State.SENT if chat is not None else State.FAILED, "chat": chat}
+            before = {"state": State.UNKNOWN}
+            audit.record(
+                connection, audit.this_user(), Action.TEXT_RESOLVE, audit.text(text), before=before, after=after
+            )
+    if resolved:
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
         say(f"Text {text}: {found}. The ticket will be told.")
         return 0
@@ -224,7 +157,11 @@ def cancel(id: int) -> None:
 
 def _cancel(connection: psycopg.Connection, text: int) -> int:
     """Cancel a text that was not sent yet."""
-    if text_views.cancel(connection, text, "an operator"):
+    with connection.transaction():
+        cancelled = text_views.cancel(connection, text, "an operator")
+        if cancelled:
+            audit.record(connection, audit.this_user(), Action.TEXT_CANCEL, audit.text(text))
+    if cancelled:
         say(f"Text {text} is cancelled. The ticket will be told.")
         return 0
     loaded = texts.load(connection, [text]).get(text)
@@ -244,7 +181,11 @@ def give_up(id: int, why: str) -> None:
 
 def _give_up(connection: psycopg.Connection, text: int, why: str) -> int:
     """Record an operator's decision to give up a write-back."""
-    if outcomes.give_up(connection, text, f"given up: {why}"):
+    with connection.transaction():
+        given_up = outcomes.give_up(connection, text, f"given up: {why}")
+        if given_up:
+            audit.record(connection, audit.this_user(), Action.TEXT_GIVE_UP, audit.text(text), why=why)
+    if given_up:
         say(f"Text {text}: its ticket is not told any more.")
         return 0
     say(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)

@@ -46,7 +46,10 @@ class Admission:
         for text, _ in asked:
             measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
-        return [_admitted(text, decision, rulings[text.id], held.get(text.id), at) for text, decision in asked]
+        return [
+            _for_number(_admitted(text, decision, rulings[text.id], held.get(text.id), at), decision)
+            for text, decision in asked
+        ]
 
     def _field_says(self, asked: Sequence[tuple[Text, Decision]]) -> list[FieldSays]:
         """Return the CRM's opt-out field of each ticket, where the mapping names one."""
@@ -80,6 +83,12 @@ class Admission:
         reason = f"{decision.reason}:{text.id}" if ruling.overrides("reason") else decision.reason
         window = timedelta(0) if ruling.overrides("window") else self._policies[text.crm].window(decision)
         return Claim(text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window, decision.accepted)
+
+
+def _for_number(admitted: Admitted, decision: Decision) -> Admitted:
+    """Add to a transition whom the text was meant for, so that it is found by the number."""
+    number = decision.sms.end_user_number
+    return replace(admitted, number=number) if isinstance(admitted, Transition) else admitted
 
 
 def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime) -> Admitted:

@@ -106,16 +106,21 @@ class RetryPolicy:
 
 def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: bool) -> Transition:
     log.warning("text held back", text=text.id, ticket=text.ticket_id, seconds=round(pause), why=str(error))
-    return transitions.again(text.id, claim, str(error), pause, if_unclear=_if_unclear(error), **counted)
+    return transitions.again(
+        text.id, claim, str(error), pause, if_unclear=_if_unclear(error), code=_code(error), **counted
+    )
 
 
 def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
     level = log.error if isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
-    invalid = isinstance(error, Refused) and error.code is RefusalCode.INVALID_NUMBER
-    problem = PhoneProblem.REFUSED if invalid else None
-    opted_out = isinstance(error, Refused) and error.code is RefusalCode.OPTED_OUT
-    return transitions.refused(text.id, claim, str(error), _if_unclear(error), problem, opted_out)
+    code = _code(error)
+    problem = PhoneProblem.REFUSED if code is RefusalCode.INVALID_NUMBER else None
+    return transitions.refused(text.id, claim, str(error), _if_unclear(error), problem, code)
+
+
+def _code(error: CallFailed) -> RefusalCode | None:
+    return error.code if isinstance(error, Refused) else None
 
 
 def _if_unclear(error: CallFailed) -> str:

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from connector import transitions
 from connector.masking import Spellings
 from connector.model import State
-from connector.store import opt_outs, pseudonyms, queries, recipients, suppressions
+from connector.store import audit, opt_outs, pseudonyms, queries, recipients, suppressions
 from connector.store import texts as text_store
 
 SQL = queries.load(__file__)
@@ -67,6 +67,8 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["forget_chat_events"], who)
         connection.execute(SQL["forget_texts"], who)
         connection.execute(SQL["forget_chats"], who)
+        connection.execute(SQL["forget_number"], who)
+        audit.forget_notes(connection, [audit.number(connection, number), *map(audit.text, who["ids"])])
         recipients.forget(connection, number)
         opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount

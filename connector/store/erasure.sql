@@ -1,10 +1,11 @@
 -- name: columns
--- The columns of every table that can hold text. The suppression list is kept; secrets and migrations hold none.
+-- The columns of every table that can hold text. The suppression list is kept; secrets, migrations and the audit trail
+-- hold no number, and the audit trail cannot be changed.
 select table_name, array_agg(column_name::text order by column_name), array_agg(udt_name = 'jsonb' order by column_name),
        coalesce(array_agg(column_name::text) filter (where udt_name = 'bytea'), array[]::text[])
 from information_schema.columns join information_schema.tables using (table_schema, table_name)
 where table_schema = current_schema() and table_type = 'BASE TABLE'
-  and table_name not in ('suppressions', 'secrets', 'migrations')
+  and table_name not in ('suppressions', 'secrets', 'migrations', 'audit')
   and udt_name in ('text', 'varchar', 'jsonb', 'bytea', '_text')
 group by table_name order by table_name
 
@@ -16,7 +17,7 @@ select id from plans where id in (
 -- name: tickets
 -- The tickets of one person: those of texts to the number, of events that name it, and of plan cases for it.
 select ticket_id from texts
-where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or held_for = %(hash)s or event = any(%(events)s)
+where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or held_for = %(hash)s or number = %(hash)s or event = any(%(events)s)
    or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
 union select ticket_id from events where id = any(%(events)s) and ticket_id is not null
 union select ticket_id from plan_cases where number = %(hash)s
@@ -49,7 +50,7 @@ with steps as (
 ), reasons as (
     delete from reasons where text = any(%(ids)s)
 )
-update texts set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
+update texts set sms = null, number = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
                 held_for = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end
@@ -61,6 +62,10 @@ with forgotten as (
     select chat_id, status, ended from chats
     where chat_id in (select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null) order by chat_id for update
 ), {forget_chats}
+
+-- name: forget_number
+-- Erase the number's hash from texts that were sent to another one.
+update texts set number = null where number = %(hash)s
 
 -- name: forget_events
 -- Empty all events about these tickets, and all events that hold the number. The id of an unreadable event is a hash of

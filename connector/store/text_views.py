@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from connector import transitions
-from connector.model import Chat, State
+from connector.model import Chat
 from connector.store import queries, texts
 
 SQL = queries.load(__file__)
@@ -65,31 +65,6 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
     """Those of these chats that belong to a text."""
     rows = connection.execute(SQL["known_chats"], {"chats": [str(chat) for chat in chats]})
     return {chat for (chat,) in rows}
-
-
-class Only(StrEnum):
-    """A filter: waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an operator and
-    contradicted by the answer.
-    """
-
-    HELD = "held"
-    SCHEDULED = "scheduled"
-    REFUSED = "refused"
-    CONTRADICTED = "contradicted"
-
-
-def listed(
-    connection: psycopg.Connection,
-    state: State | None,
-    ticket: str | None,
-    most: int,
-    crm: str | None = None,
-    only: Only | None = None,
-) -> list[dict[str, Any]]:
-    """Texts for display, newest first."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        wanted = {"state": state, "ticket": ticket, "crm": crm, "most": most, "only": only}
-        return cursor.execute(SQL["listed"], wanted).fetchall()
 
 
 def seen(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:

@@ -10,22 +10,6 @@ order by changed_at
 -- Those of these chats that belong to a text.
 select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
--- name: listed
--- Texts for display, newest first. A filter that is null matches all.
-select id, crm, ticket_id, channel, state, rule, why, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
-       write_refused, contradicted, busy_since, changed_at,
-       case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
-from texts
-where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
-  and (%(crm)s::text is null or crm = %(crm)s)
-  and case %(only)s::text
-      when 'held' then state in ('received', 'queued') and not_before > now()
-      when 'scheduled' then state = 'received' and not_before > now()
-      when 'refused' then outcome > written and write_refused is not null
-      when 'contradicted' then contradicted is not null
-      else true end
-order by id desc limit %(most)s
-
 -- part: as_seen
 -- Texts as shown to the agents and API clients that requested them.
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, {present_chat},

@@ -105,6 +105,7 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
                     "rule": one.rule,
                     "reason": pseudonyms.of(connection, one.reason),
                     "sms": fields(one.sms),
+                    "hash": pseudonyms.of_number(connection, one.sms.end_user_number),
                     "trace": one.trace,
                     "number": one.text in claimed,
                     "accepted": one.accepted and fields(one.accepted),
@@ -208,7 +209,9 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
 
 def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
     held_for = move.held_for and pseudonyms.of_number(connection, move.held_for)
-    return fields(move) | {"accepted": move.accepted and fields(move.accepted), "held_for": held_for}
+    number = move.number and pseudonyms.of_number(connection, move.number)
+    accepted = move.accepted and fields(move.accepted)
+    return fields(move) | {"accepted": accepted, "held_for": held_for, "number": number}
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:

@@ -28,16 +28,16 @@ on conflict (crm, rule, reason) do nothing
 -- the reason.
 with d as (
     select texts.id, texts.state as from_state, texts.revision, d.rule, d.reason, d.sms, d.trace, d.accepted, d.number,
-           reasons.text as holder
+           d.hash, reasons.text as holder
     from jsonb_to_recordset(%(decisions)s) as d (
-        id bigint, rule text, reason text, sms jsonb, trace jsonb, accepted jsonb, number boolean)
+        id bigint, rule text, reason text, sms jsonb, hash text, trace jsonb, accepted jsonb, number boolean)
     join texts on texts.id = d.id
     cross join lateral (  -- forces one index lookup for each text, whatever the planner's statistics say
         select text from reasons where reasons.crm = texts.crm and reasons.rule = d.rule and reasons.reason = d.reason limit 1
     ) reasons
 ), queued as (
     update texts set state = 'queued', revision = texts.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
-                    trace = d.trace, held_for = null, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
+                    number = d.hash, trace = d.trace, held_for = null, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
     from d where texts.id = d.id and d.holder = d.id and d.number
     returning texts.id, d.from_state
 ), noted as (
@@ -120,7 +120,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, not m.tell as quiet,
            texts.state as from_state, texts.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0)
                or texts.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell,
@@ -128,7 +128,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean)
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean, number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -140,6 +140,8 @@ with m as (
         state = m.to_state,
         revision = texts.revision + 1,
         why = m.why,
+        code = m.code,
+        number = coalesce(m.number, texts.number),
         chat = coalesce(nullif(m.chat, 'null'), texts.chat),
         same_as = m.same_as,
         trace = coalesce(nullif(m.trace, 'null'), texts.trace),
@@ -187,7 +189,7 @@ update texts set outcome = outcome + 1 where same_as = any(%(ids)s) and state = 
 -- name: revive_followers
 -- Decide again the texts that were skipped for these, because these ended without a result of their own.
 with follower as (
-    update texts set state = 'received', revision = revision + 1, same_as = null, not_before = null, why = '',
+    update texts set state = 'received', revision = revision + 1, same_as = null, not_before = null, why = '', code = null,
                     changed_at = now()
     where same_as = any(%(ids)s) and state = 'skipped'
     returning id, channel

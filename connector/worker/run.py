@@ -34,6 +34,7 @@ from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.settings import Settings
 from connector.store import (
+    audit,
     circuit_breaker,
     gauges,
     installation,
@@ -42,6 +43,7 @@ from connector.store import (
     postgres,
     rate_limit,
     retention,
+    roll_ups,
 )
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
@@ -58,7 +60,7 @@ STEP_THREADS, MORE_CONNECTIONS = 8, 9
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
-REQUEUE_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 3600.0, 86_400.0
+REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
 # Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
 # Seconds beyond the longest call for which a stopping worker waits for jobs that the database does not release.
@@ -211,6 +213,8 @@ def _maintenance(
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
         MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),

@@ -13,7 +13,8 @@ from connector.backfill.plans import PlanState
 from connector.crms import Query
 from connector.errors import Unavailable
 from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
-from connector.store import erasure, events, pseudonyms, text_views, texts
+from connector.store import erasure, events, pseudonyms, text_search, texts
+from connector.store.text_search import Search
 from connector.store.texts import Attempt
 from tests.support.remote import Remote, Tickets, as_crm, died, queued, started
 
@@ -67,7 +68,7 @@ class BackFill:
     def states(self) -> dict[str, int]:
         """What `connector texts list` counts."""
         with self.pool.connection() as connection:
-            return Counter(row["state"] for row in text_views.listed(connection, None, None, 1000))
+            return Counter(row["state"] for row in text_search.find(connection, Search(), 1000))
 
     def rows(self, table: str) -> int:
         with self.pool.connection() as connection:

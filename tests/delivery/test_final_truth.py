@@ -21,9 +21,10 @@ from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping import loader
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, Skip, TicketEvent
-from connector.store import circuit_breaker, events, outcomes, text_views, texts
+from connector.store import circuit_breaker, events, outcomes, text_search, text_views, texts
 from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
+from connector.store.text_search import Only, Search
 from tests.support.remote import queued, started
 
 TICKET = "500000000000001AAA"
@@ -289,9 +290,7 @@ def test_a_refused_outcome_is_told_again_with_long_pauses_until_a_person_gives_i
     with told.pool.connection() as connection:
         [counted] = [row for row in text_views.counts(connection) if row["state"] == "sent"]
         assert (counted["untold"], counted["refused"]) == (1, 1)
-        assert [row["id"] for row in text_views.listed(connection, None, None, 10, only=text_views.Only.REFUSED)] == [
-            text
-        ]
+        assert [row["id"] for row in text_search.find(connection, Search(only=Only.REFUSED), 10)] == [text]
         assert outcomes.give_up(connection, text, "given up: the case is closed")
         assert not outcomes.give_up(connection, text, "again")
     told.write_back(text)

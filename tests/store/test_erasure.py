@@ -18,7 +18,8 @@ from psycopg import sql
 
 from connector.cli import demo
 from connector.masking import Spellings
-from connector.store import erasure, pseudonyms, suppressions
+from connector.store import audit, erasure, pseudonyms, suppressions
+from connector.store.audit import Action
 from tests.support import chat_webhooks
 from tests.support.agent import Agent
 from tests.support.pipe import Pipe, outbound_message, wait_for
@@ -143,6 +144,8 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.outbound_message(outbound_message(pipe.box, case, "04l000000000001AAA"))
     pipe.told(case, 5)
     suppressions.suppress(connection, NUMBER, "asked on the phone", "somebody")
+    about = audit.number(connection, NUMBER)
+    audit.record(connection, audit.this_user(), Action.NUMBER_SUPPRESS, about, why=f"{FIRST} asked, {FULL_WIDTH}")
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.errors import RefusalCode
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
 from connector.policy.opt_out_words import ExtraWords
 from connector.policy.opt_outs import Source
@@ -274,7 +275,7 @@ def test_a_refusal_that_means_opted_out_fails_the_text_and_suppresses_the_number
     text = waiting(connection, "refused")
     claim = started(connection, text)[text]
 
-    texts.move(connection, [transitions.refused(text, claim, "blocked", opted_out=True)])
+    texts.move(connection, [transitions.refused(text, claim, "blocked", code=RefusalCode.OPTED_OUT)])
 
     assert state(connection, text) == ("failed", "blocked")
     assert sources(connection) == [Source.PLATFORM]

@@ -40,7 +40,8 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 
 def _page(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, **command.context_settings)
+    settings = {**main.context_settings, **command.context_settings}  # a command inherits those of the group
+    context = click.Context(command, info_name=name, terminal_width=100, **settings)
     return f"\n## {name}\n\n```\n{command.get_help(context).strip()}\n```\n"
 
 

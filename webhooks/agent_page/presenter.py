@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from flask import get_template_attribute, redirect, render_template, url_for
+from flask import get_template_attribute, redirect, render_template, request, url_for
 
 from connector import send_at
 from connector.errors import BadTime
 from connector.model import OUTCOMES, Channel
 from connector.policy import segments
 from connector.store.agent_requests import SendRequest
+from connector.store.audit import Actor, Source
 from connector.store.text_views import WriteBackState, write_back_state
 from webhooks.agent_page import advice, forms
 from webhooks.agent_page.forms import Draft, Problems
@@ -213,7 +214,7 @@ class Writing:
         """Cancel a text that was not sent yet. Raises Problem 404."""
         self.row(visit, text)
         try:
-            self._desk.cancel(text, visit.agent)
+            self._desk.cancel(text, visit.agent, Actor(visit.agent, Source.PAGE, request.remote_addr or ""))
         except Problem as problem:
             if problem.status != 409:  # too late: the page shows the outcome
                 raise

@@ -12,6 +12,7 @@ OF_CODE = {
     RefusalCode.INVALID_NUMBER: _NUMBER,
     RefusalCode.NON_US_NUMBER: "CCAI Platform does not text numbers outside the United States here; reach the customer"
     " in another way",
+    RefusalCode.OPTED_OUT: "the customer has opted out of texts; reach the customer in another way",
     RefusalCode.NO_MESSAGE: "the message was empty",
     RefusalCode.NO_CHAT_TYPE: _SETTINGS,
     RefusalCode.INVALID_CHAT_TYPE: _SETTINGS,

@@ -16,9 +16,10 @@ from connector import phone, send_at
 from connector.errors import BadTime
 from connector.model import OUTCOMES, TextRequest
 from connector.policy import finding_ids
-from connector.store import suppressions
+from connector.store import audit, suppressions
 from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
+from connector.store.audit import Action, Actor, Source
 from webhooks import strict_json
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
@@ -50,7 +51,7 @@ def blueprint(
     _add_admission(api, callers, pool)
     _add_asking(api, desk)
     _add_watching(api, desk)
-    _add_links(api, desk, links, guard)
+    _add_links(api, desk, pool, links, guard)
     _add_suppressions(api, pool)
     return api
 
@@ -118,7 +119,7 @@ def _add_watching(api: APIBlueprint, desk: TextService) -> None:
         While it has not left. The ticket is told.
         """
         caller: Caller = g.caller
-        return _json(serializers.text(desk.cancel(path.id, caller.agent or caller.name)))
+        return _json(serializers.text(desk.cancel(path.id, caller.agent or caller.name, _actor(caller))))
 
     @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts", responses=answers({200: schemas.Texts}, 404))
     def list_texts(path: schemas.TicketPath) -> Response:
@@ -130,7 +131,9 @@ def _add_watching(api: APIBlueprint, desk: TextService) -> None:
         return _json(schemas.Texts(texts=[serializers.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
 
 
-def _add_links(api: APIBlueprint, desk: TextService, links: AgentSessions, guard: PageSecurity) -> None:
+def _add_links(
+    api: APIBlueprint, desk: TextService, pool: ConnectionPool, links: AgentSessions, guard: PageSecurity
+) -> None:
     @api.post("/links", operation_id="createLink", responses=answers({201: schemas.Link}, 404))
     def create_link(body: schemas.LinkBody) -> Response:
         """Make a link to the page
@@ -143,6 +146,9 @@ def _add_links(api: APIBlueprint, desk: TextService, links: AgentSessions, guard
         visit = new_visit(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
         address = f"{guard.base(request)}/agents/text/{visit.id}?link={links.seal(Purpose.LINK, visit)}"
         expires_at = serializers.utc(datetime.fromtimestamp(visit.until, UTC))
+        about = audit.named(f"{stem} ticket", ticket_id)
+        with pool.connection() as connection:
+            audit.record(connection, _actor(caller), Action.LINK_CREATE, about, after={"agent": visit.agent})
         return _json(schemas.Link(url=address, expires_at=expires_at), 201)
 
 
@@ -157,15 +163,23 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
         number = phone.e164(body.number)
         if number is None:
             raise Problem(422, "number: expected a number in E.164, such as +14155550132")
-        with pool.connection() as connection:
+        with pool.connection() as connection, connection.transaction():
             changed = (
                 suppressions.suppress(connection, number, body.why, caller.agent or caller.name)
                 if body.suppressed
                 else suppressions.allow(connection, number)
             )
             sources = suppressions.sources(connection, number)
+            if changed:
+                action = Action.NUMBER_SUPPRESS if body.suppressed else Action.NUMBER_LIFT
+                audit.record(connection, _actor(caller), action, audit.number(connection, number), why=body.why)
         masked = phone.mask(number)
         return _json(schemas.Suppression(number=masked, suppressed=body.suppressed, changed=changed, sources=sources))
+
+
+def _actor(caller: Caller) -> Actor:
+    """Return the caller for the audit trail, with the address of the current request."""
+    return Actor(caller.name, Source.API, request.remote_addr or "")
 
 
 def _require_json() -> None:

@@ -22,18 +22,21 @@ create table texts (
     crm            text not null,
     ticket_id      text not null,
     channel        text not null,
+    received_at    timestamptz not null default now(),
     state          text not null default 'received'
                    check (state in ('received', 'queued', 'sending', 'sent',
                                     'skipped', 'failed', 'unknown', 'cancelled')),
     -- Counts the transitions. Each names the revision that it starts from; a claim's number is the revision it made.
     revision       int not null default 0,
     why            text not null default '',
+    code           text,                -- the platform's refusal that led to this state; see errors.RefusalCode
     changed_at     timestamptz not null default now(),
 
     -- The request and the decision.
     ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
     rule           text,
     sms            jsonb,               -- numbers and message
+    number         text,                -- the number that it is or was meant for, as a keyed hash: finds a person's texts
     reason         text,                -- the reason that it claims, or claimed, under its rule
     same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
@@ -80,6 +83,14 @@ create index texts_kept on texts (changed_at) where sms is not null;
 create index texts_asked on texts (changed_at) where ask is not null;
 create index texts_words on texts (changed_at) where sms is null and ask is null
     and (why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null);
+-- Searches by people: see store/text_search.py.
+create index texts_received on texts (received_at, id);
+create index texts_number on texts (number, received_at) where number is not null;
+create index texts_code on texts (code, received_at) where code is not null;
+create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
+create index texts_contradicted on texts (received_at) where contradicted is not null;
+create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
+create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
 
 -- Orders outcomes by when they became known.
 create sequence outcome_order;
@@ -345,3 +356,85 @@ create table chat_updates (
 );
 create index chat_updates_chat on chat_updates (chat);
 create index chat_updates_due on chat_updates (due_at) where due_at is not null;
+
+-- What people did, and changes of settings and mappings at start. Append-only: a trigger refuses every change, and an
+-- application role has no right to any (docs/operations.md). No number, message or value of a setting stands here.
+create table audit (
+    id     bigint generated always as identity primary key,
+    at     timestamptz not null default clock_timestamp(),
+    who    text not null,               -- a system user, an API key, an agent
+    source text not null check (source in ('cli', 'api', 'page', 'process')),
+    origin text not null,               -- the host of the command, or the address of the request
+    what   text not null,
+    about  text not null,               -- such as "text 17"; a number only as a keyed hash of its own kind
+    before jsonb,
+    after  jsonb
+);
+create index audit_at on audit (at);
+create index audit_who on audit (who, id);
+create index audit_what on audit (what, id);
+create index audit_about on audit (about, id);
+
+create function audit_refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'the audit trail is append-only' using errcode = 'insufficient_privilege';
+end $$;
+create trigger audit_append_only before update or delete or truncate on audit
+    for each statement execute function audit_refuse_change();
+
+-- The reason that a person gave for an action. Apart from the audit trail, because it may name a customer: it is erased
+-- with the customer.
+create table audit_notes (
+    audit bigint primary key references audit on delete cascade,
+    why   text not null
+);
+
+-- The settings and mapping files that each kind of process last started with, as keyed hashes.
+create table setting_versions (
+    process     text not null,
+    name        text not null,
+    fingerprint text not null,
+    primary key (process, name)
+);
+
+-- Counts of texts by state, channel, rule and refusal, by the hour (UTC) in which a text got its state. Rows are only
+-- added, so that transitions do not wait for each other; the counts of an hour are the sums of its rows. A worker
+-- replaces the rows of an hour by their sums.
+create table roll_ups (
+    hour    timestamptz not null,
+    state   text not null,
+    channel text not null,
+    rule    text not null,
+    code    text not null,
+    texts   bigint not null,
+    summed  boolean not null default false
+);
+create index roll_ups_hour on roll_ups (hour);
+create index roll_ups_new on roll_ups (hour) where not summed;
+
+-- Counts each statement's changes of texts in the same transaction. A text that kept its state cancels itself out.
+create function texts_roll_up() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into roll_ups (hour, state, channel, rule, code, texts)
+        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), count(*)
+        from new_texts group by 1, 2, 3, 4, 5;
+    elsif tg_op = 'DELETE' then
+        insert into roll_ups (hour, state, channel, rule, code, texts)
+        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), -count(*)
+        from old_texts group by 1, 2, 3, 4, 5;
+    else
+        insert into roll_ups (hour, state, channel, rule, code, texts)
+        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), sum(added)
+        from (select changed_at, state, channel, rule, code, 1 as added from new_texts
+              union all select changed_at, state, channel, rule, code, -1 from old_texts) as changes
+        group by 1, 2, 3, 4, 5 having sum(added) <> 0;
+    end if;
+    return null;
+end $$;
+create trigger texts_inserted after insert on texts referencing new table as new_texts
+    for each statement execute function texts_roll_up();
+create trigger texts_updated after update on texts referencing old table as old_texts new table as new_texts
+    for each statement execute function texts_roll_up();
+create trigger texts_deleted after delete on texts referencing old table as old_texts
+    for each statement execute function texts_roll_up();

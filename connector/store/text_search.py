@@ -1,0 +1,60 @@
+"""Search for texts, for people who look something up. Filters can be combined."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from connector.errors import RefusalCode
+from connector.model import State
+from connector.store import pseudonyms, queries
+
+SQL = queries.load(__file__)
+
+
+class Only(StrEnum):
+    """A filter: waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an operator and
+    contradicted by the answer.
+    """
+
+    HELD = "held"
+    SCHEDULED = "scheduled"
+    REFUSED = "refused"
+    CONTRADICTED = "contradicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which texts. None matches all.
+
+    `ticket` is a full id, of any of these `crms`. `number` (E.164): whom the text was meant for, until its retention
+    ends. `since` and `until`: when the text was requested; `until` is excluded. `agent`: a name or e-mail address.
+    `not_written`: the ticket does not have the outcome.
+    """
+
+    state: State | None = None
+    crms: Sequence[str] = ()
+    ticket: str | None = None
+    number: str | None = None
+    code: RefusalCode | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    agent: str | None = None
+    not_written: bool = False
+    only: Only | None = None
+
+
+def find(connection: psycopg.Connection, wanted: Search, most: int) -> list[dict[str, Any]]:
+    """Return at most `most` texts, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SQL["find"], parameters(connection, wanted, most)).fetchall()
+
+
+def parameters(connection: psycopg.Connection, wanted: Search, most: int) -> dict[str, Any]:
+    """Return the parameters of the query `find`."""
+    number = wanted.number and pseudonyms.of_number(connection, wanted.number)
+    return asdict(wanted) | {"crms": list(wanted.crms), "number": number, "most": most}

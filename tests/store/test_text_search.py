@@ -1,0 +1,203 @@
+"""Searches for texts: what they find, and that each uses an index."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import transitions
+from connector.errors import RefusalCode
+from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, TicketEvent
+from connector.store import audit, erasure, events, retention, roll_ups, text_search, texts
+from connector.store.text_search import Only, Search
+from tests.conftest import created
+from tests.support.remote import queued, started
+
+NUMBER, OTHER = "+14155550132", "+14155550133"
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
+    with pool.connection() as connection:
+        yield connection
+
+
+def found(connection: psycopg.Connection, wanted: Search) -> list[int]:
+    return [row["id"] for row in text_search.find(connection, wanted, 50)]
+
+
+def three(connection: psycopg.Connection) -> None:
+    """Text 1 is refused for NUMBER, text 2 waits for OTHER, text 3 of an agent was skipped, for NUMBER."""
+    ask = TextRequest(agent_name="Ada Agent", agent_email="ada@example.com")
+    events.save(connection, [TicketEvent("salesforce", f"e{number}", f"case{number}") for number in (1, 2)])
+    events.save(connection, [TicketEvent("salesforce", "e3", "case3", channel=Channel.AGENT, ask=ask)])
+    for text, number in ((1, NUMBER), (2, OTHER)):
+        sms = OutboundSms(number, "+16285550199", "Hi", f"case{text}")
+        queued(connection, {text: Decision("requested", str(text), sms)})
+    refused = transitions.refused(1, started(connection, 1)[1], "no", code=RefusalCode.NON_US_NUMBER)
+    skipped = transitions.Transition(3, transitions.UNDECIDED, State.SKIPPED, "texted before", number=NUMBER)
+    texts.move(connection, [refused, skipped])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Search(), [3, 2, 1]),
+        (Search(number=NUMBER), [3, 1]),
+        (Search(number=NUMBER, state=State.FAILED), [1]),
+        (Search(number=OTHER), [2]),
+        (Search(number="+14155550199"), []),
+        (Search(code=RefusalCode.NON_US_NUMBER), [1]),
+        (Search(code=RefusalCode.CUSTOMER_BUSY), []),
+        (Search(agent="ada agent"), [3]),
+        (Search(agent="ADA@example.com"), [3]),
+        (Search(agent="Ada"), []),
+        (Search(not_written=True), [1]),
+        (Search(since=NOW - HOUR, until=NOW + HOUR), [3, 2, 1]),
+        (Search(since=NOW + HOUR), []),
+        (Search(until=NOW - HOUR), []),
+        (Search(crms=["salesforce"], ticket="case2"), [2]),
+        (Search(crms=["salesforce"], ticket="case2", number=NUMBER), []),
+    ],
+)
+def test_a_search_finds_what_fits_all_its_filters(
+    connection: psycopg.Connection, wanted: Search, ids: list[int]
+) -> None:
+    three(connection)
+
+    assert found(connection, wanted) == ids
+
+
+def test_a_code_is_that_of_the_present_state(connection: psycopg.Connection) -> None:
+    three(connection)
+    claim = started(connection, 2)[2]
+    texts.move(connection, [transitions.again(2, claim, "busy", 60, code=RefusalCode.CUSTOMER_BUSY)])
+    assert found(connection, Search(code=RefusalCode.CUSTOMER_BUSY)) == [2]
+
+    texts.move(connection, [transitions.skipped(2, Skip("too late"))])
+
+    assert found(connection, Search(code=RefusalCode.CUSTOMER_BUSY)) == []
+
+
+@pytest.mark.parametrize("erase", ["purge", "retention"])
+def test_the_hash_of_the_number_is_erased_with_the_number(connection: psycopg.Connection, erase: str) -> None:
+    three(connection)
+    connection.execute("update texts set changed_at = now() - interval '31 days', written = outcome")
+
+    if erase == "purge":
+        erasure.purge(connection, NUMBER)
+    else:
+        retention.keep(connection, 30)
+
+    assert found(connection, Search(number=NUMBER)) == []
+    assert found(connection, Search(number=OTHER)) == [2], "it still waits, or is another person's"
+
+
+SEARCHES = {
+    "all": Search(),
+    **{state.value: Search(state=state) for state in State},
+    "ticket": Search(crms=["salesforce"], ticket="case1"),
+    "phone": Search(number=NUMBER),
+    "code": Search(code=RefusalCode.NON_US_NUMBER),
+    "since": Search(since=NOW - HOUR),
+    "between": Search(since=NOW - 2 * HOUR, until=NOW - HOUR),
+    "agent": Search(agent="Ada"),
+    "not written": Search(not_written=True),
+    **{only.value: Search(only=only) for only in Only},
+    "combined": Search(number=NUMBER, state=State.FAILED, since=NOW - HOUR, not_written=True),
+}
+
+
+@pytest.fixture(scope="module")
+def filled(server: str, template: str) -> Iterator[psycopg.Connection]:
+    """A database with 20,000 texts as they are after some days, almost all of them sent, and its statistics."""
+    with created(server, "connector_test_plans", template) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            """insert into texts (event, crm, ticket_id, channel, state, number, code, ask, received_at, outcome,
+                                  written)
+               select n, 'salesforce', 'case' || n / 2, case when n % 50 = 0 then 'agent' else 'trigger' end,
+                      case when n % 100 = 0 then 'failed' when n % 101 = 0 then 'skipped'
+                           when n % 997 = 0 then 'unknown' when n % 1009 = 0 then 'cancelled'
+                           when n > 19990 then 'queued' when n > 19980 then 'received' when n > 19970 then 'sending'
+                           else 'sent' end,
+                      md5((n / 3)::text), case when n % 100 = 0 then 'non_us_number' end,
+                      case when n % 50 = 0 then jsonb_build_object('agent_name', 'agent ' || n % 40) end,
+                      now() - (20000 - n) * interval '1 minute', 1, (n < 19900)::int
+               from generate_series(1, 20000) n"""
+        )
+        connection.execute(
+            """insert into audit (who, source, origin, what, about, at)
+               select 'user' || n % 30, 'cli', 'host', (array['text.cancel', 'key.add', 'number.purge'])[1 + n % 3],
+                      'text ' || n, now() - (20000 - n) * interval '1 minute' from generate_series(1, 20000) n"""
+        )
+        connection.execute(
+            """insert into roll_ups (hour, state, channel, rule, code, texts, summed)
+               select date_trunc('hour', now()) - n / 20 * interval '1 hour', 'sent', 'trigger', 'r' || n % 20, '', 1,
+                      true
+               from generate_series(1, 20000) n"""
+        )
+        connection.execute("vacuum analyze texts, audit, audit_notes, roll_ups")
+        yield connection
+
+
+def plan(connection: psycopg.Connection, query: str, parameters: object) -> str:
+    """The plan that PostgreSQL chooses by the table's statistics; nothing is forced."""
+    rows = connection.execute(f"explain {query}", parameters).fetchall()  # type: ignore[call-overload] # a query of ours
+    return "\n".join(row for (row,) in rows)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_uses_an_index(filled: psycopg.Connection, name: str) -> None:
+    parameters = text_search.parameters(filled, SEARCHES[name], 50)
+
+    chosen = plan(filled, text_search.SQL["find"], parameters)
+
+    assert "Index" in chosen
+    assert "Seq Scan" not in chosen, chosen
+
+
+@pytest.mark.parametrize(
+    "name", ["failed", "skipped", "unknown", "cancelled", "phone", "code", "agent", "contradicted"]
+)
+def test_a_rare_kind_is_found_by_its_own_index(filled: psycopg.Connection, name: str) -> None:
+    """Not by reading the newest texts until enough fit: there may be none."""
+    parameters = text_search.parameters(filled, SEARCHES[name], 50)
+
+    chosen = plan(filled, text_search.SQL["find"], parameters)
+
+    assert "texts_received" not in chosen, chosen
+    assert "texts_pkey" not in chosen, chosen
+
+
+AUDIT = {
+    "all": audit.Filter(),
+    "since": audit.Filter(since=NOW - HOUR),
+    "who": audit.Filter(who="user7"),
+    "what": audit.Filter(what="key.add"),
+    "about": audit.Filter(about="text 17"),
+    "combined": audit.Filter(since=NOW - HOUR, who="user7", what="key.add"),
+}
+
+
+@pytest.mark.parametrize("name", AUDIT)
+def test_every_search_of_the_audit_trail_uses_an_index(filled: psycopg.Connection, name: str) -> None:
+    chosen = plan(filled, audit.SQL["find"], audit.parameters(AUDIT[name], 50))
+
+    assert "Seq Scan on audit " not in chosen, chosen
+
+
+def test_a_report_reads_only_its_hours(filled: psycopg.Connection) -> None:
+    asked = {"since": NOW - 24 * HOUR, "until": NOW}
+
+    chosen = plan(filled, roll_ups.SQL["counts"], asked)
+
+    assert "roll_ups_hour" in chosen, chosen
+    assert "texts_" not in chosen, chosen
+
+
+def test_summing_up_reads_only_hours_with_new_rows(filled: psycopg.Connection) -> None:
+    assert "Seq Scan" not in plan(filled, roll_ups.SQL["sum_up"], None)
