@@ -1,4 +1,4 @@
-"""What each process counts for itself. Counting takes about a microsecond and no database call.
+"""What each process counts for itself. Counting takes a few microseconds and no database call.
 
 No label holds an id, a number, a name or words from outside: values that are not listed become "other".
 """
