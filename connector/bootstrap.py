@@ -7,6 +7,7 @@ from connector.ccaip.client import Account
 from connector.http import config
 from connector.mapping import hints, loader
 from connector.mapping.rules import Mapping
+from connector.policy.opt_out_words import ExtraWords
 from connector.settings import Settings, require_ccaip
 
 
@@ -21,6 +22,14 @@ def mappings(settings: Settings) -> dict[str, Mapping]:
         )
         for stem in crms.stems(settings.mappings_dir)
     }
+
+
+def opt_out_words(found: MappingOf[str, Mapping]) -> ExtraWords:
+    """Return the words that these mapping files add. A message is compared with those of all files."""
+    keys = [mapping.file.opt_outs for mapping in found.values()]
+    return ExtraWords(
+        tuple(word for key in keys for word in key.words), tuple(word for key in keys for word in key.start_words)
+    )
 
 
 def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
@@ -43,4 +52,5 @@ def account(settings: Settings) -> Account:
         connect_timeout=settings.ccaip_connect_timeout,
         read_timeout=settings.ccaip_read_timeout,
         network=config.load(),
+        opted_out_messages=frozenset(message.lower() for message in settings.ccaip_opted_out_messages),
     )

@@ -140,6 +140,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_OUTBOUND_NUMBER = "unknown_outbound_number"
     NO_MESSAGE = "no_message"
     CUSTOMER_BUSY = "customer_busy"
+    OPTED_OUT = "opted_out"  # not documented: the words are a setting
 
 
 class Refused(CallFailed):

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,23 @@ from connector import harmless, masking
 SAY_AGAIN = 10.0
 # Fields that hold ids. They are not masked, whatever they look like.
 IDS = ("ticket", "plan")
+# The errors that are worth an alarm, by their sentence: their names in metrics. docs/operations.md lists them.
+ALARMS = {
+    "an account is stopped: put it right; it goes on by itself, or with: connector resume": "account_stopped",
+    "the outcome is unknown": "outcome_unknown",
+    "an answer contradicts what a text was settled as": "answer_contradicts",
+    "sending is paused until somebody confirms": "waits_for_person",
+    "a message cannot be read; it is kept": "message_unreadable",
+    "a chat event cannot be read; it is kept": "chat_event_unreadable",
+    "a chat event was set aside": "chat_event_set_aside",
+    "the CRM refuses an outcome": "write_back_refused",
+    "the database does not answer": "database_away",
+    "the embedded database has ended": "embedded_database_ended",
+    "a process has ended": "process_ended",
+}
+OTHER = "other"
+# Errors that this process has logged, by name.
+errors: Counter[str] = Counter(dict.fromkeys([*ALARMS.values(), OTHER], 0))
 # Characters of a traceback, counted from its end.
 MAX_TRACE = 2_000
 
@@ -32,6 +50,7 @@ def configure() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            count_errors,
             safe,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
@@ -44,6 +63,17 @@ def configure() -> None:
     handler.addFilter(Sparing())
     handler.setFormatter(Lines(people))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def count_errors(_: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Count an error by its sentence, for metrics."""
+    if level == "error":
+        errors[_alarm(str(line.get("event")))] += 1
+    return line
+
+
+def _alarm(sentence: str) -> str:
+    return next((name for words, name in ALARMS.items() if sentence.startswith(words)), OTHER)
 
 
 def safe(_: Any, __: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -201,7 +201,7 @@ class Text:
     refused while others passed. `refused_at` (UTC) is the time of its last refusal that would affect all texts.
     `busy_for`: seconds that the customer has been in another session. `early`: its next try is still to come; None:
     none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
-    decided before.
+    decided before. `arrived`: when its event was received, by this process's monotonic clock; for metrics only.
     """
 
     id: int
@@ -219,6 +219,7 @@ class Text:
     sms: OutboundSms | None = None
     ask: TextRequest | None = None
     accepted: Accepted | None = None
+    arrived: float = field(default=0.0, compare=False)
 
     @property
     def attended(self) -> bool:
@@ -230,7 +231,8 @@ class Text:
 class Outcome:
     """An outcome to write back to the ticket. `version` counts a text's outcomes.
 
-    `attempts`: consecutive writes that failed with one kind of error; `refused_before`: the CRM refused them.
+    `attempts`: consecutive writes that failed with one kind of error; `refused_before`: the CRM refused them. `age`:
+    seconds since the event was received, for metrics only.
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
     an operator had settled the text otherwise. `reason_name`: the name of a back-fill's own reason.
@@ -251,3 +253,4 @@ class Outcome:
     contradicted: str | None = None
     reason_name: str = ""
     phone_problem: PhoneProblem | None = None
+    age: float = field(default=0.0, compare=False)

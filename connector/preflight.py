@@ -12,7 +12,7 @@ from connector import bootstrap, crms, environment
 from connector.errors import Problems
 from connector.http import config
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.settings import Settings
+from connector.settings import Settings, require_safe_metrics
 from connector.store import postgres
 
 # Builds what a process needs from these settings and mappings. Raises BadSettings. The web process has its own.
@@ -47,7 +47,11 @@ def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:
     """Build what a worker needs. Raises BadSettings with all problems."""
     problems = Problems()
     connects = (partial(_connect, stem, mapping) for stem, mapping in found.items())
-    makes: list[Callable[[], object]] = [partial(bootstrap.account, wanted), *connects]
+    makes: list[Callable[[], object]] = [
+        partial(bootstrap.account, wanted),
+        partial(require_safe_metrics, wanted),
+        *connects,
+    ]
     for make in makes:
         with problems.noted():
             make()

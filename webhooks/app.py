@@ -1,6 +1,7 @@
 """Assemble the routes into one WSGI application."""
 
 import logging
+from functools import partial
 
 import psycopg
 import structlog
@@ -13,7 +14,10 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from connector import __version__, bootstrap, expected, settings
+from connector import __version__, bootstrap, expected, logs, settings
+from connector.metrics.exposition import Metrics
+from connector.metrics.readings import Readings
+from connector.store import gauges
 from webhooks import crm_hooks, health, receive, refusals, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
@@ -23,11 +27,14 @@ from webhooks.agent_page.sessions import AgentSessions
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
 from webhooks.ccaip import chat_events
+from webhooks.health import Stopping
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
 log = structlog.get_logger()
 
+# Where the server finds the application's Stopping among its extensions.
+STOPPING = "connector.stopping"
 TITLE = "Text customers through CCAI Platform"
 
 
@@ -46,7 +53,11 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = bootstrap.mappings(wanted)
     found = crm_hooks.opened(wanted, mappings)
-    app.register_blueprint(health.blueprint(events or pool))
+    stopping = app.extensions[STOPPING] = Stopping()
+    app.register_blueprint(health.blueprint(events or pool, stopping))
+    if wanted.metrics_keys:
+        metrics = Metrics(Readings(partial(gauges.read, str(pool.conninfo)), logs.errors.copy))
+        app.register_blueprint(health.metrics_blueprint(wanted.metrics_keys, metrics.text))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     app.register_blueprint(chat_events.blueprint(wanted, events or pool))

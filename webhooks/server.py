@@ -29,11 +29,12 @@ from webhooks import app as application
 from webhooks import health
 from webhooks.ccaip import chat_events
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_WAITS
+from webhooks.health import Stopping
 
 log = structlog.get_logger()
 
-# Threads for /healthz and /readyz, which answer even when all others are busy.
-HEALTH_THREADS = 2
+# Threads for /healthz, /readyz and /metrics, which answer even when all others are busy.
+HEALTH_THREADS = 3
 # Threads for chat events, so that a burst of them does not keep the CRMs' events waiting.
 CHAT_EVENT_THREADS = 4
 # Connections for saving events: each CRM has one short commit at a time. Two more are for chat events and /readyz.
@@ -82,7 +83,8 @@ class Server(TcpWSGIServer):
     def __init__(self, app: Flask, wanted: settings.Settings) -> None:
         _say_what_matters()
         _raise_file_limit()
-        self._patience, self._stopping = wanted.receive_seconds, False
+        self._patience, self._delay = wanted.receive_seconds, wanted.shutdown_delay_seconds
+        self._stopping: Stopping = app.extensions[application.STOPPING]
         proxy = {
             "trusted_proxy": wanted.trusted_proxy,
             "trusted_proxy_count": 1,
@@ -111,13 +113,16 @@ class Server(TcpWSGIServer):
 
     def stop(self) -> None:
         """Make `run` return soon. Safe in a signal handler."""
-        self._stopping = True
+        self._stopping.now = True
         self.pull_trigger()
 
     def run(self) -> None:
-        """Serve until `stop`, then finish requests under way."""
-        while not self._stopping:
+        """Serve until `stop` and for the delay after it, then finish requests under way."""
+        while not self._stopping.now:
             self._turn(1)
+        last = time.monotonic() + self._delay
+        while (left := last - time.monotonic()) > 0:
+            self._turn(left)
         wasyncore.dispatcher.close(self)  # accept no new connections, keep the open ones
         end = time.monotonic() + STOP_SECONDS
         while self._busy() and time.monotonic() < end:

@@ -28,6 +28,7 @@ COMMANDS = {
     "status": ("status", "status"),
     "resume": ("resume", "resume"),
     "texts": ("texts", "texts_group"),
+    "opt-outs": ("opt_outs", "opt_outs"),
     "suppress": ("suppressions", "suppress"),
     "keys": ("api_keys", "keys"),
     "purge": ("purge", "purge"),

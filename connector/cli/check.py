@@ -128,6 +128,9 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in keys.hours.open)
     zone = f"{path[keys.zone]}, else by the number" if keys.zone else "by the number"
     days_off = f", not on {', '.join(keys.hours.days_off)}" if keys.hours.days_off else ""
+    written = f"; {path[field]} is written" if (field := mapping.file.opt_outs.field) else ""
+    extra = ", ".join([*mapping.file.opt_outs.words, *mapping.file.opt_outs.start_words])
+    yield f"  opt-outs by text: the connector's words{f' and {extra}' if extra else ''}{written}"
     yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
     if keys.hours.by_state:
         yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"

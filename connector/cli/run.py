@@ -8,8 +8,8 @@ import click
 import structlog
 
 from connector import settings, supervisor
-from connector.cli import whereabouts
-from connector.errors import Problems
+from connector.cli import whereabouts, worker_probe
+from connector.errors import BadSettings, Problems
 from connector.store import postgres
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def run(host: str | None, port: int | None) -> None:
     given = {key: value for key, value in {"host": host, "port": port}.items() if value is not None}
     wanted = _accepted(_worker, web_needs, here=False, **given)
     supervisor.require_free(wanted.host, wanted.port, "CONNECTOR_PORT")
+    if wanted.worker_metrics_port == wanted.port:
+        raise BadSettings("CONNECTOR_WORKER_METRICS_PORT: expected another port than CONNECTOR_PORT")
+    _require_free_for_metrics(wanted)
 
     def announced() -> bool:
         if there := supervisor.answers(wanted.host, wanted.port):
@@ -97,11 +100,24 @@ def serve(checked: bool) -> None:
         serve_web(wanted, url)
 
 
+def _require_free_for_metrics(wanted: settings.Settings) -> None:
+    """Raise BadSettings when the port for a worker's metrics is in use."""
+    if wanted.worker_metrics_port:
+        supervisor.require_free(wanted.worker_metrics_host, wanted.worker_metrics_port, "CONNECTOR_WORKER_METRICS_PORT")
+
+
 @click.command(name="worker")
 @CHECKED
-def work(checked: bool) -> None:
-    """A worker alone: texts, and writes back. Run as many as you like, on any machine."""
+@click.option("--probe", is_flag=True, help="Start nothing: say whether a worker on this machine is alive.")
+def work(checked: bool, probe: bool) -> None:
+    """A worker alone: texts, and writes back. Run as many as you like, on any machine.
+
+    With --probe, status 0 if a worker on this machine was heard of within 30 seconds, else 1 and the reason.
+    """
+    if probe:
+        sys.exit(worker_probe.probed())
     wanted = settings.load() if checked else _accepted(_worker, here=True)
+    _require_free_for_metrics(wanted)
     with postgres.ready(wanted) as url:
         from connector.worker import run
 

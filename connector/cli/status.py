@@ -13,7 +13,7 @@ from connector.cli import chat_sources
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.settings import Settings
-from connector.store import chat_events, circuit_breaker, leases, text_views
+from connector.store import chat_events, circuit_breaker, leases, opt_out_fields, opt_outs, text_views
 
 
 @click.command()
@@ -25,7 +25,10 @@ def status(as_json: bool) -> None:
 
 
 def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
-    """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
+    """Print whether texts may be sent, and counts by state.
+
+    1 when an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
+    """
     accounts, counts, heard = (
         circuit_breaker.status(connection),
         text_views.counts(connection),
@@ -36,9 +39,10 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
+    reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
-    bad = bool(total["refused"] or any(one.stopped_at for one in accounts))
+    bad = bool(total["refused"] or reviews.overdue or fields_refused or any(one.stopped_at for one in accounts))
     if as_json:
         print_json(
             {
@@ -54,11 +58,14 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
+                "opt_out_reviews": asdict(reviews),
+                "opt_out_fields_refused": fields_refused,
                 "chat_events": chat_sources.as_json(wanted, chats),
             }
         )
         return int(bad)
-    for line in [*_said_of(accounts, heard), *_said_of_texts(total, leaves_at, heard)]:
+    lines = [*_said_of(accounts, heard), *_said_of_texts(total, leaves_at, heard)]
+    for line in [*lines, *_said_of_opt_outs(reviews, fields_refused)]:
         say(line)
     for remark in chat_sources.remarks(wanted, chats):
         say(f"{remark.words}.")
@@ -98,6 +105,14 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
     if contradicted := total["contradicted"]:
         one = "an answer that contradicts how a person had settled it"
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
+
+
+def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: int) -> Iterator[str]:
+    if reviews.open:
+        late = f"; {reviews.overdue:,} overdue" if reviews.overdue else ""
+        yield f"{count(reviews.open, 'message')} may be an opt-out{late}: connector opt-outs list --pending"
+    if fields_refused:
+        yield f"{count(fields_refused, 'opt-out field')} refused by the CRM, and written again: see the worker's log"
 
 
 def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:

@@ -9,9 +9,11 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.delivery import measures
 from connector.model import Decision, OutboundSms, Skip, Text
 from connector.policy.checks import Policy, Ruling
-from connector.store import postgres, recipients, texts
+from connector.store import postgres, recipients, suppressions, texts
+from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
 
@@ -33,6 +35,7 @@ class Admission:
         """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
         with self._pool.connection() as connection:
             at = self._clock(connection)
+            suppressions.follow(connection, self._field_says(asked))
             rulings = self._rulings(connection, asked, at)
             wanted = [
                 self._wanted(text, decision, rulings[text.id])
@@ -41,8 +44,17 @@ class Admission:
             ]
             held = texts.admit(connection, wanted, at) if wanted else {}
         for text, _ in asked:
+            measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
         return [_admitted(text, decision, rulings[text.id], held.get(text.id), at) for text, decision in asked]
+
+    def _field_says(self, asked: Sequence[tuple[Text, Decision]]) -> list[FieldSays]:
+        """Return the CRM's opt-out field of each ticket, where the mapping names one."""
+        return [
+            FieldSays(decision.sms.end_user_number, text.crm, text.ticket_id, decision.recipient.opted_out)
+            for text, decision in asked
+            if self._policies[text.crm].keys.opt_out
+        ]
 
     def _rulings(
         self, connection: psycopg.Connection, asked: Sequence[tuple[Text, Decision]], at: datetime
@@ -86,8 +98,8 @@ def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult 
             return transitions.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
-        seconds = (against.until - at).total_seconds()
-        return transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted)
+        seconds, number = (against.until - at).total_seconds(), decision.sms.end_user_number
+        return transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number)
     return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
 
 

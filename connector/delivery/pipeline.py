@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Crm
-from connector.delivery import isolation
+from connector.delivery import isolation, measures
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
@@ -140,14 +140,18 @@ class Delivery:
             if isinstance(skip, Skip)
         ]
         for text, skip in decisions.items():
-            if isinstance(skip, Skip):  # the reason in words is not logged: it may quote the ticket
+            if isinstance(skip, Skip):
+                measures.skipped(text.channel, skip)
+                # the reason in words is not logged: it may quote the ticket
                 log.info("text skipped", text=text.id, ticket=text.ticket_id, check=skip.check)
         failed = [
             self._retry_policy.after_reading(text, error)
             for text, error in decisions.items()
             if isinstance(error, CallFailed)
         ]
-        await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Transition)])
+        moves = skipped + failed + [move for move in admitted if isinstance(move, Transition)]
+        await self._settle(moves)
+        measures.settled(texts, moves)
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
     async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
@@ -161,7 +165,9 @@ class Delivery:
     async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
         """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
         people = [text for text in texts if closed.stopped and text.attended]
-        await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
+        moves = [transitions.failed(text.id, str(closed), text.revision) for text in people]
+        await self._settle(moves)
+        measures.settled(people, moves)
         return [], len(people) < len(texts)
 
     async def _send(self, ready: Sequence[Ready]) -> None:
@@ -178,7 +184,10 @@ class Delivery:
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
         if result := await self._sender.send(text, sms):
             assessment = await self._breaker.assess(text, result.outcome)
-            await self._settle([self._retry_policy.after_call(text, result, assessment)])
+            move = self._retry_policy.after_call(text, result, assessment)
+            await self._settle([move])
+            measures.called(result.outcome)
+            measures.settled([text], [move])
 
     async def _settle(self, moves: Sequence[Transition]) -> None:
         """Commit these transitions. Repeat until the database accepts them, also when it is away, full or read-only:

@@ -114,7 +114,8 @@ def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
     invalid = isinstance(error, Refused) and error.code is RefusalCode.INVALID_NUMBER
     problem = PhoneProblem.REFUSED if invalid else None
-    return transitions.refused(text.id, claim, str(error), _if_unclear(error), problem)
+    opted_out = isinstance(error, Refused) and error.code is RefusalCode.OPTED_OUT
+    return transitions.refused(text.id, claim, str(error), _if_unclear(error), problem, opted_out)
 
 
 def _if_unclear(error: CallFailed) -> str:

@@ -1,6 +1,7 @@
 """Write outcomes back to tickets. Retried for as long as it takes; a write-back never causes another text."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -10,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from connector import backoff
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Change, Crm
-from connector.delivery import isolation
+from connector.delivery import isolation, measures
 from connector.delivery.breaker import Breaker
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
@@ -74,6 +75,7 @@ class WriteBack:
 
     def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
         """None for each text that was handled; the CRM and its error for each that has to wait for it."""
+        began = time.monotonic()
         with self._pool.connection() as connection:
             to_tell = outcome_store.pending(connection, texts)
             outcomes, newest = to_tell.outcomes, _newest_of_each_ticket(to_tell.outcomes)
@@ -111,6 +113,7 @@ class WriteBack:
                     chat_updates.follow(connection, shown)
             if later:
                 outcome_store.retry_later(connection, later)
+        measures.written(outcomes, told, began)
         if done := [one.text for one in told if not one.overtaken and one.refused is None]:
             log.info("tickets told", texts=done)
         return [closed.get(text) for text in texts]

@@ -11,6 +11,8 @@ from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.mapping import feedback_loops, lines, message_checks, template_checks
 from connector.mapping.schema import MappingFile
+from connector.policy import opt_out_words
+from connector.policy.opt_out_words import OptOutClass
 
 
 def load(path: Path) -> MappingFile:
@@ -42,6 +44,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_policy(file),
         *_chat_status(file),
         *message_checks.find(file),
+        *_opt_outs(file),
         *feedback_loops.find(file),
     ]
     if problems:
@@ -98,6 +101,24 @@ def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
 def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
     if file.policy.hours.by_state and not file.policy.state:
         yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"
+
+
+def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Find words that mean both things, and rules that an opt-out would fire by writing its field."""
+    keys = file.opt_outs
+    lists: list[tuple[str, Sequence[str], Sequence[str], OptOutClass]] = [
+        ("words", keys.words, keys.start_words, OptOutClass.START),
+        ("start_words", keys.start_words, (), OptOutClass.CERTAIN),
+    ]
+    for key, words, others, opposite in lists:
+        taken = {opt_out_words.plain(word) for word in others}
+        for index, word in enumerate(words):
+            if opt_out_words.classify(word) is opposite or opt_out_words.plain(word) in taken:
+                yield f"opt_outs.{key}.{index}", f'expected a word with one meaning: "{word}" means the opposite too'
+    for index, rule in enumerate(file.rules):
+        if keys.field in rule.when.names:
+            expectation = f"expected a condition without {keys.field}: an opt-out writes it; use policy.opt_out"
+            yield f"rules.{index}.when", expectation
 
 
 def _chat_status(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -227,6 +227,13 @@ class Mapping:
             state=str(state) if state else None,
         )
 
+    def opted_out(self, ticket: Ticket) -> bool:
+        """Return whether the ticket says that the customer has opted out. A condition that cannot be applied counts."""
+        try:
+            return self._recipient(ticket).opted_out
+        except CannotApply:
+            return True
+
     def _number(self, ticket: Ticket) -> phone.Number | phone.Unusable:
         phones = self.file.phones
         said = ticket.values.get(phones.country_from) if phones.country_from else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from connector import config_types, languages
 from connector.config_types import (
@@ -22,7 +22,18 @@ from connector.config_types import (
 from connector.expressions import Condition, Template
 from connector.languages import Messages
 from connector.model import OUTCOMES, State
+from connector.policy import opt_out_words
 from connector.policy.config import PolicyKeys
+
+
+def _word(given: str) -> str:
+    if not opt_out_words.plain(given):
+        raise ValueError('expected a word such as "BASTA"')
+    return given
+
+
+# A whole message of a customer, in any spelling.
+Word = Annotated[str, AfterValidator(_word)]
 
 
 class TicketKeys(Strict):
@@ -124,6 +135,14 @@ class WriteBack(Strict):
             yield "chat", State.SENT, self.chat
 
 
+class OptOuts(Strict):
+    """Opt-outs by text: the field of `[fields]` that is written, and words beside those of the connector."""
+
+    field: Name | None = None
+    words: list[Word] = []
+    start_words: list[Word] = []
+
+
 class MappingFile(Strict):
     """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own.
 
@@ -140,6 +159,7 @@ class MappingFile(Strict):
     templates: list[Words] = []
     agents: Agents = Agents()
     policy: PolicyKeys = PolicyKeys()
+    opt_outs: OptOuts = OptOuts()
     write_back: WriteBack
     chat_status: dict[StatusWord, StatusWord] = {}
 
@@ -198,3 +218,5 @@ class MappingFile(Strict):
         if self.languages:
             yield from (("languages.of", name) for name in sorted(self.languages.of.names))
         yield from self.policy.names()
+        if self.opt_outs.field:
+            yield "opt_outs.field", self.opt_outs.field

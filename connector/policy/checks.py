@@ -16,6 +16,7 @@ from connector import merge_syntax
 from connector.model import Channel, Decision, OutboundSms, State
 from connector.policy import quiet_hours, segments
 from connector.policy.config import PolicyKeys
+from connector.policy.opt_outs import REVIEW_POLL, OpenReview, OptOut
 from connector.policy.quiet_hours import Open
 
 # Public link shorteners, by host in lower case. Carriers filter texts that contain one.
@@ -86,7 +87,8 @@ class Known:
     texted.
     """
 
-    suppressed: bool = False
+    suppressed: OptOut | None = None
+    review: OpenReview | None = None
     other_number: bool = False
     texted_by: int | None = None
     texted_at: datetime | None = None
@@ -166,7 +168,7 @@ class Policy:
         findings = [
             *self._planned(known),
             *self._in_language(decision),
-            self._opted_out(decision, known),
+            self._opted_out(decision, known, now),
             self._same_reason(known),
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
@@ -194,11 +196,13 @@ class Policy:
         if decision.language.language:
             yield Finding("language", Said.OK, f"in {decision.language.language}: {decision.language.why}")
 
-    def _opted_out(self, decision: Decision, known: Known) -> Finding:
+    def _opted_out(self, decision: Decision, known: Known, now: datetime) -> Finding:
+        if known.suppressed:
+            return Finding("opt_out", Said.STOP, known.suppressed.why)
         if decision.recipient.opted_out:
             return Finding("opt_out", Said.STOP, "the customer has opted out, as the ticket says")
-        if known.suppressed:
-            return Finding("opt_out", Said.STOP, "the customer's number is on the suppression list")
+        if known.review:
+            return Finding("opt_out", Said.HOLD, known.review.why, until=now + REVIEW_POLL)
         return Finding("opt_out", Said.OK, "not opted out, as far as the ticket and the suppression list know")
 
     def _same_reason(self, known: Known) -> Finding:

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from connector import transitions
 from connector.masking import Spellings
 from connector.model import State
-from connector.store import pseudonyms, queries, recipients
+from connector.store import opt_outs, pseudonyms, queries, recipients, suppressions
 from connector.store import texts as text_store
 
 SQL = queries.load(__file__)
@@ -55,7 +55,7 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
     who: dict[str, Any] = {"number": number, "hash": pseudonyms.of_number(connection, number)}
     with connection.transaction():
         if suppress:
-            recipients.suppress(connection, number, "erased", "an operator")
+            suppressions.suppress(connection, number, "erased", "an operator")
         tables = {table.name: table for table in _tables(connection)}
         who["events"] = [row["id"] for _, row in _mentions(connection, tables["events"], spellings, "id")]
         who["chat_events"] = [row["id"] for _, row in _mentions(connection, tables["chat_events"], spellings, "id")]
@@ -63,11 +63,12 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)
         if connection.execute(SQL["unheard"], who).fetchone() is not None:
-            recipients.suppress(connection, number, "erased before a message was read", "the connector")
+            suppressions.suppress(connection, number, "erased before a message was read", "the connector")
         connection.execute(SQL["forget_chat_events"], who)
         connection.execute(SQL["forget_texts"], who)
         connection.execute(SQL["forget_chats"], who)
         recipients.forget(connection, number)
+        opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount
         _forget_cases(connection, who)
         for table in tables.values():

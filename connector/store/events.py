@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from connector.metrics import counters
 from connector.model import TicketEvent
 from connector.store import jobs, queries
 from connector.store.jobs import NewJob
@@ -56,7 +57,11 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
             again = jsonb([{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in known])
             cursor.execute(SQL["known"], {"crm": events[0].crm, "events": again}, prepare=False)  # no plan is cached
             taken |= {row.event_id: row for row in cursor}
-    return [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
+    receipts = [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
+    for event, receipt in zip(events, receipts, strict=True):
+        result = "duplicate" if receipt.duplicate else "new"
+        counters.EVENTS.labels(event.crm, event.channel.value, result).inc()
+    return receipts
 
 
 def _answer(event: TicketEvent, taken: EventReceipt, first: TicketEvent) -> EventReceipt:

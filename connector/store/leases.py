@@ -3,6 +3,8 @@
 Leases are stored in the database. A task runs as often with ten workers as with one, and goes on when a worker dies.
 """
 
+import secrets
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,8 +72,18 @@ def written(connection: psycopg.Connection) -> None:
     put_off(connection, WRITTEN, 0)
 
 
-def heard(connection: psycopg.Connection) -> Heard:
-    """The last heartbeat of any worker, for display."""
-    wanted = {"name": ALIVE, "every": ALIVE_SECONDS, "silent": SILENT_SECONDS}
+def worker_name() -> str:
+    """A name for the heartbeats of this process: this machine's, then one that no other process has."""
+    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
+
+
+def heard_here(connection: psycopg.Connection) -> Heard:
+    """The last heartbeat of any worker on this machine."""
+    return heard(connection, _of(socket.gethostname()))
+
+
+def heard(connection: psycopg.Connection, workers: str = ALIVE) -> Heard:
+    """The last heartbeat of any worker, for display. `workers`: of those whose leases' names begin with this."""
+    wanted = {"name": workers, "every": ALIVE_SECONDS, "silent": SILENT_SECONDS}
     with connection.cursor(row_factory=class_row(Heard)) as cursor:
         return cursor.execute(SQL["heard"], wanted).fetchone() or Heard()

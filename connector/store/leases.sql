@@ -30,7 +30,7 @@ update leases set cursor = now() where name = %(name)s
 with w as (
     select coalesce(cursor, next_at - %(every)s * interval '1 second') as at,
            cursor is null and next_at > now() + (%(every)s - %(silent)s) * interval '1 second' as lately
-    from leases where name = %(name)s or name like %(name)s || ':%%'
+    from leases where name = %(name)s or starts_with(name, %(name)s || ':')
 )
 select max(at) as at, extract(epoch from now() - max(at))::float8 as ago, coalesce(bool_or(lately), false) as lately from w
 

@@ -52,6 +52,7 @@ class Erased:
     used_links: int = 0
     use: int = 0
     plans: int = 0
+    opt_out_reviews: int = 0
     chat_events: int = 0
     chats: int = 0
 
@@ -66,6 +67,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "used_links": USED_LINK_DAYS,
         "use": USE_DAYS,
         "plans": retention_days,
+        "opt_out_reviews": retention_days,
         "chat_events": retention_days,
         "chats": retention_days,
     }

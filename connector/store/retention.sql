@@ -56,6 +56,11 @@ delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
+-- name: erase_opt_out_reviews
+-- Delete old reviews that were decided. The suppression list keeps the opt-outs, and keyed hashes stand for the rest.
+delete from opt_out_reviews where id in (
+    select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: erase_chat_events
 -- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
 delete from chat_events where id in (

@@ -4,6 +4,7 @@ Each function is one transaction, committed when it returns. All take many texts
 off quickly. They raise psycopg.Error when the database does not answer; nothing has changed then.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,7 +46,9 @@ def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
     ask = _ask(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
+    arrived = time.monotonic() - row.pop("age")
     made = {
+        "arrived": arrived,
         "channel": Channel(row["channel"]),
         "state": State(row["state"]),
         "sms": sms,
@@ -134,8 +137,8 @@ def start_sending(
     """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
     The result by token: the claim's number if the text may be sent now; the pause if the account is paused. An attempt
-    that is missing came too late: the text was claimed by another worker, cancelled, or decided again. After `good_for`
-    seconds, by the database's clock, the claim expires.
+    that is missing came too late: the text was claimed by another worker, cancelled, or decided again; or its number
+    has opted out, or waits for a review. After `good_for` seconds, by the database's clock, the claim expires.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
     rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
@@ -176,7 +179,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
+        asked = {"moves": jsonb([_step(connection, move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
         told = [row for row in rows if row["tell"]]
         none = [
@@ -203,8 +206,9 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     return {row["id"] for row in rows}
 
 
-def _step(move: Transition) -> dict[str, Any]:
-    return fields(move) | {"accepted": move.accepted and fields(move.accepted)}
+def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
+    held_for = move.held_for and pseudonyms.of_number(connection, move.held_for)
+    return fields(move) | {"accepted": move.accepted and fields(move.accepted), "held_for": held_for}
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:

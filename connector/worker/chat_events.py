@@ -13,6 +13,7 @@ import structlog
 
 from connector.ccaip import chat_events
 from connector.ccaip.chat_events import Effect
+from connector.policy.opt_out_words import NO_EXTRA, ExtraWords
 from connector.store import chat_events as store
 from connector.store import chats, opt_outs
 from connector.store.chat_events import ChatEvent, ProblemKind
@@ -28,19 +29,22 @@ GROUP_SIZE = 20
 RUN_SECONDS = 2.0
 
 
-def task(customer_senders: Collection[str]) -> MaintenanceTask:
-    """The maintenance task that processes chat events. `customer_senders`: as in ccaip.chat_events.effect."""
-    return MaintenanceTask(NAME, EVERY_SECONDS, partial(process, customer_senders=customer_senders))
+def task(customer_senders: Collection[str], extra: ExtraWords) -> MaintenanceTask:
+    """The maintenance task that processes chat events. `customer_senders`: as in ccaip.chat_events.effect.
+
+    `extra`: the opt-out words that the mapping files add.
+    """
+    return MaintenanceTask(NAME, EVERY_SECONDS, partial(process, customer_senders=customer_senders, extra=extra))
 
 
-def process(connection: psycopg.Connection, customer_senders: Collection[str]) -> None:
+def process(connection: psycopg.Connection, customer_senders: Collection[str], extra: ExtraWords = NO_EXTRA) -> None:
     """Process the events that are due, for RUN_SECONDS at most."""
     end = time.monotonic() + RUN_SECONDS
-    while _process_group(connection, customer_senders) and time.monotonic() < end:
+    while _process_group(connection, customer_senders, extra) and time.monotonic() < end:
         pass
 
 
-def _process_group(connection: psycopg.Connection, customer_senders: Collection[str]) -> int:
+def _process_group(connection: psycopg.Connection, customer_senders: Collection[str], extra: ExtraWords) -> int:
     """Process a group of events in one transaction; their number."""
     done: list[int] = []
     ignored: list[int] = []
@@ -57,7 +61,7 @@ def _process_group(connection: psycopg.Connection, customer_senders: Collection[
             elif effect.unknown_sender is not None:
                 _report_sender(connection, event, effect.unknown_sender)
                 given_up.extend([event.id] if event.expired else [])
-            elif _applied(connection, event, effect):
+            elif _applied(connection, event, effect, extra):
                 done.append(event.id)
         store.processed(connection, done)
         store.ignored(connection, ignored)
@@ -66,7 +70,7 @@ def _process_group(connection: psycopg.Connection, customer_senders: Collection[
     return len(events)
 
 
-def _applied(connection: psycopg.Connection, event: ChatEvent, effect: Effect) -> bool:
+def _applied(connection: psycopg.Connection, event: ChatEvent, effect: Effect, extra: ExtraWords) -> bool:
     """Apply an event. False: it failed, which is recorded. Raises psycopg.Error when the connection is lost."""
     try:
         with connection.transaction():
@@ -75,7 +79,7 @@ def _applied(connection: psycopg.Connection, event: ChatEvent, effect: Effect) -
                     connection, event.chat_id, status.status, event.occurred_at, "webhook", ended=status.ended
                 )
             if effect.words is not None:
-                opt_outs.heard(connection, event.chat_id, effect.words, event.occurred_at)
+                opt_outs.heard(connection, event.chat_id, effect.words, event.occurred_at, extra)
     except Exception as error:
         if connection.broken:
             raise

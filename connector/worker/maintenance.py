@@ -6,7 +6,6 @@ lease first.
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +64,7 @@ class Maintenance:
         self._pool, self._backpressure, self._breaker, self._tasks = pool, backpressure, breaker, tasks
         self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
         self._registered = False
-        self._name = secrets.token_hex(8)
+        self._name = leases.worker_name()
         self._clock_said: float | None = None
 
     async def run(self) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import backoff, bootstrap, crms
+from connector import backoff, bootstrap, crms, logs
 from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
-from connector.delivery import pacing
+from connector.delivery import opt_out_fields, pacing
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
@@ -29,8 +29,20 @@ from connector.delivery.sender import Sender
 from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
+from connector.metrics import counters, exposition
+from connector.metrics.exposition import Metrics
+from connector.metrics.readings import Readings
 from connector.settings import Settings
-from connector.store import circuit_breaker, installation, mapping_version, postgres, rate_limit, retention
+from connector.store import (
+    circuit_breaker,
+    gauges,
+    installation,
+    mapping_version,
+    opt_outs,
+    postgres,
+    rate_limit,
+    retention,
+)
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
@@ -74,6 +86,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
+        _expose(settings, url, stack)
         ask = Asking(pool, threads)
         backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
@@ -168,6 +181,15 @@ async def _stop_on(stop: asyncio.Event, consumer: Consumer, drains: Sequence[Cal
         drain()
 
 
+def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> None:
+    """Serve this worker's metrics until the stack ends, if a port is set for them."""
+    counters.RATE_LIMIT.set(settings.ccaip_requests_per_second)
+    if settings.worker_metrics_port:
+        metrics = Metrics(Readings(partial(gauges.read, url), logs.errors.copy))
+        host, port = settings.worker_metrics_host, settings.worker_metrics_port
+        stack.callback(exposition.serve(host, port, settings.metrics_keys, metrics.text))
+
+
 def _rates(settings: Settings) -> rate_limit.Rates:
     return rate_limit.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
 
@@ -182,12 +204,18 @@ def _maintenance(
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
+    words = bootstrap.opt_out_words({stem: mapping for stem, (_, mapping) in connected.items()})
     tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
-        chat_events.task(settings.ccaip_customer_senders),
+        chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+    ]
+    tasks += [
+        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
     ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
@@ -207,14 +235,17 @@ def _maintenance(
         tasks,
         probes,
         mappings,
-        lambda: _calls_are_short(settings, list(alone.values()), backpressure),
+        lambda: _calls_are_short(settings, alone, backpressure),
     )
 
 
-def _calls_are_short(settings: Settings, connected: Sequence[Crm], backpressure: Backpressure) -> bool:
+def _calls_are_short(settings: Settings, connected: Mapping[str, Crm], backpressure: Backpressure) -> bool:
     """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
     newest = USAGE_SECONDS if backpressure.batches_wait else None
-    return any((crm.usage(newest) or 0) >= settings.batch_calls_share for crm in connected)
+    used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
+    for stem, share in used.items():
+        counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
+    return any(share >= settings.batch_calls_share for share in used.values())
 
 
 def _warm_up(stem: str, crm: Crm) -> None:

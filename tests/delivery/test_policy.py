@@ -12,7 +12,8 @@ from connector.mapping.rules import Mapping
 from connector.model import Channel, State, TextRequest, TicketEvent
 from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
-from connector.store import events, recipients, text_views, texts
+from connector.store import events, opt_outs, suppressions, text_views, texts
+from connector.store.opt_outs import Heard
 from tests.support.remote import Remote, Tickets, as_crm
 from tests.unit.test_mapping_rules import TICKET_ID, VALUES, mapping
 
@@ -36,6 +37,7 @@ class Case:
     rule: Values[str, Any] = field(default_factory=dict)
     message: str | None = None
     suppressed: bool = False
+    review: bool = False
     texted: timedelta | None = None
     same_reason: bool = False
     at: datetime = NOON
@@ -45,6 +47,9 @@ CASES = [
     Case("nothing is against it", None),
     Case("opted out in the CRM", "opt_out", values={"kind": "Out"}, policy={"opt_out": "kind == 'Out'"}),
     Case("on the suppression list", "opt_out", suppressed=True),
+    Case("a message that may be an opt-out", "opt_out", Said.HOLD, review=True),
+    Case("a message that may be an opt-out, and at night", "opt_out", Said.HOLD, review=True, at=NIGHT),
+    Case("on the list, and a message that may be an opt-out", "opt_out", suppressed=True, review=True),
     Case("opted out, and at night", "opt_out", suppressed=True, at=NIGHT),
     Case("texted an hour ago", "window", overridable=True, texted=timedelta(hours=1)),
     Case("texted a minute less than a day ago", "window", overridable=True, texted=timedelta(hours=23, minutes=59)),
@@ -104,7 +109,10 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
     values = {**VALUES, **case.values}
     if case.suppressed:
         with pool.connection() as connection:
-            assert recipients.suppress(connection, NUMBER, "asked for it", "a test")
+            assert suppressions.suppress(connection, NUMBER, "asked for it", "a test")
+    if case.review:
+        with pool.connection() as connection:
+            assert opt_outs.heard(connection, "9", "take me off your list", case.at, number=NUMBER) is Heard.REVIEW
     if ago := case.texted:  # another ticket of the same person
         before = taken(pool, "before", Channel.TRIGGER, TextRequest(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
@@ -148,7 +156,8 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, cha
     remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
     after = story(pool, text)
     assert decided(after["trace"]) == (case.check, case.check and case.said)
-    expected = {None: State.SENT, "hours": State.QUEUED}.get(case.check, State.SKIPPED)
+    held = State.QUEUED if case.said is Said.HOLD else State.SKIPPED
+    expected = held if case.check else State.SENT
     assert after["state"] == expected
     assert len(remote.sent) == (1 if case.check is None else 0)
     assert (after["leaves_at"] is not None) is (case.said is Said.HOLD)

@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
-from connector.store import chat_events, erasure, events, recipients, retention, texts
+from connector.store import chat_events, erasure, events, retention, suppressions, texts
 from connector.store.chat_events import NewChatEvent, Summary
 from connector.worker import chat_events as worker
 from tests.support.remote import queued, started
@@ -56,7 +56,7 @@ def row(connection: psycopg.Connection, chat_id: int) -> dict[str, Any]:
 
 
 def suppressed(connection: psycopg.Connection) -> list[str]:
-    return sorted(one.number for one in recipients.suppressed(connection, 100))
+    return sorted(one.number for one in suppressions.suppressed(connection, 100))
 
 
 def process(connection: psycopg.Connection) -> None:

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from connector.cli import demo
 from connector.masking import Spellings
-from connector.store import erasure, pseudonyms, recipients
+from connector.store import erasure, pseudonyms, suppressions
 from tests.support import chat_webhooks
 from tests.support.agent import Agent
 from tests.support.pipe import Pipe, outbound_message, wait_for
@@ -142,7 +142,7 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
             pipe.outbound_message(unreadable.encode(encoding))
     pipe.outbound_message(outbound_message(pipe.box, case, "04l000000000001AAA"))
     pipe.told(case, 5)
-    recipients.suppress(connection, NUMBER, "asked on the phone", "somebody")
+    suppressions.suppress(connection, NUMBER, "asked on the phone", "somebody")
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)
@@ -167,7 +167,7 @@ def test_nothing_of_a_person_is_left_after_purge(
     logs = "".join(path.read_text() for path in pipe.logs.glob("*.log"))
     assert NATIONAL not in digits(logs)
     assert not [one for one in of_person if one in logs]
-    assert recipients.suppress(connection, NUMBER, "", "") is False, "the suppression list is the person's own wish"
+    assert suppressions.suppress(connection, NUMBER, "", "") is False, "the suppression list is the person's own wish"
 
 
 def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Connection, case: str) -> None:
@@ -189,8 +189,8 @@ def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Co
 
 def test_purge_can_put_the_number_on_the_suppression_list(connection: psycopg.Connection) -> None:
     erasure.purge(connection, "+14155550188", suppress=True)
-    assert recipients.suppress(connection, "+14155550188", "", "") is False
-    assert recipients.allow(connection, "+14155550188")
+    assert suppressions.suppress(connection, "+14155550188", "", "") is False
+    assert suppressions.allow(connection, "+14155550188")
 
 
 @pytest.mark.parametrize("spelt", SPELLINGS)

@@ -269,6 +269,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"policy": {"agents_may_override": ["opt_out"]}}, r"policy\.agents_may_override\.0: "),
         ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
         ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
+        ({"opt_outs": {"field": "nope"}}, r'opt_outs\.field: "nope" is not defined'),
+        ({"opt_outs": {"field": "sms_status"}}, r'rule "requested", when: expected a condition without sms_status'),
+        ({"opt_outs": {"words": ["!!"]}}, r"opt_outs\.words\.0: expected a word such as"),
+        ({"opt_outs": {"words": ["Yes!"]}}, r'opt_outs\.words\.0: expected a word with one meaning: "Yes!"'),
+        ({"opt_outs": {"words": ["A"], "start_words": ["a"]}}, r"opt_outs\.words\.0: expected a word with one meaning"),
+        ({"opt_outs": {"start_words": ["STOP"]}}, r"opt_outs\.start_words\.0: expected a word with one meaning"),
     ],
 )
 def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:

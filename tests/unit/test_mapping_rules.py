@@ -284,18 +284,18 @@ def test_the_chat_is_written_back() -> None:
 
 def test_the_fields_that_follow_the_chat_are_written_with_the_outcome_in_words_for_people() -> None:
     file = mapping(
-        write_back=RAW["write_back"] | {"chat": {"status__C": "{{ chat.status }}", "Chat__c": "{{ chat.id }}"}},
+        write_back=RAW["write_back"] | {"chat": {"at__C": "{{ chat.status }}", "Chat__c": "{{ chat.id }}"}},
         chat_status={"selecting": "Waiting for an agent"},
     )
     waiting = outcome(State.SENT, {"id": 114, "status": "selecting"})
     other = outcome(State.SENT, {"id": 114, "status": "on_a_break"})
 
-    assert file.chat_fields(waiting) == {"status__C": "Waiting for an agent", "Chat__c": "114"}
-    assert file.chat_fields(other) == {"status__C": "on_a_break", "Chat__c": "114"}
+    assert file.chat_fields(waiting) == {"at__C": "Waiting for an agent", "Chat__c": "114"}
+    assert file.chat_fields(other) == {"at__C": "on_a_break", "Chat__c": "114"}
     assert file.write_back(waiting) == {
         "Error__c": None,
-        "At__c": "2026-03-01T10:05:06Z",
-        "status__C": "Waiting for an agent",
+        "Status__c": "Sent",
+        "at__C": "Waiting for an agent",
         "Chat__c": "114",
     }
     assert file.chat_fields(outcome(State.FAILED)) is None

@@ -19,6 +19,7 @@ ORG = "00D6x0000008abcEAA"
 SECRETS = [
     "CONNECTOR_DATABASE_URL",
     "CONNECTOR_PSEUDONYM_KEY",
+    "CONNECTOR_METRICS_KEYS",
     "CONNECTOR_CCAIP_TOKEN",
     "CONNECTOR_SALESFORCE_JWT_KEY",
     "CONNECTOR_SALESFORCE_CLIENT_SECRET",
@@ -307,3 +308,8 @@ def test_without_an_org_or_a_secret_no_door_opens(
 ) -> None:
     with pytest.raises(BadSettings, match=f"^CONNECTOR_SALESFORCE_{named}: "):
         of_doors(monkeypatch, **variables)
+
+
+def test_messages_are_separated_by_semicolons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_CCAIP_OPTED_OUT_MESSAGES", "Opted out, sorry; Number is blocked ;")
+    assert settings.load().ccaip_opted_out_messages == ["Opted out, sorry", "Number is blocked"]

@@ -383,7 +383,12 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
     number = pipe.box.salesforce.case(case)["ContactMobile"]
     for changed in (True, False):
         answer = pipe.api("POST", "/suppressions", json={"number": number, "why": "asked on the phone"}).json()
-        assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
+        assert answer == {
+            "number": "•" * 10 + number[-2:],
+            "suppressed": True,
+            "changed": changed,
+            "sources": ["person"],
+        }
     urgent: dict[str, Any] = {"override": "urgent", "overrides": ["opt_out"]}
     seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, **urgent}).json()
     assert (seen["allowed"], seen["overridable"]) == (False, False)

@@ -343,3 +343,29 @@ def test_what_is_under_way_when_the_process_is_asked_to_stop_is_answered(
             httpx.get(f"{pipe.web}/healthz", trust_env=False)
         stopped: Sequence[str] = log_lines(pipe)
     assert not [line for line in stopped if "Traceback" in line]
+
+
+def test_readiness_is_503_for_a_while_before_a_stopping_process_takes_no_more(
+    server: str, template: str, tmp_path: Path
+) -> None:
+    """A balancer that asks on a new connection sees it, and what it still sends is accepted."""
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        created(server, "connector_test_ready", template) as url,
+        contextlib.suppress(AssertionError),  # `running` insists that no process ends by itself
+        running(box, url, tmp_path, shutdown_delay_seconds="2") as pipe,
+    ):
+        [case] = box.salesforce.make_cases(1)
+        assert httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 200
+        process = web_process(pipe)
+        process.send_signal(signal.SIGTERM)
+
+        def stopping() -> bool:
+            return httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 503
+
+        wait_for(stopping, "it says that it is not ready")
+        said = httpx.get(f"{pipe.web}/readyz", trust_env=False).json()["status"]
+        accepted, alive = pipe.event(case).status_code, httpx.get(f"{pipe.web}/healthz", trust_env=False).status_code
+        process.wait(20)
+        ended = True
+    assert (said, accepted, alive, ended) == ("the web process is shutting down", 202, 200, True)

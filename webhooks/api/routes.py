@@ -16,7 +16,7 @@ from connector import phone, send_at
 from connector.errors import BadTime
 from connector.model import OUTCOMES, TextRequest
 from connector.policy import finding_ids
-from connector.store import recipients
+from connector.store import suppressions
 from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
 from webhooks import strict_json
@@ -159,11 +159,13 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
             raise Problem(422, "number: expected a number in E.164, such as +14155550132")
         with pool.connection() as connection:
             changed = (
-                recipients.suppress(connection, number, body.why, caller.agent or caller.name)
+                suppressions.suppress(connection, number, body.why, caller.agent or caller.name)
                 if body.suppressed
-                else recipients.allow(connection, number)
+                else suppressions.allow(connection, number)
             )
-        return _json(schemas.Suppression(number=phone.mask(number), suppressed=body.suppressed, changed=changed))
+            sources = suppressions.sources(connection, number)
+        masked = phone.mask(number)
+        return _json(schemas.Suppression(number=masked, suppressed=body.suppressed, changed=changed, sources=sources))
 
 
 def _require_json() -> None:

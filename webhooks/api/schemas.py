@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 from connector import expected
 from connector.model import Channel, State
 from connector.policy.checks import Said
+from connector.policy.opt_outs import Source
 from webhooks.absent import Sparse
 
 # The document states the validator's pattern in JSON Schema.
@@ -204,6 +205,9 @@ class Suppression(BaseModel):
     number: str = Field(description="Masked.")
     suppressed: bool
     changed: bool = Field(description="It was otherwise before.")
+    sources: list[Source] = Field(
+        description="Who has it on the list: a person, a word of the customer, CCAI Platform, the CRM."
+    )
 
 
 class Link(BaseModel):

@@ -65,7 +65,7 @@ def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
             key, field = f"write_back.{table}.{name}", thing.fields.get(name.lower())
             if field is None:
                 yield Misfit(f"{key}: {file.ticket.object} has no such field that this user can see")
-            elif why := _not_writable(field):
+            elif why := not_writable(field):
                 yield Misfit(f"{key}: {why}")
             else:
                 possible = values_of(template, {"state": frozenset({state.value}), "rule": rules})
@@ -75,7 +75,8 @@ def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
 
-def _not_writable(field: Field) -> str | None:
+def not_writable(field: Field) -> str | None:
+    """Return why the field cannot be written; None: it can."""
     if field.get("calculated"):
         return "it is a formula, which nobody can write"
     if field.get("autoNumber"):

@@ -37,6 +37,7 @@ create table texts (
     reason         text,                -- the reason that it claims, or claimed, under its rule
     same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
+    held_for       text,                -- the number that it was last held for, as a keyed hash
     accepted       jsonb,               -- the rule that accepted a trigger: {"rule", "values"}; see model.Accepted
 
     -- Sending.
@@ -114,13 +115,24 @@ create table recipients (
 create index recipients_text on recipients (text);
 create index recipients_before on recipients (before_text) where before_text is not null;
 
--- The connector's own opt-outs. They cannot be overridden, and outlive all other data, at the person's own wish.
+-- The connector's own opt-outs. They cannot be overridden, and outlive all other data, at the person's own wish. A number
+-- has an entry for each source, because each is lifted by its own source only.
 create table suppressions (
-    number   text primary key,          -- E.164
-    why      text not null default '',
-    added_by text not null default '',
-    added_at timestamptz not null default now()
+    number     text not null,           -- E.164
+    source     text not null check (source in ('person', 'word', 'platform', 'crm')),
+    origin     text not null default '',                -- crm: the CRM's name and the ticket that says so
+    why        text not null default '',
+    added_by   text not null default '',
+    added_at   timestamptz not null default now(),      -- when it took effect
+    words      text not null default '',                -- word: the word in capitals
+    chat       text,                    -- the chat in which the customer asked
+    said_at    timestamptz,             -- when the customer asked
+    to_enter   boolean not null default false,          -- an operator has to enter the number on the platform's own list
+    entered_at timestamptz,             -- when an operator recorded having done so
+    checked_at timestamptz not null default now(),      -- crm: when the ticket was last read for it
+    primary key (number, source, origin)
 );
+create index suppressions_checked on suppressions (checked_at) where source = 'crm';
 
 -- Rate limit and circuit breaker of each remote account, for all workers on all machines together.
 create table sending_state (
@@ -237,6 +249,52 @@ create table installation (
     one      boolean primary key default true check (one),
     identity text not null
 );
+
+-- The newest word of each number that opted out or in. Words may arrive out of order: an older one changes nothing.
+create table opt_out_words (
+    number    text primary key,         -- keyed hash
+    opted_out boolean not null,
+    said_at   timestamptz not null
+);
+
+-- Messages that may be an opt-out. The number is not texted until a person has decided.
+create table opt_out_reviews (
+    id         bigint generated always as identity primary key,
+    key        text not null unique,    -- keyed hash of chat, time and words: a repeated event is no second review
+    number     text,                    -- E.164; null once erased
+    crm        text not null,
+    ticket_id  text not null,
+    chat       text not null,
+    words      text not null,           -- the customer's message
+    said_at    timestamptz not null,
+    due_at     timestamptz not null,    -- two business days later: overdue
+    limit_at   timestamptz not null,    -- ten business days later: the law's limit
+    decided_at timestamptz,
+    decided_by text not null default '',
+    decision   text check (decision in ('opt_out', 'not')),
+    why        text not null default ''
+);
+create index opt_out_reviews_open on opt_out_reviews (number) where decided_at is null;
+create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
+
+-- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
+create table opt_out_fields (
+    crm         text not null,
+    ticket_id   text not null,
+    number      text,                   -- keyed hash; null once erased
+    opted_out   boolean not null,       -- the value to write
+    before      boolean,                -- the field's value before the first write; null: not read yet
+    version     int not null default 1,                 -- counts the values to write
+    written     int not null default 0,                 -- the last version that the CRM has, or can never have
+    attempts    int not null default 0,                 -- failed attempts in a row
+    due_at      timestamptz not null default now(),
+    claim_token bigint,                 -- the attempt that is writing
+    claim_until timestamptz,
+    refused     text,                   -- why the CRM refuses it
+    primary key (crm, ticket_id)
+);
+create index opt_out_fields_due on opt_out_fields (due_at) where version > written;
+create index opt_out_fields_number on opt_out_fields (number);
 
 -- Chat events that CCAI Platform posted, as received. A worker processes each at least once.
 create table chat_events (
