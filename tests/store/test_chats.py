@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from connector.store.outcomes import WriteResult
 from tests.support.remote import queued, started
 
 CRM, TICKET, NUMBER = "salesforce", "500000000000001AAA", "+14155550132"
+# How long a transaction is kept open, for another to run into it.
+HELD_SECONDS = 0.3
 START = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -217,15 +219,42 @@ def test_reports_from_two_workers_at_once_leave_the_newest(
     assert (claim(connection).outcome.chat or {})["status"] == "s39"
 
 
-def test_a_report_waits_for_the_outcome_that_is_being_recorded(pool: ConnectionPool) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["a chat that is new", "a chat that is known"])
+def test_a_report_waits_for_the_outcome_that_is_being_recorded(pool: ConnectionPool, known: bool) -> None:
     """Neither may miss the other: the report adds a write, or the outcome sees the report."""
     with pool.connection() as connection, pool.connection() as other, ThreadPoolExecutor(1) as threads:
         text = sent(connection, "e", 114)
+        if known:
+            hear(connection, "selecting", 0)
         with connection.transaction():
             tell(connection, text)
             heard = threads.submit(hear, other, "assigned")
+            wait([heard], timeout=HELD_SECONDS)
         heard.result()
         assert due(connection)
+
+
+def test_an_outcome_waits_for_a_report_that_is_being_recorded(pool: ConnectionPool) -> None:
+    with pool.connection() as connection, pool.connection() as other, ThreadPoolExecutor(1) as threads:
+        text = sent(connection, "e", 114)
+        hear(connection, "selecting", 0)
+        with connection.transaction():
+            hear(connection, "assigned")
+            telling = threads.submit(tell, other, text)
+            wait([telling], timeout=HELD_SECONDS)
+        telling.result()
+        assert due(connection)
+
+
+def test_an_older_report_waits_for_the_newer_one_that_is_being_recorded(pool: ConnectionPool) -> None:
+    with pool.connection() as connection, pool.connection() as other, ThreadPoolExecutor(1) as threads:
+        text = told(connection)
+        with connection.transaction():
+            hear(connection, "assigned", 2)
+            late = threads.submit(hear, other, "queued", 1)
+            wait([late], timeout=HELD_SECONDS)
+        late.result()
+        assert status(connection, text) == "assigned"
 
 
 def pending_newer(connection: psycopg.Connection) -> None:
