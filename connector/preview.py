@@ -122,9 +122,9 @@ class Previews:
 
     def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
         """Return further findings: whether sending is paused, and whether the customer was in another session."""
-        all_closed = circuit_breaker.look_all(connection)
-        in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
-        found = [Finding("paused", Said.STOP if closed.stopped else Said.WARN, str(closed)) for closed in in_the_way]
+        pauses = circuit_breaker.current_pauses(connection)
+        in_the_way = [pause for name in (circuit_breaker.PLATFORM, stem) if (pause := pauses.get(name))]
+        found = [Finding("paused", Said.STOP if pause.until_resumed else Said.WARN, str(pause)) for pause in in_the_way]
         newest = text_views.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]

@@ -56,12 +56,12 @@ class Feeder:
         if why := _too_many_failed(plan, progress):
             _halt(connection, plan, PlanState.STOPPED, why)
             return
-        all_closed = circuit_breaker.look_all(connection)
-        if closed := all_closed.get(circuit_breaker.PLATFORM) or all_closed.get(plan.crm):
+        pauses = circuit_breaker.current_pauses(connection)
+        if pause := pauses.get(circuit_breaker.PLATFORM) or pauses.get(plan.crm):
             # During the canary, a breaker that tripped stops the plan. Later, the plan waits, and goes on once the
             # setting is corrected.
-            if closed.stopped and plan.state is PlanState.CANARY:
-                _halt(connection, plan, PlanState.STOPPED, str(closed))
+            if pause.until_resumed and plan.state is PlanState.CANARY:
+                _halt(connection, plan, PlanState.STOPPED, str(pause))
             return
         {PlanState.CANARY: self._canary, PlanState.COOLING: self._cool, PlanState.RUNNING: self._run}[plan.state](
             connection, plan, progress

@@ -33,8 +33,8 @@ def resume(anyway: bool) -> None:
 def _resumed(connection: psycopg.Connection, settings: Settings, anyway: bool) -> int:
     """Resume accounts whose probe passes. `anyway`: skip the probes. 1 when an account stays paused."""
     accounts = circuit_breaker.status(connection)
-    stopped = [] if anyway else [account.account for account in accounts if account.stopped_at]
-    with _probes(settings, stopped) as probes:
+    tripped = [] if anyway else [account.account for account in accounts if account.tripped_at]
+    with _probes(settings, tripped) as probes:
         wrong = _still_wrong(probes)
     for name, why in wrong.items():
         what = "Sending stays paused" if name == circuit_breaker.PLATFORM else f"{name} still cannot be used"

@@ -34,13 +34,13 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     )
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
-    bad = bool(total["refused"] or any(one.stopped_at for one in accounts))
+    bad = bool(total["refused"] or any(one.tripped_at for one in accounts))
     if as_json:
         print_json(
             {
-                "stopped_at": platform.stopped_at,
-                "stopped_why": platform.stopped_why,
-                "held_until": platform.held_until,
+                "tripped_at": platform.tripped_at,
+                "tripped_why": platform.tripped_why,
+                "paused_until": platform.paused_until,
                 "accounts": [asdict(one) for one in accounts],
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
@@ -63,15 +63,15 @@ def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
     """A line for each pause, with its reason."""
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
-        if one.stopped_at:
+        if one.tripped_at:
             what = "Sending is paused" if mine else f"{one.account} cannot be used"
-            yield f"{what} since {plain(one.stopped_at)}: {one.stopped_why}"
-            by_itself = "" if one.for_people else " by itself once the setting is right, or"
+            yield f"{what} since {plain(one.tripped_at)}: {one.tripped_why}"
+            by_itself = "" if one.manual_resume else " by itself once the setting is right, or"
             yield f"It goes on{by_itself} with: connector resume"
         elif mine:
-            yield f"Texts wait until {plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
+            yield f"Texts wait until {plain(one.paused_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
-            yield f"{one.account} is left alone until {plain(one.held_until)}: {one.held_why}"
+            yield f"{one.account} is left alone until {plain(one.paused_until)}: {one.paused_why}"
     if not accounts:
         yield "Texts may leave."
 
@@ -94,6 +94,6 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
 
 def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:
     """When the next held text is sent. None when there is none or an account waits for `resume`."""
-    if not due or any(one.stopped_at for one in accounts):
+    if not due or any(one.tripped_at for one in accounts):
         return None
-    return max([min(due), *(one.held_until for one in accounts if one.held_until)])
+    return max([min(due), *(one.paused_until for one in accounts if one.paused_until)])

@@ -29,7 +29,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
 from connector.store import circuit_breaker, outcomes
 from connector.store import texts as text_store
-from connector.store.circuit_breaker import Closed
+from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Snooze
 from connector.store.waiting_senders import WaitingSenders
 from connector.transitions import UNDECIDED, Transition
@@ -105,7 +105,7 @@ class Delivery:
         finally:
             self.under_way -= len(fresh)
         if waits:
-            raise Snooze(circuit_breaker.LOOK_AGAIN)
+            raise Snooze(circuit_breaker.PAUSE_POLL_SECONDS)
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         """Decide these texts: those to send now, queued with their decisions; and whether some have to wait.
@@ -121,13 +121,13 @@ class Delivery:
         return [one for ready, _ in parts for one in ready], any(waits for _, waits in parts)
 
     async def _decided_by(self, stem: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
-        if closed := self._breaker.closed(stem):
-            return await self._waiting(texts, closed)
+        if pause := self._breaker.current_pause(stem):
+            return await self._waiting(texts, pause)
         people = any(text.channel is Channel.AGENT for text in texts)
         try:
             decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
         except (Unavailable, Refused) as error:
-            return await self._waiting(texts, await self._closed_by(stem, error))
+            return await self._waiting(texts, await self._paused_by(stem, error))
         self._breaker.passed(stem)
         left = [text for text, one in decisions.items() if _may_be_newer(one) and self._breaker.outdated(stem)]
         for text in left:
@@ -150,18 +150,20 @@ class Delivery:
         await self._settle(skipped + failed + [move for move in admitted if isinstance(move, Transition)])
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
-    async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
+    async def _paused_by(self, stem: str, error: Unavailable | Refused) -> SendingPaused:
         """Pause the CRM after an error that affects all its tickets. No attempt is counted for any text."""
         if isinstance(error, Unavailable):
-            await self._breaker.hold(stem, str(error), error.retry_after)
+            await self._breaker.pause(stem, str(error), error.retry_after)
         else:
-            await self._breaker.stop(stem, str(error))
-        return Closed(f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.LOOK_AGAIN)
+            await self._breaker.trip(stem, str(error))
+        return SendingPaused(
+            f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.PAUSE_POLL_SECONDS
+        )
 
-    async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
+    async def _waiting(self, texts: Sequence[Text], pause: SendingPaused) -> tuple[list[Ready], bool]:
         """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
-        people = [text for text in texts if closed.stopped and text.channel is Channel.AGENT]
-        await self._settle([transitions.failed(text.id, str(closed), text.revision) for text in people])
+        people = [text for text in texts if pause.until_resumed and text.channel is Channel.AGENT]
+        await self._settle([transitions.failed(text.id, str(pause), text.revision) for text in people])
         return [], len(people) < len(texts)
 
     async def _send(self, ready: Sequence[Ready]) -> None:
@@ -171,9 +173,9 @@ class Delivery:
             for error in ended:
                 if isinstance(error, BaseException):
                     raise error
-        except Closed as closed:
-            await self._waiting([text for text, _ in ready], closed)
-            raise Snooze(closed.seconds) from None
+        except SendingPaused as pause:
+            await self._waiting([text for text, _ in ready], pause)
+            raise Snooze(pause.retry_after) from None
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
         if result := await self._sender.send(text, sms):

@@ -81,7 +81,9 @@ class Sender:
         self._left = left
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
         self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
-        self._claim: Batcher[Attempt, int | circuit_breaker.Closed | None] = Batcher(self._claim_many, threads, 500)
+        self._claim: Batcher[Attempt, int | circuit_breaker.SendingPaused | None] = Batcher(
+            self._claim_many, threads, 500
+        )
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
@@ -102,7 +104,7 @@ class Sender:
     async def send(self, text: Text, sms: OutboundSms) -> CallResult | None:
         """Send one text in its slot. None: another worker has sent it, or it was cancelled.
 
-        Raises Closed where it may not be sent now, Snooze where the worker stops: it is as it was.
+        Raises SendingPaused where it may not be sent now, Snooze where the worker stops: it is as it was.
         """
         slot = None
         if not self._pace.unlimited:
@@ -129,7 +131,7 @@ class Sender:
         except psycopg.Error:
             await self._undo(one)
             raise
-        if isinstance(claim, circuit_breaker.Closed):
+        if isinstance(claim, circuit_breaker.SendingPaused):
             raise claim
         return claim
 
@@ -169,8 +171,8 @@ class Sender:
             return await self._client.send(sms, before_send)
         except (OutcomeUnknown, Refused, Unavailable, NotSent) as error:
             return error
-        except circuit_breaker.Closed as closed:
-            return NotSent(str(closed))
+        except circuit_breaker.SendingPaused as pause:
+            return NotSent(str(pause))
         except Exception as error:  # noqa: BLE001 - the text must not be left in `sending`, whatever the error
             log.error("an error of the connector's own in a call", text=text.id, why=type(error).__name__)
             if not left:
@@ -181,7 +183,7 @@ class Sender:
         with self._pool.connection() as connection:
             return set(ids) - texts.to_be_sent(connection, ids)
 
-    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.Closed | None]:
+    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.SendingPaused | None]:
         with self._pool.connection() as connection:
             answers = texts.start_sending(connection, tries, self._good_for)
         return [answers.get(one.token) for one in tries]

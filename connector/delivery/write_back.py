@@ -58,19 +58,19 @@ class WriteBack:
 
         Raises Snooze when some have to wait because their CRM is paused; no attempt is counted then.
         """
-        if closed := dict(filter(None, await self._write(texts))):
-            await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
-            raise Snooze(circuit_breaker.LOOK_AGAIN)
+        if unavailable := dict(filter(None, await self._write(texts))):
+            await asyncio.gather(*(self._pause_account(crm, error) for crm, error in unavailable.items()))
+            raise Snooze(circuit_breaker.PAUSE_POLL_SECONDS)
 
     def drain(self) -> None:
         """The worker is stopping: flush the batch and linger no more."""
         self._write.hurry()
 
-    async def _close(self, crm: str, error: Refused | Unavailable) -> None:
+    async def _pause_account(self, crm: str, error: Refused | Unavailable) -> None:
         if isinstance(error, Unavailable):
-            await self._breaker.hold(crm, str(error), error.retry_after)
+            await self._breaker.pause(crm, str(error), error.retry_after)
         else:
-            await self._breaker.stop(crm, str(error))
+            await self._breaker.trip(crm, str(error))
 
     def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
         """None for each text that was handled; the CRM and its error for each that has to wait for it."""
@@ -89,7 +89,7 @@ class WriteBack:
                 )
             if to_tell.soon:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
-        closed: dict[int, tuple[str, Refused | Unavailable]] = {}
+        unavailable: dict[int, tuple[str, Refused | Unavailable]] = {}
         for stem in {outcome.crm for outcome in newest}:
             part: dict[int, Change] = {
                 one.text: (one.ticket_id, changes[one.text])
@@ -99,10 +99,10 @@ class WriteBack:
             try:
                 answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
             except (Refused, Unavailable) as error:
-                closed |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+                unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
             else:
                 self._breaker.passed(stem)
-        told, later = _sorted([one for one in outcomes if one.text not in closed], answers)
+        told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
         told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
             outcome_store.record(connection, told)
@@ -110,7 +110,7 @@ class WriteBack:
                 outcome_store.retry_later(connection, later)
         if done := [one.text for one in told if not one.overtaken and one.refused is None]:
             log.info("tickets told", texts=done)
-        return [closed.get(text) for text in texts]
+        return [unavailable.get(text) for text in texts]
 
     def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
         """By text: the fields to write; and an error where the mapping cannot render them."""

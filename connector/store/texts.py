@@ -130,7 +130,7 @@ class Attempt:
 
 def start_sending(
     connection: psycopg.Connection, tries: Sequence[Attempt], good_for: float
-) -> dict[int, int | circuit_breaker.Closed]:
+) -> dict[int, int | circuit_breaker.SendingPaused]:
     """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
     The result by token: the claim's number if the text may be sent now; the pause if the account is paused. An attempt
@@ -140,7 +140,7 @@ def start_sending(
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
     rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
     return {
-        token: closed if (closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not)) else claim
+        token: paused if (paused := circuit_breaker.sending_paused(circuit_breaker.PLATFORM, *why_not)) else claim
         for token, claim, *why_not in rows
     }
 

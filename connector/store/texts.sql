@@ -56,9 +56,9 @@ select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 -- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
 -- attempt was planned (it has a time). While the account is paused, the result is the pause, read in the same
 -- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker.
-with closed as (
-    select stopped_why, confirmed, extract(epoch from held_until - now())::float8 as held_for, held_why
-    from sending_state where account = %(account)s and (stopped_why is not null or held_until > now())
+with paused as (
+    select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
+    from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
 ), c as (
     select texts.id, texts.revision, w.token, texts.state as from_state
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[]) as w (id, revision, token)
@@ -74,13 +74,13 @@ with closed as (
         claim_token = c.token,
         claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
         changed_at = now()
-    from c where texts.id = c.id and texts.revision = c.revision and not exists (select from closed)
+    from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
     returning texts.id, texts.claim_token, texts.revision, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select claim_token, revision, null as stopped_why, null as confirmed, null as held_for, null as held_why from claimed
-union all select c.token, null, closed.* from c, closed
+select claim_token, revision, null as tripped_why, null as confirmed, null as paused_for, null as paused_why from claimed
+union all select c.token, null, paused.* from c, paused
 
 -- name: unclaim
 -- Undo the claims of attempts that lost the connection during the claim and made no call, if they were made. An answer

@@ -94,18 +94,18 @@ class Maintenance:
         with self._pool.connection() as connection:
             if passed := self._breaker.take_passed():
                 circuit_breaker.passed(connection, passed)
-            closed = circuit_breaker.look_all(connection)
+            pauses = circuit_breaker.current_pauses(connection)
             leases.alive(connection)
             if not self._registered:
                 mapping_version.register(connection, self._mappings)
                 self._registered = True
             outdated = mapping_version.outdated(connection, self._mappings)
             self._compare_clocks(connection)
-        for name in self._backpressure.closed.keys() - closed.keys():
+        for name in self._backpressure.paused.keys() - pauses.keys():
             log.info("an account may be used again", account=name)
         if outdated and not self._backpressure.outdated:
             log.warning("others have a newer mapping: start this worker anew", crms=sorted(outdated))
-        self._backpressure.closed, self._backpressure.outdated = closed, outdated
+        self._backpressure.paused, self._backpressure.outdated = pauses, outdated
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
         """Warn when this machine's clock differs: only the timestamps of its logs depend on it."""
@@ -136,7 +136,9 @@ class Maintenance:
             self._probes[name]()
         except CallFailed as error:
             # Only this worker's connection may be at fault, so the next probe, by any worker, follows soon.
-            asked = (error.retry_after or circuit_breaker.FIRST_PROBE) if isinstance(error, Unavailable) else None
+            asked = (
+                (error.retry_after or circuit_breaker.FIRST_PROBE_SECONDS) if isinstance(error, Unavailable) else None
+            )
             with self._pool.connection() as connection:
                 seconds = circuit_breaker.probed(connection, name, asked)
             log.error("an account stays stopped", account=name, why=str(error), seconds=round(seconds))

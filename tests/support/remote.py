@@ -48,8 +48,8 @@ def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -
 
 def try_to_start(
     connection: psycopg.Connection, *texts: int, good_for: float = 60
-) -> dict[int, int | circuit_breaker.Closed]:
-    """The same; and why not, where the lane is closed."""
+) -> dict[int, int | circuit_breaker.SendingPaused]:
+    """The same; and why not, while the account is paused."""
     tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
     return text_store.start_sending(connection, tries, good_for)
 
@@ -133,7 +133,7 @@ class Remote:
                 async def reserve(count: int, batch: bool, claimed: bool) -> rate_limit.Grant:
                     return await ask(rate_limit.reserve, rates, count, batch, claimed)
 
-                backpressure = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
+                backpressure = Backpressure(500, ["salesforce"], self.pauses(), outdated=self.outdated)
                 breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
                 sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
                 retry_policy = RetryPolicy(busy_seconds, try_unknown_again)
@@ -154,7 +154,7 @@ class Remote:
             circuit_breaker.passed(connection, self.passed)
         return waits
 
-    def closed(self) -> dict[str, circuit_breaker.Closed]:
+    def pauses(self) -> dict[str, circuit_breaker.SendingPaused]:
         """What a worker's backpressure knows."""
         with self.pool.connection() as connection:
-            return circuit_breaker.look_all(connection)
+            return circuit_breaker.current_pauses(connection)

@@ -117,7 +117,7 @@ def test_texts_that_are_dropped_take_no_slots_from_the_others() -> None:
     assert asyncio.run(run()) == ([False, False, True], [1, 2, 3], 1)
 
 
-@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), circuit_breaker.Closed("stopped", True, 5)])
+@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), circuit_breaker.SendingPaused("stopped", True, 5)])
 def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) -> None:
     async def run() -> list[object]:
         failing = True

@@ -125,13 +125,13 @@ create table sending_state (
     next_at       timestamptz not null,                 -- when the next request may leave
     batch_next_at timestamptz,                          -- when the next request of a batch may leave
     people_until  timestamptz,                          -- texts with priority over batches wait at least until then
-    held_until    timestamptz,                          -- paused: the account asked for it, or cannot be reached
-    held_why      text,
-    holds         int not null default 0,               -- pauses in a row since the last success
-    stopped_at    timestamptz,                          -- tripped: a setting is wrong; no sending until it is fixed
-    stopped_why   text,
+    paused_until    timestamptz,                          -- paused: the account asked for it, or cannot be reached
+    paused_why      text,
+    pauses        int not null default 0,               -- pauses in a row since the last success
+    tripped_at    timestamptz,                          -- tripped: a setting is wrong; no sending until it is fixed
+    tripped_why   text,
     confirmed     boolean not null default true,        -- tripped, and the fault does not lie with one text alone
-    for_people    boolean not null default false,       -- tripped until an operator resumes it; no probe does
+    manual_resume    boolean not null default false,       -- tripped until an operator resumes it; no probe does
     probes        int not null default 0,               -- failed probes in a row
     probed_at     timestamptz,
     probe_at      timestamptz,                          -- when the next probe is due
