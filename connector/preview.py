@@ -16,7 +16,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_views
+from connector.store import agent_requests, pauses, postgres, recipients, text_views
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -92,7 +92,8 @@ class Previews:
             now = self._clock(connection)
             ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
-        findings += self._around(connection, stem, ticket_id)
+        rule = decided.rule if isinstance(decided, Decision) else ask.rule
+        findings += self._around(connection, stem, ticket_id, rule)
         shown = mapping.file.ticket
         return Preview(
             ticket=ticket,
@@ -120,10 +121,9 @@ class Previews:
         self._read[stem, ticket_id] = at, ticket
         return ticket
 
-    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str) -> list[Finding]:
+    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str, rule: str | None) -> list[Finding]:
         """Return further findings: whether sending is paused, and whether the customer was in another session."""
-        pauses = circuit_breaker.current_pauses(connection)
-        in_the_way = [pause for name in (circuit_breaker.PLATFORM, stem) if (pause := pauses.get(name))]
+        in_the_way = pauses.everything(connection).of(stem, Channel.AGENT, rule)
         found = [Finding("paused", Said.STOP if pause.until_resumed else Said.WARN, str(pause)) for pause in in_the_way]
         newest = text_views.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):

@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": ("database", "migrate"),
     "check": ("check", "check"),
     "status": ("status", "status"),
+    "pause": ("pause", "pause"),
     "resume": ("resume", "resume"),
     "texts": ("texts", "texts_group"),
     "suppress": ("suppressions", "suppress"),

@@ -10,7 +10,9 @@ import psycopg
 
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
-from connector.store import circuit_breaker, leases, text_views
+from connector.cli.pause import sentence
+from connector.store import circuit_breaker, leases, pauses, text_views
+from connector.store.pauses import Pause, Scope
 
 
 @click.command()
@@ -23,8 +25,9 @@ def status(as_json: bool) -> None:
 
 def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
-    accounts, counts, heard = (
+    accounts, operator, counts, heard = (
         circuit_breaker.status(connection),
+        pauses.current(connection),
         text_views.counts(connection),
         leases.heard(connection),
     )
@@ -33,14 +36,15 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
-    leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
-    bad = bool(total["refused"] or any(one.tripped_at for one in accounts))
+    leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    bad = bool(total["refused"] or any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator))
     if as_json:
         print_json(
             {
                 "tripped_at": platform.tripped_at,
                 "tripped_why": platform.tripped_why,
                 "paused_until": platform.paused_until,
+                "pauses": [asdict(one) for one in operator],
                 "accounts": [asdict(one) for one in accounts],
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
@@ -53,14 +57,15 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
             }
         )
         return int(bad)
-    for line in [*_said_of(accounts), *_said_of_texts(total, leaves_at, heard)]:
+    for line in [*_said_of(accounts, operator), *_said_of_texts(total, leaves_at, heard)]:
         say(line)
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
 
 
-def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
+def _said_of(accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause]) -> Iterator[str]:
     """A line for each pause, with its reason."""
+    yield from (sentence(one) for one in operator)
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
         if one.tripped_at:
@@ -72,7 +77,7 @@ def _said_of(accounts: Sequence[circuit_breaker.Status]) -> Iterator[str]:
             yield f"Texts wait until {plain(one.paused_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
             yield f"{one.account} is left alone until {plain(one.paused_until)}: {one.paused_why}"
-    if not accounts:
+    if not accounts and not any(one.is_wide for one in operator):
         yield "Texts may leave."
 
 
@@ -92,8 +97,12 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
 
 
-def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:
+def _leaves_at(
+    accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause], due: Sequence[datetime]
+) -> datetime | None:
     """When the next held text is sent. None when there is none or an account waits for `resume`."""
-    if not due or any(one.tripped_at for one in accounts):
+    sending = [one for one in operator if one.scope == Scope.ALL or one.name == circuit_breaker.PLATFORM]
+    if not due or any(one.tripped_at for one in accounts) or not all(one.ends_at for one in sending):
         return None
-    return max([min(due), *(one.paused_until for one in accounts if one.paused_until)])
+    ends = [one.ends_at for one in sending if one.ends_at]
+    return max([min(due), *ends, *(one.paused_until for one in accounts if one.paused_until)])

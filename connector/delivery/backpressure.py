@@ -21,13 +21,15 @@ def in_hand(per_second: float) -> int:
 class Backpressure:
     """One per worker. `most`: limit of texts in hand per kind. `paused`: the current pauses, by account.
 
-    `batches_wait`: the CRM's remaining calls are reserved for agents and triggers. `crms`: the CRMs of this worker;
+    `batches_paused`: the operator's pause of the batch channel. `batches_wait`: the CRM's remaining calls are reserved
+    for agents and triggers. `crms`: the CRMs of this worker;
     `outdated`: those for which its mapping is older than that of other workers.
     """
 
     most: int
     crms: Collection[str] = ()
     paused: Mapping[str, SendingPaused] = field(default_factory=dict)
+    batches_paused: SendingPaused | None = None
     batches_wait: bool = False
     outdated: Collection[str] = ()
 
@@ -41,6 +43,6 @@ class Backpressure:
         if kind is Kind.DELIVER_AGENT:
             # When the breaker is tripped, an agent gets a failure at once; a pause of seconds is waited out.
             return all(pause is None or pause.until_resumed for pause in in_the_way)
-        if any(in_the_way) or (kind is Kind.DELIVER_BATCH and self.batches_wait):
+        if any(in_the_way) or (kind is Kind.DELIVER_BATCH and (self.batches_paused or self.batches_wait)):
             return False
         return in_hand < self.most

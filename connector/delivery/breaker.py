@@ -10,7 +10,7 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.sender import Outcome
 from connector.errors import RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import Chat, Text
-from connector.store import circuit_breaker
+from connector.store import circuit_breaker, pauses
 from connector.store.circuit_breaker import PLATFORM, SendingPaused
 from connector.store.postgres import Asking
 
@@ -103,8 +103,8 @@ class Breaker:
 
     async def _apply(self, how: Any, *what: Any) -> Any:
         done = await self._asked(how, *what)
-        if (pauses := await self._asked(circuit_breaker.current_pauses)) is not None:
-            self._backpressure.paused = pauses
+        if (found := await self._asked(pauses.everything)) is not None:
+            self._backpressure.paused = found.by_account
         return done
 
     async def _asked(self, question: Any, *what: Any) -> Any:

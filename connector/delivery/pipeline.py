@@ -27,7 +27,7 @@ from connector.delivery.sender import Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
-from connector.store import circuit_breaker, outcomes
+from connector.store import circuit_breaker, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Snooze
@@ -45,6 +45,8 @@ SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
 # An admitted text and its message.
 Ready = tuple[Text, OutboundSms]
+# A text that is not sent now, and the pause that keeps it.
+Paused = tuple[Text, SendingPaused]
 DELETED = "the ticket does not exist, or the connector's user cannot see it"
 OWN_CHANGE = "the change was the connector's own"
 
@@ -91,9 +93,11 @@ class Delivery:
     async def deliver(self, ids: Sequence[int]) -> None:
         """Deliver these texts as far as possible now. Their states are committed when it returns.
 
-        Raises Snooze when some have to wait because an account is paused or the worker is stopping.
+        Raises Snooze when some have to wait because they, or an account, are paused, or because the worker is stopping.
         """
-        texts = [text for text in await self._load(ids) if text is not None and not text.early]
+        loaded = [one for one in await self._load(ids) if one is not None and not one[0].early]
+        paused = [(text, pause) for text, pause in loaded if pause]
+        texts = [text for text, pause in loaded if not pause]
         fresh = [text for text in texts if text.state in UNDECIDED]
         unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
         self.under_way += len(fresh)
@@ -101,11 +105,11 @@ class Delivery:
             with self._people.waiting([text.id for text in fresh if text.channel is not Channel.BATCH]):
                 decided, waits = await self._decided(fresh)
                 self._people.left({text.id for text in fresh} - {text.id for text, _ in decided})
-                await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
+                paused += await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
         finally:
             self.under_way -= len(fresh)
-        if waits:
-            raise Snooze(circuit_breaker.PAUSE_POLL_SECONDS)
+        if await self._refused(paused) or waits:
+            raise Snooze(max((pause.retry_after for _, pause in paused), default=circuit_breaker.PAUSE_POLL_SECONDS))
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         """Decide these texts: those to send now, queued with their decisions; and whether some have to wait.
@@ -161,21 +165,28 @@ class Delivery:
         )
 
     async def _waiting(self, texts: Sequence[Text], pause: SendingPaused) -> tuple[list[Ready], bool]:
-        """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
-        people = [text for text in texts if pause.until_resumed and text.channel is Channel.AGENT]
-        await self._settle([transitions.failed(text.id, str(pause), text.revision) for text in people])
-        return [], len(people) < len(texts)
+        """Send none of these now; whether some have to wait."""
+        return [], await self._refused([(text, pause) for text in texts])
 
-    async def _send(self, ready: Sequence[Ready]) -> None:
-        """Send these texts. Each is settled as soon as its own call ends."""
+    async def _refused(self, paused: Sequence[Paused]) -> bool:
+        """Fail agents' texts at once, unless the pause ends within seconds. The others wait; whether there are any."""
+        people = [
+            transitions.failed(text.id, str(pause), text.revision)
+            for text, pause in paused
+            if pause.until_resumed and text.channel is Channel.AGENT and text.state in UNDECIDED
+        ]
+        await self._settle(people)
+        return len(people) < len(paused)
+
+    async def _send(self, ready: Sequence[Ready]) -> list[Paused]:
+        """Send these texts. Each is settled as soon as its own call ends. Those that a pause kept from being sent."""
         ended = await asyncio.gather(*(self._send_one(text, sms) for text, sms in ready), return_exceptions=True)
-        try:
-            for error in ended:
-                if isinstance(error, BaseException):
-                    raise error
-        except SendingPaused as pause:
-            await self._waiting([text for text, _ in ready], pause)
-            raise Snooze(pause.retry_after) from None
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, SendingPaused):
+                raise error
+        return [
+            (text, pause) for (text, _), pause in zip(ready, ended, strict=True) if isinstance(pause, SendingPaused)
+        ]
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
         if result := await self._sender.send(text, sms):
@@ -210,10 +221,11 @@ class Delivery:
         with self._pool.connection() as connection:
             return outcomes.own_writes(connection, ids)
 
-    def _load_many(self, ids: Sequence[int]) -> list[Text | None]:
+    def _load_many(self, ids: Sequence[int]) -> list[tuple[Text, SendingPaused | None] | None]:
+        """Each text, and the operator's pause that covers it."""
         with self._pool.connection() as connection:
-            texts = text_store.load(connection, ids)
-        return [texts.get(text) for text in ids]
+            texts, paused = text_store.load(connection, ids), pauses.covering(connection, ids)
+        return [(texts[text], paused.get(text)) if text in texts else None for text in ids]
 
     def _move_many(self, moves: Sequence[Transition]) -> list[bool | psycopg.Error]:
         """Whether each transition was applied, or the database's error. The batch is halved to isolate a faulty one."""

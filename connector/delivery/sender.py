@@ -18,7 +18,7 @@ from connector.delivery.pacing import Pacer
 from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, OutboundSms, Text
-from connector.store import circuit_breaker, jobs, texts
+from connector.store import circuit_breaker, jobs, pauses, texts
 from connector.store.jobs import Snooze
 from connector.store.rate_limit import LATE, MUCH_LATER
 from connector.store.texts import Attempt
@@ -47,8 +47,10 @@ class Client(Protocol):
 CLAIM_SECONDS = 15.0
 # Seconds that an answer may take beyond its timeout before the claim expires.
 GRACE = 5.0
-# Seconds between checks whether texts that wait for their slots have been cancelled.
-DROP = 1.0
+# Seconds between checks whether texts that wait for their slots have been cancelled or paused.
+WAITING_CHECK_SECONDS = 0.5
+# Seconds between a text's claim and its first byte within which an operator's pause is not looked for again.
+PAUSE_CHECK_SECONDS = 0.5
 # Seconds between attempts to undo a claim that may have been made, while the database is away.
 UNDO_PAUSE = 1.0
 # A clock that goes on while the process is stopped and, where available, while the machine sleeps.
@@ -87,14 +89,16 @@ class Sender:
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
-    async def drop_cancelled(self) -> None:
-        """Drop texts that are cancelled while they wait, so that they use no slots. Run until cancelled."""
+    async def drop_waiting(self) -> None:
+        """Drop texts that are cancelled or paused while they wait, so that they use no slots. Run until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(DROP)
+            await asyncio.sleep(WAITING_CHECK_SECONDS)
             if waiting := self._pace.waiting():
                 with contextlib.suppress(psycopg.Error):  # found in a later check, or when their slot comes
-                    self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
+                    cancelled, paused = await loop.run_in_executor(self._threads, self._not_now, waiting)
+                    self._pace.drop(cancelled)
+                    self._pace.refuse(paused)
 
     def drain(self) -> None:
         """Start no more calls; calls in progress are finished."""
@@ -163,6 +167,10 @@ class Sender:
                         self._pace.late(late, batch)
                     break
                 slot = await self._pace.another(batch)
+            checked = latest - CLAIM_SECONDS
+            while self._clock() <= latest and self._clock() - checked > PAUSE_CHECK_SECONDS:
+                checked = self._clock()
+                await self._require_no_pause(text)
             if self._clock() > latest:
                 raise NotSent("the connector was held up before it could send")
             left = True
@@ -179,9 +187,19 @@ class Sender:
                 return NotSent(f"nothing was sent: an error of the connector's own ({type(error).__name__})")
             return OutcomeUnknown(f"an error of the connector's own ({type(error).__name__})")
 
-    def _cancelled(self, ids: Sequence[int]) -> set[int]:
+    async def _require_no_pause(self, text: Text) -> None:
+        """Raise SendingPaused if an operator has paused the text since its claim, or if that cannot be found out."""
+        try:
+            _, paused = await asyncio.get_running_loop().run_in_executor(self._threads, self._not_now, [text.id])
+        except psycopg.Error:
+            raise NotSent("the connector lost its database before it could send") from None
+        if pause := paused.get(text.id):
+            raise pause
+
+    def _not_now(self, ids: Sequence[int]) -> tuple[set[int], dict[int, circuit_breaker.SendingPaused]]:
+        """Those of these texts that are cancelled, and the pauses of those that an operator has paused."""
         with self._pool.connection() as connection:
-            return set(ids) - texts.to_be_sent(connection, ids)
+            return set(ids) - texts.to_be_sent(connection, ids), pauses.covering(connection, ids)
 
     def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.SendingPaused | None]:
         with self._pool.connection() as connection:

@@ -32,11 +32,14 @@ PROBE_LEASE_SECONDS = 60.0
 
 
 class SendingPaused(ConnectorError):
-    """The account is paused. `until_resumed`: tripped, until the fault is fixed. `retry_after`: in seconds."""
+    """The account is paused. `until_resumed`: tripped, until the fault is fixed. `retry_after`: in seconds.
 
-    def __init__(self, why: str, until_resumed: bool, retry_after: float) -> None:
+    `by_operator`: an operator paused it (see pauses.py), for more than seconds.
+    """
+
+    def __init__(self, why: str, until_resumed: bool, retry_after: float, by_operator: bool = False) -> None:
         super().__init__(why)
-        self.until_resumed, self.retry_after = until_resumed, retry_after
+        self.until_resumed, self.retry_after, self.by_operator = until_resumed, retry_after, by_operator
 
 
 @dataclass(frozen=True, slots=True)

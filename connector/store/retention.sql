@@ -49,6 +49,11 @@ delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
+-- name: erase_pauses
+-- Delete operators' pauses that ended long ago by themselves.
+delete from operator_pauses where (scope, name) in (
+    select scope, name from operator_pauses where ends_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.
 update pgqueuer set status = 'queued', execute_after = now(), queue_manager_id = null where status = 'failed'

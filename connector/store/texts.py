@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from connector import transitions
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.store import circuit_breaker, jobs, pseudonyms, queries, recipients
+from connector.store import circuit_breaker, jobs, pauses, pseudonyms, queries, recipients
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Standing, Trace, Transition
@@ -133,16 +133,21 @@ def start_sending(
 ) -> dict[int, int | circuit_breaker.SendingPaused]:
     """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
-    The result by token: the claim's number if the text may be sent now; the pause if the account is paused. An attempt
-    that is missing came too late: the text was claimed by another worker, cancelled, or decided again. After `good_for`
-    seconds, by the database's clock, the claim expires.
+    The result by token: the claim's number if the text may be sent now; the pause if its account, or an operator, has
+    paused it. An attempt that is missing came too late: the text was claimed by another worker, cancelled, or decided
+    again. After `good_for` seconds, by the database's clock, the claim expires.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
-    rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
-    return {
-        token: paused if (paused := circuit_breaker.sending_paused(circuit_breaker.PLATFORM, *why_not)) else claim
-        for token, claim, *why_not in rows
-    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
+        return {row["token"]: _why_not(row) or row["claim"] for row in rows}
+
+
+def _why_not(row: dict[str, Any]) -> circuit_breaker.SendingPaused | None:
+    if row["scope"]:
+        return pauses.Pause(**{name: row[name] for name in pauses.Pause.__slots__}).error
+    account = (row[name] for name in ("tripped_why", "confirmed", "paused_for", "paused_why"))
+    return circuit_breaker.sending_paused(circuit_breaker.PLATFORM, *account)
 
 
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:

@@ -51,19 +51,21 @@ select id, holder, case when holder = id and number then revision + 1 else revis
 select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
--- Claim texts before the call: set `sending`, unless the account is paused, if the revision is still the one that was
+-- Claim texts before the call: set `sending`, unless the account or the text is paused, if the revision is still the one that was
 -- read. At that revision the text holds its reason and its number: releasing them makes a new revision. Of several
 -- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
 -- attempt was planned (it has a time). While the account is paused, the result is the pause, read in the same
--- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker.
+-- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker. An operator's
+-- pause is found in the same way; `scope` is null where there is none.
 with paused as (
     select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
     from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
 ), c as (
-    select texts.id, texts.revision, w.token, texts.state as from_state
+    select texts.id, texts.revision, w.token, texts.state as from_state, operators.*
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[]) as w (id, revision, token)
     join texts on texts.id = w.id and texts.revision = w.revision
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
+    left join lateral ({pause_of_text}) operators on true
 ), claimed as (
     update texts set
         state = 'sending',
@@ -75,12 +77,17 @@ with paused as (
         claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
         changed_at = now()
     from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
+      and c.scope is null
     returning texts.id, texts.claim_token, texts.revision, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select claim_token, revision, null as tripped_why, null as confirmed, null as paused_for, null as paused_why from claimed
-union all select c.token, null, paused.* from c, paused
+select claim_token as token, revision as claim, null as tripped_why, null as confirmed, null as paused_for, null as paused_why,
+       null as scope, null as name, null as why, null as paused_by, null::timestamptz as since, null::timestamptz as ends_at
+from claimed
+union all
+select c.token, null, paused.*, c.scope, c.name, c.why, c.paused_by, c.since, c.ends_at
+from c left join paused on true where c.scope is not null or exists (select from paused)
 
 -- name: unclaim
 -- Undo the claims of attempts that lost the connection during the claim and made no call, if they were made. An answer

@@ -21,7 +21,7 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import DIED
 from connector.errors import CallFailed, Unavailable
-from connector.store import circuit_breaker, leases, mapping_version, postgres, texts
+from connector.store import circuit_breaker, leases, mapping_version, pauses, postgres, texts
 
 log = structlog.get_logger()
 
@@ -94,18 +94,19 @@ class Maintenance:
         with self._pool.connection() as connection:
             if passed := self._breaker.take_passed():
                 circuit_breaker.passed(connection, passed)
-            pauses = circuit_breaker.current_pauses(connection)
+            found = pauses.everything(connection)
             leases.alive(connection)
             if not self._registered:
                 mapping_version.register(connection, self._mappings)
                 self._registered = True
             outdated = mapping_version.outdated(connection, self._mappings)
             self._compare_clocks(connection)
-        for name in self._backpressure.paused.keys() - pauses.keys():
+        for name in self._backpressure.paused.keys() - found.by_account.keys():
             log.info("an account may be used again", account=name)
         if outdated and not self._backpressure.outdated:
             log.warning("others have a newer mapping: start this worker anew", crms=sorted(outdated))
-        self._backpressure.paused, self._backpressure.outdated = pauses, outdated
+        self._backpressure.paused, self._backpressure.outdated = found.by_account, outdated
+        self._backpressure.batches_paused = found.batches
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
         """Warn when this machine's clock differs: only the timestamps of its logs depend on it."""

@@ -95,7 +95,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         handlers[Kind.WRITE_BACK] = write_back.write_back
         keeper = _maintenance(settings, account, connected, pool, backpressure, breaker)
         gc.freeze()  # what is loaded by now stays: the garbage collector need not search it again
-        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
+        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_waiting(), people.run())]
         try:
             longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
             await _consume(url, backpressure, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)

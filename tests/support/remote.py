@@ -22,7 +22,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, TextRequest, Ticket
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import circuit_breaker, postgres, rate_limit
+from connector.store import circuit_breaker, pauses, postgres, rate_limit
 from connector.store import texts as text_store
 from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
@@ -157,4 +157,4 @@ class Remote:
     def pauses(self) -> dict[str, circuit_breaker.SendingPaused]:
         """What a worker's backpressure knows."""
         with self.pool.connection() as connection:
-            return circuit_breaker.current_pauses(connection)
+            return pauses.everything(connection).by_account

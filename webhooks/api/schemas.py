@@ -165,6 +165,7 @@ class Text(BaseModel):
     requested_at: str
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
+    pause: str = Field(default="", description="The operator's pause that keeps it from being sent, in words.")
 
 
 class Texts(BaseModel):

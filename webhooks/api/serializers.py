@@ -45,7 +45,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         channel=row["channel"],
         state=state,
         final=state in OUTCOMES,
-        said=_said(state, row["why"], chat, leaves_at, row["worker"]),
+        said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"]),
         why=row["why"],
         to=phone.mask(sms["end_user_number"]) if sms else "",
         message=message,
@@ -59,12 +59,15 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         requested_at=utc(row["received_at"]),
         changed_at=utc(row["changed_at"]),
         leaves_at=leaves_at,
+        pause=row["pause"],
     )
 
 
-def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool) -> str:
+def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, pause: str) -> str:
     if state is State.SENT:
         return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
+    if pause:
+        return f"It waits: {pause.rstrip('.')}."
     if leaves_at:
         return f"It waits until {leaves_at}: {why}."
     if not worker and state in STALLED:

@@ -234,3 +234,14 @@ create table installation (
     one      boolean primary key default true check (one),
     identity text not null
 );
+
+-- Pauses by an operator: no text that one covers is sent, until an operator resumes it or its time is over.
+create table operator_pauses (
+    scope       text not null check (scope in ('all', 'account', 'channel', 'rule')),
+    name        text not null default '',               -- the account, channel or rule; empty for all
+    why         text not null,
+    paused_by   text not null,
+    since       timestamptz not null default now(),
+    ends_at     timestamptz,                            -- null: until it is resumed
+    primary key (scope, name)
+);
