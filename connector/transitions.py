@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.model import Accepted, Chat, Skip, State
+from connector.model import Accepted, Chat, Hold, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -27,7 +27,7 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time.
+    stored the first time. `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -49,6 +49,7 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    hold: Hold | None = None
 
     @property
     def answers(self) -> bool:

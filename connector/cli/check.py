@@ -17,7 +17,6 @@ from connector.cli import whereabouts
 from connector.cli.run import web_needs
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import OUTCOMES
 from connector.settings import Settings
 from connector.store import postgres
 
@@ -103,9 +102,9 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
     yield from (f"  {line}" for line in _policy_in_words(mapping))
-    for state in OUTCOMES:
-        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(state).items())
-        yield f"  {state}: {written}"
+    for kind in file.write_back.kinds:
+        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(kind).items())
+        yield f"  {kind}: {written}"
 
 
 def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:

@@ -26,8 +26,8 @@ from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
-from connector.store import circuit_breaker, outcomes, pauses
+from connector.model import Channel, Decision, Hold, OutboundSms, Skip, State, Text
+from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Snooze
@@ -68,6 +68,7 @@ class Delivery:
         """`retry_policy` decides for single texts. `people`: the texts that have priority over batches."""
         self._pool, self._sender, self._retry_policy = pool, sender, retry_policy
         self._breaker, self._people = breaker, people
+        self._crms, self._threads = crms, threads
         self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
             stem: Batcher(
@@ -176,6 +177,13 @@ class Delivery:
             if pause.until_resumed and text.channel is Channel.AGENT and text.state in UNDECIDED
         ]
         await self._settle(people)
+        holds = {
+            text.id: Hold(str(pause), pause.until)
+            for text, pause in paused
+            if pause.by_operator and text.channel is not Channel.AGENT and self._crms[text.crm][1].tells_holds
+        }
+        if holds:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._note, holds)
         return len(people) < len(paused)
 
     async def _send(self, ready: Sequence[Ready]) -> list[Paused]:
@@ -220,6 +228,10 @@ class Delivery:
     def _own_writes(self, ids: Sequence[int]) -> OwnWrites:
         with self._pool.connection() as connection:
             return outcomes.own_writes(connection, ids)
+
+    def _note(self, holds: Mapping[int, Hold]) -> None:
+        with self._pool.connection() as connection:
+            held_notes.pause(connection, holds)
 
     def _load_many(self, ids: Sequence[int]) -> list[tuple[Text, SendingPaused | None] | None]:
         """Each text, and the operator's pause that covers it."""

@@ -12,6 +12,7 @@ from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Change, Crm
 from connector.delivery import isolation
 from connector.delivery.breaker import Breaker
+from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
@@ -51,6 +52,7 @@ class WriteBack:
     ) -> None:
         """While `more_coming()`, an outcome lingers for up to `hold` seconds, so that others join its batch."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
+        self._notes = HoldNotes(pool, crms)
         self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
 
     async def write_back(self, texts: Sequence[int]) -> None:
@@ -89,7 +91,7 @@ class WriteBack:
                 )
             if to_tell.soon:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
-        unavailable: dict[int, tuple[str, Refused | Unavailable]] = {}
+        unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
         for stem in {outcome.crm for outcome in newest}:
             part: dict[int, Change] = {
                 one.text: (one.ticket_id, changes[one.text])

@@ -14,7 +14,6 @@ from typing import Any
 from connector.expressions import CannotApply, Condition, Template
 from connector.mapping.outcome_facts import SAMPLE
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES
 
 OTHER = "any other value"
 MAX_TICKETS = 20_000
@@ -29,9 +28,9 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
         if math.prod(len(values) for values in choices.values()) > MAX_TICKETS:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
-        for state in OUTCOMES:
+        for kind in file.write_back.kinds:
             # Field names in Salesforce, for example, are not case-sensitive.
-            written = {path.lower(): template for path, template in file.write_back.of(state).items()}
+            written = {path.lower(): template for path, template in file.write_back.of(kind).items()}
             touched = {
                 name: written[file.comparable(path)]
                 for name, path in file.fields.items()
@@ -39,7 +38,7 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
             }
             if touched and (ticket := _fires_again(rule.when, choices, touched)):
                 yield (
-                    f"write_back.{state}",
+                    f"write_back.{kind}",
                     f'rule "{rule.name}" would fire again by what is written here: {rule.when.source} is true for '
                     f"a ticket with {ticket} afterwards; expected a value that makes it false",
                 )
@@ -51,8 +50,8 @@ def _choices(condition: Condition, file: MappingFile) -> list[Any]:
     if len(condition.names) > 1:  # names may be compared with each other
         values += [
             template.source
-            for state in OUTCOMES
-            for template in file.write_back.of(state).values()
+            for kind in file.write_back.kinds
+            for template in file.write_back.of(kind).values()
             if not template.names and "{" not in template.source
         ]
     for literal in _flat(condition.literals):

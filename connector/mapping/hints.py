@@ -7,7 +7,6 @@ from connector.expressions import literal
 from connector.mapping import lines
 from connector.mapping.lines import Places
 from connector.mapping.schema import MappingFile, Rule, Words
-from connector.model import OUTCOMES
 
 
 def of(file: MappingFile, text: str) -> list[str]:
@@ -62,6 +61,6 @@ def _texts(file: MappingFile) -> Iterator[tuple[str, str]]:
         yield f"templates.{index}.message", literal(words.message)
     yield "policy.brand", file.policy.brand
     yield "policy.opt_out_line", file.policy.opt_out_line
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            yield f"write_back.{state}.{field}", literal(template)
+    for kind in file.write_back.kinds:
+        for field, template in file.write_back.of(kind).items():
+            yield f"write_back.{kind}.{field}", literal(template)

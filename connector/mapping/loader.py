@@ -11,9 +11,10 @@ from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.expressions import CannotApply
 from connector.mapping import feedback_loops, lines
-from connector.mapping.outcome_facts import FACTS
-from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES
+from connector.mapping.outcome_facts import FACTS, HELD_FACTS, HELD_SAMPLE
+from connector.mapping.schema import HELD, MappingFile
+
+NO_CHAT = " here, because a text that waits has no chat"
 
 
 def load(path: Path) -> MappingFile:
@@ -74,33 +75,40 @@ def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
     for key, name in file.names():
         if name not in file.fields:
             yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
-            for name in sorted(template.names - FACTS.keys()):
+    for kind in file.write_back.kinds:
+        for field, template in file.write_back.of(kind).items():
+            facts = HELD_FACTS if kind == HELD else FACTS
+            for name in sorted(template.names - facts.keys()):
                 yield (
-                    f"write_back.{state}.{field}",
-                    f'"{name}" is not defined; expected one of {", ".join(sorted(FACTS))}',
+                    f"write_back.{kind}.{field}",
+                    f'"{name}" is not defined{NO_CHAT if name == "chat" else ""}; '
+                    f"expected one of {', '.join(sorted(facts))}",
                 )
 
 
 def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail."""
-    for state in OUTCOMES:
-        for field, template in file.write_back.of(state).items():
+    """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail.
+
+    What a ticket shows while its text waits has the same facts each time, too.
+    """
+    for kind in file.write_back.kinds:
+        for field, template in file.write_back.of(kind).items():
             try:
                 if not template.names:
                     template.render({})
+                elif kind == HELD and template.names <= HELD_FACTS.keys():
+                    template.render(HELD_SAMPLE)
             except CannotApply as error:
-                yield f"write_back.{state}.{field}", f"expected a text: {error}"
+                yield f"write_back.{kind}.{field}", f"expected a text: {error}"
 
 
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Find fields written twice. CRM field names are not case-sensitive: it is chance which value is kept."""
-    for state in OUTCOMES:
-        names = list(file.write_back.of(state))
+    for kind in file.write_back.kinds:
+        names = list(file.write_back.of(kind))
         for index, name in enumerate(names):
             if name.lower() in (other.lower() for other in names[:index]):
-                yield f"write_back.{state}.{name}", "expected each field once: this one is written above"
+                yield f"write_back.{kind}.{name}", "expected each field once: this one is written above"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from connector.model import Outcome
+from connector.model import HeldNote, Outcome
 
 
 class OutcomeFact(NamedTuple):
@@ -26,6 +26,30 @@ FACTS = {
 SAMPLE = {name: fact.sample for name, fact in FACTS.items()}
 
 
+class HeldFact(NamedTuple):
+    """How a fact is read from the note of a hold, and a sample."""
+
+    read: Callable[[HeldNote], Any]
+    sample: Any
+
+
+# For `[write_back.held]`: `held` has .why and .until.
+HELD_FACTS = {
+    "held": HeldFact(
+        lambda note: {"why": note.hold.why, "until": note.hold.until}, {"why": "a reason", "until": "08:00, UTC"}
+    ),
+    "text": HeldFact(lambda note: note.text, 1),
+    "rule": HeldFact(lambda note: note.rule, "a_rule"),
+    "at": HeldFact(lambda note: note.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "2026-01-01T00:00:00Z"),
+}
+HELD_SAMPLE = {name: fact.sample for name, fact in HELD_FACTS.items()}
+
+
 def of(outcome: Outcome) -> Mapping[str, Any]:
     """Return the facts of an outcome, by name."""
     return {name: fact.read(outcome) for name, fact in FACTS.items()}
+
+
+def of_note(note: HeldNote) -> Mapping[str, Any]:
+    """Return the facts of the note of a hold, by name."""
+    return {name: fact.read(note) for name, fact in HELD_FACTS.items()}

@@ -12,8 +12,8 @@ from typing import Any
 from connector import phone
 from connector.expressions import CannotApply, Template
 from connector.mapping import outcome_facts
-from connector.mapping.schema import MappingFile, Rule
-from connector.model import Accepted, Decision, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
+from connector.mapping.schema import HELD, MappingFile, Rule
+from connector.model import Accepted, Decision, HeldNote, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
 from connector.policy.checks import Policy, Without
 
 # The fields of a ticket, by the mapping's names.
@@ -203,6 +203,16 @@ class Mapping:
         facts = outcome_facts.of(outcome)
         wanted = self.file.write_back.of(outcome.state)
         return {field: template.render(facts) or None for field, template in wanted.items()}
+
+    @property
+    def tells_holds(self) -> bool:
+        """Return whether the ticket shows what its text waits for."""
+        return self.file.write_back.held is not None
+
+    def note(self, note: HeldNote) -> dict[str, str | None]:
+        """Return the ticket's fields while its text waits, by CRM names. Raises CannotApply."""
+        facts = outcome_facts.of_note(note)
+        return {field: template.render(facts) or None for field, template in self.file.write_back.of(HELD).items()}
 
 
 def reason_of(rule: Rule, ticket: Ticket) -> str:

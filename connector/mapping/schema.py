@@ -8,8 +8,11 @@ from pydantic import Field
 from connector import config_types
 from connector.config_types import AnyCondition, AnyTemplate, Country, FieldName, FieldPath, Name, Strict, Written
 from connector.expressions import Condition, Template
-from connector.model import OUTCOMES, State
+from connector.model import OUTCOMES
 from connector.policy.config import PolicyKeys
+
+# The table of what a ticket shows while its text waits.
+HELD = "held"
 
 
 class TicketKeys(Strict):
@@ -71,17 +74,26 @@ class Agents(Strict):
 
 
 class WriteBack(Strict):
-    """What each outcome writes to the ticket: the CRM's field and a template over the outcome."""
+    """What each outcome writes to the ticket: the CRM's field and a template over the outcome.
+
+    `held` is written while the text waits, and replaced by the outcome.
+    """
 
     sent: Written
     failed: Written
     skipped: Written
     unknown: Written
     cancelled: Written
+    held: Written | None = None
 
-    def of(self, state: State) -> Mapping[str, Template]:
-        written: Mapping[str, Template] = getattr(self, state.value)
-        return written
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the names of the tables that the file has."""
+        return (*(state.value for state in OUTCOMES), *([HELD] if self.held else []))
+
+    def of(self, kind: str) -> Mapping[str, Template]:
+        written: Mapping[str, Template] | None = getattr(self, kind)
+        return written or {}
 
 
 class MappingFile(Strict):
@@ -101,7 +113,7 @@ class MappingFile(Strict):
     @cached_property
     def written_names(self) -> frozenset[str]:
         """Return the names of the fields that are written back."""
-        paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
+        paths = {self.comparable(path) for kind in self.write_back.kinds for path in self.write_back.of(kind)}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
 
     def guards(self, rule: Rule) -> Mapping[str, Condition]:

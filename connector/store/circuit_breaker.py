@@ -34,12 +34,15 @@ PROBE_LEASE_SECONDS = 60.0
 class SendingPaused(ConnectorError):
     """The account is paused. `until_resumed`: tripped, until the fault is fixed. `retry_after`: in seconds.
 
-    `by_operator`: an operator paused it (see pauses.py), for more than seconds.
+    `by_operator`: an operator paused it (see pauses.py). `until`: when that ends, with its zone; empty: it is open.
     """
 
-    def __init__(self, why: str, until_resumed: bool, retry_after: float, by_operator: bool = False) -> None:
+    def __init__(
+        self, why: str, until_resumed: bool, retry_after: float, by_operator: bool = False, until: str = ""
+    ) -> None:
         super().__init__(why)
-        self.until_resumed, self.retry_after, self.by_operator = until_resumed, retry_after, by_operator
+        self.until_resumed, self.retry_after = until_resumed, retry_after
+        self.by_operator, self.until = by_operator, until
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ class Pause:
     @property
     def error(self) -> SendingPaused:
         """What a worker and an agent are told."""
-        until = f" until {self.ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.ends_at else ""
-        words = f"{self.what} is paused{until} by {self.paused_by}: {self.why}"
-        return SendingPaused(words, True, POLL_SECONDS, by_operator=True)
+        end = f"{self.ends_at.astimezone(UTC):%Y-%m-%d %H:%M}" if self.ends_at else ""
+        words = f"{self.what} is paused{end and f' until {end} UTC'} by {self.paused_by}: {self.why}"
+        return SendingPaused(words, True, POLL_SECONDS, by_operator=True, until=end and f"{end}, UTC")
 
     def covers(self, crm: str, channel: Channel, rule: str | None) -> bool:
         """Whether it covers a text of this CRM, channel and rule."""

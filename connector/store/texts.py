@@ -183,7 +183,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     with connection.cursor(row_factory=dict_row) as cursor:
         asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
-        told = [row for row in rows if row["tell"]]
+        told = [row for row in rows if row["tell"] or row["note"]]
         none = [
             row["id"]
             for row in rows
@@ -192,7 +192,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
         if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
             none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders})]
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
-        ended = [row["id"] for row in told if row["id"] not in none]
+        ended = [row["id"] for row in told if row["id"] not in none and not row["note"]]
         told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
@@ -209,7 +209,10 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
 
 
 def _step(move: Transition) -> dict[str, Any]:
-    return fields(move) | {"accepted": move.accepted and fields(move.accepted)}
+    return fields(move) | {
+        "accepted": move.accepted and fields(move.accepted),
+        "hold": move.hold and fields(move.hold),
+    }
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:

@@ -123,15 +123,16 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, nullif(m.hold, 'null') as hold, not m.tell as quiet,
+           coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0)
-               or texts.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell,
+               or (texts.outcome > 0 or texts.held_version > 0) and m.to_state in ('cancelled', 'skipped') as tell,
            nextval('outcome_order') as place
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean)
+        accepted jsonb, contradicted text, unclear boolean, hold jsonb)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -153,6 +154,8 @@ with m as (
         refused_at = case when m.as_all then now() else texts.refused_at end,
         unclear = case when m.unclear then texts.unclear || texts.revision else texts.unclear end,
         contradicted = coalesce(m.contradicted, texts.contradicted),
+        held = coalesce(m.hold, texts.held),
+        held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',
         outcome = texts.outcome + m.tell::int,
         -- A text that is only settled differently keeps its place, unless the customer has, or may have, a text by it.
@@ -160,7 +163,7 @@ with m as (
                 then m.place else texts.known end,
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
-    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after
+    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
 ), freed as (
@@ -174,7 +177,7 @@ with m as (
 ), released as (
     delete from reasons using moved where reasons.text = moved.id and moved.release
 )
-select id, channel, to_state, same_as, tell, quiet, after from moved
+select id, channel, to_state, same_as, tell, quiet, after, note from moved
 
 -- name: tell_followers
 -- Texts that were skipped for these get a new outcome to write back.

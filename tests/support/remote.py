@@ -114,6 +114,7 @@ class Remote:
         clock: admission.Clock = postgres.now,
         tickets: Tickets | None = None,
         mapping: TicketMapping | None = None,
+        tell_holds: Sequence[str] = (),
     ) -> float | None:
         """Deliver these texts as a worker does; for how many seconds they have to wait, if they have.
 
@@ -124,6 +125,8 @@ class Remote:
             def decide(self, ticket: Ticket, ask: TextRequest | None) -> object:
                 assert decide
                 return decide(ticket)
+
+            tells_holds = bool(tell_holds)
 
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
@@ -136,8 +139,10 @@ class Remote:
                 backpressure = Backpressure(500, ["salesforce"], self.pauses(), outdated=self.outdated)
                 breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
                 sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
-                retry_policy = RetryPolicy(busy_seconds, try_unknown_again)
-                admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
+                retry_policy = RetryPolicy(busy_seconds, try_unknown_again, tell_holds)
+                admitted = Admission(
+                    self.pool, {"salesforce": mapping.policy if mapping else policy}, clock, tell_holds
+                )
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(self.pool, crms, admitted, sender, retry_policy, breaker, people, threads)

@@ -17,7 +17,6 @@ from connector.crms.salesforce import ids
 from connector.crms.salesforce.describe import TEXTS, Field, Thing
 from connector.expressions import ENVIRONMENT, CannotApply, Template
 from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES, State
 
 Values = frozenset[str]
 
@@ -29,6 +28,7 @@ SHORTEST = {
     "chat": {"id": 1, "status": "x"},
     "at": "2026-01-01T00:00:00Z",
     "contradicted": "",
+    "held": {"why": "x", "until": ""},
 }
 NUMBER = (r"-?\d+(\.\d+)?", "a number")
 FORMATS = {
@@ -59,16 +59,16 @@ FILTERS: dict[str, Callable[[str], str]] = {
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
     """Yield what the org would, or might, refuse of the write-backs."""
     rules = frozenset(rule.name for rule in file.rules)
-    for state in OUTCOMES:
-        for name, template in file.write_back.of(state).items():
-            key, field = f"write_back.{state}.{name}", thing.fields.get(name.lower())
+    for kind in file.write_back.kinds:
+        for name, template in file.write_back.of(kind).items():
+            key, field = f"write_back.{kind}.{name}", thing.fields.get(name.lower())
             if field is None:
                 yield Misfit(f"{key}: {file.ticket.object} has no such field that this user can see")
             elif why := _not_writable(field):
                 yield Misfit(f"{key}: {why}")
             else:
-                possible = values_of(template, {"state": frozenset({state.value}), "rule": rules})
-                found = _told(field, possible) if possible is not None else _tried(field, template, state)
+                possible = values_of(template, {"state": frozenset({kind}), "rule": rules})
+                found = _told(field, possible) if possible is not None else _tried(field, template, kind)
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
 
@@ -94,12 +94,12 @@ def _told(field: Field, possible: Values) -> Iterator[Misfit]:
             yield Misfit(f'"{value}" is cut to the {field["length"]} characters that the field takes', refused=False)
 
 
-def _tried(field: Field, template: Template, state: State) -> Iterator[Misfit]:
+def _tried(field: Field, template: Template, kind: str) -> Iterator[Misfit]:
     """Check a template whose values are not known."""
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:
-        value = template.render(SHORTEST | {"state": state.value})
+        value = template.render(SHORTEST | {"state": kind})
     except CannotApply:
         return  # reported for the text that it affects
     if problem := _wrong(field, value):

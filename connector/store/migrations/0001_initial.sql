@@ -60,7 +60,14 @@ create table texts (
     wrote          jsonb,               -- the last write to the ticket, of the fields that rules read
     write_begun    int not null default 0,          -- writes to the ticket that began and have no clear result
     write_attempts int not null default 0,
-    write_refused  text                 -- why the CRM refuses the outcome; shown to operators
+    write_refused  text,                -- why the CRM refuses the outcome; shown to operators
+
+    -- What the ticket shows while the text waits.
+    held           jsonb,               -- {"why", "until"}; see model.Hold
+    held_version   int not null default 0,          -- counts the holds to write to the ticket
+    held_written   int not null default 0,          -- the last hold that the ticket has, or can never have
+    held_begun     timestamptz,         -- a hold is being written since then
+    held_wrote     jsonb                -- that write, of the fields that rules read
 )
 -- A row is updated four times within seconds: free space on its page lets updates leave the indexes alone (HOT).
 with (fillfactor = 60);
