@@ -8,9 +8,8 @@ expires.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 import psycopg
 import structlog
@@ -19,7 +18,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Crm
-from connector.delivery import isolation
+from connector.delivery import deciding
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
@@ -41,14 +40,10 @@ READ_HOLD, MANY = 0.2, 30
 # Seconds between attempts to commit outcomes while the database is away; and for how long, once the worker stops.
 SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
-# The connector's writes to each text's ticket, by text.
-OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
 # An admitted text and its message.
 Ready = tuple[Text, OutboundSms]
 # A text that is not sent now, and the pause that keeps it.
 Paused = tuple[Text, SendingPaused]
-DELETED = "the ticket does not exist, or the connector's user cannot see it"
-OWN_CHANGE = "the change was the connector's own"
 
 
 class Delivery:
@@ -72,7 +67,7 @@ class Delivery:
         self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
             stem: Batcher(
-                _decider(*crms[stem], self._own_writes),
+                deciding.decider(*crms[stem], self._own_writes),
                 threads,
                 CRM_BATCH_SIZE,
                 READ_HOLD,
@@ -134,7 +129,7 @@ class Delivery:
         except (Unavailable, Refused) as error:
             return await self._waiting(texts, await self._paused_by(stem, error))
         self._breaker.passed(stem)
-        left = [text for text, one in decisions.items() if _may_be_newer(one) and self._breaker.outdated(stem)]
+        left = [text for text, one in decisions.items() if deciding.may_be_newer(one) and self._breaker.outdated(stem)]
         for text in left:
             del decisions[text]
         wanted = [(text, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
@@ -225,7 +220,7 @@ class Delivery:
     def _is_over(self) -> bool:
         return self._stops_at is not None and asyncio.get_running_loop().time() > self._stops_at
 
-    def _own_writes(self, ids: Sequence[int]) -> OwnWrites:
+    def _own_writes(self, ids: Sequence[int]) -> deciding.OwnWrites:
         with self._pool.connection() as connection:
             return outcomes.own_writes(connection, ids)
 
@@ -251,37 +246,3 @@ class Delivery:
             half = len(moves) // 2
             return self._move_many(moves[:half]) + self._move_many(moves[half:])
         return [move.id in moved for move in moves]
-
-
-def _may_be_newer(decision: object) -> bool:
-    """Whether a newer mapping might send this text: no rule of this one matches, or its rules ask for no text."""
-    return isinstance(decision, Skip) and decision.check in ("rule", "mapping")
-
-
-def _decider(
-    crm: Crm, mapping: TicketMapping, own_writes: Callable[[Sequence[int]], OwnWrites]
-) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
-    """A function that reads the tickets of many texts in one call and maps each. Raises errors that affect all."""
-
-    def decide(texts: Sequence[Text]) -> list[Decision | Skip | CallFailed]:
-        own = {text.id for text in texts if crm.is_own(text.changed_by)}
-        tickets = isolation.read(crm, [text.ticket_id for text in texts if text.id not in own])
-        # Read after the tickets, so that a write that a ticket already shows is included.
-        again = [text.id for text in texts if text.accepted]
-        writes = own_writes(again) if again else {}
-
-        def decide_one(text: Text) -> Decision | Skip | CallFailed:
-            ticket = tickets.get(text.ticket_id)
-            if text.id in own:
-                return Skip(OWN_CHANGE, told=False)
-            if isinstance(ticket, CallFailed):
-                return ticket
-            if ticket is None:
-                return Skip(DELETED, told=False)
-            if text.accepted and not text.ask:
-                return mapping.decide_again(ticket, text.accepted, writes[text.id])
-            return mapping.decide(ticket, text.ask)
-
-        return [decide_one(text) for text in texts]
-
-    return decide
