@@ -2,18 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.testable
 
-.PHONY: demo unit test bench clean
+.PHONY: install demo unit test bench clean
+
+# What it needs to run. `. .venv/bin/activate` then puts `connector` on the path.
+install: $(INSTALLED)
 
 # The whole way once, on this machine. `make demo ARGS="--port 9000"` chooses another port.
-demo: $(STAMP)
+demo: $(INSTALLED)
 	$(BIN)/connector demo $(ARGS)
 
 # Formatting, types and the whole test suite: first the tests that may run beside each other, then those that measure
 # time, kill processes or drive a browser. `make test ARGS="-k mapping"` runs a part of it.
 ALONE := tests/browser tests/e2e tests/failure
-test: $(STAMP)
+test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -25,18 +29,25 @@ else
 endif
 
 # The tests that need neither a database nor a socket.
-unit: $(STAMP)
+unit: $(TESTABLE)
 	$(BIN)/python -m pytest tests/unit tests/test_architecture.py $(ARGS)
 
 # How fast it is and what it costs, beside rivals. `make bench ARGS="--quick"` takes a minute, the whole half an hour.
-bench: $(STAMP)
+bench: $(TESTABLE)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-$(STAMP): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	@echo "Installing into $(VENV): about a minute, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	sed '/^# To test it/,$$d' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TESTABLE): $(INSTALLED)
+	@echo "Installing what the tests need: half a minute, once."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	@touch $@
 
 clean:

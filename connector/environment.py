@@ -42,6 +42,7 @@ class FromEnvironment(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     @classmethod

@@ -149,9 +149,9 @@ def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Se
     return Unusable("; ".join(problems) if problems else "there is no phone number on the ticket")
 
 
-def mask(number: str) -> str:
-    """Return the number as logs and screens show it: "••••••••••32", its last two digits only."""
-    return "•" * max(len(number) - 2, 0) + number[-2:]
+def mask(number: str, shown: int = 2) -> str:
+    """Return the number as logs and screens show it: "••••••••••32", its last digits only."""
+    return "•" * max(len(number) - shown, 0) + number[-shown:]
 
 
 def national(e164: str) -> str:

@@ -78,40 +78,80 @@ class Settings(FromEnvironment):
     """All settings except those of the CRMs and of http/config.py. Each field is the variable CONNECTOR_<FIELD>."""
 
     data_dir: Folder = Field(default_factory=lambda: platformdirs.user_data_path("ccai-sms-connector"))
+    """Folder of the embedded database. Default: `ccai-sms-connector` in the user's data folder."""
     database_url: SecretStr | None = None
+    """URL of your PostgreSQL database. Without it, the embedded database is used."""
     pseudonym_key: LongSecret | None = None
+    """Becomes part of the key of the [pseudonyms](operations.md#pseudonyms) stored in place of numbers. At least 24
+    characters; set before the first start and never changed.
+    """
     mappings: Path | None = None
+    """Folder of mapping files. Default: the shipped `mappings`."""
 
     host: str = "127.0.0.1"
+    """Address on which the web process listens."""
     port: int = Field(default=8080, ge=1, le=65535)
+    """Port on which the web process listens."""
     web_threads: int = Field(default=16, ge=1, le=256)
+    """Requests that the web process handles concurrently, and its database connections, in addition to 3 for saving
+    events.
+    """
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
+    """Size limit of a request's body, in bytes."""
     receive_seconds: float = Field(default=30, ge=1, le=300)
+    """Seconds within which a request must arrive in full."""
     trusted_proxy: str = ""
+    """Address of the reverse proxy whose `X-Forwarded-For` gives the caller's address in the log."""
     public_url: HttpsUrl | None = None
+    """Address of the web process as browsers see it. Links to the [page for agents](agents.md) begin with it. Default:
+    the request's address.
+    """
     frame_ancestors: Origins = []
+    """Origins, `https://…`, whose pages may show the page for agents in a frame."""
 
     ccaip_subdomain: Annotated[str, AfterValidator(addresses.subdomain)] = ""
+    """Subdomain of the tenant's address; also the API user name. Required."""
     ccaip_domain: Annotated[str, AfterValidator(addresses.domain)] = ""
+    """The rest of the address, such as `uc1.ccaiplatform.com`. Required."""
     ccaip_url: HttpsUrl | None = None
+    """Full address, instead of subdomain and domain. The subdomain is still the user name."""
     ccaip_token: SecretStr = SecretStr("")
+    """The API credential's token. Required."""
     ccaip_outbound_number: str = ""
+    """One of the tenant's SMS numbers, E.164. Required."""
     ccaip_chat_type: str = "Messaging (SMS)"
+    """`chat_type` in each request."""
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
+    """How a request spells the agent: `agentId` or `agent_id`."""
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
+    """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
+    """Concurrent SMS requests of one worker."""
     ccaip_connect_timeout: float = Field(default=5, gt=0)
+    """Seconds to establish a connection."""
     ccaip_read_timeout: float = Field(default=30, gt=0)
+    """Seconds to receive the whole response."""
 
     countries: Countries = ["US"]
+    """Countries that may be texted: ISO 3166 codes, separated by spaces or commas."""
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
+    """Seconds that an outcome waits so that several are written in one call."""
     busy_seconds: float = Field(default=14_400, ge=0)
+    """Seconds that a text waits for the customer's other session to end."""
     unknown_try_again: bool = False
+    """`true`: a text whose outcome is unknown is sent once more;
+    [it may arrive twice](operations.md#texts-that-are-unknown).
+    """
     unknown_from_chats: bool = False
+    """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
+    """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
+    """Batches wait once the CRM's daily API calls are used up to this share."""
     trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []
+    """`hours`, `window`: skips these checks. Allowed only with a sandbox on this machine."""
     retention_days: float = Field(default=30, ge=0, le=36_500)
+    """Days until phone numbers, messages and events are erased. 0: never."""
 
     @property
     def ccaip_address(self) -> str:

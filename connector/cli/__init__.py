@@ -70,6 +70,6 @@ class Commands(click.Group):
 def main() -> None:
     """Texts customers through CCAI Platform when a CRM asks for it, once, and tells the ticket what came of it.
 
-    Settings are CONNECTOR_… variables, or stand in a file .env in the working folder: see the README.
+    Settings are CONNECTOR_… variables, or stand in a file .env in the working folder: docs/settings.md lists them.
     """
     logs.configure()

@@ -40,8 +40,10 @@ class DidNotHappen(Exception):
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
-@click.option("--port", type=int, default=8080, show_default=True, help="The web process's port.")
-@click.option("--sandbox-port", type=int, default=8787, show_default=True, help="The sandbox's port.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The web process's port.")
+@click.option(
+    "--sandbox-port", type=click.IntRange(1, 65535), default=8787, show_default=True, help="The sandbox's port."
+)
 def demo(once: bool, port: int, sandbox_port: int) -> None:
     """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
     sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))

@@ -113,11 +113,19 @@ class Settings(environment.FromEnvironment):
     """The route to the remote sides, in CONNECTOR_… variables."""
 
     https_proxy: ProxyAddress | None = None
+    """HTTP proxy to CCAI Platform and the CRM, `http://[user:password@]host:port`: [behind a
+    proxy](deployment.md#behind-a-proxy-with-a-private-certificate-authority).
+    """
     no_proxy: settings.Words = []
+    """Hosts that bypass the proxy."""
     ca_file: Authorities | None = None
+    """Certificate authorities (PEM) to trust instead of the public ones."""
     client_key: File | None = None
+    """Private key of the client certificate, unless it is in the same file."""
     client_certificate: File | None = Field(default=None, validate_default=True)
+    """Client certificate (PEM), for servers that require one."""
     trust_environment: bool = False
+    """`true`: `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` are used too."""
 
     @field_validator("client_certificate")
     @classmethod

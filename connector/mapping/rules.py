@@ -170,7 +170,7 @@ class Mapping:
         """Return (label, template) by name, for agents to start from. Without templates, the rules' messages."""
         if self.file.templates:
             return {words.name: (words.label, words.message) for words in self.file.templates}
-        return {rule.name: (rule.name.replace("_", " ").capitalize(), rule.message) for rule in self.file.rules}
+        return {rule.name: (rule.label_or_name, rule.message) for rule in self.file.rules}
 
     def _agent(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[int | None, str | None]:
         """Return the chat's assignee: the requesting agent where the mapping says so, else the rule's."""

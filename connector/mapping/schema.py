@@ -39,6 +39,7 @@ class Rule(Strict):
     """A reason to text. See mappings/salesforce.toml for the meaning of each key."""
 
     name: Name
+    label: str | None = Field(default=None, min_length=1, max_length=80)
     when: AnyCondition
     skip_when: dict[str, AnyCondition] = {}
     once_per: list[Name] = Field(min_length=1)
@@ -47,6 +48,11 @@ class Rule(Strict):
     agent_id: AnyCondition | None = None
     agent_email: AnyCondition | None = None
     window_hours: float | None = Field(default=None, ge=0, le=24 * 366)
+
+    @property
+    def label_or_name(self) -> str:
+        """Return what agents see: the label, or else the name in plain writing."""
+        return self.label or self.name.replace("_", " ").capitalize()
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Yield (key, name) for every field name that the rule uses."""

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.pipe import Pipe, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-CASE = "500000000000001AAA"
+CASE = re.compile(r"50000000000000\dAAA")
 
 
 def curls() -> list[str]:
@@ -20,9 +21,10 @@ def curls() -> list[str]:
     return [block for block in blocks if "curl " in block]
 
 
-def typed(pipe: Pipe, block: str, case: str) -> dict[str, object]:
-    """What this block prints, typed beside the running connector, about a case of the test's own."""
-    there = block.replace("http://127.0.0.1:8080", pipe.web).replace(CASE, case).replace("curl ", "curl -sf ")
+def typed(pipe: Pipe, block: str, case: str) -> dict[str, Any]:
+    """The last that this block prints, typed beside the running connector, about a case of the test's own."""
+    here = block.replace("http://127.0.0.1:8080", pipe.web).replace("http://127.0.0.1:8787", pipe.box.url)
+    here = CASE.sub(case, here).replace("curl ", "curl -sf ")
     environment = os.environ | {
         "CONNECTOR_DATABASE_URL": pipe.url,
         "PYTHON": sys.executable,
@@ -30,7 +32,7 @@ def typed(pipe: Pipe, block: str, case: str) -> dict[str, object]:
         "NO_PROXY": "*",
     }
     done = subprocess.run(
-        ["bash", "-euc", 'connector() { "$PYTHON" -m connector "$@"; }\n' + there],
+        ["bash", "-euc", 'connector() { "$PYTHON" -m connector "$@"; }\n' + here],
         env=environment,
         cwd=pipe.logs,
         capture_output=True,
@@ -39,18 +41,27 @@ def typed(pipe: Pipe, block: str, case: str) -> dict[str, object]:
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def test_the_first_curl_of_the_readme_texts(pipe: Pipe, case: str) -> None:
+def test_the_readmes_event_texts(pipe: Pipe, case: str) -> None:
     said = typed(pipe, curls()[0], case)
+
+    assert [one["duplicate"] for one in said["texts"]] == [False]
+    rows = pipe.told(case, texts=2)  # the sandbox's own outbound message asks for the same text
+    assert sorted(row["state"] for row in rows) == ["sent", "skipped"]
+    assert [text.ticket_id for text in pipe.box.ccaip.texts].count(case) == 1
+
+
+def test_the_readmes_request_of_an_agent_texts(pipe: Pipe, case: str) -> None:
+    said = typed(pipe, curls()[1], case)
 
     assert (said["state"], said["ticket_id"]) == ("sent", case)
 
 
-def test_the_readmes_event_about_a_case_that_asks_for_nothing_is_skipped_and_logged(pipe: Pipe, case: str) -> None:
-    typed(pipe, curls()[1], case)
+def test_an_event_about_a_case_that_asks_for_nothing_is_skipped_and_logged(pipe: Pipe, case: str) -> None:
+    assert pipe.event(case).status_code == 202
     [text] = pipe.told(case)
     assert (text["state"], text["why"]) == ("skipped", "no rule asks for a text")
     wait_for(

@@ -1,7 +1,6 @@
 """Bad settings are refused at start, by the variable's name, and no secret is ever shown."""
 
 import base64
-import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import pytest
 from connector import environment, settings
 from connector.crms.salesforce import settings as salesforce
 from connector.errors import BadSettings, Problems
+from tests.support import settings_docs
 
+README = Path(__file__).parent.parent.parent / "README.md"
 SECRET = "a-secret-of-more-than-24-characters"
 ORG = "00D6x0000008abcEAA"
 # Every secret setting. This table is what the docs promise: each is also …_FILE.
@@ -126,12 +127,20 @@ def test_what_is_wrong_is_noted_and_the_rest_can_be_looked_at(monkeypatch: pytes
         problems.refuse()
 
 
-def test_every_variable_of_the_readme_is_known_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    importlib.import_module("connector.http.config")  # whose settings are known once it is loaded
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1] for line in readme.splitlines() if line.startswith("| `CONNECTOR_")]
-    names = {name for row in rows for name in re.findall(r"`(CONNECTOR_[A-Z_]+)`", row)}
-    assert len(names) > 30
+def test_every_setting_is_described_and_the_page_is_current() -> None:
+    assert settings_docs.PATH.read_text(encoding="utf-8") == settings_docs.page(), (
+        "run: python -m tests.support.settings_docs"
+    )
+    described = set(re.findall(r"^\| `(CONNECTOR_[A-Z_]+)` \| ", settings_docs.page(), re.MULTILINE))
+    kinds = [kind for kind in environment.kinds() if kind.__module__.startswith("connector.")]
+    every = {f"{environment.prefix(kind)}{name}".upper() for kind in kinds for name in kind.model_fields}
+    assert len(every) > 30
+    assert described == every
+
+
+def test_every_variable_of_the_readme_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = re.findall(r"^ *(CONNECTOR_[A-Z_]+)=", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) == 9
     for name in names:
         monkeypatch.setenv(name, "1")
     for secret in SECRETS:

@@ -27,7 +27,7 @@ def test_the_page_shows_whom_it_is_about_and_what_would_leave(pipe: Pipe, case: 
     assert "1 of at most 4 segments" in page.words
     assert "You write as Maya Lindgren." in page.words
     number = shown["ContactMobile"]
-    assert f"•{number[-2:]}" in page.words
+    assert f"•{number[-4:]}" in page.words
     assert number[2:] not in page.answer.text
     assert "Nothing stands against it" in page.words
     assert pipe.texts(case) == []

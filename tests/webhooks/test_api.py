@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from connector import settings
+from connector.ccaip import responses
 from connector.cli import demo
-from connector.errors import BadSettings, NotAuthentic
+from connector.errors import BadSettings, NotAuthentic, RefusalCode
 from connector.store import api_keys, postgres
 from connector.store.api_keys import Right
 from tests.support.pipe import Pipe, without_job
+from webhooks.api import plain_words
 from webhooks.api.auth import Callers, Verify
 from webhooks.app import create_app
 from webhooks.crms.salesforce import tokens
@@ -70,6 +72,28 @@ def test_what_is_sent_is_what_was_asked_for_and_the_case_learns_its_chat(pipe: P
     assert pipe.api("GET", f"/texts/{text['id']}").json()["ticket_told"]
     [listed] = pipe.api("GET", f"/tickets/salesforce/{case[:15]}/texts").json()["texts"]
     assert listed["id"] == text["id"]
+
+
+def test_an_agent_learns_in_plain_words_what_the_platform_refuses(pipe: Pipe, case: str) -> None:
+    busy = "Outbound SMS failed. Consumer is already in an active SMS session."
+    pipe.box.faults.add("status", side="ccaip", status=400, body={"message": busy})
+    text = pipe.send(case).json()
+    assert (text["state"], text["why"]) == ("failed", busy)
+    assert text["said"] == (
+        "Not sent: the customer is already in a text conversation; answer there, or try again when it has ended."
+    )
+
+
+def test_every_documented_refusal_has_plain_words() -> None:
+    assert plain_words.OF_CODE.keys() == set(RefusalCode)
+    assert {responses.code_of(words) for words in responses.REFUSALS} == set(RefusalCode)
+
+
+def test_an_agent_sees_the_last_four_digits(pipe: Pipe, case: str) -> None:
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+    sent = pipe.send(case).json()
+    [number] = [text.number for text in pipe.box.ccaip.texts if text.ticket_id == case]
+    assert seen["to"] == sent["to"] == "•" * 8 + number[-4:]
 
 
 def test_an_agent_learns_why_not(pipe: Pipe, case: str) -> None:

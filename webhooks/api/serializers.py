@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connector import phone
+from connector.ccaip import responses
 from connector.model import OUTCOMES, State
 from connector.policy import segments
 from connector.policy.checks import Said
 from connector.preview import Preview
 from connector.store.text_views import WriteBackState, write_back_state
-from webhooks.api import schemas
+from webhooks.api import plain_words, schemas
 
 SAID = {
     State.RECEIVED: "It is being looked at.",
@@ -21,6 +22,8 @@ SAID = {
     State.UNKNOWN: "It is not known whether it was sent: {why}. It is not sent again by itself.",
     State.CANCELLED: "Not sent: {why}.",
 }
+# Digits of a number that an agent sees: enough to recognize it while the customer is on the line.
+SHOWN_DIGITS = 4
 # Replaces SAID while no worker is running.
 STALLED = {
     State.RECEIVED: "It waits: nothing is being sent now, because no worker of the connector is running.",
@@ -47,7 +50,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         final=state in OUTCOMES,
         said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"]),
         why=row["why"],
-        to=phone.mask(sms["end_user_number"]) if sms else "",
+        to=phone.mask(sms["end_user_number"], SHOWN_DIGITS) if sms else "",
         message=message,
         segments=segments.measure(message).segments,
         chat_id=chat.get("id", 0),
@@ -72,7 +75,8 @@ def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worke
         return f"It waits until {leaves_at}: {why}."
     if not worker and state in STALLED:
         return STALLED[state]
-    return SAID[state].format(why=why.rstrip(".") or "no reason was given")
+    code = responses.code_of(why)
+    return SAID[state].format(why=plain_words.OF_CODE[code] if code else why.rstrip(".") or "no reason was given")
 
 
 def preview(stem: str, found: Preview) -> schemas.Preview:
@@ -84,7 +88,7 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         ticket_id=found.ticket.id,
         number=found.number,
         customer=found.customer,
-        to=phone.mask(sms.end_user_number) if sms else "",
+        to=phone.mask(sms.end_user_number, SHOWN_DIGITS) if sms else "",
         **{"from": sms.outbound_number if sms else ""},
         message=sms.message if sms else "",
         encoding=found.size.encoding,

@@ -53,14 +53,24 @@ class Settings(environment.FromEnvironment):
 
     url: Annotated[settings.HttpsUrl, BeforeValidator(_my_domain)] = Field(description=MY_DOMAIN)
     api_version: Annotated[str, matching(r"[0-9]{2,3}\.0", "expected a version of the API, such as 67.0")] = "67.0"
+    """Version of the REST API."""
     client_id: str = Field(min_length=1, description="the consumer key of the org's external client app")
     jwt_key: SecretStr | None = None
+    """Private key in PEM (quoted, over several lines), for JWT bearer. Required unless
+    `CONNECTOR_SALESFORCE_CLIENT_SECRET` is set.
+    """
     username: str | None = None
+    """The integration user's name, for JWT bearer."""
     client_secret: SecretStr | None = Field(default=None, validate_default=True)
+    """The external client app's consumer secret, for client credentials."""
     jwt_audience: str = "https://login.salesforce.com"
+    """`https://test.salesforce.com` for a sandbox org."""
     client_name: ClientName = "ccai-sms-connector"
+    """Client name in `Sforce-Call-Options`."""
     connect_timeout: float = Field(default=5, gt=0)
+    """Seconds to establish a connection."""
     read_timeout: float = Field(default=30, gt=0)
+    """Seconds to receive the whole response."""
 
     @field_validator("jwt_key", mode="after")
     @classmethod
@@ -99,8 +109,11 @@ class Hooks(environment.FromEnvironment):
 
     organization_id: OrganizationId = Field(description=ORG_ID)
     webhook_secrets: settings.SigningSecrets = []
+    """Standard Webhooks secrets for JSON events, in base64, with or without `whsec_`."""
     webhook_keys: settings.Secrets = []
+    """Bearer keys for JSON events, each of at least 24 characters."""
     outbound_message_tokens: settings.Secrets = Field(default=[], validate_default=True)
+    """Tokens in the address of the outbound message, each of at least 24 characters. One of these three is required."""
 
     @field_validator("outbound_message_tokens")
     @classmethod
@@ -121,7 +134,9 @@ class Canvas(environment.FromEnvironment):
 
     organization_id: str = ""
     canvas_secrets: settings.Secrets = []
+    """Consumer secrets of the app that shows the page for agents through [Canvas](agents.md#salesforce-canvas)."""
     canvas_seconds: int = Field(default=300, ge=30, le=86_400)
+    """Maximum age of Canvas requests, in seconds."""
 
 
 class ApiTokens(environment.FromEnvironment):
@@ -130,8 +145,11 @@ class ApiTokens(environment.FromEnvironment):
     model_config = {"env_prefix": f"{ENV_PREFIX}API_"}
 
     certificates: settings.Words = []
+    """Paths of the org's certificates (PEM), which verify its [JWTs](api.md#who-may-call) for the API."""
     issuer: str = Field(default="", max_length=500, validate_default=True)
+    """Issuer of these JWTs. Required with certificates."""
     audience: str = Field(default="", max_length=500, validate_default=True)
+    """Audience of these JWTs. Required with certificates."""
 
     @field_validator("issuer", "audience")
     @classmethod
