@@ -1,7 +1,7 @@
 """Notes of holds: what a ticket shows while its text waits. An outcome always wins over them.
 
-A note begins only while its text is queued, in the statement that checks this. Outcomes of the ticket wait until it has
-ended. So a note is never written after an outcome.
+A note begins only while its text is queued and no text of the ticket has an outcome to write, with all of them locked.
+Outcomes of the ticket wait until it has ended. So a note is never written after an outcome.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,10 @@ def begin(connection: psycopg.Connection, notes: Mapping[HeldNote, Mapping[str, 
     The values are those to be written to fields that rules read, by the mapping's names.
     """
     rows = [{"id": note.text, "version": note.version, "wrote": wrote} for note, wrote in notes.items()]
-    return {text for (text,) in connection.execute(SQL["begin"], {"notes": jsonb(rows)})}
+    with connection.transaction():
+        ids = [note.text for note in notes]
+        locked = [text for (text,) in connection.execute(SQL["lock_tickets"], {"ids": ids})]
+        return {text for (text,) in connection.execute(SQL["begin"], {"notes": jsonb(rows), "locked": locked})}
 
 
 def end(connection: psycopg.Connection, notes: Sequence[HeldNote]) -> None:

@@ -3,20 +3,27 @@
 select id, held_version, crm, ticket_id, rule, held, changed_at from texts
 where id = any(%(ids)s) and state = 'queued' and held_version > held_written
 
+-- name: lock_tickets
+-- Lock all texts of the tickets of these texts, until the caller's transaction ends: none of them gets an outcome
+-- meanwhile. Those that others have locked are left out.
+select other.id from texts other
+where (other.crm, other.ticket_id) in (select crm, ticket_id from texts where id = any(%(ids)s))
+order by other.id for update of other skip locked
+
 -- name: begin
--- Begin to write holds to tickets. From this commit on, the tickets' outcomes wait for the end, for two minutes at most:
--- longer than any write lasts. Not while another note of the ticket is being written, nor while another of its texts is
--- being sent, is unknown, or has an outcome that the ticket does not have.
+-- Begin to write holds to tickets, whose texts the caller has `locked`. From this commit on, the tickets' outcomes wait
+-- for the end, for two minutes at most: longer than any write lasts. Not while another note of the ticket is being
+-- written, nor while another of its texts is being sent, is unknown, or has an outcome that the ticket does not have.
 with n as (
     select texts.id, w.wrote from jsonb_to_recordset(%(notes)s) as w (id bigint, version int, wrote jsonb)
     join texts on texts.id = w.id and texts.held_version = w.version
     where texts.state = 'queued' and texts.held_version > texts.held_written
-    order by texts.id for update of texts
 )
 update texts set held_begun = now(), held_wrote = n.wrote from n
 where texts.id = n.id and not exists (
     select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
     and (other.held_begun > now() - interval '2 minutes'
+         or not other.id = any(%(locked)s)
          or other.id <> texts.id and (other.state in ('sending', 'unknown') or other.outcome > other.written
                                       or other.write_begun > 0)))
 returning texts.id

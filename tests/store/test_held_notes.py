@@ -114,3 +114,16 @@ def test_the_notes_own_write_counts_as_the_connectors(pool: ConnectionPool) -> N
         [note] = noted(connection, text)
         held_notes.begin(connection, {note: {"sms_status": "Waiting"}})
         assert outcomes.own_writes(connection, [text]) == {text: [{"sms_status": "Waiting"}]}
+
+
+def test_no_note_begins_while_another_text_of_the_ticket_is_being_settled(pool: ConnectionPool) -> None:
+    """The other's outcome is not committed yet: this connection cannot see it, but that the row is locked."""
+    with pool.connection() as connection, pool.connection() as other:
+        first, second = saved(connection, "a"), saved(connection, "b")
+        [note] = noted(connection, second)
+        with other.transaction():
+            other.execute("update texts set outcome = 1 where id = %s", [first])
+            assert held_notes.begin(connection, {note: {}}) == set()
+        assert held_notes.begin(connection, {note: {}}) == set(), "its outcome comes first"
+        connection.execute("update texts set written = 1 where id = %s", [first])
+        assert held_notes.begin(connection, {note: {}}) == {second}
