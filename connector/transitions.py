@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.model import Accepted, Chat, PhoneProblem, Skip, State
+from connector.model import Accepted, Chat, Hold, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -29,6 +29,7 @@ class Transition:
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
     stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
     that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
+    `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Transition:
     phone_problem: PhoneProblem | None = None
     held_for: str | None = None
     opted_out: bool = False
+    hold: Hold | None = None
 
     @property
     def answers(self) -> bool:
