@@ -228,6 +228,17 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """What a text waits for, as its ticket is shown it. `until`: the time with its zone, or empty where it is open.
+
+    The same hold, found again, is equal: then the ticket is not written again.
+    """
+
+    why: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """An outcome to write back to the ticket. `version` counts a text's outcomes.
 
@@ -254,3 +265,16 @@ class Outcome:
     reason_name: str = ""
     phone_problem: PhoneProblem | None = None
     age: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldNote:
+    """A hold to write to the ticket while the text waits. `version` counts a text's holds; `at` is in UTC."""
+
+    text: int
+    version: int
+    crm: str
+    ticket_id: str
+    rule: str | None
+    at: datetime
+    hold: Hold

@@ -19,7 +19,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, circuit_breaker, postgres, recipients, text_search
+from connector.store import agent_requests, pauses, postgres, recipients, text_search
 from connector.store.text_search import Only, Search
 
 # Borrows a connection for a block.
@@ -107,7 +107,8 @@ class Previews:
             at = max(self._clock(connection), send_at.parse(ask.send_at)) if ask.send_at else self._clock(connection)
             ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, at, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
-        findings += self._around(connection, stem, ticket_id, later=ask.send_at is not None)
+        rule = decided.rule if isinstance(decided, Decision) else ask.rule
+        findings += self._around(connection, stem, ticket_id, rule, later=ask.send_at is not None)
         shown = mapping.file.ticket
         return Preview(
             ticket=ticket,
@@ -141,16 +142,17 @@ class Previews:
         self._read[stem, ticket_id] = at, ticket
         return ticket
 
-    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str, later: bool) -> list[Finding]:
+    def _around(
+        self, connection: psycopg.Connection, stem: str, ticket_id: str, rule: str | None, later: bool
+    ) -> list[Finding]:
         """Return further findings: pauses, texts that are scheduled, and whether the customer was in another session.
 
         `later`: the text is to be sent at a later time, so that a pause of now does not stop it.
         """
-        all_closed = circuit_breaker.look_all(connection)
-        in_the_way = [closed for name in (circuit_breaker.PLATFORM, stem) if (closed := all_closed.get(name))]
+        in_the_way = pauses.everything(connection).of(stem, Channel.AGENT, rule)
         found = [
-            Finding("paused", Said.STOP if closed.stopped and not later else Said.WARN, str(closed))
-            for closed in in_the_way
+            Finding("paused", Said.STOP if pause.until_resumed and not later else Said.WARN, str(pause))
+            for pause in in_the_way
         ]
         scheduled = Search(crms=[stem], ticket=ticket_id, only=Only.SCHEDULED)
         for row in text_search.find(connection, scheduled, MAX_SCHEDULED):

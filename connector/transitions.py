@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.errors import RefusalCode
-from connector.model import Accepted, Chat, PhoneProblem, Skip, State
+from connector.model import Accepted, Chat, Hold, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -31,6 +31,7 @@ class Transition:
     stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
     that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
     `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: the platform's refusal, if it has one.
+    `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Transition:
     opted_out: bool = False
     number: str | None = None
     code: RefusalCode | None = None
+    hold: Hold | None = None
 
     @property
     def answers(self) -> bool:

@@ -129,6 +129,8 @@ class TextService:
             left = end - time.monotonic()
             # A text that waits for its hours or its customer does not change for a while.
             if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
+                with self._pool.connection() as connection:
+                    text_views.add_pauses(connection, [row])
                 return row
             time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
 
@@ -136,7 +138,9 @@ class TextService:
         """A ticket's texts, newest first. `worker`: one is running."""
         with self._pool.connection() as connection:
             worker = {"worker": leases.heard(connection).lately}
-            return [row | worker for row in text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)]
+            rows = text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)
+            text_views.add_pauses(connection, rows)
+            return [row | worker for row in rows]
 
     def cancel(self, text: int, by: str, actor: Actor) -> dict[str, Any]:
         """Cancel a text that was not sent yet. `by`: the person's name for people. Raises Problem 404 or 409."""

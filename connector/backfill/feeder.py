@@ -15,8 +15,8 @@ from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.crms import CRM_BATCH_SIZE, Crm, Query
 from connector.model import OUTCOMES, Channel, TextRequest, TicketEvent
-from connector.store import circuit_breaker, postgres
 from connector.store import events as event_store
+from connector.store import pauses, postgres
 
 log = structlog.get_logger()
 
@@ -56,12 +56,12 @@ class Feeder:
         if why := _too_many_failed(plan, progress):
             _halt(connection, plan, PlanState.STOPPED, why)
             return
-        all_closed = circuit_breaker.look_all(connection)
-        if closed := all_closed.get(circuit_breaker.PLATFORM) or all_closed.get(plan.crm):
-            # During the canary, a breaker that tripped stops the plan. Later, the plan waits, and goes on once the
-            # setting is corrected.
-            if closed.stopped and plan.state is PlanState.CANARY:
-                _halt(connection, plan, PlanState.STOPPED, str(closed))
+        if in_the_way := pauses.everything(connection).of(plan.crm, Channel.BATCH, plan.ask.get("rule")):
+            # An operator's pause is waited out. During the canary, a breaker that tripped stops the plan. Later, the
+            # plan waits, and goes on once the setting is corrected.
+            pause = in_the_way[0]
+            if pause.until_resumed and not pause.by_operator and plan.state is PlanState.CANARY:
+                _halt(connection, plan, PlanState.STOPPED, str(pause))
             return
         {PlanState.CANARY: self._canary, PlanState.COOLING: self._cool, PlanState.RUNNING: self._run}[plan.state](
             connection, plan, progress

@@ -26,6 +26,7 @@ COMMANDS = {
     "migrate": ("database", "migrate"),
     "check": ("check", "check"),
     "status": ("status", "status"),
+    "pause": ("pause", "pause"),
     "resume": ("resume", "resume"),
     "texts": ("texts", "texts_group"),
     "opt-outs": ("opt_outs", "opt_outs"),

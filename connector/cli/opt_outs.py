@@ -10,8 +10,9 @@ from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
 from connector.cli.suppressions import number_of
+from connector.store import audit, suppressions
 from connector.store import opt_outs as store
-from connector.store import suppressions
+from connector.store.audit import Action
 from connector.store.opt_outs import Review
 from connector.store.suppressions import Suppressed
 
@@ -81,7 +82,14 @@ def decide_review(review_id: int, decision: str | None, why: str) -> None:
 
 def _decide(connection: psycopg.Connection, review_id: int, opt_out: bool, why: str) -> int:
     """Decide a review. 1 when it is not open."""
-    if not store.decide(connection, review_id, opt_out, why, "an operator"):
+    with connection.transaction():
+        review = store.review(connection, review_id)
+        decided = store.decide(connection, review_id, opt_out, why, "an operator")
+        if review and review.number and decided:
+            about = audit.number(connection, review.number)
+            after = {"review": review_id, "opt_out": opt_out}
+            audit.record(connection, audit.this_user(), Action.OPT_OUT_DECIDE, about, after=after, why=why)
+    if not decided:
         say(f"There is no open review {review_id}: nothing was changed.", err=True)
         return 1
     if opt_out:
@@ -107,7 +115,12 @@ def _entered(connection: psycopg.Connection, typed: str) -> int:
     """Record that a number was entered by hand. 1 when it did not have to be."""
     review = store.review(connection, int(typed)) if typed.isascii() and typed.isdecimal() else None
     number = review.number if review else number_of(typed)
-    if number and suppressions.record_entered(connection, number):
+    with connection.transaction():
+        entered = number is not None and suppressions.record_entered(connection, number)
+        if number and entered:
+            about = audit.number(connection, number)
+            audit.record(connection, audit.this_user(), Action.OPT_OUT_ENTER, about)
+    if number and entered:
         say(f"{phone.mask(number)} is recorded as entered on CCAI Platform's list.")
         return 0
     say("This number does not have to be entered: nothing was changed.", err=True)

@@ -12,8 +12,10 @@ from connector import settings
 from connector.cli import chat_sources
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
+from connector.cli.pause import sentence
 from connector.settings import Settings
-from connector.store import chat_events, circuit_breaker, leases, opt_out_fields, opt_outs, text_views
+from connector.store import chat_events, circuit_breaker, leases, opt_out_fields, opt_outs, pauses, text_views
+from connector.store.pauses import Pause, Scope
 
 
 @click.command()
@@ -27,10 +29,11 @@ def status(as_json: bool) -> None:
 def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
     """Print whether texts may be sent, and counts by state.
 
-    1 when an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
+    1 when sending or an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
     """
-    accounts, counts, heard = (
+    accounts, operator, counts, heard = (
         circuit_breaker.status(connection),
+        pauses.current(connection),
         text_views.counts(connection),
         leases.heard(connection),
     )
@@ -41,14 +44,16 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
     )
     reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
-    leaves_at = _leaves_at(accounts, [row["leaves_at"] for row in counts if row["leaves_at"]])
-    bad = bool(total["refused"] or reviews.overdue or fields_refused or any(one.stopped_at for one in accounts))
+    leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
+    bad = bool(total["refused"] or reviews.overdue or fields_refused or stopped)
     if as_json:
         print_json(
             {
-                "stopped_at": platform.stopped_at,
-                "stopped_why": platform.stopped_why,
-                "held_until": platform.held_until,
+                "tripped_at": platform.tripped_at,
+                "tripped_why": platform.tripped_why,
+                "paused_until": platform.paused_until,
+                "pauses": [asdict(one) for one in operator],
                 "accounts": [asdict(one) for one in accounts],
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
@@ -64,7 +69,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
             }
         )
         return int(bad)
-    lines = [*_said_of(accounts, heard), *_said_of_texts(total, leaves_at, heard)]
+    lines = [*_said_of(accounts, operator, heard), *_said_of_texts(total, leaves_at, heard)]
     for line in [*lines, *_said_of_opt_outs(reviews, fields_refused)]:
         say(line)
     for remark in chat_sources.remarks(wanted, chats):
@@ -73,20 +78,23 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
     return int(bad)
 
 
-def _said_of(accounts: Sequence[circuit_breaker.Status], heard: leases.Heard) -> Iterator[str]:
+def _said_of(
+    accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause], heard: leases.Heard
+) -> Iterator[str]:
     """A line for each pause, with its reason; without one, and with a worker, that texts may leave."""
+    yield from (sentence(one) for one in operator)
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
-        if one.stopped_at:
+        if one.tripped_at:
             what = "Sending is paused" if mine else f"{one.account} cannot be used"
-            yield f"{what} since {plain(one.stopped_at)}: {one.stopped_why}"
-            by_itself = "" if one.for_people else " by itself once the setting is right, or"
+            yield f"{what} since {plain(one.tripped_at)}: {one.tripped_why}"
+            by_itself = "" if one.manual_resume else " by itself once the setting is right, or"
             yield f"It goes on{by_itself} with: connector resume"
         elif mine:
-            yield f"Texts wait until {plain(one.held_until)}: CCAI Platform asked for a pause, or cannot be reached."
+            yield f"Texts wait until {plain(one.paused_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
-            yield f"{one.account} is left alone until {plain(one.held_until)}: {one.held_why}"
-    if not accounts and heard.lately:
+            yield f"{one.account} is left alone until {plain(one.paused_until)}: {one.paused_why}"
+    if not accounts and not any(one.is_wide for one in operator) and heard.lately:
         yield "Texts may leave."
 
 
@@ -115,8 +123,12 @@ def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: int) -> Ite
         yield f"{count(fields_refused, 'opt-out field')} refused by the CRM, and written again: see the worker's log"
 
 
-def _leaves_at(accounts: Sequence[circuit_breaker.Status], due: Sequence[datetime]) -> datetime | None:
+def _leaves_at(
+    accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause], due: Sequence[datetime]
+) -> datetime | None:
     """When the next held text is sent. None when there is none or an account waits for `resume`."""
-    if not due or any(one.stopped_at for one in accounts):
+    sending = [one for one in operator if one.scope == Scope.ALL or one.name == circuit_breaker.PLATFORM]
+    if not due or any(one.tripped_at for one in accounts) or not all(one.ends_at for one in sending):
         return None
-    return max([min(due), *(one.held_until for one in accounts if one.held_until)])
+    ends = [one.ends_at for one in sending if one.ends_at]
+    return max([min(due), *ends, *(one.paused_until for one in accounts if one.paused_until)])

@@ -1,8 +1,9 @@
 """Admission of decided texts: apply the policy to what the store knows of them, and claim their reasons and numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import structlog
@@ -10,8 +11,8 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.delivery import measures
-from connector.model import Decision, OutboundSms, Skip, Text
-from connector.policy.checks import Policy, Ruling
+from connector.model import Decision, Hold, OutboundSms, Skip, Text
+from connector.policy.checks import Finding, Policy, Ruling
 from connector.store import postgres, recipients, suppressions, texts
 from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
@@ -27,9 +28,18 @@ Admitted = tuple[Text, OutboundSms] | Transition | None
 class Admission:
     """Admit texts for sending. One per worker process; `policies` by CRM."""
 
-    def __init__(self, pool: ConnectionPool, policies: Mapping[str, Policy], clock: Clock = postgres.now) -> None:
-        """Quiet hours and windows use the database's clock, because the workers' own may differ."""
-        self._pool, self._policies, self._clock = pool, policies, clock
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        policies: Mapping[str, Policy],
+        clock: Clock = postgres.now,
+        tell_holds: Collection[str] = (),
+    ) -> None:
+        """`tell_holds`: the CRMs whose tickets show what their texts wait for.
+
+        Quiet hours and windows use the database's clock, because the workers' own may differ.
+        """
+        self._pool, self._policies, self._clock, self._tell_holds = pool, policies, clock, tell_holds
 
     def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
         """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
@@ -47,7 +57,10 @@ class Admission:
             measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
         return [
-            _for_number(_admitted(text, decision, rulings[text.id], held.get(text.id), at), decision)
+            _for_number(
+                _admitted(text, decision, rulings[text.id], held.get(text.id), at, text.crm in self._tell_holds),
+                decision,
+            )
             for text, decision in asked
         ]
 
@@ -91,7 +104,9 @@ def _for_number(admitted: Admitted, decision: Decision) -> Admitted:
     return replace(admitted, number=number) if isinstance(admitted, Transition) else admitted
 
 
-def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime) -> Admitted:
+def _admitted(
+    text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime, tells_holds: bool
+) -> Admitted:
     against = ruling.against
     if against is None:
         if held is None:
@@ -108,8 +123,19 @@ def _admitted(text: Text, decision: Decision, ruling: Ruling, held: ClaimResult 
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
         seconds, number = (against.until - at).total_seconds(), decision.sms.end_user_number
-        return transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number)
+        put_off = transitions.held(
+            text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number
+        )
+        return replace(put_off, hold=_hold(against)) if tells_holds else put_off
     return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
+
+
+def _hold(finding: Finding) -> Hold:
+    """A hold until the recipient's hours open, by the recipient's clock; or until a person decides, with no time."""
+    if finding.until is None or not finding.zone:
+        return Hold(finding.why)
+    local = finding.until.astimezone(ZoneInfo(finding.zone))
+    return Hold("outside the hours in which this customer may be texted", f"{local:%Y-%m-%d %H:%M}, {finding.zone}")
 
 
 def _too_alike(decision: Decision, ruling: Ruling) -> str:

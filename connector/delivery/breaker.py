@@ -10,8 +10,8 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.sender import Outcome
 from connector.errors import RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import Chat, Text
-from connector.store import circuit_breaker
-from connector.store.circuit_breaker import PLATFORM, Closed
+from connector.store import circuit_breaker, pauses
+from connector.store.circuit_breaker import PLATFORM, SendingPaused
 from connector.store.postgres import Asking
 
 log = structlog.get_logger()
@@ -39,9 +39,9 @@ class Breaker:
         self._passed: set[str] = set()
         self._non_us: set[str] = set()
 
-    def closed(self, name: str) -> Closed | None:
+    def current_pause(self, name: str) -> SendingPaused | None:
         """The pause of this account when it was last read; None: the account was in use."""
-        return self._backpressure.closed.get(name)
+        return self._backpressure.paused.get(name)
 
     def outdated(self, name: str) -> bool:
         """Whether another worker uses a newer mapping for this CRM."""
@@ -54,7 +54,7 @@ class Breaker:
             self._non_us.clear()
         if isinstance(outcome, Unavailable):
             own = await self.alone(PLATFORM, text)
-            await self.hold(PLATFORM, str(outcome), outcome.retry_after)
+            await self.pause(PLATFORM, str(outcome), outcome.retry_after)
             return Assessment(own=own)
         if isinstance(outcome, Refused) and outcome.scope is RefusalScope.SETTINGS:
             own = await self.alone(PLATFORM, text)
@@ -68,18 +68,18 @@ class Breaker:
 
     async def _trip(self, text: Text, outcome: Outcome) -> Assessment:
         self._non_us.clear()
-        await self.stop(PLATFORM, str(outcome), text.id)
+        await self.trip(PLATFORM, str(outcome), text.id)
         return Assessment(tripped=True)
 
-    async def hold(self, name: str, why: str, seconds: float | None = None) -> None:
+    async def pause(self, name: str, why: str, seconds: float | None = None) -> None:
         """Pause the account: it asked for so many seconds, or (None) cannot be reached."""
-        if name not in self._backpressure.closed:  # log only the first time
+        if name not in self._backpressure.paused:  # log only the first time
             log.warning("an account cannot be used; it is tried again", account=name, why=why)
-        await self._close(circuit_breaker.hold, name, why, seconds)
+        await self._apply(circuit_breaker.pause, name, why, seconds)
 
-    async def stop(self, name: str, why: str, text: int | None = None) -> None:
+    async def trip(self, name: str, why: str, text: int | None = None) -> None:
         """Trip the breaker: the account would refuse every call. `text`: the refused text, possibly at fault itself."""
-        if await self._close(circuit_breaker.stop, name, why, text, text is None):
+        if await self._apply(circuit_breaker.trip, name, why, text, text is None):
             log.error(
                 "an account is stopped: put it right; it goes on by itself, or with: connector resume",
                 account=name,
@@ -101,10 +101,10 @@ class Breaker:
         passed, self._passed = self._passed, set()
         return passed
 
-    async def _close(self, how: Any, *what: Any) -> Any:
+    async def _apply(self, how: Any, *what: Any) -> Any:
         done = await self._asked(how, *what)
-        if (closed := await self._asked(circuit_breaker.look_all)) is not None:
-            self._backpressure.closed = closed
+        if (found := await self._asked(pauses.everything)) is not None:
+            self._backpressure.paused = found.by_account
         return done
 
     async def _asked(self, question: Any, *what: Any) -> Any:

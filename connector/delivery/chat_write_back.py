@@ -17,7 +17,7 @@ from connector.delivery.backpressure import Backpressure
 from connector.errors import CallFailed, RefusalScope, Refused
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.store import chat_updates, circuit_breaker
+from connector.store import chat_updates, pauses
 from connector.store.chat_updates import Claim, Later, Written
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class ChatWriteBack:
                     break
 
     def _may_write(self, connection: psycopg.Connection, name: str, crm: Crm) -> bool:
-        if name in self._backpressure.outdated or name in circuit_breaker.look_all(connection):
+        if name in self._backpressure.outdated or name in pauses.everything(connection).by_account:
             return False
         return chat_updates.is_due(connection, name) and (crm.usage(USAGE_SECONDS) or 0) < self._calls_share
 

@@ -14,7 +14,7 @@ from connector.delivery import isolation
 from connector.errors import CallFailed, RefusalScope, Refused
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Ticket
-from connector.store import circuit_breaker, opt_out_fields, suppressions
+from connector.store import opt_out_fields, pauses, suppressions
 from connector.store.opt_out_fields import FieldResult, FieldWrite
 from connector.store.suppressions import FieldSays
 
@@ -59,8 +59,8 @@ def follower(crms: Crms) -> Callable[[psycopg.Connection], None]:
 
 
 def _usable(connection: psycopg.Connection, crms: Crms) -> list[tuple[str, tuple[Crm, TicketMapping]]]:
-    closed = circuit_breaker.look_all(connection)
-    return [(name, connected) for name, connected in crms.items() if name not in closed]
+    paused = pauses.everything(connection).by_account
+    return [(name, connected) for name, connected in crms.items() if name not in paused]
 
 
 def _says(

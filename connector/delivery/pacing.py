@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from connector.store.rate_limit import Grant
@@ -80,6 +80,13 @@ class Pacer:
             turn = self._turns.get(text)
             if turn and not turn.done():
                 turn.set_result(None)
+
+    def refuse(self, errors: Mapping[int, Exception]) -> None:
+        """Take these texts out of the queues: their `slot` raises the error."""
+        for text, error in errors.items():
+            turn = self._turns.get(text)
+            if turn and not turn.done():
+                turn.set_exception(error)
 
     async def another(self, batch: bool = False) -> float:
         """Reserve the next slot for a claimed text that missed its own. Raises what `reserve` raises."""

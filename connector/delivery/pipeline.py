@@ -8,9 +8,8 @@ expires.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 import psycopg
 import structlog
@@ -19,17 +18,17 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Crm
-from connector.delivery import isolation, measures
+from connector.delivery import deciding, measures
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
-from connector.store import circuit_breaker, outcomes
+from connector.model import Channel, Decision, Hold, OutboundSms, Skip, State, Text
+from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
-from connector.store.circuit_breaker import Closed
+from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Snooze
 from connector.store.waiting_senders import WaitingSenders
 from connector.transitions import UNDECIDED, Transition
@@ -41,12 +40,10 @@ READ_HOLD, MANY = 0.2, 30
 # Seconds between attempts to commit outcomes while the database is away; and for how long, once the worker stops.
 SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 
-# The connector's writes to each text's ticket, by text.
-OwnWrites = Mapping[int, Sequence[Mapping[str, Any]]]
 # An admitted text and its message.
 Ready = tuple[Text, OutboundSms]
-DELETED = "the ticket does not exist, or the connector's user cannot see it"
-OWN_CHANGE = "the change was the connector's own"
+# A text that is not sent now, and the pause that keeps it.
+Paused = tuple[Text, SendingPaused]
 
 
 class Delivery:
@@ -66,10 +63,11 @@ class Delivery:
         """`retry_policy` decides for single texts. `people`: the texts that have priority over batches."""
         self._pool, self._sender, self._retry_policy = pool, sender, retry_policy
         self._breaker, self._people = breaker, people
+        self._crms, self._threads = crms, threads
         self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
             stem: Batcher(
-                _decider(*crms[stem], self._own_writes),
+                deciding.decider(*crms[stem], self._own_writes),
                 threads,
                 CRM_BATCH_SIZE,
                 READ_HOLD,
@@ -91,9 +89,11 @@ class Delivery:
     async def deliver(self, ids: Sequence[int]) -> None:
         """Deliver these texts as far as possible now. Their states are committed when it returns.
 
-        Raises Snooze when some have to wait because an account is paused or the worker is stopping.
+        Raises Snooze when some have to wait because they, or an account, are paused, or because the worker is stopping.
         """
-        texts = [text for text in await self._load(ids) if text is not None and not text.early]
+        loaded = [one for one in await self._load(ids) if one is not None and not one[0].early]
+        paused = [(text, pause) for text, pause in loaded if pause]
+        texts = [text for text, pause in loaded if not pause]
         fresh = [text for text in texts if text.state in UNDECIDED]
         unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
         self.under_way += len(fresh)
@@ -101,11 +101,11 @@ class Delivery:
             with self._people.waiting([text.id for text in fresh if text.channel is not Channel.BATCH]):
                 decided, waits = await self._decided(fresh)
                 self._people.left({text.id for text in fresh} - {text.id for text, _ in decided})
-                await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
+                paused += await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
         finally:
             self.under_way -= len(fresh)
-        if waits:
-            raise Snooze(circuit_breaker.LOOK_AGAIN)
+        if await self._refused(paused) or waits:
+            raise Snooze(max((pause.retry_after for _, pause in paused), default=circuit_breaker.PAUSE_POLL_SECONDS))
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         """Decide these texts: those to send now, queued with their decisions; and whether some have to wait.
@@ -121,15 +121,15 @@ class Delivery:
         return [one for ready, _ in parts for one in ready], any(waits for _, waits in parts)
 
     async def _decided_by(self, stem: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
-        if closed := self._breaker.closed(stem):
-            return await self._waiting(texts, closed)
+        if pause := self._breaker.current_pause(stem):
+            return await self._waiting(texts, pause)
         people = any(text.channel is Channel.AGENT for text in texts)
         try:
             decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
         except (Unavailable, Refused) as error:
-            return await self._waiting(texts, await self._closed_by(stem, error))
+            return await self._waiting(texts, await self._paused_by(stem, error))
         self._breaker.passed(stem)
-        left = [text for text, one in decisions.items() if _may_be_newer(one) and self._breaker.outdated(stem)]
+        left = [text for text, one in decisions.items() if deciding.may_be_newer(one) and self._breaker.outdated(stem)]
         for text in left:
             del decisions[text]
         wanted = [(text, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
@@ -154,32 +154,48 @@ class Delivery:
         measures.settled(texts, moves)
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
-    async def _closed_by(self, stem: str, error: Unavailable | Refused) -> Closed:
+    async def _paused_by(self, stem: str, error: Unavailable | Refused) -> SendingPaused:
         """Pause the CRM after an error that affects all its tickets. No attempt is counted for any text."""
         if isinstance(error, Unavailable):
-            await self._breaker.hold(stem, str(error), error.retry_after)
+            await self._breaker.pause(stem, str(error), error.retry_after)
         else:
-            await self._breaker.stop(stem, str(error))
-        return Closed(f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.LOOK_AGAIN)
+            await self._breaker.trip(stem, str(error))
+        return SendingPaused(
+            f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.PAUSE_POLL_SECONDS
+        )
 
-    async def _waiting(self, texts: Sequence[Text], closed: Closed) -> tuple[list[Ready], bool]:
-        """Send none of these now. Agents' texts fail at once when the breaker is tripped; the others wait."""
-        people = [text for text in texts if closed.stopped and text.attended]
-        moves = [transitions.failed(text.id, str(closed), text.revision) for text in people]
+    async def _waiting(self, texts: Sequence[Text], pause: SendingPaused) -> tuple[list[Ready], bool]:
+        """Send none of these now; whether some have to wait."""
+        return [], await self._refused([(text, pause) for text in texts])
+
+    async def _refused(self, paused: Sequence[Paused]) -> bool:
+        """Fail attended texts at once, unless the pause ends within seconds. Others wait; whether there are any."""
+        people = [
+            (text, transitions.failed(text.id, str(pause), text.revision))
+            for text, pause in paused
+            if pause.until_resumed and text.attended and text.state in UNDECIDED
+        ]
+        moves = [move for _, move in people]
         await self._settle(moves)
-        measures.settled(people, moves)
-        return [], len(people) < len(texts)
+        measures.settled([text for text, _ in people], moves)
+        holds = {
+            text.id: Hold(str(pause), pause.until)
+            for text, pause in paused
+            if pause.by_operator and not text.attended and self._crms[text.crm][1].tells_holds
+        }
+        if holds:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._note, holds)
+        return len(people) < len(paused)
 
-    async def _send(self, ready: Sequence[Ready]) -> None:
-        """Send these texts. Each is settled as soon as its own call ends."""
+    async def _send(self, ready: Sequence[Ready]) -> list[Paused]:
+        """Send these texts. Each is settled as soon as its own call ends. Those that a pause kept from being sent."""
         ended = await asyncio.gather(*(self._send_one(text, sms) for text, sms in ready), return_exceptions=True)
-        try:
-            for error in ended:
-                if isinstance(error, BaseException):
-                    raise error
-        except Closed as closed:
-            await self._waiting([text for text, _ in ready], closed)
-            raise Snooze(closed.seconds) from None
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, SendingPaused):
+                raise error
+        return [
+            (text, pause) for (text, _), pause in zip(ready, ended, strict=True) if isinstance(pause, SendingPaused)
+        ]
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
         if result := await self._sender.send(text, sms):
@@ -213,14 +229,19 @@ class Delivery:
     def _is_over(self) -> bool:
         return self._stops_at is not None and asyncio.get_running_loop().time() > self._stops_at
 
-    def _own_writes(self, ids: Sequence[int]) -> OwnWrites:
+    def _own_writes(self, ids: Sequence[int]) -> deciding.OwnWrites:
         with self._pool.connection() as connection:
             return outcomes.own_writes(connection, ids)
 
-    def _load_many(self, ids: Sequence[int]) -> list[Text | None]:
+    def _note(self, holds: Mapping[int, Hold]) -> None:
         with self._pool.connection() as connection:
-            texts = text_store.load(connection, ids)
-        return [texts.get(text) for text in ids]
+            held_notes.pause(connection, holds)
+
+    def _load_many(self, ids: Sequence[int]) -> list[tuple[Text, SendingPaused | None] | None]:
+        """Each text, and the operator's pause that covers it."""
+        with self._pool.connection() as connection:
+            texts, paused = text_store.load(connection, ids), pauses.covering(connection, ids)
+        return [(texts[text], paused.get(text)) if text in texts else None for text in ids]
 
     def _move_many(self, moves: Sequence[Transition]) -> list[bool | psycopg.Error]:
         """Whether each transition was applied, or the database's error. The batch is halved to isolate a faulty one."""
@@ -234,37 +255,3 @@ class Delivery:
             half = len(moves) // 2
             return self._move_many(moves[:half]) + self._move_many(moves[half:])
         return [move.id in moved for move in moves]
-
-
-def _may_be_newer(decision: object) -> bool:
-    """Whether a newer mapping might send this text: no rule of this one matches, or its rules ask for no text."""
-    return isinstance(decision, Skip) and decision.check in ("rule", "mapping")
-
-
-def _decider(
-    crm: Crm, mapping: TicketMapping, own_writes: Callable[[Sequence[int]], OwnWrites]
-) -> Callable[[Sequence[Text]], list[Decision | Skip | CallFailed]]:
-    """A function that reads the tickets of many texts in one call and maps each. Raises errors that affect all."""
-
-    def decide(texts: Sequence[Text]) -> list[Decision | Skip | CallFailed]:
-        own = {text.id for text in texts if crm.is_own(text.changed_by)}
-        tickets = isolation.read(crm, [text.ticket_id for text in texts if text.id not in own])
-        # Read after the tickets, so that a write that a ticket already shows is included.
-        again = [text.id for text in texts if text.accepted]
-        writes = own_writes(again) if again else {}
-
-        def decide_one(text: Text) -> Decision | Skip | CallFailed:
-            ticket = tickets.get(text.ticket_id)
-            if text.id in own:
-                return Skip(OWN_CHANGE, told=False)
-            if isinstance(ticket, CallFailed):
-                return ticket
-            if ticket is None:
-                return Skip(DELETED, told=False)
-            if text.accepted and not text.ask:
-                return mapping.decide_again(ticket, text.accepted, writes[text.id])
-            return mapping.decide(ticket, text.ask)
-
-        return [decide_one(text) for text in texts]
-
-    return decide

@@ -1,12 +1,15 @@
 """Retry policy: what the result of a call means for its text, and for all texts when the text is not at fault."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import structlog
 
 from connector import backoff, phone, transitions
 from connector.delivery.breaker import Assessment
 from connector.delivery.sender import CallResult
 from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
-from connector.model import Chat, PhoneProblem, State, Text
+from connector.model import Chat, Hold, PhoneProblem, State, Text
 from connector.transitions import Transition
 
 log = structlog.get_logger()
@@ -26,6 +29,8 @@ SUSPECT_PAUSE = 15.0
 BUSY_FIRST_PAUSE_SECONDS, BUSY_MAX_PAUSE_SECONDS = 60.0, 900.0
 # Seconds before the second attempt of an unknown text, if enabled. Its chat may be found in the meantime.
 TRY_AGAIN_PAUSE = 60.0
+# What the ticket shows meanwhile. Without a time: it changes with each try.
+BUSY = Hold("the customer is in another chat")
 
 
 class RetryPolicy:
@@ -34,9 +39,12 @@ class RetryPolicy:
     A pause that affects all texts is never written into a text.
     """
 
-    def __init__(self, busy_seconds: float, try_unknown_again: bool = False) -> None:
-        """`busy_seconds`: how long a text waits while its customer is in another session."""
-        self._busy_seconds, self._try_unknown_again = busy_seconds, try_unknown_again
+    def __init__(self, busy_seconds: float, try_unknown_again: bool = False, tell_holds: Collection[str] = ()) -> None:
+        """`busy_seconds`: how long a text waits while its customer is in another session.
+
+        `tell_holds`: the CRMs whose tickets show what their texts wait for.
+        """
+        self._busy_seconds, self._try_unknown_again, self._tell_holds = busy_seconds, try_unknown_again, tell_holds
 
     def after_reading(self, text: Text, error: CallFailed) -> Transition:
         """The transition of a text whose ticket alone could not be read. Nothing was sent."""
@@ -100,7 +108,8 @@ class RetryPolicy:
         waited = text.busy_for or 0
         pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE_SECONDS), BUSY_MAX_PAUSE_SECONDS))
         if not text.attended and waited + pause <= self._busy_seconds:
-            return _again(text, claim, error, pause, busy=True)
+            later = _again(text, claim, error, pause, busy=True)
+            return replace(later, hold=BUSY) if text.crm in self._tell_holds else later
         return _refused(text, claim, error)
 
 

@@ -18,7 +18,7 @@ from connector.delivery.pacing import Pacer
 from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, OutboundSms, Text
-from connector.store import circuit_breaker, jobs, texts
+from connector.store import circuit_breaker, jobs, pauses, texts
 from connector.store.jobs import Snooze
 from connector.store.rate_limit import LATE, MUCH_LATER
 from connector.store.texts import Attempt
@@ -47,8 +47,10 @@ class Client(Protocol):
 CLAIM_SECONDS = 15.0
 # Seconds that an answer may take beyond its timeout before the claim expires.
 GRACE = 5.0
-# Seconds between checks whether texts that wait for their slots have been cancelled.
-DROP = 1.0
+# Seconds between checks whether texts that wait for their slots have been cancelled or paused.
+WAITING_CHECK_SECONDS = 0.5
+# Seconds between a text's claim and its first byte within which an operator's pause is not looked for again.
+PAUSE_CHECK_SECONDS = 0.5
 # Seconds between attempts to undo a claim that may have been made, while the database is away.
 UNDO_PAUSE = 1.0
 # A clock that goes on while the process is stopped and, where available, while the machine sleeps.
@@ -81,18 +83,22 @@ class Sender:
         self._left = left
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
         self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
-        self._claim: Batcher[Attempt, int | circuit_breaker.Closed | None] = Batcher(self._claim_many, threads, 500)
+        self._claim: Batcher[Attempt, int | circuit_breaker.SendingPaused | None] = Batcher(
+            self._claim_many, threads, 500
+        )
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
-    async def drop_cancelled(self) -> None:
-        """Drop texts that are cancelled while they wait, so that they use no slots. Run until cancelled."""
+    async def drop_waiting(self) -> None:
+        """Drop texts that are cancelled or paused while they wait, so that they use no slots. Run until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(DROP)
+            await asyncio.sleep(WAITING_CHECK_SECONDS)
             if waiting := self._pace.waiting():
                 with contextlib.suppress(psycopg.Error):  # found in a later check, or when their slot comes
-                    self._pace.drop(await loop.run_in_executor(self._threads, self._cancelled, waiting))
+                    cancelled, paused = await loop.run_in_executor(self._threads, self._not_now, waiting)
+                    self._pace.drop(cancelled)
+                    self._pace.refuse(paused)
 
     def drain(self) -> None:
         """Start no more calls; calls in progress are finished."""
@@ -102,7 +108,7 @@ class Sender:
     async def send(self, text: Text, sms: OutboundSms) -> CallResult | None:
         """Send one text in its slot. None: another worker has sent it, or it was cancelled.
 
-        Raises Closed where it may not be sent now, Snooze where the worker stops: it is as it was.
+        Raises SendingPaused where it may not be sent now, Snooze where the worker stops: it is as it was.
         """
         slot = None
         if not self._pace.unlimited:
@@ -129,7 +135,7 @@ class Sender:
         except psycopg.Error:
             await self._undo(one)
             raise
-        if isinstance(claim, circuit_breaker.Closed):
+        if isinstance(claim, circuit_breaker.SendingPaused):
             raise claim
         return claim
 
@@ -161,6 +167,10 @@ class Sender:
                         self._pace.late(late, batch)
                     break
                 slot = await self._pace.another(batch)
+            checked = latest - CLAIM_SECONDS
+            while self._clock() <= latest and self._clock() - checked > PAUSE_CHECK_SECONDS:
+                checked = self._clock()
+                await self._require_no_pause(text)
             if self._clock() > latest:
                 raise NotSent("the connector was held up before it could send")
             left = True
@@ -169,19 +179,29 @@ class Sender:
             return await self._client.send(sms, before_send)
         except (OutcomeUnknown, Refused, Unavailable, NotSent) as error:
             return error
-        except circuit_breaker.Closed as closed:
-            return NotSent(str(closed))
+        except circuit_breaker.SendingPaused as pause:
+            return NotSent(str(pause))
         except Exception as error:  # noqa: BLE001 - the text must not be left in `sending`, whatever the error
             log.error("an error of the connector's own in a call", text=text.id, why=type(error).__name__)
             if not left:
                 return NotSent(f"nothing was sent: an error of the connector's own ({type(error).__name__})")
             return OutcomeUnknown(f"an error of the connector's own ({type(error).__name__})")
 
-    def _cancelled(self, ids: Sequence[int]) -> set[int]:
-        with self._pool.connection() as connection:
-            return set(ids) - texts.to_be_sent(connection, ids)
+    async def _require_no_pause(self, text: Text) -> None:
+        """Raise SendingPaused if an operator has paused the text since its claim, or if that cannot be found out."""
+        try:
+            _, paused = await asyncio.get_running_loop().run_in_executor(self._threads, self._not_now, [text.id])
+        except psycopg.Error:
+            raise NotSent("the connector lost its database before it could send") from None
+        if pause := paused.get(text.id):
+            raise pause
 
-    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.Closed | None]:
+    def _not_now(self, ids: Sequence[int]) -> tuple[set[int], dict[int, circuit_breaker.SendingPaused]]:
+        """Those of these texts that are cancelled, and the pauses of those that an operator has paused."""
+        with self._pool.connection() as connection:
+            return set(ids) - texts.to_be_sent(connection, ids), pauses.covering(connection, ids)
+
+    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.SendingPaused | None]:
         with self._pool.connection() as connection:
             answers = texts.start_sending(connection, tries, self._good_for)
         return [answers.get(one.token) for one in tries]

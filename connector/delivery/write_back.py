@@ -13,6 +13,7 @@ from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Change, Crm
 from connector.delivery import isolation, measures
 from connector.delivery.breaker import Breaker
+from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
@@ -52,6 +53,7 @@ class WriteBack:
     ) -> None:
         """While `more_coming()`, an outcome lingers for up to `hold` seconds, so that others join its batch."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
+        self._notes = HoldNotes(pool, crms)
         self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
 
     async def write_back(self, texts: Sequence[int]) -> None:
@@ -59,19 +61,19 @@ class WriteBack:
 
         Raises Snooze when some have to wait because their CRM is paused; no attempt is counted then.
         """
-        if closed := dict(filter(None, await self._write(texts))):
-            await asyncio.gather(*(self._close(crm, error) for crm, error in closed.items()))
-            raise Snooze(circuit_breaker.LOOK_AGAIN)
+        if unavailable := dict(filter(None, await self._write(texts))):
+            await asyncio.gather(*(self._pause_account(crm, error) for crm, error in unavailable.items()))
+            raise Snooze(circuit_breaker.PAUSE_POLL_SECONDS)
 
     def drain(self) -> None:
         """The worker is stopping: flush the batch and linger no more."""
         self._write.hurry()
 
-    async def _close(self, crm: str, error: Refused | Unavailable) -> None:
+    async def _pause_account(self, crm: str, error: Refused | Unavailable) -> None:
         if isinstance(error, Unavailable):
-            await self._breaker.hold(crm, str(error), error.retry_after)
+            await self._breaker.pause(crm, str(error), error.retry_after)
         else:
-            await self._breaker.stop(crm, str(error))
+            await self._breaker.trip(crm, str(error))
 
     def _write_many(self, texts: Sequence[int]) -> list[tuple[str, Refused | Unavailable] | None]:
         """None for each text that was handled; the CRM and its error for each that has to wait for it."""
@@ -91,7 +93,7 @@ class WriteBack:
                 )
             if to_tell.soon:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
-        closed: dict[int, tuple[str, Refused | Unavailable]] = {}
+        unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
         for stem in {outcome.crm for outcome in newest}:
             part: dict[int, Change] = {
                 one.text: (one.ticket_id, changes[one.text])
@@ -101,10 +103,10 @@ class WriteBack:
             try:
                 answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
             except (Refused, Unavailable) as error:
-                closed |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+                unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
             else:
                 self._breaker.passed(stem)
-        told, later = _sorted([one for one in outcomes if one.text not in closed], answers)
+        told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
         told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
             with connection.transaction():
@@ -116,7 +118,7 @@ class WriteBack:
         measures.written(outcomes, told, began)
         if done := [one.text for one in told if not one.overtaken and one.refused is None]:
             log.info("tickets told", texts=done)
-        return [closed.get(text) for text in texts]
+        return [unavailable.get(text) for text in texts]
 
     def _shown(self, outcomes: Sequence[Outcome], told: Sequence[WriteResult]) -> list[chat_updates.Shown]:
         """What those of the tickets that were written show of their chats."""

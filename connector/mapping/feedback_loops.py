@@ -13,8 +13,7 @@ from typing import Any
 
 from connector.expressions import CannotApply, Condition, Template
 from connector.mapping.outcome_facts import SAMPLE
-from connector.mapping.schema import MappingFile
-from connector.model import OUTCOMES
+from connector.mapping.schema import CHAT, MappingFile
 
 OTHER = "any other value"
 MAX_TICKETS = 20_000
@@ -30,17 +29,17 @@ def find(file: MappingFile) -> Iterator[tuple[str, str]]:
         if math.prod(len(values) for values in choices.values()) > MAX_TICKETS:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
-        for state in OUTCOMES:
+        for table, _, templates in file.write_back.templates():
             # Field names in Salesforce, for example, are not case-sensitive.
-            written = {path.lower(): template for path, template in file.write_back.of(state).items()}
+            written = {path.lower(): template for path, template in templates.items()}
             touched = {
                 name: written[file.comparable(path)]
                 for name, path in file.fields.items()
                 if file.comparable(path) in written and name in choices
             }
-            if touched and (ticket := _fires_again(rule.when, choices, touched)):
+            if table != CHAT and touched and (ticket := _fires_again(rule.when, choices, touched)):
                 yield (
-                    f"write_back.{state}",
+                    f"write_back.{table}",
                     f'rule "{rule.name}" would fire again by what is written here: {rule.when.source} is true for '
                     f"a ticket with {ticket} afterwards; expected a value that makes it false",
                 )
@@ -66,8 +65,8 @@ def _choices(condition: Condition, file: MappingFile) -> list[Any]:
     if len(condition.names) > 1:  # names may be compared with each other
         values += [
             template.source
-            for state in OUTCOMES
-            for template in file.write_back.of(state).values()
+            for _, _, templates in file.write_back.templates()
+            for template in templates.values()
             if not template.names and "{" not in template.source
         ]
     for literal in _flat(condition.literals):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from connector.model import Outcome, State
+from connector.model import HeldNote, Outcome, State
 
 
 class OutcomeFact(NamedTuple):
@@ -37,9 +37,29 @@ SAMPLE = {name: fact.sample for name, fact in FACTS.items()}
 ONLY_SENT = ("chat", "rule")
 
 
-def sample(state: State) -> Mapping[str, Any]:
-    """Return sample facts of an outcome in this state, with no more than is certain to be there."""
-    return {name: None if name in ONLY_SENT and state is not State.SENT else fact for name, fact in SAMPLE.items()}
+class HeldFact(NamedTuple):
+    """How a fact is read from the note of a hold, and a sample."""
+
+    read: Callable[[HeldNote], Any]
+    sample: Any
+
+
+# For `[write_back.held]`: `held` has .why and .until.
+HELD_FACTS = {
+    "held": HeldFact(
+        lambda note: {"why": note.hold.why, "until": note.hold.until}, {"why": "a reason", "until": "08:00, UTC"}
+    ),
+    "text": HeldFact(lambda note: note.text, 1),
+    "rule": HeldFact(lambda note: note.rule, "a_rule"),
+    "at": HeldFact(lambda note: note.at.strftime("%Y-%m-%dT%H:%M:%SZ"), "2026-01-01T00:00:00Z"),
+}
+HELD_SAMPLE = {name: fact.sample for name, fact in HELD_FACTS.items()}
+
+
+def sample(state: State | None) -> Mapping[str, Any]:
+    """Return sample facts of a text in this state, with no more than is certain to be there. None: it still waits."""
+    facts = HELD_SAMPLE if state is None else SAMPLE
+    return {name: None if name in ONLY_SENT and state is not State.SENT else fact for name, fact in facts.items()}
 
 
 def of(outcome: Outcome, chat_status: Mapping[str, str]) -> Mapping[str, Any]:
@@ -49,3 +69,8 @@ def of(outcome: Outcome, chat_status: Mapping[str, str]) -> Mapping[str, Any]:
         status = str(outcome.chat.get("status", ""))
         facts["chat"] = {**outcome.chat, "status": chat_status.get(status, status)}
     return facts
+
+
+def of_note(note: HeldNote) -> Mapping[str, Any]:
+    """Return the facts of the note of a hold, by name."""
+    return {name: fact.read(note) for name, fact in HELD_FACTS.items()}

@@ -17,6 +17,7 @@ from connector.mapping.schema import MappingFile, Rule
 from connector.model import (
     Accepted,
     Decision,
+    HeldNote,
     LanguageChoice,
     OutboundSms,
     Outcome,
@@ -248,6 +249,15 @@ class Mapping:
     def chat_fields(self, outcome: Outcome) -> dict[str, str | None] | None:
         """Return the fields that follow the chat. None: there is none, or it is not followed. Raises CannotApply."""
         return written_fields.of_chat(self.file, outcome)
+
+    @property
+    def tells_holds(self) -> bool:
+        """Return whether the ticket shows what its text waits for."""
+        return self.file.write_back.held is not None
+
+    def note(self, note: HeldNote) -> dict[str, str | None]:
+        """Return the ticket's fields while its text waits, by CRM names. Raises CannotApply."""
+        return written_fields.of_note(self.file, note)
 
 
 def reason_of(rule: Rule, ticket: Ticket, name: str | None = None) -> str:

@@ -25,6 +25,9 @@ from connector.model import OUTCOMES, State
 from connector.policy import opt_out_words
 from connector.policy.config import PolicyKeys
 
+# The tables of [write_back] beside those of the outcomes.
+CHAT, HELD = "chat", "held"
+
 
 def _word(given: str) -> str:
     if not opt_out_words.plain(given):
@@ -115,6 +118,7 @@ class WriteBack(Strict):
     """What each outcome writes to the ticket: the CRM's field and a template over the outcome.
 
     `chat` is written with `sent`, and again whenever the chat's status changes; without it, the status is not followed.
+    `held` is written while the text waits, and replaced by the outcome.
     """
 
     sent: Written
@@ -123,16 +127,19 @@ class WriteBack(Strict):
     unknown: Written
     cancelled: Written
     chat: Written | None = None
+    held: Written | None = None
 
     def of(self, state: State) -> Mapping[str, Template]:
         written: Mapping[str, Template] = getattr(self, state.value)
         return written
 
-    def templates(self) -> Iterator[tuple[str, State, Mapping[str, Template]]]:
-        """Yield (name of the table, state of the text, fields) for everything that is written back."""
+    def templates(self) -> Iterator[tuple[str, State | None, Mapping[str, Template]]]:
+        """Yield (name of the table, state of the text, fields) for everything that is written. None: it still waits."""
         yield from ((state.value, state, self.of(state)) for state in OUTCOMES)
         if self.chat:
-            yield "chat", State.SENT, self.chat
+            yield CHAT, State.SENT, self.chat
+        if self.held:
+            yield HELD, None, self.held
 
 
 class OptOuts(Strict):
@@ -166,7 +173,7 @@ class MappingFile(Strict):
     @cached_property
     def written_names(self) -> frozenset[str]:
         """Return the names of the fields that are written back."""
-        paths = {self.comparable(path) for state in OUTCOMES for path in self.write_back.of(state)}
+        paths = {self.comparable(path) for _, _, written in self.write_back.templates() for path in written}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
 
     @property

@@ -61,7 +61,8 @@ class Said(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. `overridable`: an agent may override it with a reason. `until` (UTC) of a hold.
+    """The result of one check. `overridable`: an agent may override it with a reason. `until` (UTC) of a hold, and the
+    recipient's IANA zone.
 
     `about` identifies the cause, such as a text and its state. With another cause, it is another finding.
     """
@@ -72,6 +73,7 @@ class Finding:
     overridable: bool = False
     until: datetime | None = None
     about: str = ""
+    zone: str = ""
 
     @property
     def id(self) -> str:
@@ -232,7 +234,7 @@ class Policy:
             return Finding("hours", Said.OK, found.why)
         if found.until is None:
             return Finding("hours", Said.STOP, f"{found.why}; there is no time at which it may be sent")
-        return Finding("hours", Said.HOLD, found.why, until=found.until)
+        return Finding("hours", Said.HOLD, found.why, until=found.until, zone=found.zone)
 
     def _content(self, message: str, size: segments.Size) -> Finding:
         if not message:

@@ -6,7 +6,7 @@ of its own, both the general and the state's hours have to be open.
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,10 +25,11 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The hours are closed. `until` in UTC; None: they do not open within two weeks."""
+    """The hours are closed. `until` in UTC; None: they do not open within two weeks. `zone`: the recipient's (IANA)."""
 
     why: str
     until: datetime | None
+    zone: str = field(default="", compare=False)
 
 
 def look(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
@@ -43,7 +44,7 @@ def look(number: str, zone: str | None, state: str | None, now: datetime, hours:
         start, end = _narrowest(local.date(), keys)
         if not start <= local.hour * 60 + local.minute < end:
             where = f"{local:%H:%M} in {one.key}{how}"
-            return Closed(f"it is {where}; {_in_words(start, end, local)}", _opening(now, zones, keys))
+            return Closed(f"it is {where}; {_in_words(start, end, local)}", _opening(now, zones, keys), one.key)
     return Open(f"it is {now.astimezone(zones[0]):%H:%M} in {zones[0].key}{how}")
 
 

@@ -21,7 +21,7 @@ SQL = queries.load(__file__)
 
 # Seconds after which a claim expires, because its worker has died. Longer than a call takes.
 CLAIM_SECONDS = 120.0
-# Seconds that a status waits for an outcome of its ticket.
+# Seconds that a status waits for an outcome of its ticket, or for a note of a hold.
 OUTCOME_SECONDS = 5.0
 # Seconds after which a status is written once more, because an earlier write had no clear result.
 AGAIN_SECONDS = 60.0

@@ -22,7 +22,7 @@ where chat_updates.due_at <= now() and texts.crm = %(crm)s limit 1
 
 -- name: claim
 -- Claim the statuses that are due. Outcomes come first: while a text of the ticket has one to write, or a write of one
--- has no clear result, the status waits. `over`: the ticket has the outcome of a newer text, or the text tells of no
+-- has no clear result, the status waits; and while a note of a hold is being written to it. `over`: the ticket has the outcome of a newer text, or the text tells of no
 -- such chat any more.
 with due as (
     select u.text, u.begun,
@@ -32,6 +32,7 @@ with due as (
                           and newer.told > 0) as over,
            exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
                    and (other.write_begun > 0
+                        or other.held_begun > now() - interval '2 minutes'
                         or other.outcome > other.written and other.state not in ('received', 'queued', 'sending'))
                   ) as waits
     from chat_updates u join texts on texts.id = u.text join texts told on told.id = coalesce(texts.same_as, texts.id)

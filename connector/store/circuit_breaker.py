@@ -22,68 +22,76 @@ SQL = queries.load(__file__)
 PLATFORM = "ccaip"
 
 # Seconds for which texts in hand are put back while an account is paused. They are not taken before the pause ends.
-LOOK_AGAIN = 5.0
+PAUSE_POLL_SECONDS = 5.0
 # Seconds of a pause for which the account named no duration; doubled each time until a call succeeds.
-FIRST_HOLD, MAX_HOLD = 1.0, 60.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 60.0
 # Seconds until a tripped account is probed; doubled in the same way.
-FIRST_PROBE, MAX_PROBE = 2.0, 60.0
+FIRST_PROBE_SECONDS, MAX_PROBE_SECONDS = 2.0, 60.0
 # Seconds that a worker has for its probe before another worker may probe.
-PROBE_TURN = 60.0
+PROBE_LEASE_SECONDS = 60.0
 
 
-class Closed(ConnectorError):
-    """The account is paused. `stopped`: tripped, until the fault is fixed; otherwise paused for `seconds`."""
+class SendingPaused(ConnectorError):
+    """The account is paused. `until_resumed`: tripped, until the fault is fixed. `retry_after`: in seconds.
 
-    def __init__(self, why: str, stopped: bool, seconds: float) -> None:
+    `by_operator`: an operator paused it (see pauses.py). `until`: when that ends, with its zone; empty: it is open.
+    """
+
+    def __init__(
+        self, why: str, until_resumed: bool, retry_after: float, by_operator: bool = False, until: str = ""
+    ) -> None:
         super().__init__(why)
-        self.stopped, self.seconds = stopped, seconds
+        self.until_resumed, self.retry_after = until_resumed, retry_after
+        self.by_operator, self.until = by_operator, until
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The breaker of one account, for display. Times in UTC. `for_people`: only an operator can resume it."""
+    """The breaker of one account, for display. Times in UTC. `manual_resume`: only an operator resumes it."""
 
     account: str
-    stopped_at: datetime | None = None
-    stopped_why: str | None = None
+    tripped_at: datetime | None = None
+    tripped_why: str | None = None
     probe_at: datetime | None = None
-    for_people: bool = False
-    held_until: datetime | None = None
-    held_why: str | None = None
+    manual_resume: bool = False
+    paused_until: datetime | None = None
+    paused_why: str | None = None
 
 
-def closed(
-    name: str, stopped_why: str | None, confirmed: bool | None, held_for: float | None, held_why: str | None
-) -> Closed | None:
-    """The pause that these columns describe; `held_for` in seconds. An unconfirmed trip counts as a pause."""
-    if stopped_why is not None:
+def sending_paused(
+    name: str, tripped_why: str | None, confirmed: bool | None, paused_for: float | None, paused_why: str | None
+) -> SendingPaused | None:
+    """The pause that these columns describe; `paused_for` in seconds. An unconfirmed trip counts as a pause."""
+    if tripped_why is not None:
         what = "sending is paused" if name == PLATFORM else f"{name} cannot be used"
-        return Closed(f"{what}: {stopped_why}", bool(confirmed), LOOK_AGAIN)
-    if held_for is not None and held_for > 0:
+        return SendingPaused(f"{what}: {tripped_why}", bool(confirmed), PAUSE_POLL_SECONDS)
+    if paused_for is not None and paused_for > 0:
         who = "CCAI Platform" if name == PLATFORM else name
-        said = f" ({held_why})" if held_why else ""
-        return Closed(f"{who} asked for a pause or cannot be reached{said}", False, min(held_for, LOOK_AGAIN))
+        said = f" ({paused_why})" if paused_why else ""
+        return SendingPaused(
+            f"{who} asked for a pause or cannot be reached{said}", False, min(paused_for, PAUSE_POLL_SECONDS)
+        )
     return None
 
 
-def look(connection: psycopg.Connection, name: str = PLATFORM) -> Closed | None:
+def current_pause(connection: psycopg.Connection, name: str = PLATFORM) -> SendingPaused | None:
     """The current pause of this account; None: the account may be used."""
-    return look_all(connection).get(name)
+    return current_pauses(connection).get(name)
 
 
-def look_all(connection: psycopg.Connection) -> dict[str, Closed]:
+def current_pauses(connection: psycopg.Connection) -> dict[str, SendingPaused]:
     """The current pauses, by account."""
-    rows = connection.execute(SQL["look"]).fetchall()
-    return {name: found for name, *row in rows if (found := closed(name, *row))}
+    rows = connection.execute(SQL["current_pauses"]).fetchall()
+    return {name: pause for name, *row in rows if (pause := sending_paused(name, *row))}
 
 
-def hold(connection: psycopg.Connection, name: str, why: str, seconds: float | None = None) -> None:
+def pause(connection: psycopg.Connection, name: str, why: str, seconds: float | None = None) -> None:
     """Pause the account for so many seconds. None: briefly, and longer each time until a call succeeds."""
-    row = {"account": name, "why": why, "seconds": seconds, "first": FIRST_HOLD, "longest": MAX_HOLD}
-    connection.execute(SQL["hold"], row | {"jitter": backoff.jittered(1)})
+    row = {"account": name, "why": why, "seconds": seconds, "first": FIRST_PAUSE_SECONDS, "longest": MAX_PAUSE_SECONDS}
+    connection.execute(SQL["pause"], row | {"jitter": backoff.jittered(1)})
 
 
-def stop(connection: psycopg.Connection, name: str, why: str, text: int | None = None, confirmed: bool = True) -> bool:
+def trip(connection: psycopg.Connection, name: str, why: str, text: int | None = None, confirmed: bool = True) -> bool:
     """Trip the breaker until a probe or an operator resumes it. Keep the first reason when it is tripped already.
 
     `text`: the text whose call was refused. Not `confirmed`: that text alone may be at fault. Agents' texts then wait
@@ -93,13 +101,13 @@ def stop(connection: psycopg.Connection, name: str, why: str, text: int | None =
     and no call has succeeded since.
     """
     row = {"account": name, "why": why, "text": text, "confirmed": confirmed, "jitter": backoff.jittered(1)}
-    found = connection.execute(SQL["stop"], row | {"first": FIRST_PROBE, "longest": MAX_PROBE})
+    found = connection.execute(SQL["trip"], row | {"first": FIRST_PROBE_SECONDS, "longest": MAX_PROBE_SECONDS})
     return found.fetchone() is not None
 
 
-def stop_for_people(connection: psycopg.Connection, name: str, why: str) -> None:
+def trip_until_resumed(connection: psycopg.Connection, name: str, why: str) -> None:
     """Trip the breaker until an operator resumes it. It is not probed."""
-    connection.execute(SQL["stop_for_people"], {"account": name, "why": why})
+    connection.execute(SQL["trip_until_resumed"], {"account": name, "why": why})
 
 
 def alone(connection: psycopg.Connection, name: str, text: int, since: datetime | None) -> bool:
@@ -120,12 +128,12 @@ def resume(connection: psycopg.Connection, name: str | None = None) -> list[str]
 
 def probe_due(connection: psycopg.Connection, name: str) -> bool:
     """Whether the account is tripped and due for a probe. If so, this worker has taken the probe."""
-    return connection.execute(SQL["probe_due"], {"account": name, "turn": PROBE_TURN}).fetchone() is not None
+    return connection.execute(SQL["probe_due"], {"account": name, "turn": PROBE_LEASE_SECONDS}).fetchone() is not None
 
 
 def probed(connection: psycopg.Connection, name: str, seconds: float | None = None) -> float:
     """Record a failed probe; the seconds until the next one. `seconds`: the delay that the account asked for."""
-    row = {"account": name, "seconds": seconds, "first": FIRST_PROBE, "longest": MAX_PROBE}
+    row = {"account": name, "seconds": seconds, "first": FIRST_PROBE_SECONDS, "longest": MAX_PROBE_SECONDS}
     found = connection.execute(SQL["probed"], row | {"jitter": backoff.jittered(1)}).fetchone()
     return found[0] if found else 0.0
 

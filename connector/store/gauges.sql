@@ -30,9 +30,9 @@ from mapping_versions m left join (
 -- name: breakers
 -- The state of each account's circuit breaker: 1 for the state that it is in.
 select a.account, s.state, (s.state = case
-    when p.stopped_why is not null and p.for_people then 'waits_for_person'
-    when p.stopped_why is not null then 'tripped'
-    when p.held_until > now() then 'paused'
+    when p.tripped_why is not null and p.manual_resume then 'waits_for_person'
+    when p.tripped_why is not null then 'tripped'
+    when p.paused_until > now() then 'paused'
     else 'closed' end)::int::float8
 from (select %(platform)s as account union select crm from mapping_versions) a
 left join sending_state p on p.account = a.account

@@ -45,5 +45,5 @@ def _identity(connection: psycopg.Connection) -> str:
 
 
 def _stop(connection: psycopg.Connection, why: str) -> None:
-    circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, why)
+    circuit_breaker.trip_until_resumed(connection, circuit_breaker.PLATFORM, why)
     log.error("sending is paused until somebody confirms", why=why)

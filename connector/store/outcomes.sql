@@ -15,7 +15,7 @@ from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
 -- The outcomes to write back: those of these texts that are not written yet, or whose write has no clear result.
 -- A text that was skipped because another has the same reason reports that text's outcome. `overtaken`: the ticket has
 -- an outcome that became known later, or has this one already. `soon`: another text of the ticket is about to be
--- decided by what the ticket says now. A text that sent nothing is left out while another text of its ticket is
+-- decided by what the ticket says now, or a note of a hold is being written to it. A text that sent nothing is left out while another text of its ticket is
 -- pending: that one will report, and `untold_beside` or `waiting_beside` finds this one again. The same applies while another text is
 -- unknown, unless a trigger made this one; and while another text was sent and its ticket has not been told: nothing
 -- may hide a text that the customer has.
@@ -27,7 +27,9 @@ select {as_outcome},
        told.state in ('sent', 'unknown')
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
                        and other.id <> texts.id and other.state = 'received' and {under_way}
-                       and other.changed_at between now() - %(soon)s * interval '1 second' and now()) as soon
+                       and other.changed_at between now() - %(soon)s * interval '1 second' and now())
+           or exists (select from texts noted where noted.crm = texts.crm and noted.ticket_id = texts.ticket_id
+                      and noted.held_begun > now() - interval '2 minutes') as soon
 {of_outcome}
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)
     and told.state not in ('received', 'queued', 'sending')  -- these are written back when they end
@@ -51,9 +53,10 @@ from jsonb_to_recordset(%(writes)s) as w (id bigint, wrote jsonb) where texts.id
 
 -- name: own_writes
 -- The connector's own writes to these texts' tickets, by text, newest first.
-select texts.id, other.wrote
+select texts.id, written.wrote
 from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id
-where texts.id = any(%(ids)s) and other.wrote is not null
+cross join lateral (values (other.wrote), (other.held_wrote)) as written (wrote)
+where texts.id = any(%(ids)s) and written.wrote is not null
 order by texts.id, other.id desc
 
 -- name: told

@@ -29,3 +29,14 @@ delete from chats using forgotten where chats.chat_id = forgotten.chat_id
 -- A text's chat with its newest status, and whether it has ended.
 coalesce((select texts.chat || jsonb_build_object('status', chats.status, 'ended', chats.ended)
           from chats where chats.chat_id = texts.chat ->> 'id'), texts.chat) as chat
+
+-- part: pause_of_text
+-- The operator's pause that covers a text, if any: the widest one. `texts` is the text.
+select pause.scope, pause.name, pause.why, pause.paused_by, pause.since, pause.ends_at
+from operator_pauses pause
+where (pause.ends_at is null or pause.ends_at > clock_timestamp())
+  and case pause.scope when 'all' then true
+                       when 'account' then pause.name in ('ccaip', texts.crm)
+                       when 'channel' then pause.name = texts.channel
+                       else pause.name = coalesce(texts.rule, texts.accepted ->> 'rule', texts.ask ->> 'rule') end
+order by pause.scope <> 'all', pause.scope, pause.name limit 1

@@ -57,7 +57,7 @@ class Grant:
 def reserve(
     connection: psycopg.Connection, rates: Rates, count: int, batch: bool = False, claimed: bool = False
 ) -> Grant:
-    """Reserve the next `count` slots; committed when it returns. Raises Closed while the account is paused.
+    """Reserve the next `count` slots; committed when it returns. Raises SendingPaused while the account is paused.
 
     A batch gets none before its share of the slots is due, or while an agent's or a trigger's text waits at any worker.
     `claimed`: the text is claimed and missed its slot, so it gets one in any case.
@@ -84,8 +84,8 @@ def reserve(
         return reserve(connection, rates, count, batch, claimed)
     # The database's clock is read at an unknown moment of the round trip; its middle is the best estimate.
     now, (first, ask_again, *why_not) = (begun + time.monotonic()) / 2, row
-    if closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not):
-        raise closed
+    if paused := circuit_breaker.sending_paused(circuit_breaker.PLATFORM, *why_not):
+        raise paused
     if ask_again > 0:
         return Grant([], ask_again)
     apart = rates.batches if batch and count > 1 else rates.everybody

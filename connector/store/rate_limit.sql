@@ -10,7 +10,7 @@ with p as (
                 else greatest(next_at, clock_timestamp() + %(soon)s * interval '1 second') end as first
     from p
 ), g as (
-    select f.*, stopped_why is not null or coalesce(held_until > clock_timestamp(), false) as closed,
+    select f.*, tripped_why is not null or coalesce(paused_until > clock_timestamp(), false) as paused,
            case when %(stands_back)s and batch_next_at < first + %(furthest)s * interval '1 second'
            then greatest(extract(epoch from batch_next_at - first), 0) else 0 end::float8 as ask_again
     from f
@@ -20,10 +20,10 @@ with p as (
             + (%(count)s - 1) * case when %(batch)s then %(apart_batches)s else %(apart)s end),
         batch_next_at = case when %(batch)s then g.first + %(count)s * %(apart_batches)s * interval '1 second'
                         else sending_state.batch_next_at end
-    from g where sending_state.account = g.account and not g.closed and g.ask_again = 0
+    from g where sending_state.account = g.account and not g.paused and g.ask_again = 0
 )
 select extract(epoch from first - clock_timestamp())::float8, ask_again,
-       stopped_why, confirmed, extract(epoch from held_until - clock_timestamp())::float8, held_why
+       tripped_why, confirmed, extract(epoch from paused_until - clock_timestamp())::float8, paused_why
 from g
 
 -- name: put_off

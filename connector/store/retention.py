@@ -26,6 +26,8 @@ IDEMPOTENCY_DAYS = 7
 USED_LINK_DAYS = 1
 # A caller's request count matters only within its minute.
 USE_DAYS = 1
+# A pause that has ended by itself matters no more.
+ENDED_PAUSE_DAYS = 1
 
 # The repairs, and the log message of each.
 JOBS = ("requeue", "jobs_of_later", "beats_of_later", "texts_of_later")
@@ -55,6 +57,7 @@ class Erased:
     opt_out_reviews: int = 0
     chat_events: int = 0
     chats: int = 0
+    pauses: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -70,6 +73,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "opt_out_reviews": retention_days,
         "chat_events": retention_days,
         "chats": retention_days,
+        "pauses": ENDED_PAUSE_DAYS,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

@@ -12,7 +12,7 @@ where id in (
 with old as (
     select id from texts
     where (sms is not null or ask is not null
-           or why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null)
+           or why <> '' or trace is not null or accepted is not null or wrote is not null or held is not null or write_refused is not null)
       and changed_at < now() - %(days)s * interval '1 day'
       and state in ('sent', 'skipped', 'failed', 'cancelled') and outcome <= written
     limit %(most)s for update skip locked
@@ -20,6 +20,7 @@ with old as (
     delete from history using old where history.text = old.id
 )
 update texts set sms = null, number = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+                held = null, held_wrote = null,
                 write_refused = null
 from old where texts.id = old.id
 
@@ -66,6 +67,11 @@ delete from opt_out_reviews where id in (
 delete from chat_events where id in (
     select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
     for update skip locked)
+
+-- name: erase_pauses
+-- Delete operators' pauses that ended long ago by themselves.
+delete from operator_pauses where (scope, name) in (
+    select scope, name from operator_pauses where ends_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: requeue
 -- Queue failed jobs again: a job must never be dropped, because its texts depend on it.

@@ -1,6 +1,6 @@
 """Queries for operators and agents: lists of texts, the history of each, and decisions on unknown and waiting texts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,8 +10,8 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from connector import transitions
-from connector.model import Chat
-from connector.store import queries, texts
+from connector.model import Chat, State
+from connector.store import pauses, queries, texts
 
 SQL = queries.load(__file__)
 
@@ -77,6 +77,14 @@ def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: 
     """All texts of a ticket in the same form, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SQL["seen_of_ticket"], {"crm": crm, "ticket": ticket, "most": most}).fetchall()
+
+
+def add_pauses(connection: psycopg.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Add `pause` to texts in this form: why an operator's pause keeps the text from being sent; else empty."""
+    waiting = [row["id"] for row in rows if row["state"] in (State.RECEIVED, State.QUEUED)]
+    paused = pauses.covering(connection, waiting) if waiting else {}
+    for row in rows:
+        row["pause"] = str(paused.get(row["id"], ""))
 
 
 def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:

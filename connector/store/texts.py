@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from connector import transitions
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.store import circuit_breaker, jobs, pseudonyms, queries, recipients
+from connector.store import circuit_breaker, jobs, pauses, pseudonyms, queries, recipients
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Standing, Trace, Transition
@@ -134,19 +134,25 @@ class Attempt:
 
 def start_sending(
     connection: psycopg.Connection, tries: Sequence[Attempt], good_for: float
-) -> dict[int, int | circuit_breaker.Closed]:
+) -> dict[int, int | circuit_breaker.SendingPaused]:
     """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
-    The result by token: the claim's number if the text may be sent now; the pause if the account is paused. An attempt
-    that is missing came too late: the text was claimed by another worker, cancelled, or decided again; or its number
-    has opted out, or waits for a review. After `good_for` seconds, by the database's clock, the claim expires.
+    The result by token: the claim's number if the text may be sent now; the pause if its account, or an operator, has
+    paused it. An attempt that is missing came too late: the text was claimed by another worker, cancelled, or decided
+    again; or its number has opted out, or waits for a review. After `good_for` seconds, by the database's clock, the
+    claim expires.
     """
     asked = _columns(tries) | {"revisions": [one.revision for one in tries]}
-    rows = connection.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
-    return {
-        token: closed if (closed := circuit_breaker.closed(circuit_breaker.PLATFORM, *why_not)) else claim
-        for token, claim, *why_not in rows
-    }
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["claim"], {"account": circuit_breaker.PLATFORM, "good_for": good_for} | asked)
+        return {row["token"]: _why_not(row) or row["claim"] for row in rows}
+
+
+def _why_not(row: dict[str, Any]) -> circuit_breaker.SendingPaused | None:
+    if row["scope"]:
+        return pauses.Pause(**{name: row[name] for name in pauses.Pause.__slots__}).error
+    account = (row[name] for name in ("tripped_why", "confirmed", "paused_for", "paused_why"))
+    return circuit_breaker.sending_paused(circuit_breaker.PLATFORM, *account)
 
 
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
@@ -182,7 +188,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     with connection.cursor(row_factory=dict_row) as cursor:
         asked = {"moves": jsonb([_step(connection, move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
-        told = [row for row in rows if row["tell"]]
+        told = [row for row in rows if row["tell"] or row["note"]]
         none = [
             row["id"]
             for row in rows
@@ -191,7 +197,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
         if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
             none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders})]
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
-        ended = [row["id"] for row in told if row["id"] not in none]
+        ended = [row["id"] for row in told if row["id"] not in none and not row["note"]]
         told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
@@ -208,10 +214,12 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
 
 
 def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
-    held_for = move.held_for and pseudonyms.of_number(connection, move.held_for)
-    number = move.number and pseudonyms.of_number(connection, move.number)
-    accepted = move.accepted and fields(move.accepted)
-    return fields(move) | {"accepted": accepted, "held_for": held_for, "number": number}
+    return fields(move) | {
+        "accepted": move.accepted and fields(move.accepted),
+        "hold": move.hold and fields(move.hold),
+        "held_for": move.held_for and pseudonyms.of_number(connection, move.held_for),
+        "number": move.number and pseudonyms.of_number(connection, move.number),
+    }
 
 
 def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:

@@ -51,23 +51,25 @@ select id, holder, case when holder = id and number then revision + 1 else revis
 select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 
 -- name: claim
--- Claim texts before the call: set `sending`, unless the account is paused, if the revision is still the one that was
+-- Claim texts before the call: set `sending`, unless the account or the text is paused, if the revision is still the one that was
 -- read. At that revision the text holds its reason and its number: releasing them makes a new revision. Of several
 -- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
 -- attempt was planned (it has a time). A number that was opted out since the policy decided, or that waits for a review,
 -- is not texted: the policy decides again. While the account is paused, the result is the pause, read in the same
--- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker.
-with closed as (
-    select stopped_why, confirmed, extract(epoch from held_until - now())::float8 as held_for, held_why
-    from sending_state where account = %(account)s and (stopped_why is not null or held_until > now())
+-- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker. An operator's
+-- pause is found in the same way; `scope` is null where there is none.
+with paused as (
+    select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
+    from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
 ), c as (
-    select texts.id, texts.revision, w.token, texts.state as from_state
+    select texts.id, texts.revision, w.token, texts.state as from_state, operators.*
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[]) as w (id, revision, token)
     join texts on texts.id = w.id and texts.revision = w.revision
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
         and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
         and not exists (select from opt_out_reviews
                         where number = texts.sms ->> 'end_user_number' and decided_at is null)
+    left join lateral ({pause_of_text}) operators on true
 ), claimed as (
     update texts set
         state = 'sending',
@@ -78,13 +80,18 @@ with closed as (
         claim_token = c.token,
         claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
         changed_at = now()
-    from c where texts.id = c.id and texts.revision = c.revision and not exists (select from closed)
+    from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
+      and c.scope is null
     returning texts.id, texts.claim_token, texts.revision, c.from_state
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
 )
-select claim_token, revision, null as stopped_why, null as confirmed, null as held_for, null as held_why from claimed
-union all select c.token, null, closed.* from c, closed
+select claim_token as token, revision as claim, null as tripped_why, null as confirmed, null as paused_for, null as paused_why,
+       null as scope, null as name, null as why, null as paused_by, null::timestamptz as since, null::timestamptz as ends_at
+from claimed
+union all
+select c.token, null, paused.*, c.scope, c.name, c.why, c.paused_by, c.since, c.ends_at
+from c left join paused on true where c.scope is not null or exists (select from paused)
 
 -- name: unclaim
 -- Undo the claims of attempts that lost the connection during the claim and made no call, if they were made. An answer
@@ -120,15 +127,18 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, nullif(m.hold, 'null') as hold,
+           not m.tell as quiet,
+           coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision,
            m.tell and (same.id is null or same.outcome > 0)
-               or texts.outcome > 0 and m.to_state in ('cancelled', 'skipped') as tell,
+               or (texts.outcome > 0 or texts.held_version > 0) and m.to_state in ('cancelled', 'skipped') as tell,
            nextval('outcome_order') as place
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean, number text, code text)
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean, hold jsonb,
+        number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -154,6 +164,8 @@ with m as (
         contradicted = coalesce(m.contradicted, texts.contradicted),
         phone_problem = m.phone_problem,
         held_for = m.held_for,
+        held = coalesce(m.hold, texts.held),
+        held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',
         outcome = texts.outcome + m.tell::int,
         -- A text that is only settled differently keeps its place, unless the customer has, or may have, a text by it.
@@ -161,7 +173,7 @@ with m as (
                 then m.place else texts.known end,
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
-    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after,
+    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
               m.opted_out, texts.sms ->> 'end_user_number' as number
 ), suppressed as (
     insert into suppressions (number, source) select distinct number, 'platform' from moved
@@ -180,7 +192,7 @@ with m as (
 ), released as (
     delete from reasons using moved where reasons.text = moved.id and moved.release
 )
-select id, channel, to_state, same_as, tell, quiet, after from moved
+select id, channel, to_state, same_as, tell, quiet, after, note from moved
 
 -- name: tell_followers
 -- Texts that were skipped for these get a new outcome to write back.

@@ -22,7 +22,7 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import DIED
 from connector.errors import CallFailed, Unavailable
-from connector.store import circuit_breaker, leases, mapping_version, postgres, texts
+from connector.store import circuit_breaker, leases, mapping_version, pauses, postgres, texts
 
 log = structlog.get_logger()
 
@@ -103,18 +103,19 @@ class Maintenance:
         with self._pool.connection() as connection:
             if passed := self._breaker.take_passed():
                 circuit_breaker.passed(connection, passed)
-            closed = circuit_breaker.look_all(connection)
+            found = pauses.everything(connection)
             leases.alive(connection, self._name)
             if not self._registered:
                 mapping_version.register(connection, self._mappings)
                 self._registered = True
             outdated = mapping_version.outdated(connection, self._mappings)
             self._compare_clocks(connection)
-        for name in self._backpressure.closed.keys() - closed.keys():
+        for name in self._backpressure.paused.keys() - found.by_account.keys():
             log.info("an account may be used again", account=name)
         if outdated and not self._backpressure.outdated:
             log.warning("others have a newer mapping: start this worker anew", crms=sorted(outdated))
-        self._backpressure.closed, self._backpressure.outdated = closed, outdated
+        self._backpressure.paused, self._backpressure.outdated = found.by_account, outdated
+        self._backpressure.batches_paused = found.batches
 
     def _compare_clocks(self, connection: psycopg.Connection) -> None:
         """Warn when this machine's clock differs: only the timestamps of its logs depend on it."""
@@ -145,7 +146,9 @@ class Maintenance:
             self._probes[name]()
         except CallFailed as error:
             # Only this worker's connection may be at fault, so the next probe, by any worker, follows soon.
-            asked = (error.retry_after or circuit_breaker.FIRST_PROBE) if isinstance(error, Unavailable) else None
+            asked = (
+                (error.retry_after or circuit_breaker.FIRST_PROBE_SECONDS) if isinstance(error, Unavailable) else None
+            )
             with self._pool.connection() as connection:
                 seconds = circuit_breaker.probed(connection, name, asked)
             log.error("an account stays stopped", account=name, why=str(error), seconds=round(seconds))

@@ -101,8 +101,10 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         sender = Sender(
             pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
         )
-        retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again)
-        admission = Admission(pool, {stem: mapping.policy for stem, (_, mapping) in connected.items()})
+        tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
+        retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
+        policies = {stem: mapping.policy for stem, (_, mapping) in connected.items()}
+        admission = Admission(pool, policies, tell_holds=tell_holds)
         delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, threads)
         write_back = WriteBack(
             pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
@@ -111,7 +113,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         handlers[Kind.WRITE_BACK] = write_back.write_back
         keeper = _maintenance(settings, account, connected, pool, backpressure, breaker)
         gc.freeze()  # what is loaded by now stays: the garbage collector need not search it again
-        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_cancelled(), people.run())]
+        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_waiting(), people.run())]
         try:
             longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
             await _consume(url, backpressure, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)

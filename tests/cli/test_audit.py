@@ -102,7 +102,7 @@ def test_a_back_fill_is_recorded_with_what_changed(run: Run, url: str) -> None:
 
 def test_a_resumed_account_and_a_settled_text_are_recorded(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
         connection.execute("update texts set state = 'unknown' where id = 1")
 
     run("resume", "--anyway")

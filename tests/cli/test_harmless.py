@@ -40,7 +40,7 @@ def text(pool: ConnectionPool) -> int:
         connection.execute("update texts set outcome = 1, written = 0")
         suppressions.suppress(connection, NUMBER, ODD, ODD)
         connection.execute(
-            "insert into sending_state (account, next_at, stopped_at, stopped_why) values (%s, now(), now(), %s)",
+            "insert into sending_state (account, next_at, tripped_at, tripped_why) values (%s, now(), now(), %s)",
             [ODD, ODD],
         )
         report = {

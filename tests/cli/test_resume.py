@@ -34,13 +34,13 @@ def resume(box: Sandbox, url: str, *options: str, **variables: str) -> tuple[int
 
 
 def stopped(connection: psycopg.Connection) -> list[str]:
-    return [one.account for one in circuit_breaker.status(connection) if one.stopped_at]
+    return [one.account for one in circuit_breaker.status(connection) if one.tripped_at]
 
 
 def test_with_the_wrong_token_still_set_texting_stays_stopped_and_it_is_said_why(
     box: Sandbox, url: str, connection: psycopg.Connection
 ) -> None:
-    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "invalid credentials")
+    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "invalid credentials")
     status, said = resume(box, url, **WRONG_TOKEN)
     assert status == 1
     assert said.startswith("Sending stays paused: ")
@@ -55,7 +55,7 @@ def test_a_crm_is_asked_too_and_each_account_is_resumed_for_itself(
     box: Sandbox, url: str, connection: psycopg.Connection
 ) -> None:
     for name in (circuit_breaker.PLATFORM, "salesforce"):
-        circuit_breaker.stop(connection, name, "wrong")
+        circuit_breaker.trip(connection, name, "wrong")
     status, said = resume(box, url, **WRONG_SECRET)
     assert status == 1
     assert said.startswith("salesforce still cannot be used: ")
@@ -66,7 +66,7 @@ def test_a_crm_is_asked_too_and_each_account_is_resumed_for_itself(
 
 
 def test_what_a_person_has_to_open_is_asked_too(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
-    circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, "the database was restored")
+    circuit_breaker.trip_until_resumed(connection, circuit_breaker.PLATFORM, "the database was restored")
     assert resume(box, url, **WRONG_TOKEN)[0] == 1
     assert stopped(connection) == [circuit_breaker.PLATFORM]
 
@@ -74,20 +74,20 @@ def test_what_a_person_has_to_open_is_asked_too(box: Sandbox, url: str, connecti
 def test_an_account_that_cannot_be_reached_stays_stopped(
     box: Sandbox, url: str, connection: psycopg.Connection
 ) -> None:
-    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "wrong")
     status, said = resume(box, url, CONNECTOR_CCAIP_URL="http://127.0.0.1:9")
     assert (status, stopped(connection)) == (1, [circuit_breaker.PLATFORM])
     assert "could not be reached" in said
 
 
 def test_who_insists_resumes_without_asking(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
-    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "wrong")
     assert resume(box, url, "--anyway", **WRONG_TOKEN) == (0, "Texts may leave again.\n")
     assert stopped(connection) == []
 
 
 def test_a_pause_ends_without_a_question(box: Sandbox, url: str, connection: psycopg.Connection) -> None:
-    circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 600)
+    circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 600)
     assert resume(box, url, **WRONG_TOKEN) == (0, "Texts may leave again.\n")
     assert circuit_breaker.status(connection) == []
     assert box.ccaip.calls == []

@@ -56,12 +56,12 @@ def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, ur
     assert (code, out.splitlines()[0]) == (0, "Texts may leave.")
     assert [line.split() for line in out.splitlines() if "sent" in line] == [["sent", "1", "1"]]
     with psycopg.connect(url, autocommit=True) as connection:
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 600)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 600)
         assert run("status")[1].startswith("Texts wait until 2")
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     code, out, _ = run("status", "--json")
     said = json.loads(out)
-    assert (code, said["stopped_why"], said["texts"]) == (1, "SMS is not enabled", {"sent": 1, "unknown": 1})
+    assert (code, said["tripped_why"], said["texts"]) == (1, "SMS is not enabled", {"sent": 1, "unknown": 1})
     code, out, _ = run("status")
     assert code == 1
     assert "SMS is not enabled" in out
@@ -92,9 +92,9 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 9_000)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 9_000)
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
         assert "2 queued texts wait for their hours, their time or another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update leases set next_at = now() - interval '21 seconds' where name = 'alive'")

@@ -18,7 +18,7 @@ from connector.sandbox.crms.salesforce import schema as org
 from tests.cli.test_cli import connector
 
 SHIPPED = (Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml").read_text()
-LISTED = "it has Requested, Sent, Failed, Skipped, Unknown"
+LISTED = "it has Requested, Waiting, Sent, Failed, Skipped, Unknown"
 STATUS = 'CCAIP_SMS_Status__c = "Sent"'
 VALUES = ("Requested", "Sent", "Failed", "Skipped", "Unknown")
 # What makes a restricted picklist of a field that no rule asks about.
@@ -103,7 +103,7 @@ def test_a_constant_that_a_restricted_picklist_holds_is_right(value: str) -> Non
 def test_an_inactive_value_of_a_picklist_is_refused() -> None:
     changed = [
         {"value": "Sent", "active": False},
-        *({"value": one, "active": True} for one in ("Requested", "Failed", "Skipped", "Unknown")),
+        *({"value": one, "active": True} for one in ("Requested", "Waiting", "Failed", "Skipped", "Unknown")),
     ]
     found = misfits(change={"picklistValues": changed}, of="CCAIP_SMS_Status__c")
     assert ['"Sent" is an inactive value' in one.words for one in found] == [True]

@@ -98,7 +98,7 @@ def test_a_text_that_is_decided_again(pool: ConnectionPool, channel: Channel, ch
     tickets.values = dict(change.values)
     with pool.connection() as connection:
         connection.execute("update texts set not_before = null where id = %s", [text])
-        connection.execute("update sending_state set held_until = null, held_why = null")
+        connection.execute("update sending_state set paused_until = null, paused_why = null")
     remote = Remote(pool)
     remote.deliver(text, mapping=AT_ANY_HOUR, tickets=tickets)
 

@@ -13,7 +13,8 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.chat_write_back import ChatWriteBack
 from connector.errors import RefusalScope, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.store import circuit_breaker
+from connector.store import circuit_breaker, pauses
+from connector.store.pauses import Scope
 from tests.delivery.test_final_truth import MAPPING, TICKET, VALIDATION, Org
 from tests.store.test_chats import due, hear, sent, tell, told
 
@@ -120,9 +121,23 @@ def test_statuses_stop_before_batches_when_the_calls_run_short(
 def test_nothing_is_written_while_the_org_is_paused(connection: psycopg.Connection, org: CountedOrg) -> None:
     told(connection)
     hear(connection, "assigned")
-    circuit_breaker.hold(connection, "salesforce", "maintenance", 60)
+    circuit_breaker.pause(connection, "salesforce", "maintenance", 60)
     write(connection, org)
     assert org.calls == []
+
+
+def test_nothing_is_written_while_an_operator_has_paused_the_org(
+    connection: psycopg.Connection, org: CountedOrg
+) -> None:
+    told(connection)
+    hear(connection, "assigned")
+    pauses.pause(connection, Scope.ACCOUNT, "salesforce", "maintenance", "Ana")
+    write(connection, org)
+    assert org.calls == []
+    pauses.resume(connection, Scope.ACCOUNT, "salesforce")
+    pauses.pause(connection, Scope.ALL, "", "a wrong message", "Ana")
+    write(connection, org)
+    assert org.tickets[TICKET] == {FIELD: "assigned"}, "only sending is paused"
 
 
 def test_a_status_that_lands_after_a_newer_outcome_is_followed_by_that_outcome(

@@ -54,16 +54,16 @@ def raises(error: CallFailed) -> Callable[[OutboundSms], Chat]:
     return answer
 
 
-def closed(pool: ConnectionPool) -> circuit_breaker.Closed | None:
+def current_pause(pool: ConnectionPool) -> circuit_breaker.SendingPaused | None:
     with pool.connection() as connection:
-        return circuit_breaker.look(connection)
+        return circuit_breaker.current_pause(connection)
 
 
 def early(pool: ConnectionPool) -> None:
     """Time passes: what was put off is due, what was held is over."""
     with pool.connection() as connection:
         connection.execute("update texts set not_before = now() - interval '1 second'")
-        connection.execute("update sending_state set held_until = now()")
+        connection.execute("update sending_state set paused_until = now()")
 
 
 def test_an_unknown_text_is_not_sent_again_by_itself(pool: ConnectionPool) -> None:
@@ -125,8 +125,8 @@ def test_the_one_more_try_of_an_unknown_text_closes_the_lane_like_any_other(
     assert story(pool, text)["state"] == "unknown"
     with pool.connection() as connection:
         [status] = circuit_breaker.status(connection)
-    assert bool(status.stopped_at) is stopped
-    assert bool(status.held_until) is not stopped
+    assert bool(status.tripped_at) is stopped
+    assert bool(status.paused_until) is not stopped
 
 
 def test_a_worker_that_dies_in_the_second_try_leaves_it_unknown_for_good(pool: ConnectionPool) -> None:
@@ -181,18 +181,18 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
     many = taken(pool, 40)
     remote = Remote(pool, raises(NOT_FOUND))
     remote.deliver(*many, decide=decide)
-    found = closed(pool)
-    assert found
-    assert str(NOT_FOUND) in str(found)
-    assert not found.stopped, "it may still be the text's own fault"
+    pause = current_pause(pool)
+    assert pause
+    assert str(NOT_FOUND) in str(pause)
+    assert not pause.until_resumed, "it may still be the text's own fault"
     with pool.connection() as connection:
         circuit_breaker.probed(connection, circuit_breaker.PLATFORM)
-    assert (found := closed(pool))
-    assert found.stopped
+    assert (pause := current_pause(pool))
+    assert pause.until_resumed
     called = len(remote.sent)
     assert called <= 12, "as many as were under way"
     assert {story(pool, text)["state"] for text in many} == {"queued"}
-    assert remote.deliver(*many, decide=decide) == circuit_breaker.LOOK_AGAIN
+    assert remote.deliver(*many, decide=decide) == circuit_breaker.PAUSE_POLL_SECONDS
     assert len(remote.sent) == called
     with pool.connection() as connection:
         assert circuit_breaker.resume(connection)
@@ -205,7 +205,7 @@ def test_a_wrong_setting_stops_the_lane_and_burns_no_text(pool: ConnectionPool) 
 @pytest.mark.parametrize("per_second", [0, 1000])
 def test_an_agent_is_told_at_once_that_texting_is_stopped(pool: ConnectionPool, per_second: float) -> None:
     with pool.connection() as connection:
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     [text] = taken(pool, channel=Channel.AGENT)
     remote = Remote(pool)
     remote.deliver(text, decide=decide, per_second=per_second)
@@ -223,7 +223,7 @@ def test_several_in_a_row_that_are_not_of_the_us_are_the_outbound_numbers_fault(
     states = sorted(story(pool, text)["state"] for text in many)
     assert states == ["failed"] * 4 + ["queued"]
     with pool.connection() as connection:
-        assert circuit_breaker.status(connection)[0].stopped_at
+        assert circuit_breaker.status(connection)[0].tripped_at
 
 
 def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool: ConnectionPool) -> None:
@@ -231,13 +231,13 @@ def test_too_many_requests_holds_everybody_for_as_long_as_the_platform_asks(pool
     Remote(pool, raises(Unavailable("slow down", 120))).deliver(first, decide=decide)
     other = Remote(pool)
     for per_second in (0, 1000):
-        assert other.deliver(second, decide=decide, per_second=per_second) == circuit_breaker.LOOK_AGAIN
+        assert other.deliver(second, decide=decide, per_second=per_second) == circuit_breaker.PAUSE_POLL_SECONDS
     assert other.sent == []
     assert story(pool, first)["state"] == "queued"
     with pool.connection() as connection:
         [status] = circuit_breaker.status(connection)
-        assert status.held_until
-        assert 110 < (status.held_until - postgres.now(connection)).total_seconds() <= 120
+        assert status.paused_until
+        assert 110 < (status.paused_until - postgres.now(connection)).total_seconds() <= 120
 
 
 def test_a_pause_that_is_lifted_is_over_for_all_texts(pool: ConnectionPool) -> None:
@@ -257,8 +257,8 @@ def test_an_outage_of_the_platform_is_no_texts_fault_however_long_it_is(pool: Co
     remote = Remote(pool, raises(Unavailable("not reached")))
     for _ in range(30):
         remote.deliver(text, decide=decide)
-        assert (found := closed(pool))
-        assert not found.stopped
+        assert (pause := current_pause(pool))
+        assert not pause.until_resumed
         early(pool)
     after = story(pool, text)
     assert (after["state"], len(remote.sent)) == ("queued", 30)
@@ -302,7 +302,7 @@ def test_a_text_that_alone_is_refused_as_by_a_wrong_setting_fails_alone_and_stop
     while story(pool, odd)["state"] in ("received", "queued"):
         early(pool)
         remote.deliver(odd, decide=decide)
-        if closed(pool):
+        if current_pause(pool):
             stops += 1
             with pool.connection() as connection:
                 circuit_breaker.resume(connection)
@@ -326,42 +326,42 @@ def test_a_setting_that_no_probe_finds_is_still_no_texts_fault(pool: ConnectionP
 
 def test_a_shorter_pause_does_not_end_a_longer_one_and_a_pause_does_not_resume(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 5)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 500)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 5)
         [status] = circuit_breaker.status(connection)
-        assert status.held_until
-        assert (status.held_until - postgres.now(connection)).total_seconds() == pytest.approx(500, abs=5)
-        assert circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "first")
-        assert not circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "second")
-        assert circuit_breaker.status(connection)[0].stopped_why == "first"
+        assert status.paused_until
+        assert (status.paused_until - postgres.now(connection)).total_seconds() == pytest.approx(500, abs=5)
+        assert circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "first")
+        assert not circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "second")
+        assert circuit_breaker.status(connection)[0].tripped_why == "first"
         assert circuit_breaker.resume(connection) == [circuit_breaker.PLATFORM]
         assert circuit_breaker.resume(connection) == []
-        assert circuit_breaker.look(connection) is None
+        assert circuit_breaker.current_pause(connection) is None
 
 
 def test_pauses_that_nobody_asked_for_grow_while_nothing_passes(pool: ConnectionPool) -> None:
     lengths = []
     with pool.connection() as connection:
         for _ in range(9):
-            circuit_breaker.hold(connection, "salesforce", "away")
-            circuit_breaker.hold(connection, "salesforce", "away")  # those that meet it at once are one
+            circuit_breaker.pause(connection, "salesforce", "away")
+            circuit_breaker.pause(connection, "salesforce", "away")  # those that meet it at once are one
             [status] = circuit_breaker.status(connection)
-            assert status.held_until
-            lengths.append((status.held_until - postgres.now(connection)).total_seconds())
-            connection.execute("update sending_state set held_until = now()")
+            assert status.paused_until
+            lengths.append((status.paused_until - postgres.now(connection)).total_seconds())
+            connection.execute("update sending_state set paused_until = now()")
         assert [0.7 < length < 1.3 for length in lengths] == [True] + [False] * 8
         assert 40 < lengths[-1] < 80
         circuit_breaker.passed(connection, ["salesforce"])
-        circuit_breaker.hold(connection, "salesforce", "away")
+        circuit_breaker.pause(connection, "salesforce", "away")
         [status] = circuit_breaker.status(connection)
-        assert status.held_until
-        assert (status.held_until - postgres.now(connection)).total_seconds() < 1.3
+        assert status.paused_until
+        assert (status.paused_until - postgres.now(connection)).total_seconds() < 1.3
 
 
 def test_what_is_stopped_again_and_again_is_probed_less_soon_until_something_passes(pool: ConnectionPool) -> None:
     def next_probe(connection: psycopg.Connection) -> float:
         circuit_breaker.resume(connection)
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "wrong")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "wrong")
         [status] = circuit_breaker.status(connection)
         assert status.probe_at
         return (status.probe_at - postgres.now(connection)).total_seconds()

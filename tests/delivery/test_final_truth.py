@@ -331,7 +331,7 @@ def test_a_call_that_is_refused_because_of_one_value_is_halved_until_it_is_alone
     assert {ticket for ticket in tickets if told.org.says(ticket)[0] == "Failed"} == {*tickets} - {bad}
     assert len(told.org.calls) < 15
     with told.pool.connection() as connection:
-        assert circuit_breaker.look(connection, "salesforce") is None, "nobody else is to blame"
+        assert circuit_breaker.current_pause(connection, "salesforce") is None, "nobody else is to blame"
 
 
 def test_where_nothing_can_be_written_though_a_probe_passes_each_outcome_waits_on_its_own(told: Told) -> None:
@@ -365,13 +365,13 @@ def test_what_all_would_meet_holds_the_outcomes_without_a_try_and_is_said(
     jobs = told.due()
     with pytest.raises(Snooze) as later:
         told.write_back(*ids)
-    assert later.value.seconds == circuit_breaker.LOOK_AGAIN, "no pause of all is any job's own"
+    assert later.value.seconds == circuit_breaker.PAUSE_POLL_SECONDS, "no pause of all is any job's own"
     assert len(told.due()) == len(jobs), "the job itself comes again"
     with told.pool.connection() as connection:
         assert connection.execute("select max(write_attempts) from texts").fetchone() == (0,)
-        closed = circuit_breaker.look(connection, "salesforce")
-    assert closed
-    assert (closed.stopped, str(error) in str(closed)) == (stopped, True)
+        pause = circuit_breaker.current_pause(connection, "salesforce")
+    assert pause
+    assert (pause.until_resumed, str(error) in str(pause)) == (stopped, True)
 
     told.org.broken = None
     told.until_told(*ids)

@@ -22,7 +22,7 @@ from connector.model import Chat, Decision, OutboundSms, TicketEvent
 from connector.sandbox import Sandbox
 from connector.store import circuit_breaker, leases, text_views, texts
 from connector.store import events as event_store
-from connector.store.circuit_breaker import Closed
+from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.text_views import Unknown
@@ -115,16 +115,16 @@ def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_r
 ) -> None:
     keeper = keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER]))
     box.ccaip.settings.outbound_sms_enabled = False
-    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "Outbound SMS is not enabled")
+    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "Outbound SMS is not enabled")
     keeper.probe(circuit_breaker.PLATFORM)
     assert box.ccaip.requests == [], "not at once"
     due(connection)
     keeper.probe(circuit_breaker.PLATFORM)
-    assert circuit_breaker.look(connection)
+    assert circuit_breaker.current_pause(connection)
     box.ccaip.settings.outbound_sms_enabled = True
     due(connection)
     keeper.probe(circuit_breaker.PLATFORM)
-    assert circuit_breaker.look(connection) is None
+    assert circuit_breaker.current_pause(connection) is None
     assert box.ccaip.texts == []
     assert len(box.ccaip.requests) == 2
 
@@ -134,16 +134,16 @@ def test_a_probe_without_an_answer_changes_nothing(
     box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool, fault: dict[str, Any]
 ) -> None:
     box.faults.add(side="ccaip", **fault)
-    circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     due(connection)
     keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
-    assert circuit_breaker.look(connection)
+    assert circuit_breaker.current_pause(connection)
 
 
 def test_what_a_person_has_to_confirm_is_not_probed(connection: psycopg.Connection, pool: ConnectionPool) -> None:
-    circuit_breaker.stop_for_people(connection, circuit_breaker.PLATFORM, "this database was restored")
+    circuit_breaker.trip_until_resumed(connection, circuit_breaker.PLATFORM, "this database was restored")
     keeper_of(pool).probe(circuit_breaker.PLATFORM)
-    assert circuit_breaker.look(connection)
+    assert circuit_breaker.current_pause(connection)
 
 
 @pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), ZeroDivisionError(), Unavailable("away")])
@@ -163,20 +163,20 @@ def test_upkeep_goes_on_whatever_a_duty_does(pool: ConnectionPool, error: Except
         pool, [MaintenanceTask("fails", 0, fail), MaintenanceTask("works", 0, work)], backpressure=backpressure
     )
     with pool.connection() as connection:
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
 
     async def run() -> None:
         running = asyncio.create_task(keeper.run())
-        while done["fails"] < 2 or done["works"] < 2 or not backpressure.closed or not backpressure.batches_wait:
+        while done["fails"] < 2 or done["works"] < 2 or not backpressure.paused or not backpressure.batches_wait:
             await asyncio.sleep(0.02)
         running.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 20))
-    assert backpressure.closed[circuit_breaker.PLATFORM].stopped
+    assert backpressure.paused[circuit_breaker.PLATFORM].until_resumed
     with pool.connection() as connection:
         circuit_breaker.resume(connection)
     keeper.look()
-    assert backpressure.closed == {}
+    assert backpressure.paused == {}
 
 
 def test_what_a_worker_takes_now() -> None:
@@ -186,13 +186,13 @@ def test_what_a_worker_takes_now() -> None:
     assert backpressure.wants(Kind.DELIVER_AGENT, 1000), "a person comes first"
     backpressure.batches_wait = True
     assert [kind for kind in Kind if not backpressure.wants(kind, 0)] == [Kind.DELIVER_BATCH]
-    backpressure.closed = {circuit_breaker.PLATFORM: Closed("pause", False, 5)}
+    backpressure.paused = {circuit_breaker.PLATFORM: SendingPaused("pause", False, 5)}
     assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.WRITE_BACK]
-    backpressure.closed = {circuit_breaker.PLATFORM: Closed("stopped", True, 5)}
+    backpressure.paused = {circuit_breaker.PLATFORM: SendingPaused("stopped", True, 5)}
     assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.DELIVER_AGENT, Kind.WRITE_BACK]
-    backpressure.crms, backpressure.closed = ["a", "b"], {"a": Closed("stopped", True, 5)}
+    backpressure.crms, backpressure.paused = ["a", "b"], {"a": SendingPaused("stopped", True, 5)}
     assert backpressure.wants(Kind.DELIVER_TRIGGER, 0), "those of the other CRM"
-    backpressure.closed = {crm: Closed("stopped", True, 5) for crm in backpressure.crms}
+    backpressure.paused = {crm: SendingPaused("stopped", True, 5) for crm in backpressure.crms}
     assert [kind for kind in Kind if backpressure.wants(kind, 0)] == [Kind.DELIVER_AGENT], (
         "no ticket can be told either"
     )

@@ -14,8 +14,9 @@ from connector.mapping import loader
 from connector.mapping.rules import Mapping
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce import schema
-from connector.store import circuit_breaker, opt_outs, suppressions
+from connector.store import circuit_breaker, opt_outs, pauses, suppressions
 from connector.store import opt_out_fields as store
+from connector.store.pauses import Scope
 from connector.store.suppressions import FieldSays
 from tests.fixtures import salesforce
 
@@ -187,7 +188,17 @@ def test_a_case_without_a_contact_needs_no_more_attempts(
 
 
 def test_a_paused_crm_is_left_alone(box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run) -> None:
-    circuit_breaker.hold(connection, "salesforce", "slow down", 600)
+    circuit_breaker.pause(connection, "salesforce", "slow down", 600)
+    heard(connection, "STOP")
+    calls = salesforce.calls(box)
+    write()
+    assert (salesforce.calls(box), pending(connection)) == (calls, 1)
+
+
+def test_a_crm_that_an_operator_has_paused_is_left_alone(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    pauses.pause(connection, Scope.ACCOUNT, "salesforce", "maintenance", "Ana")
     heard(connection, "STOP")
     calls = salesforce.calls(box)
     write()

@@ -69,12 +69,12 @@ def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
     many, crm, remote = taken(pool, 20, channel), Crm(), Remote(pool)
     crm.broken = error
     for _ in range(30):  # an outage of hours
-        assert remote.deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.LOOK_AGAIN
+        assert remote.deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.PAUSE_POLL_SECONDS
         with pool.connection() as connection:
-            closed = circuit_breaker.look(connection, "salesforce")
-            connection.execute("update sending_state set held_until = null, stopped_at = null, stopped_why = null")
-        assert closed
-        assert closed.stopped is isinstance(error, Refused)
+            pause = circuit_breaker.current_pause(connection, "salesforce")
+            connection.execute("update sending_state set paused_until = null, tripped_at = null, tripped_why = null")
+        assert pause
+        assert pause.until_resumed is isinstance(error, Refused)
     states = {(row(pool, text)["state"], len(row(pool, text)["history"])) for text in many.values()}
     assert states == {("received", 0)}
     crm.broken = None
@@ -85,8 +85,8 @@ def test_what_every_ticket_would_meet_holds_the_texts_and_burns_none(
 def test_while_the_crm_is_closed_nobody_asks_it(pool: ConnectionPool) -> None:
     many, crm = taken(pool, 3), Crm()
     with pool.connection() as connection:
-        circuit_breaker.stop(connection, "salesforce", "API_DISABLED_FOR_ORG")
-    assert Remote(pool).deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.LOOK_AGAIN
+        circuit_breaker.trip(connection, "salesforce", "API_DISABLED_FOR_ORG")
+    assert Remote(pool).deliver(*many.values(), decide=decide, tickets=crm) == circuit_breaker.PAUSE_POLL_SECONDS
     assert crm.calls == 0
 
 
@@ -120,7 +120,7 @@ def test_a_value_that_alone_is_refused_is_found_and_the_others_are_sent(
         assert after["why"] == str(error)
         assert after["state"] == ("failed" if error is ODD_ID else "queued")
     with pool.connection() as connection:
-        assert circuit_breaker.look(connection, "salesforce") is None
+        assert circuit_breaker.current_pause(connection, "salesforce") is None
 
 
 @pytest.mark.parametrize(("error", "tries"), [(FIELD, 3), (AWAY, 13)], ids=["refused", "away"])

@@ -37,7 +37,7 @@ def waiting(connection: psycopg.Connection) -> int:
 
 
 def stopped(connection: psycopg.Connection) -> str | None:
-    found = circuit_breaker.look(connection)
+    found = circuit_breaker.current_pause(connection)
     return str(found) if found else None
 
 
@@ -144,7 +144,7 @@ def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(
     remote = Remote(pool)
     remote.outdated = ["salesforce"]
     waits = remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES | {"status": "Sent"}))
-    assert waits == circuit_breaker.LOOK_AGAIN
+    assert waits == circuit_breaker.PAUSE_POLL_SECONDS
     with pool.connection() as connection:
         assert texts.load(connection, [text])[text].state == "received"
     remote.outdated = []

@@ -70,7 +70,7 @@ def test_a_documented_refusal_of_the_settings_stops_texting_and_the_text_leaves_
 ) -> None:
     pipe.box.faults.add("status", side="ccaip", status=400, body={"message": words})
     pipe.box.salesforce.request_text(case)
-    wait_for(lambda: pipe.query("select from sending_state where stopped_why = %s", words), "sending is paused")
+    wait_for(lambda: pipe.query("select from sending_state where tripped_why = %s", words), "sending is paused")
     [text] = wait_for(
         lambda: [text for text in pipe.texts(case) if text["state"] == "queued"], "the text is queued again"
     )

@@ -12,9 +12,21 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.model import Chat, Decision, OutboundSms, TicketEvent
-from connector.store import chat_updates, chats, erasure, events, leases, outcomes, retention, text_views, texts
+from connector.store import (
+    chat_updates,
+    chats,
+    erasure,
+    events,
+    held_notes,
+    leases,
+    outcomes,
+    retention,
+    text_views,
+    texts,
+)
 from connector.store.chat_updates import Claim, Later, Shown, Written
 from connector.store.outcomes import WriteResult
+from tests.store.test_held_notes import noted, saved
 from tests.support.remote import queued, started
 
 CRM, TICKET, NUMBER = "salesforce", "500000000000001AAA", "+14155550132"
@@ -283,6 +295,17 @@ def test_a_status_waits_for_an_outcome_and_is_written_after_it(connection: psyco
     text = told(connection)
     sending(connection, "newer")
     hear(connection, "assigned")
+    assert claim(connection).text == text
+
+
+def test_a_status_waits_while_a_note_of_a_hold_is_being_written(connection: psycopg.Connection) -> None:
+    text = told(connection)
+    [note] = noted(connection, saved(connection, "newer", TICKET))
+    assert held_notes.begin(connection, {note: {}})
+    hear(connection, "assigned")
+    assert chat_updates.claim(connection, CRM, 200) == []
+    held_notes.end(connection, [note])
+    assert due(connection, chat_updates.OUTCOME_SECONDS)
     assert claim(connection).text == text
 
 

@@ -150,7 +150,12 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.event(case)
     pipe.told(case, 6)
     connection.execute("update plans set why = 'stopped at ' || %s where id = %s", ["415,555_0187", planned])
-    connection.execute("update sending_state set held_why = 'refused for ' || %s", [FULL_WIDTH])
+    connection.execute("update sending_state set paused_why = 'refused for ' || %s", [FULL_WIDTH])
+    connection.execute(
+        "insert into operator_pauses (scope, name, why, paused_by, ends_at)"
+        " values ('rule', 'erased', 'wrong words to ' || %s, %s, now()) on conflict do nothing",
+        [FULL_WIDTH, NUMBER],
+    )
     reasons = connection.execute("select reason from texts where ticket_id = %s and reason is not null", [case])
     plain = hashlib.sha256(NUMBER.encode()).hexdigest()
     return [plain[:32], pseudonyms.of_number(connection, NUMBER), *(reason for (reason,) in reasons)]

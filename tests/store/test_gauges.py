@@ -37,13 +37,13 @@ def test_each_state_of_a_breaker_is_shown_and_no_account_but_known_ones(
         return {state for (name, state), on in read(url, "connector_breaker_state").items() if on and name == account}
 
     assert states("ccaip") == states("salesforce") == {"closed"}
-    circuit_breaker.hold(connection, "salesforce", "slow down", 60)
+    circuit_breaker.pause(connection, "salesforce", "slow down", 60)
     assert states("salesforce") == {"paused"}
-    circuit_breaker.stop(connection, "ccaip", "wrong")
+    circuit_breaker.trip(connection, "ccaip", "wrong")
     assert states("ccaip") == {"tripped"}
-    circuit_breaker.stop_for_people(connection, "ccaip", "restored")
+    circuit_breaker.trip_until_resumed(connection, "ccaip", "restored")
     assert states("ccaip") == {"waits_for_person"}
-    circuit_breaker.stop(connection, "+14155550132", "wrong")
+    circuit_breaker.trip(connection, "+14155550132", "wrong")
     assert {name for name, _ in read(url, "connector_breaker_state")} == {"ccaip", "salesforce"}
 
 

@@ -129,13 +129,15 @@ def test_a_clock_that_was_set_back_holds_nobody_up_for_long(pool: ConnectionPool
 
 def test_while_the_account_is_held_or_stopped_there_is_no_slot_and_none_is_used_up(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 500)
         for _ in range(20):
-            with pytest.raises(circuit_breaker.Closed) as held:
+            with pytest.raises(circuit_breaker.SendingPaused) as paused:
                 reserve(pool)
-        assert held.value.seconds == circuit_breaker.LOOK_AGAIN, "the pause is not the text's: it can be lifted"
-        circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
-        with pytest.raises(circuit_breaker.Closed, match="SMS is not enabled"):
+        assert paused.value.retry_after == circuit_breaker.PAUSE_POLL_SECONDS, (
+            "the pause is not the text's: it can be lifted"
+        )
+        circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
+        with pytest.raises(circuit_breaker.SendingPaused, match="SMS is not enabled"):
             reserve(pool)
         circuit_breaker.resume(connection)
     assert reserve(pool)[0] < 0.2

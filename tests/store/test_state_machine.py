@@ -359,7 +359,7 @@ class World:
         for hand in hands:
             hand.token = next(self.tokens)
         tries, before = [Attempt(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
-        answers = dict[int, int | circuit_breaker.Closed]()
+        answers = dict[int, int | circuit_breaker.SendingPaused]()
         if how != "not made":
             answers = self._do(f"{told(hands)} claims ({how})", lambda one: texts.start_sending(one, tries, 60))
         for hand in hands:

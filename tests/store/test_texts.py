@@ -97,7 +97,7 @@ def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
         tries = [Attempt(text, texts.load(connection, [text])[text].revision, 1)]
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> dict[int, int | circuit_breaker.Closed]:
+        def claim(_: int) -> dict[int, int | circuit_breaker.SendingPaused]:
             with pool.connection() as connection:
                 return texts.start_sending(connection, tries, 60)
 
@@ -113,11 +113,11 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
     def open_and_close() -> None:
         with pool.connection() as connection:
             while not over.is_set():
-                circuit_breaker.stop(connection, circuit_breaker.PLATFORM, "a setting")
+                circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "a setting")
                 circuit_breaker.resume(connection)
-                circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "busy", 0.0001)
+                circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "busy", 0.0001)
 
-    answers = list[dict[int, int | circuit_breaker.Closed]]()
+    answers = list[dict[int, int | circuit_breaker.SendingPaused]]()
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in ids})
         closing = threads.submit(open_and_close)
@@ -129,7 +129,7 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
         finally:
             over.set()
         closing.result()
-    assert len(answers) > len(ids), "the lane was closed now and then"
+    assert len(answers) > len(ids), "sending was paused now and then"
 
 
 def test_a_text_that_was_taken_back_does_not_wait_for_a_closed_lane(pool: ConnectionPool) -> None:
@@ -137,11 +137,11 @@ def test_a_text_that_was_taken_back_does_not_wait_for_a_closed_lane(pool: Connec
     with pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in (back, waits)})
         texts.move(connection, [transitions.failed(back, "taken back")])
-        circuit_breaker.hold(connection, circuit_breaker.PLATFORM, "slow down", 500)
+        circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 500)
         answers = try_to_start(connection, back, waits)
     assert answers.keys() == {waits}
-    assert isinstance(closed := answers[waits], circuit_breaker.Closed)
-    assert (closed.stopped, closed.seconds) == (False, circuit_breaker.LOOK_AGAIN), (
+    assert isinstance(pause := answers[waits], circuit_breaker.SendingPaused)
+    assert (pause.until_resumed, pause.retry_after) == (False, circuit_breaker.PAUSE_POLL_SECONDS), (
         "the pause is not the text's: it can be lifted"
     )
 

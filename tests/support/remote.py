@@ -22,7 +22,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, TextRequest, Ticket
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import circuit_breaker, postgres, rate_limit
+from connector.store import circuit_breaker, pauses, postgres, rate_limit
 from connector.store import texts as text_store
 from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
@@ -48,8 +48,8 @@ def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -
 
 def try_to_start(
     connection: psycopg.Connection, *texts: int, good_for: float = 60
-) -> dict[int, int | circuit_breaker.Closed]:
-    """The same; and why not, where the lane is closed."""
+) -> dict[int, int | circuit_breaker.SendingPaused]:
+    """The same; and why not, while the account is paused."""
     tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
     return text_store.start_sending(connection, tries, good_for)
 
@@ -114,6 +114,7 @@ class Remote:
         clock: admission.Clock = postgres.now,
         tickets: Tickets | None = None,
         mapping: TicketMapping | None = None,
+        tell_holds: Sequence[str] = (),
     ) -> float | None:
         """Deliver these texts as a worker does; for how many seconds they have to wait, if they have.
 
@@ -125,6 +126,8 @@ class Remote:
                 assert decide
                 return decide(ticket)
 
+            tells_holds = bool(tell_holds)
+
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
                 ask = Asking(self.pool, threads)
@@ -133,11 +136,13 @@ class Remote:
                 async def reserve(count: int, batch: bool, claimed: bool) -> rate_limit.Grant:
                     return await ask(rate_limit.reserve, rates, count, batch, claimed)
 
-                backpressure = Backpressure(500, ["salesforce"], self.closed(), outdated=self.outdated)
+                backpressure = Backpressure(500, ["salesforce"], self.pauses(), outdated=self.outdated)
                 breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
                 sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
-                retry_policy = RetryPolicy(busy_seconds, try_unknown_again)
-                admitted = Admission(self.pool, {"salesforce": mapping.policy if mapping else policy}, clock)
+                retry_policy = RetryPolicy(busy_seconds, try_unknown_again, tell_holds)
+                admitted = Admission(
+                    self.pool, {"salesforce": mapping.policy if mapping else policy}, clock, tell_holds
+                )
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(self.pool, crms, admitted, sender, retry_policy, breaker, people, threads)
@@ -154,7 +159,7 @@ class Remote:
             circuit_breaker.passed(connection, self.passed)
         return waits
 
-    def closed(self) -> dict[str, circuit_breaker.Closed]:
+    def pauses(self) -> dict[str, circuit_breaker.SendingPaused]:
         """What a worker's backpressure knows."""
         with self.pool.connection() as connection:
-            return circuit_breaker.look_all(connection)
+            return pauses.everything(connection).by_account

@@ -103,6 +103,12 @@ def test_a_write_back_that_fires_the_rule_again_is_refused_with_a_ticket_as_exam
     assert example in words
 
 
+def test_what_is_written_while_a_text_waits_must_not_fire_its_rule_again() -> None:
+    check(REQUESTED, {"Status__c": "Waiting"}, "held")
+    with pytest.raises(BadMapping, match=r"write_back\.held"):
+        check(REQUESTED, {"Status__c": "Requested"}, "held")
+
+
 def test_a_write_back_of_one_rule_must_not_fire_another() -> None:
     with pytest.raises(BadMapping, match='rule "rule_1" would fire again'):
         check(REQUESTED, {"Status__c": "Sent"}, "sent", "status == 'Sent'")

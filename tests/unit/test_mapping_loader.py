@@ -50,6 +50,29 @@ SKIPPED = "write_back.skipped.CCAIP_SMS_Status__c"
 FAILED = "write_back.failed.CCAIP_SMS_Status__c"
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (
+            "{{ chat.id }}",
+            '"chat" is not defined here, because a text that waits has no chat; expected one of',
+        ),
+        ("{{ why }}", '"why" is not defined; expected one of at, held, rule, text'),
+        ("{{ held.untill }}", '"held.untill" is not defined (do you mean held.until?); expected one of'),
+        ("{{ rule }}", "expected a text, but a text that waits may have no rule: "),
+        ("{{ 1 / 0 }}", "expected a text: "),
+    ],
+)
+def test_what_a_ticket_shows_while_its_text_waits_has_facts_of_its_own(
+    tmp_path: Path, template: str, words: str
+) -> None:
+    path = tmp_path / "salesforce.toml"
+    path.write_text(GOOD + f"[write_back.held]\nNote__c = '{template}'\n", encoding="utf-8")
+    with pytest.raises(BadMapping) as bad:
+        loader.load(path)
+    assert f"write_back.held.Note__c: {words}" in str(bad.value)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "salesforce.toml"
     path.write_text(GOOD, encoding="utf-8-sig")

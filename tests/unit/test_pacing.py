@@ -117,7 +117,7 @@ def test_texts_that_are_dropped_take_no_slots_from_the_others() -> None:
     assert asyncio.run(run()) == ([False, False, True], [1, 2, 3], 1)
 
 
-@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), circuit_breaker.Closed("stopped", True, 5)])
+@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), circuit_breaker.SendingPaused("stopped", True, 5)])
 def test_an_error_reaches_all_who_wait_and_the_next_ask_again(error: Exception) -> None:
     async def run() -> list[object]:
         failing = True
@@ -196,3 +196,20 @@ def test_who_leaves_late_does_not_wait_until_the_others_are_put_off(error: Excep
         return said
 
     assert asyncio.run(run()) == [(0.2, True)]
+
+
+def test_a_text_that_is_paused_while_it_waits_for_its_slot_hears_it_at_once() -> None:
+    async def never(count: int, batch: bool, claimed: bool) -> Grant:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def run() -> None:
+        pacer, pause = Pacer(1, never), circuit_breaker.SendingPaused("paused", True, 5)
+        waiting = asyncio.create_task(pacer.slot(7, 50))
+        await asyncio.sleep(0)
+        pacer.refuse({7: pause, 8: pause})
+        with pytest.raises(circuit_breaker.SendingPaused):
+            await waiting
+        assert pacer.waiting() == []
+
+    asyncio.run(run())

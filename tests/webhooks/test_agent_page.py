@@ -9,9 +9,10 @@ import pytest
 
 from connector import settings
 from connector.cli import demo
-from connector.store import postgres
+from connector.store import pauses, postgres
+from connector.store.pauses import Scope
 from tests.support.agent import Agent, link, texts_to
-from tests.support.pipe import Pipe
+from tests.support.pipe import Pipe, without_job
 from webhooks.app import create_app
 
 # What is shown
@@ -283,3 +284,41 @@ def test_a_ticket_that_is_not_there(pipe: Pipe, agent: Agent) -> None:
     page = agent.open("500999999999999AAA")
     assert page.status == 404
     assert "does not exist" in page.words
+
+
+# An operator's pause
+
+
+def test_while_an_operator_has_paused_sending_nothing_can_be_sent_and_the_page_says_why(
+    pipe: Pipe, case: str, agent: Agent
+) -> None:
+    page = agent.open(case)
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        pauses.pause(connection, Scope.ALL, "", "the message names a wrong date", "Ana")
+        try:
+            refused = agent.submit(page, message="Your part is here.")
+            preview = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
+            text = pipe.send(case).json()
+        finally:
+            pauses.resume(connection, Scope.ALL)
+    why = "ending is paused by Ana: the message names a wrong date"
+    assert why in refused.words
+    assert "Tell an admin, and look again later." in refused.words
+    assert (preview["allowed"], preview["overridable"], why in preview["why"]) == (False, False, True)
+    assert (text["state"], text["said"]) == ("failed", f"Not sent: s{why}.")
+    assert texts_to(pipe, case) == []
+
+
+def test_a_triggers_text_says_that_a_pause_keeps_it(pipe: Pipe, case: str, agent: Agent) -> None:
+    with psycopg.connect(pipe.url, autocommit=True) as connection:
+        pauses.pause(connection, Scope.RULE, "requested", "the message names a wrong date", "Ana")
+        try:
+            text = without_job(pipe.url, case)
+            connection.execute("update texts set rule = 'requested' where id = %s", [text])
+            shown = pipe.api("GET", f"/texts/{text}").json()
+        finally:
+            pauses.resume(connection, Scope.RULE, "requested")
+            connection.execute("update texts set state = 'cancelled' where id = %s", [text])
+    why = "sending for the rule requested is paused by Ana: the message names a wrong date"
+    assert (shown["pause"], shown["said"]) == (why, f"It waits: {why}.")
+    assert "pause" not in pipe.api("GET", f"/texts/{text}").json()

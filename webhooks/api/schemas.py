@@ -193,6 +193,7 @@ class Text(BaseModel):
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
     send_at: str = Field(default="", description="The time that it was scheduled for.")
+    pause: str = Field(default="", description="The operator's pause that keeps it from being sent, in words.")
 
 
 class Texts(BaseModel):

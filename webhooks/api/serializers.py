@@ -49,7 +49,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         channel=row["channel"],
         state=state,
         final=state in OUTCOMES,
-        said=_said(state, row["why"], chat, leaves_at, row["worker"], scheduled=scheduled),
+        said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"], scheduled=scheduled),
         why=row["why"],
         to=phone.mask(sms["end_user_number"], SHOWN_DIGITS) if sms else "",
         message=message,
@@ -66,14 +66,19 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         changed_at=utc(row["changed_at"]),
         leaves_at=leaves_at,
         send_at=utc(datetime.fromisoformat(ask["send_at"])) if ask.get("send_at") else "",
+        pause=row["pause"],
     )
 
 
-def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, scheduled: bool) -> str:
+def _said(
+    state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, pause: str, *, scheduled: bool
+) -> str:
     if state is State.SENT:
         return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
     if scheduled:
         return f"It is {why}."
+    if pause:
+        return f"It waits: {pause.rstrip('.')}."
     if leaves_at:
         return f"It waits until {leaves_at}: {why}."
     if not worker and state in STALLED:

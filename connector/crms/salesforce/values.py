@@ -18,7 +18,6 @@ from connector.crms.salesforce import ids
 from connector.crms.salesforce.describe import TEXTS, Field, Thing
 from connector.expressions import ENVIRONMENT, CannotApply, Template
 from connector.mapping.schema import MappingFile
-from connector.model import State
 
 Values = frozenset[str]
 
@@ -30,6 +29,7 @@ SHORTEST = {
     "chat": {"id": 1, "status": "x"},
     "at": "2026-01-01T00:00:00Z",
     "contradicted": "",
+    "held": {"why": "x", "until": ""},
 }
 NUMBER = (r"-?\d+(\.\d+)?", "a number")
 FORMATS = {
@@ -68,9 +68,10 @@ def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
             elif why := not_writable(field):
                 yield Misfit(f"{key}: {why}")
             else:
-                possible = values_of(template, {"state": frozenset({state.value}), "rule": rules})
+                known = {"state": state.value} if state else {}
+                possible = values_of(template, {"rule": rules} | {name: frozenset({it}) for name, it in known.items()})
                 found = (
-                    _told(field, possible) if possible is not None else _tried(field, template, state, file.chat_status)
+                    _told(field, possible) if possible is not None else _tried(field, template, known, file.chat_status)
                 )
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
@@ -98,14 +99,16 @@ def _told(field: Field, possible: Values) -> Iterator[Misfit]:
             yield Misfit(f'"{value}" is cut to the {field["length"]} characters that the field takes', refused=False)
 
 
-def _tried(field: Field, template: Template, state: State, chat_status: Mapping[str, str]) -> Iterator[Misfit]:
+def _tried(
+    field: Field, template: Template, known: Mapping[str, str], chat_status: Mapping[str, str]
+) -> Iterator[Misfit]:
     """Check a template whose values are not known, apart from the words of `chat_status`."""
     if "chat" in template.names and chat_status:
-        yield from _told(field, frozenset(_by_chat(template, state, chat_status)))
+        yield from _told(field, frozenset(_by_chat(template, known, chat_status)))
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:
-        value = template.render(SHORTEST | {"state": state.value})
+        value = template.render({**SHORTEST, **known})
     except CannotApply:
         return  # reported for the text that it affects
     if problem := _wrong(field, value):
@@ -114,11 +117,11 @@ def _tried(field: Field, template: Template, state: State, chat_status: Mapping[
         yield Misfit(f"{template.source} is always longer than the {field['length']} characters that the field takes")
 
 
-def _by_chat(template: Template, state: State, chat_status: Mapping[str, str]) -> Iterator[str]:
+def _by_chat(template: Template, known: Mapping[str, str], chat_status: Mapping[str, str]) -> Iterator[str]:
     """Yield what the template writes for each word of `chat_status`."""
     for words in chat_status.values():
         with contextlib.suppress(CannotApply):  # reported for the text that it affects
-            yield template.render(SHORTEST | {"state": state.value, "chat": {"id": 1, "status": words}})
+            yield template.render({**SHORTEST, **known, "chat": {"id": 1, "status": words}})
 
 
 def _wrong(field: Field, value: str) -> str | None:

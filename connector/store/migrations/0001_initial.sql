@@ -67,7 +67,14 @@ create table texts (
     wrote          jsonb,               -- the last write to the ticket, of the fields that rules read
     write_begun    int not null default 0,          -- writes to the ticket that began and have no clear result
     write_attempts int not null default 0,
-    write_refused  text                 -- why the CRM refuses the outcome; shown to operators
+    write_refused  text,                -- why the CRM refuses the outcome; shown to operators
+
+    -- What the ticket shows while the text waits.
+    held           jsonb,               -- {"why", "until"}; see model.Hold
+    held_version   int not null default 0,          -- counts the holds to write to the ticket
+    held_written   int not null default 0,          -- the last hold that the ticket has, or can never have
+    held_begun     timestamptz,         -- a hold is being written since then
+    held_wrote     jsonb                -- that write, of the fields that rules read
 )
 -- A row is updated four times within seconds: free space on its page lets updates leave the indexes alone (HOT).
 with (fillfactor = 60);
@@ -151,13 +158,13 @@ create table sending_state (
     next_at       timestamptz not null,                 -- when the next request may leave
     batch_next_at timestamptz,                          -- when the next request of a batch may leave
     people_until  timestamptz,                          -- texts with priority over batches wait at least until then
-    held_until    timestamptz,                          -- paused: the account asked for it, or cannot be reached
-    held_why      text,
-    holds         int not null default 0,               -- pauses in a row since the last success
-    stopped_at    timestamptz,                          -- tripped: a setting is wrong; no sending until it is fixed
-    stopped_why   text,
+    paused_until    timestamptz,                          -- paused: the account asked for it, or cannot be reached
+    paused_why      text,
+    pauses        int not null default 0,               -- pauses in a row since the last success
+    tripped_at    timestamptz,                          -- tripped: a setting is wrong; no sending until it is fixed
+    tripped_why   text,
     confirmed     boolean not null default true,        -- tripped, and the fault does not lie with one text alone
-    for_people    boolean not null default false,       -- tripped until an operator resumes it; no probe does
+    manual_resume    boolean not null default false,       -- tripped until an operator resumes it; no probe does
     probes        int not null default 0,               -- failed probes in a row
     probed_at     timestamptz,
     probe_at      timestamptz,                          -- when the next probe is due
@@ -438,3 +445,13 @@ create trigger texts_updated after update on texts referencing old table as old_
     for each statement execute function texts_roll_up();
 create trigger texts_deleted after delete on texts referencing old table as old_texts
     for each statement execute function texts_roll_up();
+-- Pauses by an operator: no text that one covers is sent, until an operator resumes it or its time is over.
+create table operator_pauses (
+    scope       text not null check (scope in ('all', 'account', 'channel', 'rule')),
+    name        text not null default '',               -- the account, channel or rule; empty for all
+    why         text not null,
+    paused_by   text not null,
+    since       timestamptz not null default now(),
+    ends_at     timestamptz,                            -- null: until it is resumed
+    primary key (scope, name)
+);

@@ -103,7 +103,7 @@ CASE = (
         "picklist",
         "SMS status",
         255,
-        picklist=("Requested", "Sent", "Failed", "Skipped", "Unknown"),
+        picklist=("Requested", "Waiting", "Sent", "Failed", "Skipped", "Unknown"),
         restricted=True,
     ),
     Field("CCAIP_SMS_Requested_At__c", "datetime", "SMS requested at"),
