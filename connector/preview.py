@@ -16,7 +16,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, pauses, postgres, recipients, text_views
+from connector.store import agent_requests, daily_budget, pauses, postgres, recipients, text_views
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -88,9 +88,15 @@ class Previews:
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
-            known = recipients.known(connection, [(0, stem, decided, None)])[0]
-            now = self._clock(connection)
-            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
+            now, policy = self._clock(connection), mapping.policy
+            known = daily_budget.with_use(
+                connection,
+                recipients.known(connection, [(0, stem, decided, None)]),
+                {0: decided.sms.outbound_number},
+                policy.budgets,
+                now,
+            )[0]
+            ruling = policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
         rule = decided.rule if isinstance(decided, Decision) else ask.rule
         findings += self._around(connection, stem, ticket_id, rule)

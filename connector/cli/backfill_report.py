@@ -29,6 +29,11 @@ def in_words(plan: Plan) -> Iterator[str]:
     yield f"Plan {plan.id}: {output.count(report['cases'], 'case')}, {output.count(report['texts'], 'text')}."
     if report["texts"]:
         yield f"  {output.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        if budget := report["daily_budget"]:
+            yield (
+                f"  takes {output.count(budget['days'], 'day')} with the daily budget of {budget['limit']:,} "
+                f"{budget['unit']}, of which batches may use {budget['for_batches']:,}"
+            )
         yield f"  about {report['calls']:,} calls of the CRM"
     if report["held"]:
         yield f"  {report['held']:,} would be held now, until the hours open"

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 import psycopg
 
+from connector.cli import daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
@@ -37,6 +38,7 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
     )
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    budgets = daily_budgets.rows(connection)
     bad = bool(total["refused"] or any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator))
     if as_json:
         print_json(
@@ -54,10 +56,13 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
+                "daily_budgets": budgets,
             }
         )
         return int(bad)
     for line in [*_said_of(accounts, operator), *_said_of_texts(total, leaves_at, heard)]:
+        say(line)
+    for line in daily_budgets.in_words(budgets):
         say(line)
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
@@ -86,9 +91,9 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         since = f" since {plain(heard.at)} (UTC)" if heard.at else ""
         yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
     if held := total["held"]:
-        waiting = "waits for its hours, or for another try" if held == 1 else "wait for their hours, or for another try"
+        waiting = "waits for its hours" if held == 1 else "wait for their hours"
         then = f"; the next leaves at {plain(leaves_at)} (UTC)" if leaves_at else ""
-        yield f"{count(held, 'queued text')} {waiting}{then}."
+        yield f"{count(held, 'queued text')} {waiting}, a new day's budget, or another try{then}."
     if refused := total["refused"]:
         are = "is" if refused == 1 else "are"
         yield f"{count(refused, 'outcome')} {are} refused by the CRM, and told again: connector texts list --refused"

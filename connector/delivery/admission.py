@@ -12,13 +12,19 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.model import Decision, Hold, OutboundSms, Skip, Text
 from connector.policy.checks import Policy, Ruling
-from connector.store import postgres, recipients, texts
+from connector.store import daily_budget, postgres, recipients, texts
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
 
 log = structlog.get_logger()
 
-Clock = Callable[[psycopg.Connection], datetime]
+Clock = Callable[
+    [psycopg.Connection], datetime
+]  # What a ticket shows while its text waits, by the check that holds it.
+HOLDS = {
+    "hours": "outside the hours in which this customer may be texted",
+    "budget": "the daily budget of the outbound number is used up",
+}
 # A text to send with its message, or its transition if it is not sent now; None: the text has moved on since.
 Admitted = tuple[Text, OutboundSms] | Transition | None
 
@@ -38,6 +44,7 @@ class Admission:
         Quiet hours and windows use the database's clock, because the workers' own may differ.
         """
         self._pool, self._policies, self._clock, self._tell_holds = pool, policies, clock, tell_holds
+        self._budgets = {number: one for policy in policies.values() for number, one in policy.budgets.items()}
 
     def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
         """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
@@ -64,6 +71,8 @@ class Admission:
             connection,
             [(text.id, text.crm, decision, text.ask.number if text.ask else None) for text, decision in asked],
         )
+        numbers = {text.id: decision.sms.outbound_number for text, decision in asked}
+        known = daily_budget.with_use(connection, known, numbers, self._budgets, at)
         return {
             text.id: self._policies[text.crm].allow(
                 decision,
@@ -103,14 +112,14 @@ def _admitted(
     if against.until is not None:
         seconds = (against.until - at).total_seconds()
         put_off = transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted)
-        return replace(put_off, hold=_hold(against.until, against.zone)) if tells_holds else put_off
+        return replace(put_off, hold=_hold(against.check, against.until, against.zone)) if tells_holds else put_off
     return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
 
 
-def _hold(until: datetime, zone: str) -> Hold:
-    """A hold until the recipient's hours open, by the recipient's clock."""
+def _hold(check: str, until: datetime, zone: str) -> Hold:
+    """A hold until that time, by the clock of that zone."""
     local = until.astimezone(ZoneInfo(zone))
-    return Hold("outside the hours in which this customer may be texted", f"{local:%Y-%m-%d %H:%M}, {zone}")
+    return Hold(HOLDS[check], f"{local:%Y-%m-%d %H:%M}, {zone}")
 
 
 def _too_alike(decision: Decision, ruling: Ruling) -> str:

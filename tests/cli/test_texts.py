@@ -80,14 +80,17 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         [[first]] = connection.execute("select min(not_before) from texts").fetchall()
         leaves_at = first.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         out = run("status")[1]
-        assert f"2 queued texts wait for their hours, or for another try; the next leaves at {leaves_at} (UTC)." in out
+        assert (
+            f"2 queued texts wait for their hours, a new day's budget, or another try; the next leaves at {leaves_at} (UTC)."
+            in out
+        )
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
         circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 9_000)
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
         circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
-        assert "2 queued texts wait for their hours, or for another try.\n" in run("status")[1]
+        assert "2 queued texts wait for their hours, a new day's budget, or another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update leases set next_at = now() - interval '21 seconds' where name = 'alive'")
         assert "No worker has been heard of since 2" in run("status")[1]
