@@ -1,4 +1,4 @@
-"""`connector status` shows what each outbound number has used of its daily budget."""
+"""`connector status` shows what each outbound number has used of its daily budget, and `check` what it may use."""
 
 import json
 from pathlib import Path
@@ -52,3 +52,20 @@ def test_a_wrong_mapping_is_no_obstacle(url: str, tmp_path: Path) -> None:
 
     assert out.startswith("Texts may leave.")
     assert NUMBER not in out
+
+
+def test_check_shows_the_budget(tmp_path: Path) -> None:
+    (tmp_path / "salesforce.toml").write_text(f"{SHIPPED.read_text()}\n[policy.daily_budget]\ntexts = 2000\n")
+
+    done = connector("check", "--offline", **COMPLETE, CONNECTOR_MAPPINGS=str(tmp_path))
+
+    assert f"  at most 2,000 texts a day from {NUMBER}, by America/New_York; back-fills stop at 1,600\n" in done.stdout
+
+
+def test_check_refuses_a_budget_that_the_longest_text_never_fits(tmp_path: Path) -> None:
+    (tmp_path / "salesforce.toml").write_text(f"{SHIPPED.read_text()}\n[policy.daily_budget]\nsegments = 4\n")
+
+    done = connector("check", "--offline", **COMPLETE, CONNECTOR_MAPPINGS=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "salesforce.toml: policy.daily_budget: leaves 3 of 4 segments to batches for " in done.stdout
