@@ -10,6 +10,7 @@ from connector.http import config
 from connector.mapping import daily_budgets, hints, loader
 from connector.mapping.rules import Mapping
 from connector.policy.daily_budget import Budgets
+from connector.policy.opt_out_words import ExtraWords
 from connector.settings import Settings, require_ccaip
 
 
@@ -33,6 +34,14 @@ def budgets(found: Iterable[Mapping]) -> Budgets:
     return {number: budget for mapping in found for number, budget in mapping.budgets.items()}
 
 
+def opt_out_words(found: MappingOf[str, Mapping]) -> ExtraWords:
+    """Return the words that these mapping files add. A message is compared with those of all files."""
+    keys = [mapping.file.opt_outs for mapping in found.values()]
+    return ExtraWords(
+        tuple(word for key in keys for word in key.words), tuple(word for key in keys for word in key.start_words)
+    )
+
+
 def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
     """Return warnings about valid but probably unintended content of these mapping files."""
     paths = {settings.mappings_dir / f"{stem}.toml": mapping.file for stem, mapping in found.items()}
@@ -53,4 +62,5 @@ def account(settings: Settings) -> Account:
         connect_timeout=settings.ccaip_connect_timeout,
         read_timeout=settings.ccaip_read_timeout,
         network=config.load(),
+        opted_out_messages=frozenset(message.lower() for message in settings.ccaip_opted_out_messages),
     )

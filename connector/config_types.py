@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from connector import phone
 from connector.expected import matching
 from connector.expressions import Condition, Template
+from connector.languages import EXPECTED, FixedWords, Messages, tag
 
 
 def compiled(kind: type, may_be_empty: bool = False) -> BeforeValidator:
@@ -23,6 +24,13 @@ def _e164(number: str) -> str:
     if not phone.E164.fullmatch(number):
         raise ValueError('expected a number in E.164, such as "+16285550199"')
     return number
+
+
+def _language(written: str) -> str:
+    found = tag(written)
+    if found is None:
+        raise ValueError(EXPECTED)
+    return found
 
 
 def _country(code: str) -> str:
@@ -45,7 +53,11 @@ FieldName = Annotated[str, matching(r"(?a:[A-Za-z]\w*)", 'expected the CRM\'s ow
 E164 = Annotated[str, AfterValidator(_e164)]
 Country = Annotated[str, AfterValidator(_country)]
 AnyTemplate = Annotated[Template, compiled(Template)]
+AnyMessage = Annotated[Messages, BeforeValidator(Messages)]
+AnyFixedWords = Annotated[FixedWords, BeforeValidator(FixedWords)]
+Language = Annotated[str, AfterValidator(_language)]
 AnyCondition = Annotated[Condition, compiled(Condition)]
+StatusWord = Annotated[str, Field(min_length=1, max_length=255)]
 Written = Annotated[dict[FieldName, Annotated[Template, compiled(Template, may_be_empty=True)]], Field(min_length=1)]
 
 

@@ -7,6 +7,7 @@ ConnectorError
 ├── Unreadable         an authentic event cannot be parsed: saved, acknowledged, shown
 ├── NotAuthentic       a request from an unknown sender: refused, nothing saved
 ├── NotThere           the requested ticket or plan does not exist
+├── BadTime            a text cannot be scheduled for this time
 ├── KeyUsedOtherwise   the idempotency key was used for another request
 └── CallFailed         a call to a remote side failed
     ├── Refused        refused: certainly not done
@@ -81,7 +82,11 @@ class Problems(list[str]):
 
 
 class Unreadable(ConnectorError):
-    """An authentic event cannot be parsed."""
+    """An authentic event cannot be parsed. `status`: the HTTP status for a sender that is told so."""
+
+    def __init__(self, words: str, status: int = 400) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 class NotAuthentic(ConnectorError):
@@ -94,6 +99,10 @@ class NotAuthentic(ConnectorError):
 
 class NotThere(ConnectorError):
     """The requested object does not exist, or is not visible."""
+
+
+class BadTime(ConnectorError):
+    """A text cannot be scheduled for this time. The message says what was expected."""
 
 
 class KeyUsedOtherwise(ConnectorError):
@@ -131,6 +140,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_OUTBOUND_NUMBER = "unknown_outbound_number"
     NO_MESSAGE = "no_message"
     CUSTOMER_BUSY = "customer_busy"
+    OPTED_OUT = "opted_out"  # not documented: the words are a setting
 
 
 class Refused(CallFailed):

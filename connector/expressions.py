@@ -13,7 +13,7 @@ from typing import Any, Never
 
 import jinja2
 import jmespath
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
@@ -56,12 +56,17 @@ ENVIRONMENT.globals.clear()
 
 
 class Template:
-    """A template, validated when it is loaded. `names` are the names it uses."""
+    """A template, validated when it is loaded.
+
+    `names` are the names it uses; `attributes` are the pairs of a name and its attribute or key: ("chat", "id").
+    """
 
     def __init__(self, source: str) -> None:
         """Raises ValueError with a message for the mapping's author."""
         try:
-            self.names = frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse(source)))
+            tree = ENVIRONMENT.parse(source)
+            self.names = frozenset(meta.find_undeclared_variables(tree))
+            self.attributes = sorted(pair for pair in _attributes(tree) if pair[0] in self.names)
             self._template = ENVIRONMENT.from_string(source)
             self._same = None if "{" in source else self._template.render()
         except jinja2.TemplateError as error:
@@ -76,6 +81,24 @@ class Template:
             return self._template.render({name: value for name, value in values.items() if value is not None})
         except (jinja2.TemplateError, *VALUES_DO_NOT_SUIT) as error:
             raise CannotApply(str(error) or type(error).__name__) from None
+
+
+def _attributes(tree: nodes.Template) -> Iterator[tuple[str, str]]:
+    """Yield the name and the attribute of `name.attribute` and `name['attribute']`."""
+    for by_dot in tree.find_all(nodes.Getattr):
+        if isinstance(by_dot.node, nodes.Name):
+            yield by_dot.node.name, by_dot.attr
+    for by_key in tree.find_all(nodes.Getitem):
+        key = by_key.arg.value if isinstance(by_key.arg, nodes.Const) else None
+        if isinstance(by_key.node, nodes.Name) and isinstance(key, str):
+            yield by_key.node.name, key
+
+
+def has_attribute(sample: Any, attribute: str) -> bool:
+    """Return whether a template can read this attribute, key or method of a value like the sample."""
+    if isinstance(sample, Mapping) and attribute in sample:
+        return True
+    return hasattr(sample, attribute) and ENVIRONMENT.is_safe_attribute(sample, attribute, None)
 
 
 def literal(template: Template) -> str:
@@ -108,17 +131,17 @@ class Condition:
             # Types are known only when there are values: a function may well fail on an empty ticket.
             if not isinstance(error, JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
-        nodes = list(_nodes(self._compiled.parsed))
-        if foreign := [node["type"] for node in nodes if node["type"] not in NODES]:
+        parts = list(_nodes(self._compiled.parsed))
+        if foreign := [node["type"] for node in parts if node["type"] not in NODES]:
             # An index, a slice and the like make a projection. Where there is one, its own name says more.
             named = next((kind for kind in foreign if kind != "projection"), "projection")
             raise ValueError(
                 f"{named.replace('_', ' ')} is not for conditions: "
                 "use names, literals, comparisons, &&, ||, ! and functions"
             )
-        self.names = frozenset(node["value"] for node in nodes if node["type"] == "field")
-        self.literals = [node["value"] for node in nodes if node["type"] == "literal"]
-        self.comparisons = [one for node in nodes if node["type"] == "comparator" for one in _comparison(node)]
+        self.names = frozenset(node["value"] for node in parts if node["type"] == "field")
+        self.literals = [node["value"] for node in parts if node["type"] == "literal"]
+        self.comparisons = [one for node in parts if node["type"] == "comparator" for one in _comparison(node)]
         self.is_name = self._compiled.parsed["type"] == "field"
         self.source = source
 

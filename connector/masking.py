@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 from connector import phone
 
-# Separators between two digits of one number.
-APART = r"[^\w\"{}:,+@<>]{0,4}"
+# Separators around a country code, and between the digits of a number that is known. The second may be anything: that
+# all digits of another number come in this order by chance is rarer than a separator that nobody thought of.
+AROUND_CODE, APART = r"[^\w\"{}:,+@<>]{0,4}", r"\D{0,4}"
 # Anything that looks like a whole phone number, but not a date or an IPv4 address.
 NUMBER = re.compile(
     r"(?<![\w.\-/])(?!\d{4}-\d\d-\d\d(?!\d))(?!(?:\d{1,3}\.){3}\d{1,3}(?![\d.]))"
@@ -58,7 +59,8 @@ class Spellings:
         self.digits = phone.national(number)
         country = number.removesuffix(self.digits)[1:]
         self._pattern = re.compile(
-            rf"(?<!\d)(?:(?:\+|%2B|00|011)?{APART}{APART.join(country)}{APART}0?{APART})?0?{APART.join(self.digits)}(?!\d)",
+            rf"(?<!\d)(?:(?:\+|%2B|00|011)?{AROUND_CODE}{AROUND_CODE.join(country)}{AROUND_CODE}0?{AROUND_CODE})?"
+            rf"0?{APART.join(self.digits)}(?!\d)",
             re.IGNORECASE,
         )
 

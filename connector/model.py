@@ -30,6 +30,13 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+class PhoneProblem(StrEnum):
+    """Why the customer's number cannot be texted: none on the ticket is fit for it, or the platform refused it."""
+
+    UNUSABLE = "unusable"
+    REFUSED = "refused"
+
+
 OUTCOMES = (State.SENT, State.SKIPPED, State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
@@ -40,6 +47,8 @@ class TextRequest:
     `rule` and `template` are names of the mapping; `message` is used unchanged. `override` is the agent's reason for
     sending despite overridable findings. `overrides` are the ids of the findings that it was given for; None: any. The
     `agent_…` fields identify the agent, as far as known. `number` is the pseudonym of the intended recipient's number.
+    `language` is the tag that a person chose; None: the ticket decides. `send_at` is the time before which it is not
+    sent, in ISO 8601 and UTC; None: it is sent at once. `reason_name` makes it a reason of its own beside the rule's.
     """
 
     rule: str | None = None
@@ -51,6 +60,9 @@ class TextRequest:
     agent_email: str | None = None
     agent_id: int | None = None
     number: str | None = None
+    language: str | None = None
+    send_at: str | None = None
+    reason_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +141,20 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageChoice:
+    """The tag of a message's language, and why it was chosen. `language` empty: the mapping has no languages."""
+
+    language: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The mapping's result for a ticket: a text for a rule's reason. `reason` is a SHA-256 over `once_per`.
 
     `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
     set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
-    ticket.
+    ticket. `language`: the language of the message, and why it was chosen.
     """
 
     rule: str
@@ -144,6 +164,7 @@ class Decision:
     window_hours: float | None = None
     accepted: Accepted | None = None
     empty: Sequence[str] = ()
+    language: LanguageChoice = LanguageChoice()
 
 
 def _no_flag(value: object) -> object:
@@ -199,6 +220,11 @@ class Text:
     ask: TextRequest | None = None
     accepted: Accepted | None = None
 
+    @property
+    def attended(self) -> bool:
+        """Whether a person waits for the result. Such a text fails at once where others wait or are tried again."""
+        return self.channel is Channel.AGENT and not (self.ask and self.ask.send_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -218,7 +244,8 @@ class Outcome:
     `attempts`: consecutive writes that failed with one kind of error; `refused_before`: the CRM refused them.
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
-    an operator had settled the text otherwise.
+    an operator had settled the text otherwise. `reason_name`: the name of a back-fill's own reason.
+    `phone_problem`: set where the outcome is the fault of the customer's number.
     """
 
     text: int
@@ -233,6 +260,8 @@ class Outcome:
     attempts: int = 0
     refused_before: bool = False
     contradicted: str | None = None
+    reason_name: str = ""
+    phone_problem: PhoneProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,19 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from connector import send_at
 from connector.crms import Crm
 from connector.delivery.admission import Clock
 from connector.errors import NotThere
-from connector.expressions import CannotApply, Template
+from connector.expressions import CannotApply
+from connector.languages import Messages
+from connector.mapping import message_language
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, Ticket
+from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
 from connector.store import agent_requests, daily_budget, pauses, postgres, recipients, text_views
+from connector.store.text_views import Only
 
 # Borrows a connection for a block.
 Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
@@ -24,22 +28,30 @@ Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
 WHILE_TYPING = 10.0
 # Seconds for which a customer who was in another session is assumed to be still in it.
 BUSY_FOR = 900
+# Scheduled texts of a ticket that a preview names.
+MAX_SCHEDULED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket."""
+    """A template offered to an agent. `message` is rendered for the ticket; empty: it does not suit this ticket.
+
+    `language`: the language that the message has.
+    """
 
     name: str
     label: str
     message: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The result of a preview. `sms` None: no text can be made of the ticket, and a finding says why.
 
-    `after` is the ticket's newest text. Return it with the request, to prevent a second text.
+    `after` is the ticket's newest text. Return it with the request, to prevent a second text. `language` is that of
+    the message; `languages` are those that can be asked for. `send_at` (UTC) is the time that it is scheduled for; the
+    policy is applied as of then. None: now.
     """
 
     ticket: Ticket
@@ -51,6 +63,9 @@ class Preview:
     findings: Sequence[Finding]
     templates: Sequence[Words]
     after: int
+    language: LanguageChoice
+    languages: Sequence[str]
+    send_at: datetime | None
 
     @property
     def against(self) -> Sequence[Finding]:
@@ -88,18 +103,18 @@ class Previews:
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
-            now, policy = self._clock(connection), mapping.policy
+            at = max(self._clock(connection), send_at.parse(ask.send_at)) if ask.send_at else self._clock(connection)
             known = daily_budget.with_use(
                 connection,
                 recipients.known(connection, [(0, stem, decided, None)]),
                 {0: decided.sms.outbound_number},
-                policy.budgets,
-                now,
+                mapping.policy.budgets,
+                at,
             )[0]
-            ruling = policy.allow(decided, known, Channel.AGENT, ask.override, now, ask.overrides)
+            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, at, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
         rule = decided.rule if isinstance(decided, Decision) else ask.rule
-        findings += self._around(connection, stem, ticket_id, rule)
+        findings += self._around(connection, stem, ticket_id, rule, later=ask.send_at is not None)
         shown = mapping.file.ticket
         return Preview(
             ticket=ticket,
@@ -109,8 +124,14 @@ class Previews:
             size=segments.measure(sms.message if sms else ""),
             max_segments=mapping.file.policy.max_segments,
             findings=findings,
-            templates=[_words(name, *found, ticket) for name, found in mapping.templates().items()],
+            templates=[
+                _words(mapping, name, label, messages, ticket, ask.language)
+                for name, (label, messages) in mapping.templates().items()
+            ],
             after=agent_requests.newest(connection, stem, ticket_id),
+            language=decided.language if isinstance(decided, Decision) else LanguageChoice(),
+            languages=mapping.file.offered_languages,
+            send_at=send_at.parse(ask.send_at) if ask.send_at else None,
         )
 
     def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
@@ -127,10 +148,21 @@ class Previews:
         self._read[stem, ticket_id] = at, ticket
         return ticket
 
-    def _around(self, connection: psycopg.Connection, stem: str, ticket_id: str, rule: str | None) -> list[Finding]:
-        """Return further findings: whether sending is paused, and whether the customer was in another session."""
+    def _around(
+        self, connection: psycopg.Connection, stem: str, ticket_id: str, rule: str | None, later: bool
+    ) -> list[Finding]:
+        """Return further findings: pauses, texts that are scheduled, and whether the customer was in another session.
+
+        `later`: the text is to be sent at a later time, so that a pause of now does not stop it.
+        """
         in_the_way = pauses.everything(connection).of(stem, Channel.AGENT, rule)
-        found = [Finding("paused", Said.STOP if pause.until_resumed else Said.WARN, str(pause)) for pause in in_the_way]
+        found = [
+            Finding("paused", Said.STOP if pause.until_resumed and not later else Said.WARN, str(pause))
+            for pause in in_the_way
+        ]
+        for row in text_views.listed(connection, None, ticket_id, MAX_SCHEDULED, stem, Only.SCHEDULED):
+            why = f"text {row['id']} about this ticket is {row['why']}"
+            found.append(Finding("scheduled", Said.WARN, why, about=str(row["id"])))
         newest = text_views.listed(connection, None, ticket_id, 1, stem)
         if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
             at: datetime = newest[0]["changed_at"]
@@ -144,8 +176,13 @@ def _shown(ticket: Ticket, name: str | None) -> str:
     return str(ticket.values.get(name) or "") if name else ""
 
 
-def _words(name: str, label: str, template: Template, ticket: Ticket) -> Words:
+def _words(
+    mapping: TicketMapping, name: str, label: str, messages: Messages, ticket: Ticket, language: str | None
+) -> Words:
+    """Return a template's words in the language asked for, else in the ticket's; where it lacks it, in the fallback."""
     try:
-        return Words(name, label, template.render(ticket.values).strip())
+        choice = message_language.choose(mapping.file, ticket, language)
+        message, choice = message_language.render(mapping.file, messages, ticket, choice)
+        return Words(name, label, message, choice.language)
     except CannotApply:
         return Words(name, label, "")

@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
-from connector import addresses, environment, expected, phone
+from connector import addresses, environment, expected, phone, send_at
 from connector.environment import PREFIX, FromEnvironment
 from connector.errors import BadSettings, Problems
 
@@ -24,6 +24,11 @@ Kind = TypeVar("Kind", bound=BaseSettings)
 def _words(value: object) -> object:
     """Split one text of the environment at spaces and commas."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _messages(value: object) -> object:
+    """Split one text of the environment at semicolons: messages have blanks and commas."""
+    return [one.strip() for one in value.split(";") if one.strip()] if isinstance(value, str) else value
 
 
 def _country(code: str) -> str:
@@ -47,6 +52,13 @@ def _base64(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _generated(secret: SecretStr) -> SecretStr:
+    """Refuse a webhook secret that CCAI Platform cannot have generated. The length of its secrets is not documented."""
+    if len(secret.get_secret_value()) < 16:
+        raise ValueError("expected the secret that CCAI Platform generated, at least 16 characters")
+    return secret
+
+
 Country = Annotated[str, AfterValidator(_country)]
 # Absolute: with a relative runtime folder, a library falls back to one that all users share.
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
@@ -55,6 +67,7 @@ LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
 # Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
 Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
 SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_generated)]
 SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
 # Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
 Origins = Annotated[
@@ -70,6 +83,7 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_words),
 ]
+Messages = Annotated[list[str], NoDecode, BeforeValidator(_messages)]
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
@@ -93,7 +107,7 @@ class Settings(FromEnvironment):
     port: int = Field(default=8080, ge=1, le=65535)
     """Port on which the web process listens."""
     web_threads: int = Field(default=16, ge=1, le=256)
-    """Requests that the web process handles concurrently, and its database connections, in addition to 3 for saving
+    """Requests that the web process handles concurrently, and its database connections, in addition to 4 for saving
     events.
     """
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -123,6 +137,10 @@ class Settings(FromEnvironment):
     """`chat_type` in each request."""
     ccaip_agent_spelling: Literal["agentId", "agent_id"] = "agentId"
     """How a request spells the agent: `agentId` or `agent_id`."""
+    ccaip_opted_out_messages: Messages = []
+    """CCAI Platform's refusals that mean [opted out or blocked](opt-outs.md#entries-and-their-sources), separated by
+    semicolons. None is documented.
+    """
     ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
     """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
@@ -131,6 +149,18 @@ class Settings(FromEnvironment):
     """Seconds to establish a connection."""
     ccaip_read_timeout: float = Field(default=30, gt=0)
     """Seconds to receive the whole response."""
+    ccaip_webhook_primary_secret: WebhookSecret | None = None
+    """Primary secret of [chat events](chat-events.md), which CCAI Platform generated. Without a secret they are
+    refused.
+    """
+    ccaip_webhook_secondary_secret: WebhookSecret | None = None
+    """Secondary secret of chat events. Either secret may sign either signature."""
+    ccaip_webhook_tolerance_seconds: float = Field(default=300, ge=1, le=86_400)
+    """Age of a chat event's signature, in seconds, from which on it is refused; also how far it may be in the
+    future.
+    """
+    ccaip_customer_senders: Annotated[Words, Field(min_length=1)] = ["customer", "end_user"]
+    """Sender types of chat messages that mean the customer."""
 
     countries: Countries = ["US"]
     """Countries that may be texted: ISO 3166 codes, separated by spaces or commas."""
@@ -144,6 +174,16 @@ class Settings(FromEnvironment):
     """
     unknown_from_chats: bool = False
     """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
+    send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
+    """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
+    chat_poll_seconds: float = Field(default=30, ge=0, le=3600)
+    """Seconds between two reads of CCAI Platform's list of changed chats, while [a chat is
+    followed](chat-status.md); 0: the list is not read.
+    """
+    chat_write_seconds: float = Field(default=60, ge=1, le=3600)
+    """Seconds between two writes of changed chat statuses to the CRM."""
+    chat_calls_share: float = Field(default=0.7, ge=0, le=1)
+    """Chat statuses wait once the org has used this share of its daily API calls, 0 to 1."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
@@ -157,6 +197,11 @@ class Settings(FromEnvironment):
     def ccaip_address(self) -> str:
         """Return https://{subdomain}.{domain}, or the address that is set directly (the sandbox's)."""
         return self.ccaip_url or f"https://{self.ccaip_subdomain}.{self.ccaip_domain}"
+
+    @property
+    def ccaip_webhook_secrets(self) -> list[SecretStr]:
+        """Return the secrets that sign chat webhooks. Empty: chat webhooks are off."""
+        return [one for one in (self.ccaip_webhook_primary_secret, self.ccaip_webhook_secondary_secret) if one]
 
     @property
     def batch_rate(self) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.model import Accepted, Chat, Hold, Skip, State
+from connector.model import Accepted, Chat, Hold, PhoneProblem, Skip, State
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]
@@ -27,7 +27,9 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time. `hold`: what the ticket is to show while the text waits.
+    stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
+    that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
+    `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -49,6 +51,9 @@ class Transition:
     contradicted: str | None = None
     unclear: bool = False
     if_unclear: str = ""
+    phone_problem: PhoneProblem | None = None
+    held_for: str | None = None
+    opted_out: bool = False
     hold: Hold | None = None
 
     @property
@@ -67,9 +72,30 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
-def refused(text: int, claim: int, why: str, if_unclear: str = "") -> Transition:
-    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason."""
-    return Transition(text, SENDING, State.FAILED, why, claim, tell=True, release=True, if_unclear=if_unclear)
+def refused(
+    text: int,
+    claim: int,
+    why: str,
+    if_unclear: str = "",
+    phone_problem: PhoneProblem | None = None,
+    opted_out: bool = False,
+) -> Transition:
+    """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason.
+
+    `opted_out`: the number is added to the suppression list, too.
+    """
+    return Transition(
+        text,
+        SENDING,
+        State.FAILED,
+        why,
+        claim,
+        tell=True,
+        release=True,
+        if_unclear=if_unclear,
+        phone_problem=phone_problem,
+        opted_out=opted_out,
+    )
 
 
 def again(
@@ -111,7 +137,17 @@ def put_off(text: int, revision: int, why: str, after: float) -> Transition:
 
 def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | None = None) -> Transition:
     """Skip the text. The ticket is notified of the reason, if it asked for a text."""
-    return Transition(text, UNDECIDED, State.SKIPPED, skip.why, revision, tell=skip.told, release=True, trace=trace)
+    return Transition(
+        text,
+        UNDECIDED,
+        State.SKIPPED,
+        skip.why,
+        revision,
+        tell=skip.told,
+        release=True,
+        trace=trace,
+        phone_problem=PhoneProblem.UNUSABLE if skip.check == "phone" else None,
+    )
 
 
 def skipped_as(
@@ -144,12 +180,35 @@ def over_budget(text: int, revision: int, why: str) -> Transition:
 
 
 def held(
-    text: int, why: str, seconds: float, trace: Trace, revision: int | None = None, accepted: Accepted | None = None
+    text: int,
+    why: str,
+    seconds: float,
+    trace: Trace,
+    revision: int | None = None,
+    accepted: Accepted | None = None,
+    number: str | None = None,
 ) -> Transition:
-    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason."""
+    """Decide again in so many seconds. Until then, the text can be cancelled and reserves no reason.
+
+    `number` (E.164): an opt-out of this number ends the text.
+    """
     return Transition(
-        text, UNDECIDED, State.QUEUED, why, revision, release=True, after=seconds, trace=trace, accepted=accepted
+        text,
+        UNDECIDED,
+        State.QUEUED,
+        why,
+        revision,
+        release=True,
+        after=seconds,
+        trace=trace,
+        accepted=accepted,
+        held_for=number,
     )
+
+
+def decide_again(text: int) -> Transition:
+    """Decide a waiting text again at once: what is known of its number has changed."""
+    return Transition(text, UNDECIDED, State.QUEUED, release=True, after=0)
 
 
 def taken_back(text: int, why: str) -> Transition:

@@ -42,7 +42,8 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    *("connector.config_types", "connector.policy", "connector.mapping"),
+    *("connector.send_at", "connector.chat_status"),
+    *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
     *("connector.settings", "connector.http", "connector.logs", "connector.supervisor"),
@@ -52,8 +53,9 @@ ORDER = (
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
     # everything over HTTP
-    *("webhooks.problems", "webhooks.absent", "webhooks.signing", "webhooks.refusals", "webhooks.concurrency"),
-    *("webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.health", "webhooks.text_service"),
+    *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
+    *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
+    *("webhooks.health", "webhooks.text_service"),
     *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),
@@ -98,7 +100,10 @@ PURE = (
     "model",
     "errors",
     "transitions",
+    "chat_status",
     "expressions",
+    "languages",
+    "send_at",
     "config_types",
     "expected",
     "merge_syntax",

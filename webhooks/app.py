@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
 from connector import __version__, bootstrap, expected, settings
-from webhooks import crm_hooks, health, receive, refusals
+from webhooks import crm_hooks, health, receive, refusals, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Writing
@@ -22,6 +22,7 @@ from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
+from webhooks.ccaip import chat_events
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
@@ -41,13 +42,15 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
         validation_error_model=schemas.Problem,
         doc_ui=False,
     )
+    app.json = strict_json.Provider(app)
     app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
     mappings = bootstrap.mappings(wanted)
     found = crm_hooks.opened(wanted, mappings)
     app.register_blueprint(health.blueprint(events or pool))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
-    desk = TextService(pool, mappings)
+    app.register_blueprint(chat_events.blueprint(wanted, events or pool))
+    desk = TextService(pool, mappings, wanted.send_at_days)
     known = auth.Callers(found.verifiers)
     links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
     app.register_api(api.blueprint(desk, known, pool, links, guard))

@@ -5,44 +5,47 @@ A commit for all waiting requests costs the database as much as a commit for one
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from connector.model import TicketEvent
-from connector.store import events as event_store
-from connector.store.events import EventReceipt
+Event = TypeVar("Event")
+Receipt = TypeVar("Receipt")
 
 # Events in a commit: several times the size of a large outbound message.
 MAX_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Generic[Event, Receipt]):
     """The events of one request. One commit holds all of them."""
 
-    events: Sequence[TicketEvent]
-    receipts: Future[list[EventReceipt]] = field(default_factory=Future)
+    events: Sequence[Event]
+    receipts: Future[list[Receipt]] = field(default_factory=Future)
 
 
-class EventBatcher:
-    """Saves the events of one CRM for any number of request threads. Commits in a thread of its own."""
+class EventBatcher(Generic[Event, Receipt]):
+    """Saves the events of one sender for any number of request threads. Commits in a thread of its own."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        self._pool = pool
-        self._waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
+    def __init__(
+        self, pool: ConnectionPool, save: Callable[[psycopg.Connection, Sequence[Event]], list[Receipt]]
+    ) -> None:
+        """`save` commits events and returns a receipt for each, in the order given."""
+        self._pool, self._save = pool, save
+        self._waiting: queue.SimpleQueue[_Batch[Event, Receipt]] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def save(self, events: Sequence[TicketEvent]) -> list[EventReceipt]:
-        """Save events as store.events.save does. They are committed when this returns.
+    def save(self, events: Sequence[Event]) -> list[Receipt]:
+        """Return the receipts of these events. They are committed when this returns.
 
         Raises psycopg.Error when the commit failed, or when its result is not known.
         """
-        batch = _Batch(events)
+        batch: _Batch[Event, Receipt] = _Batch(events)
         self._waiting.put(batch)
         self._start()
         return batch.receipts.result()
@@ -58,7 +61,7 @@ class EventBatcher:
         while True:
             self._save_all(self._next())
 
-    def _next(self) -> list[_Batch]:
+    def _next(self) -> list[_Batch[Event, Receipt]]:
         """Wait for a request, then add those that wait too, up to MAX_EVENTS events. A request is never split."""
         batches = [self._waiting.get()]
         count = len(batches[0].events)
@@ -70,7 +73,7 @@ class EventBatcher:
             count += len(batches[-1].events)
         return batches
 
-    def _save_all(self, batches: Sequence[_Batch]) -> None:
+    def _save_all(self, batches: Sequence[_Batch[Event, Receipt]]) -> None:
         """Set the receipts of each batch, or the error that its request raises."""
         try:
             receipts = iter(self._commit([event for batch in batches for event in batch.events]))
@@ -85,6 +88,6 @@ class EventBatcher:
             for batch in batches:
                 batch.receipts.set_result([next(receipts) for _ in batch.events])
 
-    def _commit(self, events: Sequence[TicketEvent]) -> list[EventReceipt]:
+    def _commit(self, events: Sequence[Event]) -> list[Receipt]:
         with self._pool.connection() as connection:
-            return event_store.save(connection, events)
+            return self._save(connection, events)

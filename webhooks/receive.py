@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
+from connector.store import events as event_store
 from connector.store.events import EventReceipt
 from webhooks import refusals
 from webhooks.event_batcher import EventBatcher
@@ -54,9 +55,9 @@ class WebhookRoute:
     """A webhook route of a CRM. Each module in webhooks/crms/ lists its routes in `entrances(file)`.
 
     `parse` raises NotAuthentic (nothing is saved) or Unreadable. An authentic but unreadable message is answered with
-    400. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message is then saved
-    and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for one it cannot
-    read.
+    its error's status. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message
+    is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for
+    one it cannot read.
     """
 
     path: str
@@ -67,7 +68,7 @@ class WebhookRoute:
 
 def blueprint(stem: str, entrances: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
     """The routes /webhooks/<stem>/…."""
-    batcher = EventBatcher(pool)
+    batcher = EventBatcher(pool, event_store.save)
     hooks = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
     for entrance in entrances:
         name = entrance.path.split("/")[1]
@@ -75,7 +76,9 @@ def blueprint(stem: str, entrances: Sequence[WebhookRoute], pool: ConnectionPool
     return hooks
 
 
-def _view(stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher) -> Callable[..., Response]:
+def _view(
+    stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher[TicketEvent, EventReceipt]
+) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         with _room_for(request.content_length):
             message = Message(request.get_data(cache=False), request.headers, token)
@@ -83,11 +86,11 @@ def _view(stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher) -
                 parsed = entrance.parse(message)
             except NotAuthentic as error:
                 refusals.log("a message was refused", crm=stem, route=name, why=str(error))
-                return _problem(error.status, str(error))
+                return problem(error.status, str(error))
             except Unreadable as error:
                 if entrance.keep_as is None:
-                    log.warning("a message cannot be read; it was answered 400", crm=stem, route=name, why=str(error))
-                    return _problem(400, str(error))
+                    log.warning("a message cannot be read", crm=stem, route=name, status=error.status, why=str(error))
+                    return problem(error.status, str(error))
                 log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
                 parsed = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
             events = [one for one in parsed if isinstance(one, TicketEvent)]
@@ -96,7 +99,7 @@ def _view(stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher) -
             try:
                 return entrance.answer(batcher.save(events), refused)
             except psycopg.Error as error:
-                return _not_kept(error)
+                return not_saved(error)
 
     return receive
 
@@ -115,16 +118,18 @@ def _room_for(size: int | None) -> contextlib.AbstractContextManager[object]:
     return _large_bodies if (size or 0) > LARGE_BYTES else contextlib.nullcontext()
 
 
-def _not_kept(error: psycopg.Error) -> Response:
+def not_saved(error: psycopg.Error) -> Response:
+    """Log that the database failed, and answer 503: the sender has to repeat the message."""
     log.error("a message could not be kept", why=type(error).__name__)
-    return _problem(503, "the database does not answer; send it again")
+    return problem(503, "the database does not answer; send it again")
 
 
-def _problem(status: int, why: str) -> Response:
+def problem(status: int, why: str) -> Response:
+    """Answer with an error in the format of all webhook errors."""
     wait = {"Retry-After": "5"} if status == 503 else {}
     return Response(json.dumps({"error": why}), status, wait, content_type="application/json")
 
 
 def too_large() -> Response:
     """Answer 413 in the format of the other webhook errors."""
-    return _problem(413, "the message is larger than CONNECTOR_MAX_BODY_BYTES")
+    return problem(413, "the message is larger than CONNECTOR_MAX_BODY_BYTES")

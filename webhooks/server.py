@@ -27,14 +27,17 @@ from connector import crms, settings
 from connector.store import mapping_version, postgres
 from webhooks import app as application
 from webhooks import health
+from webhooks.ccaip import chat_events
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_WAITS
 
 log = structlog.get_logger()
 
 # Threads for /healthz and /readyz, which answer even when all others are busy.
 HEALTH_THREADS = 2
-# Connections for saving events: each CRM has one short commit at a time. One more is for /readyz.
-EVENT_CONNECTIONS = 3
+# Threads for chat events, so that a burst of them does not keep the CRMs' events waiting.
+CHAT_EVENT_THREADS = 4
+# Connections for saving events: each CRM has one short commit at a time. Two more are for chat events and /readyz.
+EVENT_CONNECTIONS = 4
 # Open connections, and the files they may need: a body larger than the buffer goes to a temporary file.
 MAX_CONNECTIONS = 2000
 MAX_FILES = 2 * MAX_CONNECTIONS + 500
@@ -62,7 +65,12 @@ def serve(wanted: settings.Settings, url: str) -> None:
         server = Server(application.create_app(wanted, pool, events), wanted)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
+        log.info("web process ready", address=f"http://{_in_url(wanted.host)}:{wanted.port}")
         server.run()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class Server(TcpWSGIServer):
@@ -169,22 +177,26 @@ class RequestTimeout(Error):
 
 
 class Dispatcher:
-    """Hands whole requests to threads. Health checks have their own."""
+    """Hands whole requests to threads. Health checks and chat events have their own."""
 
     def __init__(self, threads: int) -> None:
         self._work, self._health = ThreadedTaskDispatcher(), ThreadedTaskDispatcher()
+        self._chat_events = ThreadedTaskDispatcher()
         self._work.set_thread_count(threads)
         self._health.set_thread_count(HEALTH_THREADS)
+        self._chat_events.set_thread_count(CHAT_EVENT_THREADS)
 
     def add_task(self, channel: HTTPChannel) -> None:
         """Called by waitress for a connection whose first request is complete."""
         path = getattr(channel.requests[0], "path", "")  # missing when the request could not be read
         dispatcher = self._health if path in health.PATHS else self._work
+        if path == chat_events.PATH:
+            dispatcher = self._chat_events
         dispatcher.add_task(channel)  # type: ignore[arg-type]  # types-waitress: a task
 
     def shutdown(self) -> None:
         """End the threads. Requests under way have finished or timed out."""
-        for dispatcher in (self._work, self._health):
+        for dispatcher in (self._work, self._health, self._chat_events):
             dispatcher.shutdown(timeout=1)
 
 

@@ -5,20 +5,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector import crms
+from connector import crms, send_at
 from connector.crms import Crm
-from connector.errors import BadSettings, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
+from connector.errors import BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, TextRequest
 from connector.policy.checks import Finding, Said
 from connector.preview import Preview, Previews
-from connector.store import agent_requests, leases, text_views
+from connector.store import agent_requests, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
@@ -37,8 +38,11 @@ NO_WORKER = Finding(
 class TextService:
     """One per web process. Thread-safe."""
 
-    def __init__(self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping]) -> None:
-        self._pool, self._mappings = pool, mappings
+    def __init__(
+        self, pool: ConnectionPool, mappings: Mapping[str, TicketMapping], max_days: float = send_at.DEFAULT_DAYS
+    ) -> None:
+        """`max_days`: how far ahead a text may be scheduled."""
+        self._pool, self._mappings, self._max_days = pool, mappings, max_days
         self._previews: Previews | None = None
         self._waits = ConcurrencyLimit(MAX_WAITS, MAX_WAITS_EACH)
         self._crm_calls = ConcurrencyLimit(MAX_CRM_CALLS, MAX_CRM_CALLS_EACH)
@@ -60,6 +64,8 @@ class TextService:
     def preview(self, stem: str, ticket_id: str, ask: TextRequest, caller: str, typing: bool = False) -> Preview:
         """Preview a text. `typing`: accept a ticket read some seconds ago. Raises Problem 404, 422, 429 or 503."""
         self._require_known(stem, ask)
+        if ask.send_at:
+            self.require_time(send_at.parse(ask.send_at))
         try:
             with self._crm_calls.place(caller) as free:
                 if not free:
@@ -78,17 +84,26 @@ class TextService:
         self._require_known(asked.crm, asked.ask)
         try:
             with self._pool.connection() as connection:
-                taken = agent_requests.take_in(connection, asked)
+                taken = agent_requests.take_in(connection, asked, self._max_days)
         except KeyUsedOtherwise:
             raise Problem(422, "this Idempotency-Key was used for another request; use a new key") from None
+        except BadTime as error:
+            raise Problem(422, f"send_at: {error}") from None
         log.info("text asked for", text=taken.text, ticket=asked.ticket_id, by=asked.caller, duplicate=taken.duplicate)
         return taken
 
+    def require_time(self, at: datetime) -> None:
+        """Raise Problem 422 for a time at which a text cannot be scheduled."""
+        try:
+            send_at.check(at, self.database(postgres.now), self._max_days)
+        except BadTime as error:
+            raise Problem(422, f"send_at: {error}") from None
+
     def _require_known(self, stem: str, ask: TextRequest) -> None:
-        """Raise Problem 422 for a rule or template that the mapping lacks."""
+        """Raise Problem 422 for a rule, template or language that the mapping lacks."""
         if found := self._mappings[stem].unknown(ask):
             what, _, known = found
-            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known)}")
+            raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known) or 'none'}")
 
     def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
         """A text, once it has its outcome or after `wait` seconds. `worker`: one is running. Raises Problem 404.

@@ -9,20 +9,24 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from connector.backfill import decoding
+from connector.backfill import decoding, report_rows
 from connector.errors import BadFile
 
-# Names of the id column, in lower case without blanks, hyphens and underscores, in order of preference.
-NAMES = ("ticketid", "id", "caseid")
-SEPARATORS = ",;\t"
+# Names of the id column, in lower case without blanks and punctuation, in order of preference.
+NAMES = ("ticketid", "id", "caseid18", "18digitcaseid", "caseid18digit", "id18", "caseid")
+SEPARATORS = ",;\t|"
 # The first line by which a spreadsheet may declare its separator.
 SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 # Invisible characters that come with copied ids or joined files.
 AROUND = "\ufeff\u200b"
+# Characters that some programs take for line ends. In a cell of words they are left as they are.
+UNSEEN_CHARACTER = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 UNCLOSED = (
     'a quotation mark (") is opened here and not closed, or stands inside a quoted text: '
     "close it, or write it twice where it belongs to the text"
 )
+UNSEEN = "expected one id, but there is an invisible character ({}) in it: put each id on a line of its own"
+LINE_END = re.compile(r"\r\n|\r|\n")
 SEVERAL = "expected one id in a line, or a first line that names the columns, one of them Id"
 
 
@@ -43,9 +47,10 @@ def read(data: bytes) -> IdFile:
     else:
         separator = _separator(first)
     rows = list(_rows(text, separator))
+    rows = report_rows.without_titles(rows, lambda row: _column(row) is not None)
     head = rows[0] if rows else (1, [""])
     column = _column(head[1])
-    data_rows = rows if column is None else rows[1:]
+    data_rows = rows if column is None else report_rows.without_footer(rows[1:], column)
     if column is None:
         for line, row in rows:
             if sum(bool(cell) and _alike(cell, row[0]) for cell in row) > 1:
@@ -56,7 +61,9 @@ def read(data: bytes) -> IdFile:
     if not ids:
         raise BadFile("expected ids, but there is none in it")
     for line, row, own in [*found, (*head, ids[0])]:
-        if len(own.splitlines()) > 1 or _swallows(row, column, own, separator):
+        if unseen := UNSEEN_CHARACTER.search(own):
+            raise BadFile(f"line {line}: {UNSEEN.format(f'U+{ord(unseen[0]):04X}')}")
+        if LINE_END.search(own) or _swallows(row, column, own, separator):
             raise BadFile(f"line {line}: {UNCLOSED}")
     return IdFile(ids, len(found) - len(ids))
 
@@ -90,13 +97,13 @@ def _stripped(row: Sequence[str]) -> list[str]:
 
 def _column(row: Sequence[str]) -> int | None:
     """Return the position of the id column; None: the row has no column names."""
-    names = [re.sub(r"[\s_-]", "", cell).lower() for cell in row]
+    names = [re.sub(r"[\W_]", "", cell).lower() for cell in row]
     return next((names.index(name) for name in NAMES if name in names), None)
 
 
 def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool:
     """Return whether a cell of this row contains other rows: an unclosed quotation mark was closed by a later one."""
-    lines = [line.split(separator) for cell in row for line in cell.splitlines()[1:]]
+    lines = [line.split(separator) for cell in row for line in LINE_END.split(cell)[1:]]
     return any(len(cells) == len(row) and _alike(cells[column].strip(' "'), own) for cells in lines)
 
 

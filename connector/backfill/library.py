@@ -14,13 +14,14 @@ Workers send the texts: `connector run` or `connector worker` has to be running 
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
 import psycopg
 
 from connector import bootstrap, crms, settings
+from connector.backfill import reason_name
 from connector.backfill.planner import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
@@ -64,6 +65,7 @@ class BackFill:
 
         Raises BadSettings, Refused or Unavailable. No plan exists then.
         """
+        ask = replace(ask, reason_name=reason_name.checked(ask.reason_name))
         mappings = bootstrap.mappings(self._wanted)
         if crm not in mappings:
             raise BadSettings(f"there is no mapping for {crm}; there is one for: {', '.join(mappings)}")
@@ -80,8 +82,10 @@ class BackFill:
     def take_in(self, crm: str, tickets: Iterable[str], ask: TextRequest, name: str) -> list[int]:
         """Request a text for each of these tickets. Return the ids of the texts, in order, after they are committed.
 
-        `name` identifies the reason: under one name a ticket is accepted once, however often it is requested.
+        `name` identifies the reason: under one name a ticket is accepted once, however often it is requested. With
+        `ask.reason_name`, a ticket that was texted for its rule's reason is texted once more. Raises BadSettings.
         """
+        ask = replace(ask, reason_name=reason_name.checked(ask.reason_name))
         ids, left = list[int](), iter(tickets)
         while page := list(islice(left, TOGETHER)):
             events = [

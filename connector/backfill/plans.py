@@ -73,6 +73,11 @@ class Plan:
     report: Mapping[str, Any] | None
     made_at: datetime
 
+    @property
+    def reason(self) -> str:
+        """Return the name of the plan's own reason; empty: it has the rule's."""
+        return self.ask.get("reason_name") or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

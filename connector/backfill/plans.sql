@@ -142,7 +142,8 @@ select plan_cases.position, plan_cases.ticket_id, {standing} as state,
        coalesce(nullif(texts.why, ''), plan_cases.skip,
                 case when texts.id is null and plans.state = 'cancelled' then 'the back-fill was cancelled' end, '') as why,
        (texts.chat ->> 'id')::bigint as chat_id,
-       texts.chat ->> 'status' as chat_status, plan_cases.text, plan_cases.segments,
+       coalesce((select chats.status from chats where chats.chat_id = texts.chat ->> 'id'), texts.chat ->> 'status') as chat_status,
+       plan_cases.text, plan_cases.segments, plans.ask ->> 'reason_name' as reason,
        coalesce(texts.outcome > 0 and texts.outcome <= texts.written and texts.write_refused is null, false) as ticket_told
 from plan_cases join plans on plans.id = plan_cases.plan left join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and plan_cases.position > %(after)s

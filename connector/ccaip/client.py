@@ -23,7 +23,10 @@ PATH = "/apps/api/v1/sms"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The CCAI Platform account to send with. Timeouts in seconds. `agent_spelling`: "agentId" or "agent_id"."""
+    """The CCAI Platform account to send with. Timeouts in seconds. `agent_spelling`: "agentId" or "agent_id".
+
+    `opted_out_messages`: refusals in lower case, which mean that the customer opted out or is blocked.
+    """
 
     address: str
     subdomain: str
@@ -33,6 +36,7 @@ class Account:
     connect_timeout: float = 5
     read_timeout: float = 30
     network: Network = field(default_factory=Network)
+    opted_out_messages: frozenset[str] = frozenset()
 
     @property
     def credentials(self) -> str:
@@ -58,7 +62,8 @@ class Client:
         `before_send` is awaited when the connection is established; the first byte is sent when it returns. An
         exception of `before_send` is passed on, and nothing has been sent then.
         """
-        return responses.chat_of(await self._post(self._body(sms), before_send))
+        answer = await self._post(self._body(sms), before_send)
+        return responses.chat_of(answer, self._account.opted_out_messages)
 
     async def probe(self, outbound_number: str) -> None:
         """Check the settings with a request that cannot send a text: it has no message and no customer.

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -40,8 +41,12 @@ MAX_RETRY_AFTER = 86_400.0
 TOO_MANY_PAUSE = 1.0
 
 
-def chat_of(answer: Answer) -> Chat:
-    """Return the chat. Raises Refused, Unavailable or OutcomeUnknown."""
+def chat_of(answer: Answer, opted_out_messages: Collection[str] = ()) -> Chat:
+    """Return the chat. Raises Refused, Unavailable or OutcomeUnknown.
+
+    `opted_out_messages`: further refusals in lower case, which mean that the customer opted out or is blocked. None is
+    documented.
+    """
     status = answer.status
     if status == HTTPStatus.OK:
         try:
@@ -54,6 +59,8 @@ def chat_of(answer: Answer) -> Chat:
         raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
     if status in LATER_STATUSES:
         raise Unavailable(words, retry_after(answer.headers.get("retry-after")))
+    if 400 <= status < 500 and words not in REFUSALS and words.lower() in opted_out_messages:
+        raise Refused(words, RefusalScope.TICKET, RefusalCode.OPTED_OUT)
     if status in SETTINGS_STATUSES:
         raise Refused(words, RefusalScope.SETTINGS)
     if 400 <= status < 500:

@@ -2,16 +2,19 @@
 
 A command loads its file when it runs, so that a web process does not import a worker's libraries.
 
-Exit status: 0 for success, 1 for a failure or a finding, 2 for an unusable command line or unusable settings.
+Exit status: 0 for success, 1 for a failure or a finding, 2 for an unusable command line or unusable
+settings, 130 after Ctrl-C.
 """
 
 import importlib
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 import psycopg
 
-from connector import __version__, logs
+from connector import INTERRUPTED, INTERRUPTED_STATUS, __version__, logs
 from connector.cli import console
 from connector.errors import BadMapping, BadSettings
 
@@ -26,6 +29,7 @@ COMMANDS = {
     "pause": ("pause", "pause"),
     "resume": ("resume", "resume"),
     "texts": ("texts", "texts_group"),
+    "opt-outs": ("opt_outs", "opt_outs"),
     "suppress": ("suppressions", "suppress"),
     "keys": ("api_keys", "keys"),
     "purge": ("purge", "purge"),
@@ -52,9 +56,16 @@ class Commands(click.Group):
         console.forgiving()
         return super().main(*args, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _require_values(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(INTERRUPTED, err=True)
+            sys.exit(INTERRUPTED_STATUS)
         except (BadSettings, BadMapping) as error:
             raise click.UsageError(str(error)) from None
         except UnicodeEncodeError:
@@ -63,6 +74,17 @@ class Commands(click.Group):
             raise click.ClickException(f"the database does not answer: {str(error).splitlines()[0]}") from None
         except psycopg.errors.ReadOnlySqlTransaction:
             raise click.ClickException("the database cannot be written: it is read-only now") from None
+
+
+def _require_values(args: Sequence[str]) -> None:
+    """Refuse empty values, such as those of variables that are not set in a script. Raises UsageError."""
+    for before, arg in zip(["", *args], args, strict=False):
+        option, equals, value = arg.partition("=")
+        if not arg.strip():
+            name = before if before.startswith("-") else "an argument"
+            raise click.UsageError(f"{name}: expected a value, but it is empty")
+        if option.startswith("--") and equals and not value.strip():
+            raise click.UsageError(f"{option}: expected a value, but it is empty")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

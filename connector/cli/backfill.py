@@ -25,8 +25,6 @@ class Backfill(click.Group):
             return super().invoke(ctx)
         except (NotThere, CallFailed) as error:
             _refuse(str(error))
-        except KeyboardInterrupt:
-            _refuse("interrupted")
 
 
 def _refuse(why: str, *hints: str) -> NoReturn:
@@ -99,6 +97,7 @@ def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: b
             if found.state not in plans.ACTIVE:
                 _refuse(f"plan {plan} {CANNOT_RUN[found.state]}")
             click.echo(f"Plan {plan} runs already, with the options that it was started with.", err=True)
+        backfill_watch.warn_without_worker(connection)
         if detach:
             plans.watch(connection, plan, None)
             click.echo(f"Plan {plan} runs. How far it is: connector backfill status {plan}")

@@ -42,6 +42,11 @@ def plan_command(crm: str) -> click.Command:
     )
     @click.option("--rule", help="The mapping's rule; its `when` is not looked at.  [default: the one for agents]")
     @click.option("--template", help="Start from this template of the mapping instead of the rule's message.")
+    @click.option(
+        "--reason",
+        metavar="NAME",
+        help="One more reason to text the same cases, such as 'spring recall'. One text for each case under one name.",
+    )
     @click.option("--each-case", is_flag=True, help="Keep several cases of one customer; the window decides then.")
     @click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write a line for each case.")
     @JSON
@@ -51,6 +56,7 @@ def plan_command(crm: str) -> click.Command:
         ids: IO[bytes] | None,
         rule: str | None,
         template: str | None,
+        reason: str | None,
         each_case: bool,
         csv_file: IO[str] | None,
         as_json: bool,
@@ -62,9 +68,10 @@ def plan_command(crm: str) -> click.Command:
         from connector.crms import Query
         from connector.model import TextRequest
 
+        ask = TextRequest(rule=rule, template=template, reason_name=reason)
         source = _ids(ids) if ids else Query(where=where, whole=_query(query_file) if query_file else None)
         with library.opened(load_settings(may_make=True)) as fill:
-            name = fill.plan(crm, source, TextRequest(rule=rule, template=template), not each_case, _count())
+            name = fill.plan(crm, source, ask, not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
             backfill_report.show_plan(fill.connection, name, as_json)

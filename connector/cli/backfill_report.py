@@ -20,13 +20,15 @@ from connector.backfill.plans import Plan, PlanState
 from connector.cli import output
 from connector.model import OUTCOMES
 
-COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told")
+COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told", "reason")
 
 
 def in_words(plan: Plan) -> Iterator[str]:
     """Summarize what a plan found, as lines of text."""
     report = plan.report or {}
     yield f"Plan {plan.id}: {output.count(report['cases'], 'case')}, {output.count(report['texts'], 'text')}."
+    if plan.reason:
+        yield _hanging("  reason: ", plan.reason)
     if report["texts"]:
         yield f"  {output.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
         if budget := report["daily_budget"]:
@@ -70,11 +72,16 @@ def duration(seconds: int | None) -> str:
     return "about " + " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
+def _identity(plan: Plan) -> dict[str, str]:
+    """Return what names a plan in JSON; `reason` only where it has its own."""
+    return {"plan": plan.id, "crm": plan.crm} | ({"reason": plan.reason} if plan.reason else {})
+
+
 def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
     """Print what a plan found and the command that runs it."""
     plan = plans.found(connection, name)
     if as_json:
-        output.print_json({"plan": plan.id, "crm": plan.crm, "state": plan.state, **(plan.report or {})})
+        output.print_json({**_identity(plan), "state": plan.state, **(plan.report or {})})
         return
     for line in in_words(plan):
         click.echo(line)  # in_words has already escaped and wrapped foreign text
@@ -107,15 +114,15 @@ def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:
     found = plans.listed(connection, most)
     if as_json:
         output.print_json(
-            [
-                {"plan": plan.id, "crm": plan.crm, "state": plan.state, "why": plan.why, "made_at": plan.made_at}
-                for plan in found
-            ]
+            [{**_identity(plan), "state": plan.state, "why": plan.why, "made_at": plan.made_at} for plan in found]
         )
     else:
         output.print_table(
-            ["plan", "crm", "state", "texts", "made (UTC)", "why"],
-            [[one.id, one.crm, one.state, (one.report or {}).get("texts"), one.made_at, one.why] for one in found],
+            ["plan", "crm", "state", "texts", "made (UTC)", "reason", "why"],
+            [
+                [one.id, one.crm, one.state, (one.report or {}).get("texts"), one.made_at, one.reason, one.why]
+                for one in found
+            ],
         )
     return 0
 
@@ -126,15 +133,15 @@ def status(connection: psycopg.Connection, name: str, as_json: bool, err: bool =
     if as_json:
         output.print_json(
             {
-                "plan": plan.id,
-                "crm": plan.crm,
+                **_identity(plan),
                 "state": plan.state,
                 "why": plan.why,
                 "cases": tally,
             }
         )
     else:
-        output.say(f"Plan {plan.id} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
+        reason = f" ({plan.reason})" if plan.reason else ""
+        output.say(f"Plan {plan.id}{reason} is {plan.state}{f': {plan.why}' if plan.why else ''}.", err=err)
         output.say(f"  {line(tally)}", err=err)
         for hint in hints(plan):
             output.say(hint, err=err)

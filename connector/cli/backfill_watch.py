@@ -19,12 +19,15 @@ from connector.backfill import plans
 from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.cli import backfill_report, output
 from connector.model import OUTCOMES, State
+from connector.store import leases
 
 # Seconds: between two polls; until a run whose command has died is paused; until a run without progress is reported.
 LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
 # Seconds between two lines of progress when there is no terminal.
 LINE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+NO_WORKER = "No worker is running: nothing is sent until one runs. Start one with: connector run, or worker"
 
 Tally = Mapping[str, int]
 
@@ -42,6 +45,12 @@ def watch(connection: psycopg.Connection, name: str, interrupted: threading.Even
     with _screen() if sys.stderr.isatty() else _lines() as show:
         _until_over(connection, name, show, interrupted)
     return backfill_report.status(connection, name, as_json=False)
+
+
+def warn_without_worker(connection: psycopg.Connection) -> None:
+    """Say on standard error that the plan waits, where no worker runs."""
+    if not leases.heard(connection).lately:
+        output.say(NO_WORKER, err=True)
 
 
 @contextlib.contextmanager
@@ -73,7 +82,9 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
             show.say(
                 f"{output.count(held, 'text')} held until the hours open; until when: connector texts list --held"
                 if held
-                else "Nothing happens. Is a worker running (connector run, or worker)? See also: connector status"
+                else "Nothing happens. Why, may be said by: connector status"
+                if leases.heard(connection).lately
+                else NO_WORKER
             )
             warned = True
         plans.watch(connection, name, WATCHED)

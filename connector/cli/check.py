@@ -11,14 +11,14 @@ from enum import StrEnum
 import click
 
 from connector import bootstrap, crms, environment, harmless, preflight, settings
-from connector.ccaip import client
+from connector.ccaip import chats, client
 from connector.ccaip.client import Account
-from connector.cli import whereabouts
+from connector.cli import chat_sources, whereabouts
 from connector.cli.run import web_needs
-from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused
+from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
-from connector.store import postgres
+from connector.store import chat_events, postgres
 
 
 class Mark(StrEnum):
@@ -67,7 +67,10 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
     if not problems:
         yield "settings and mapping files are complete", Mark.FINE
     if not offline:
-        yield from (one for one in [_database(wanted)] if one[0] not in problems)
+        database = _database(wanted)
+        yield from (one for one in [database] if one[0] not in problems)
+        if database[1] is not Mark.WRONG:
+            yield from _chat_events(wanted)
         yield from remote(wanted, mappings)
 
 
@@ -86,6 +89,13 @@ def _database(wanted: Settings) -> Line:
         return str(error), Mark.WRONG
 
 
+def _chat_events(wanted: Settings) -> Iterator[Line]:
+    """Name the source of chat events. When the last one arrived is known where the database is running by itself."""
+    url = wanted.database_url.get_secret_value() if wanted.database_url else None
+    for remark in chat_sources.remarks(wanted, postgres.ask(url, chat_events.summary) if url else None):
+        yield remark.words, Mark.WARNING if remark.attention else Mark.FINE
+
+
 def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
     """Describe a mapping for a reader who did not write it."""
     file = mapping.file
@@ -101,10 +111,13 @@ def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
             yield f"    not when {condition.source}: {why}"
         number = rule.outbound_number or file.outbound_number or mapping.outbound_number
         yield f"    from {number or 'CONNECTOR_CCAIP_OUTBOUND_NUMBER'}: {rule.message.source}"
+    if file.languages:
+        yield f"  languages {', '.join(file.offered_languages)}, by {file.languages.of.source}"
+        yield f"    else {file.languages.fallback}"
     yield from (f"  {line}" for line in _policy_in_words(mapping))
-    for kind in file.write_back.kinds:
-        written = ", ".join(f'{field} = "{template.source}"' for field, template in file.write_back.of(kind).items())
-        yield f"  {kind}: {written}"
+    for table, _, templates in file.write_back.templates():
+        written = ", ".join(f'{field} = "{template.source}"' for field, template in templates.items())
+        yield f"  {table}: {written}"
 
 
 def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
@@ -115,6 +128,9 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     start, end = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in keys.hours.open)
     zone = f"{path[keys.zone]}, else by the number" if keys.zone else "by the number"
     days_off = f", not on {', '.join(keys.hours.days_off)}" if keys.hours.days_off else ""
+    written = f"; {path[field]} is written" if (field := mapping.file.opt_outs.field) else ""
+    extra = ", ".join([*mapping.file.opt_outs.words, *mapping.file.opt_outs.start_words])
+    yield f"  opt-outs by text: the connector's words{f' and {extra}' if extra else ''}{written}"
     yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
     if keys.hours.by_state:
         yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"
@@ -138,6 +154,8 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
     else:
         for number in sorted({number for mapping in mappings.values() for number in mapping.outbound_numbers}):
             yield _probe(account, number)
+        if settings.chat_poll_seconds and any(mapping.file.write_back.chat for mapping in mappings.values()):
+            yield _probe_list(account)
     for stem, mapping in mappings.items():
         try:
             crm = crms.connect(stem, mapping.file)
@@ -157,6 +175,14 @@ def _probe(account: Account, number: str) -> Line:
     except CallFailed as error:
         return f"CCAI Platform: {error}", Mark.WRONG
     return f"CCAI Platform answers, takes the credentials, and sends from {number}", Mark.FINE
+
+
+def _probe_list(account: Account) -> Line:
+    try:
+        chats.probe(account)
+    except Unavailable as error:
+        return f"{error}: tickets follow their chats through chat webhooks only, where they arrive", Mark.WARNING
+    return "CCAI Platform's list of chats can be read: tickets follow their chats", Mark.FINE
 
 
 def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:

@@ -66,7 +66,11 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     with (
         postgres.running(settings.model_copy(update={"data_dir": folder})) as url,
         Sandbox(
-            port=sandbox_port, outbound_message_url=hook, agents_url=web, agents_key=_key_for_links(url)
+            port=sandbox_port,
+            outbound_message_url=hook,
+            agents_url=web,
+            agents_key=_key_for_links(url),
+            switches={"chat_webhook_url": f"{web}/webhooks/ccaip/chat-events"},
         ).running() as box,
     ):
         connected = environment(box, url, port, token)
@@ -99,10 +103,14 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
         "CONNECTOR_TRIAL_WITHOUT": "hours window",  # trials work at any hour and any number of times
         "CONNECTOR_HOST": "127.0.0.1",
         "CONNECTOR_PORT": str(port),
+        "CONNECTOR_CHAT_POLL_SECONDS": "2",
+        "CONNECTOR_CHAT_WRITE_SECONDS": "2",
         "CONNECTOR_CCAIP_URL": box.url,
         "CONNECTOR_CCAIP_SUBDOMAIN": ccaip.subdomain,
         "CONNECTOR_CCAIP_TOKEN": ccaip.api_token,
         "CONNECTOR_CCAIP_OUTBOUND_NUMBER": ccaip.numbers[0],
+        "CONNECTOR_CCAIP_WEBHOOK_PRIMARY_SECRET": str(box.switches["chat_webhook_secret"]),
+        "CONNECTOR_CCAIP_WEBHOOK_SECONDARY_SECRET": str(box.switches["chat_webhook_secondary_secret"]),
         "CONNECTOR_SALESFORCE_URL": box.url,
         "CONNECTOR_SALESFORCE_CLIENT_ID": salesforce.client_id,
         "CONNECTOR_SALESFORCE_CLIENT_SECRET": salesforce.client_secret,
@@ -177,4 +185,5 @@ def _print_addresses(console: Console, sandbox: str, web: str, folder: Path) -> 
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
     console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
-    console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone. Ctrl-C ends everything.')
+    console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
+    console.print("Ctrl-C ends everything.")

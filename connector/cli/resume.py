@@ -95,7 +95,7 @@ def _add_what_waits(connection: psycopg.Connection, found: Resumed, scope: Scope
         due = min(row["leaves_at"] for row in counts if row["leaves_at"])
         waits = "waits" if held == 1 else "wait"
         found.other.append(
-            f"{count(held, 'queued text')} still {waits} for quiet hours to end, or for another try: "
+            f"{count(held, 'queued text')} still {waits} for quiet hours to end, for their time, or for another try: "
             f"the next leaves at {plain(due)} (UTC)."
         )
 

@@ -11,11 +11,13 @@ from connector import supervisor
     "--outbound-message-url",
     help="Where the sandbox's Salesforce sends outbound messages: an address of this machine.",
 )
-def sandbox(port: int, outbound_message_url: str | None) -> None:
+@click.option("--chat-webhook-url", help="Where its CCAI Platform posts chat webhooks: an address of this machine.")
+def sandbox(port: int, outbound_message_url: str | None, chat_webhook_url: str | None) -> None:
     """Both remote sides, emulated, on this machine only: CCAI Platform's endpoint and Salesforce."""
     from connector.sandbox import Sandbox
 
     supervisor.require_free("127.0.0.1", port, "--port")
-    box = Sandbox(port=port, outbound_message_url=outbound_message_url)
+    switches = {"chat_webhook_url": chat_webhook_url} if chat_webhook_url else {}
+    box = Sandbox(port=port, outbound_message_url=outbound_message_url, switches=switches)
     click.echo(f"The sandbox is at http://127.0.0.1:{port} (Ctrl-C ends it)")
     box.serve()

@@ -8,11 +8,13 @@ from datetime import datetime
 import click
 import psycopg
 
-from connector.cli import daily_budgets
+from connector import settings
+from connector.cli import chat_sources, daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
-from connector.store import circuit_breaker, leases, pauses, text_views
+from connector.settings import Settings
+from connector.store import chat_events, circuit_breaker, leases, opt_out_fields, opt_outs, pauses, text_views
 from connector.store.pauses import Pause, Scope
 
 
@@ -21,25 +23,31 @@ from connector.store.pauses import Pause, Scope
 def status(as_json: bool) -> None:
     """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
     with connected() as connection:
-        sys.exit(show_status(connection, as_json))
+        sys.exit(show_status(connection, settings.load(), as_json))
 
 
-def show_status(connection: psycopg.Connection, as_json: bool) -> int:
-    """Print whether texts may be sent, and counts by state. 1 when an account is paused or a CRM refuses outcomes."""
+def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
+    """Print whether texts may be sent, and counts by state.
+
+    1 when sending or an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
+    """
     accounts, operator, counts, heard = (
         circuit_breaker.status(connection),
         pauses.current(connection),
         text_views.counts(connection),
         leases.heard(connection),
     )
+    chats = chat_events.summary(connection)
     platform = next(
         (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
+    reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
     budgets = daily_budgets.rows(connection)
-    bad = bool(total["refused"] or any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator))
+    stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
+    bad = bool(total["refused"] or reviews.overdue or fields_refused or stopped)
     if as_json:
         print_json(
             {
@@ -57,19 +65,27 @@ def show_status(connection: psycopg.Connection, as_json: bool) -> int:
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
                 "daily_budgets": budgets,
+                "opt_out_reviews": asdict(reviews),
+                "opt_out_fields_refused": fields_refused,
+                "chat_events": chat_sources.as_json(wanted, chats),
             }
         )
         return int(bad)
-    for line in [*_said_of(accounts, operator), *_said_of_texts(total, leaves_at, heard)]:
+    lines = [*_said_of(accounts, operator, heard), *_said_of_texts(total, leaves_at, heard)]
+    for line in [*lines, *_said_of_opt_outs(reviews, fields_refused)]:
         say(line)
     for line in daily_budgets.in_words(budgets):
         say(line)
+    for remark in chat_sources.remarks(wanted, chats):
+        say(f"{remark.words}.")
     print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
     return int(bad)
 
 
-def _said_of(accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause]) -> Iterator[str]:
-    """A line for each pause, with its reason."""
+def _said_of(
+    accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause], heard: leases.Heard
+) -> Iterator[str]:
+    """A line for each pause, with its reason; without one, and with a worker, that texts may leave."""
     yield from (sentence(one) for one in operator)
     for one in accounts:
         mine = one.account == circuit_breaker.PLATFORM
@@ -82,24 +98,33 @@ def _said_of(accounts: Sequence[circuit_breaker.Status], operator: Sequence[Paus
             yield f"Texts wait until {plain(one.paused_until)}: CCAI Platform asked for a pause, or cannot be reached."
         else:
             yield f"{one.account} is left alone until {plain(one.paused_until)}: {one.paused_why}"
-    if not accounts and not any(one.is_wide for one in operator):
+    if not accounts and not any(one.is_wide for one in operator) and heard.lately:
         yield "Texts may leave."
 
 
 def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: leases.Heard) -> Iterator[str]:
     if not heard.lately:
-        since = f" since {plain(heard.at)} (UTC)" if heard.at else ""
+        since = f" since {plain(heard.at)}" if heard.at else ""
         yield f"No worker has been heard of{since}: nothing leaves until one runs (connector run, or worker)."
     if held := total["held"]:
-        waiting = "waits for its hours" if held == 1 else "wait for their hours"
-        then = f"; the next leaves at {plain(leaves_at)} (UTC)" if leaves_at else ""
-        yield f"{count(held, 'queued text')} {waiting}, a new day's budget, or another try{then}."
+        one, several = "waits for its hours, its time or another try", "wait for their hours, their time or another try"
+        waiting = one if held == 1 else several
+        then = f"; the next leaves at {plain(leaves_at)}" if leaves_at else ""
+        yield f"{count(held, 'queued text')} {waiting}{then}."
     if refused := total["refused"]:
         are = "is" if refused == 1 else "are"
         yield f"{count(refused, 'outcome')} {are} refused by the CRM, and told again: connector texts list --refused"
     if contradicted := total["contradicted"]:
         one = "an answer that contradicts how a person had settled it"
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
+
+
+def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: int) -> Iterator[str]:
+    if reviews.open:
+        late = f"; {reviews.overdue:,} overdue" if reviews.overdue else ""
+        yield f"{count(reviews.open, 'message')} may be an opt-out{late}: connector opt-outs list --pending"
+    if fields_refused:
+        yield f"{count(fields_refused, 'opt-out field')} refused by the CRM, and written again: see the worker's log"
 
 
 def _leaves_at(

@@ -9,7 +9,7 @@ import psycopg
 from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
-from connector.store import recipients
+from connector.store import suppressions
 
 
 @click.group()
@@ -32,7 +32,7 @@ def suppress_number(number: str, why: str) -> None:
 def _suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
     """Put a number on the suppression list."""
     number = number_of(typed)
-    new = recipients.suppress(connection, number, why, "an operator")
+    new = suppressions.suppress(connection, number, why, "an operator")
     say(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
     return 0
 
@@ -48,7 +48,7 @@ def allow_number(number: str) -> None:
 def _allow(connection: psycopg.Connection, typed: str) -> int:
     """Take a number off the suppression list. 1 when it was not on it."""
     number = number_of(typed)
-    if recipients.allow(connection, number):
+    if suppressions.allow(connection, number):
         say(f"{phone.mask(number)} is no longer on the suppression list.")
         return 0
     say(f"{phone.mask(number)} is not on the suppression list: nothing was changed.", err=True)
@@ -66,13 +66,13 @@ def list_suppressed(limit: int, as_json: bool) -> None:
 
 def show_suppressed(connection: psycopg.Connection, most: int, as_json: bool) -> int:
     """Print the suppression list."""
-    rows = recipients.suppressed(connection, most)
+    rows = suppressions.suppressed(connection, most)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
         print_table(
-            ["number", "since (UTC)", "added by", "why"],
-            [[row.number, row.added_at, row.added_by, row.why] for row in rows],
+            ["number", "since (UTC)", "source", "added by", "why"],
+            [[row.number, row.added_at, row.source, row.added_by, row.why or row.words] for row in rows],
         )
     return 0
 

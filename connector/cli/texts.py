@@ -13,7 +13,7 @@ from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_number import TextNumber
 from connector.errors import Unreadable
 from connector.model import MAX_CHAT_ID, State
-from connector.store import outcomes, text_views, texts
+from connector.store import chat_updates, outcomes, text_views, texts
 from connector.store.text_views import Only
 
 TEXT = click.argument("id", type=TextNumber(1))
@@ -37,6 +37,7 @@ LISTED = {
 
 LISTED_ONLY = {
     Only.HELD: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
+    Only.SCHEDULED: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
     Only.REFUSED: {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"},
     Only.CONTRADICTED: {"id": "id", "ticket": "ticket_id", "state": "state", "contradicted": "contradicted"},
 }
@@ -49,8 +50,9 @@ LISTED_ONLY = {
     "--held",
     "only",
     flag_value=Only.HELD,
-    help="Only those that wait for their hours or for another try, and until when.",
+    help="Only those that wait for their hours, their time or another try, and until when.",
 )
+@click.option("--scheduled", "only", flag_value=Only.SCHEDULED, help="Only those scheduled for a later time.")
 @click.option("--refused", "only", flag_value=Only.REFUSED, help="Only those whose outcome the CRM refuses, and why.")
 @click.option(
     "--contradicted",
@@ -116,6 +118,7 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
         say(f"There is no text {text}.", err=True)
         return 1
     sms = story.pop("sms")
+    story["chat_status_refused"] = chat_updates.refused(connection, text)
     story["to"] = phone.mask(sms["end_user_number"]) if sms else None
     story["message"] = f"{len(sms['message'])} characters" if sms else None
     if as_json:
@@ -143,9 +146,11 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "channel",
         "agent",
         "rule",
+        "reason",
         "state",
         "why",
         "override",
+        "send_at",
         "leaves_at",
         "to",
         "message",
@@ -154,7 +159,10 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield from ((name.replace("_", " "), plain(story[name])) for name in names if story[name] not in (None, ""))
     if story["chat"]:
-        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip()
+        ended = ", ended" if story["chat"].get("ended") else ""
+        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip() + ended
+    if story["chat_status_refused"]:
+        yield "chat status", f"not written: {story['chat_status_refused']}"
     if story["contradicted"]:
         yield "contradicted", story["contradicted"]
     state = text_views.write_back_state(story)

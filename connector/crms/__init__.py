@@ -65,6 +65,14 @@ class Crm(Protocol):
         """
         ...
 
+    def write_field(self, name: str, values: Sequence[tuple[str, str]]) -> list[CallFailed | None]:
+        """Write a field of the mapping, by its name there, for the (ticket, value)s of at most CRM_BATCH_SIZE tickets.
+
+        The field may belong to a record that the ticket refers to, such as its contact. Returns and raises like
+        `write`; Refused(GONE): there is no such record. Called only where the mapping's `[opt_outs]` names a field.
+        """
+        ...
+
     def probe(self) -> None:
         """Make the call of a read, for no particular ticket. Raises Refused or Unavailable if all calls would fail."""
         ...

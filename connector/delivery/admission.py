@@ -11,8 +11,9 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.model import Decision, Hold, OutboundSms, Skip, Text
-from connector.policy.checks import Policy, Ruling
-from connector.store import daily_budget, postgres, recipients, texts
+from connector.policy.checks import Finding, Policy, Ruling
+from connector.store import daily_budget, postgres, recipients, suppressions, texts
+from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
 
@@ -50,6 +51,7 @@ class Admission:
         """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
         with self._pool.connection() as connection:
             at = self._clock(connection)
+            suppressions.follow(connection, self._field_says(asked))
             rulings = self._rulings(connection, asked, at)
             wanted = [
                 self._wanted(text, decision, rulings[text.id])
@@ -62,6 +64,14 @@ class Admission:
         return [
             _admitted(text, decision, rulings[text.id], held.get(text.id), at, text.crm in self._tell_holds)
             for text, decision in asked
+        ]
+
+    def _field_says(self, asked: Sequence[tuple[Text, Decision]]) -> list[FieldSays]:
+        """Return the CRM's opt-out field of each ticket, where the mapping names one."""
+        return [
+            FieldSays(decision.sms.end_user_number, text.crm, text.ticket_id, decision.recipient.opted_out)
+            for text, decision in asked
+            if self._policies[text.crm].keys.opt_out
         ]
 
     def _rulings(
@@ -110,16 +120,20 @@ def _admitted(
             return transitions.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
-        seconds = (against.until - at).total_seconds()
-        put_off = transitions.held(text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted)
-        return replace(put_off, hold=_hold(against.check, against.until, against.zone)) if tells_holds else put_off
+        seconds, number = (against.until - at).total_seconds(), decision.sms.end_user_number
+        put_off = transitions.held(
+            text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number
+        )
+        return replace(put_off, hold=_hold(against)) if tells_holds else put_off
     return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
 
 
-def _hold(check: str, until: datetime, zone: str) -> Hold:
-    """A hold until that time, by the clock of that zone."""
-    local = until.astimezone(ZoneInfo(zone))
-    return Hold(HOLDS[check], f"{local:%Y-%m-%d %H:%M}, {zone}")
+def _hold(finding: Finding) -> Hold:
+    """A hold until that time, by the clock of its zone; or until a person decides, with no time."""
+    if finding.until is None or not finding.zone:
+        return Hold(finding.why)
+    local = finding.until.astimezone(ZoneInfo(finding.zone))
+    return Hold(HOLDS[finding.check], f"{local:%Y-%m-%d %H:%M}, {finding.zone}")
 
 
 def _too_alike(decision: Decision, ruling: Ruling) -> str:

@@ -168,17 +168,17 @@ class Delivery:
         return [], await self._refused([(text, pause) for text in texts])
 
     async def _refused(self, paused: Sequence[Paused]) -> bool:
-        """Fail agents' texts at once, unless the pause ends within seconds. The others wait; whether there are any."""
+        """Fail attended texts at once, unless the pause ends within seconds. Others wait; whether there are any."""
         people = [
             transitions.failed(text.id, str(pause), text.revision)
             for text, pause in paused
-            if pause.until_resumed and text.channel is Channel.AGENT and text.state in UNDECIDED
+            if pause.until_resumed and text.attended and text.state in UNDECIDED
         ]
         await self._settle(people)
         holds = {
             text.id: Hold(str(pause), pause.until)
             for text, pause in paused
-            if pause.by_operator and text.channel is not Channel.AGENT and self._crms[text.crm][1].tells_holds
+            if pause.by_operator and not text.attended and self._crms[text.crm][1].tells_holds
         }
         if holds:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._note, holds)

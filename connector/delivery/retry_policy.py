@@ -8,8 +8,8 @@ import structlog
 from connector import backoff, phone, transitions
 from connector.delivery.breaker import Assessment
 from connector.delivery.sender import CallResult
-from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalScope, Refused, Unavailable
-from connector.model import Channel, Chat, Hold, State, Text
+from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
+from connector.model import Chat, Hold, PhoneProblem, State, Text
 from connector.transitions import Transition
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class RetryPolicy:
         """The transition of a text whose ticket alone could not be read. Nothing was sent."""
         passing = isinstance(error, Unavailable) and text.attempts < MAX_ATTEMPTS
         odd = isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS and text.attempts < MAX_SUSPECTED - 1
-        if text.channel is Channel.AGENT or not (passing or odd):
+        if text.attended or not (passing or odd):
             log.warning("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
             return transitions.failed(text.id, str(error), text.revision)
         pause = backoff.doubling(text.attempts, SUSPECT_PAUSE if odd else FIRST_PAUSE, MAX_PAUSE)
@@ -89,7 +89,7 @@ class RetryPolicy:
 
     def _unavailable(self, text: Text, claim: int, outcome: Unavailable, assessment: Assessment) -> Transition:
         """The platform could not be reached. That counts against a text only if other calls succeed meanwhile."""
-        counts = assessment.own or text.channel is Channel.AGENT
+        counts = assessment.own or text.attended
         if counts and text.attempts >= MAX_ATTEMPTS:
             return _refused(text, claim, outcome)
         pause = backoff.doubling(text.attempts, FIRST_PAUSE, MAX_PAUSE) if counts else 0
@@ -98,7 +98,7 @@ class RetryPolicy:
     def _suspect(self, text: Text, claim: int, outcome: Refused, assessment: Assessment) -> Transition:
         """The refusal seems to affect every text. An agent's text fails at once; others wait for the fault's end."""
         again_and_again = assessment.own and text.suspected >= MAX_SUSPECTED - 1
-        if text.channel is Channel.AGENT or again_and_again:
+        if text.attended or again_and_again:
             return _refused(text, claim, outcome)
         counts = assessment.own or text.refused_at is None
         pause = backoff.doubling(text.suspected, SUSPECT_PAUSE, MAX_PAUSE) if assessment.own else 0
@@ -107,7 +107,7 @@ class RetryPolicy:
     def _busy(self, text: Text, claim: int, error: Refused) -> Transition:
         waited = text.busy_for or 0
         pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE_SECONDS), BUSY_MAX_PAUSE_SECONDS))
-        if text.channel is not Channel.AGENT and waited + pause <= self._busy_seconds:
+        if not text.attended and waited + pause <= self._busy_seconds:
             later = _again(text, claim, error, pause, busy=True)
             return replace(later, hold=BUSY) if text.crm in self._tell_holds else later
         return _refused(text, claim, error)
@@ -121,7 +121,10 @@ def _again(text: Text, claim: int, error: CallFailed, pause: float, **counted: b
 def _refused(text: Text, claim: int, error: CallFailed) -> Transition:
     level = log.error if isinstance(error, Refused) and error.scope is RefusalScope.SETTINGS else log.warning
     level("text failed", text=text.id, ticket=text.ticket_id, why=str(error))
-    return transitions.refused(text.id, claim, str(error), _if_unclear(error))
+    invalid = isinstance(error, Refused) and error.code is RefusalCode.INVALID_NUMBER
+    problem = PhoneProblem.REFUSED if invalid else None
+    opted_out = isinstance(error, Refused) and error.code is RefusalCode.OPTED_OUT
+    return transitions.refused(text.id, claim, str(error), _if_unclear(error), problem, opted_out)
 
 
 def _if_unclear(error: CallFailed) -> str:

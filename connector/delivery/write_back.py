@@ -17,7 +17,7 @@ from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Outcome
-from connector.store import circuit_breaker
+from connector.store import chat_updates, circuit_breaker
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Snooze
 from connector.store.outcomes import WriteResult
@@ -107,12 +107,27 @@ class WriteBack:
         told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
         told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
-            outcome_store.record(connection, told)
+            with connection.transaction():
+                outcome_store.record(connection, told)
+                if shown := self._shown(newest, told):
+                    chat_updates.follow(connection, shown)
             if later:
                 outcome_store.retry_later(connection, later)
         if done := [one.text for one in told if not one.overtaken and one.refused is None]:
             log.info("tickets told", texts=done)
         return [unavailable.get(text) for text in texts]
+
+    def _shown(self, outcomes: Sequence[Outcome], told: Sequence[WriteResult]) -> list[chat_updates.Shown]:
+        """What those of the tickets that were written show of their chats."""
+        written = {one.text for one in told if not one.overtaken and one.refused is None}
+        shown = list[chat_updates.Shown]()
+        for outcome in outcomes:
+            if outcome.text in written and outcome.chat:
+                fields = self._crms[outcome.crm][1].chat_fields(outcome)
+                if fields is not None:
+                    status = str(outcome.chat.get("status", ""))
+                    shown.append(chat_updates.Shown(outcome.text, status, fields))
+        return shown
 
     def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
         """By text: the fields to write; and an error where the mapping cannot render them."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from connector.expressions import CannotApply, Condition, Template
 from connector.mapping.outcome_facts import SAMPLE
-from connector.mapping.schema import MappingFile
+from connector.mapping.schema import CHAT, MappingFile
 
 OTHER = "any other value"
 MAX_TICKETS = 20_000
@@ -22,26 +22,41 @@ MAX_TEXT = 1_000
 
 def find(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Yield (key, message) for each rule and outcome whose write-back would trigger the rule again."""
+    yield from _by_a_chat(file)
     for index, rule in enumerate(file.rules):
         key = f"rules.{index}.when"
         choices = {name: _choices(rule.when, file) for name in sorted(rule.when.names)}
         if math.prod(len(values) for values in choices.values()) > MAX_TICKETS:
             yield key, "asks about too many names at once to be checked against the write-back; expected fewer"
             continue
-        for kind in file.write_back.kinds:
+        for table, _, templates in file.write_back.templates():
             # Field names in Salesforce, for example, are not case-sensitive.
-            written = {path.lower(): template for path, template in file.write_back.of(kind).items()}
+            written = {path.lower(): template for path, template in templates.items()}
             touched = {
                 name: written[file.comparable(path)]
                 for name, path in file.fields.items()
                 if file.comparable(path) in written and name in choices
             }
-            if touched and (ticket := _fires_again(rule.when, choices, touched)):
+            if table != CHAT and touched and (ticket := _fires_again(rule.when, choices, touched)):
                 yield (
-                    f"write_back.{kind}",
+                    f"write_back.{table}",
                     f'rule "{rule.name}" would fire again by what is written here: {rule.when.source} is true for '
                     f"a ticket with {ticket} afterwards; expected a value that makes it false",
                 )
+
+
+def _by_a_chat(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Find fields that follow a chat and that a rule asks about. A chat may have any status word, at any time."""
+    asked = {
+        file.comparable(file.fields[name]): rule for rule in file.rules for name in rule.when.names & file.fields.keys()
+    }
+    for field in file.write_back.chat or ():
+        if rule := asked.get(file.comparable(field)):
+            yield (
+                f"write_back.chat.{field}",
+                f'rule "{rule.name}" could fire again when the chat changes: {rule.when.source} uses this field; '
+                "expected a field that no `when` uses",
+            )
 
 
 def _choices(condition: Condition, file: MappingFile) -> list[Any]:
@@ -50,8 +65,8 @@ def _choices(condition: Condition, file: MappingFile) -> list[Any]:
     if len(condition.names) > 1:  # names may be compared with each other
         values += [
             template.source
-            for kind in file.write_back.kinds
-            for template in file.write_back.of(kind).values()
+            for _, _, templates in file.write_back.templates()
+            for template in templates.values()
             if not template.names and "{" not in template.source
         ]
     for literal in _flat(condition.literals):

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from connector import merge_syntax
-from connector.expressions import literal
+from connector.expressions import CannotApply, Condition, literal
 from connector.mapping import lines
 from connector.mapping.lines import Places
 from connector.mapping.schema import MappingFile, Rule, Words
+from connector.policy.config import DAYS
 
 
 def of(file: MappingFile, text: str) -> list[str]:
@@ -14,7 +15,7 @@ def of(file: MappingFile, text: str) -> list[str]:
     found = lines.places(text)
     return [
         f"line {found.line(key)}: {_called(key, file)}: {words}"
-        for key, words in (*_guards(file, found), *_placeholders(file))
+        for key, words in (*_guards(file, found), *_never(file), *_days_off(file), *_placeholders(file))
     ]
 
 
@@ -41,6 +42,36 @@ def _guards(file: MappingFile, found: Places) -> Iterator[tuple[str, str]]:
             )
 
 
+def _never(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Warn of rules that no trigger reaches: an earlier rule's `when` is the same, or always true."""
+    for index, rule in enumerate(file.rules):
+        for earlier in file.rules[:index]:
+            same = " ".join(earlier.when.source.split()) == " ".join(rule.when.source.split())
+            if same or _always(earlier.when):
+                holds = "has the same `when`" if same else "has a `when` that is always true"
+                yield (
+                    f"rules.{index}.when",
+                    f"no trigger ever reaches this rule: {earlier.name} stands before it and {holds}. "
+                    "Put the special rule first, or make the conditions differ",
+                )
+                break
+
+
+def _always(condition: Condition) -> bool:
+    try:
+        return not condition.names and bool(condition.search({}))
+    except CannotApply:
+        return False
+
+
+def _days_off(file: MappingFile) -> Iterator[tuple[str, str]]:
+    hours = file.policy.hours
+    tables = {"policy.hours": hours, **{f"policy.hours.by_state.{code}": keys for code, keys in hours.by_state.items()}}
+    for key, keys in tables.items():
+        if set(DAYS) <= {*keys.days_off}:
+            yield f"{key}.days_off", "no weekday is left: triggers and batches are never sent"
+
+
 def _placeholders(file: MappingFile) -> Iterator[tuple[str, str]]:
     for key, words in _texts(file):
         if placeholder := merge_syntax.found(words):
@@ -53,14 +84,18 @@ def _placeholders(file: MappingFile) -> Iterator[tuple[str, str]]:
             )
 
 
+def _in(key: str, language: str) -> str:
+    return f"{key}.{language}" if language else key
+
+
 def _texts(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Yield (key, text) for all text that is sent as it is written in the file."""
-    for index, rule in enumerate(file.rules):
-        yield f"rules.{index}.message", literal(rule.message)
-    for index, words in enumerate(file.templates):
-        yield f"templates.{index}.message", literal(words.message)
-    yield "policy.brand", file.policy.brand
-    yield "policy.opt_out_line", file.policy.opt_out_line
-    for kind in file.write_back.kinds:
-        for field, template in file.write_back.of(kind).items():
-            yield f"write_back.{kind}.{field}", literal(template)
+    for key, messages in file.messages():
+        for language, template in messages.templates.items():
+            yield _in(key, language), literal(template)
+    for key, words in (("policy.brand", file.policy.brand), ("policy.opt_out_line", file.policy.opt_out_line)):
+        for language, text in words.items():
+            yield _in(key, language), text
+    for table, _, written in file.write_back.templates():
+        for field, template in written.items():
+            yield f"write_back.{table}.{field}", literal(template)

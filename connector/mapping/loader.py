@@ -9,12 +9,10 @@ from pydantic import ValidationError
 
 from connector import expected
 from connector.errors import BadMapping, Fault
-from connector.expressions import CannotApply
-from connector.mapping import feedback_loops, lines
-from connector.mapping.outcome_facts import FACTS, HELD_FACTS, HELD_SAMPLE
-from connector.mapping.schema import HELD, MappingFile
-
-NO_CHAT = " here, because a text that waits has no chat"
+from connector.mapping import feedback_loops, lines, message_checks, template_checks
+from connector.mapping.schema import MappingFile
+from connector.policy import opt_out_words
+from connector.policy.opt_out_words import OptOutClass
 
 
 def load(path: Path) -> MappingFile:
@@ -39,12 +37,14 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
     except ValidationError as error:
         raise BadMapping(name, _faults([_problem(one) for one in error.errors()], raw, text)) from None
     problems = [
-        *_undefined(file),
+        *template_checks.find(file),
         *_unused(file),
-        *_never_written(file),
         *_written_twice(file),
         *_names_of(file),
         *_policy(file),
+        *_chat_status(file),
+        *message_checks.find(file),
+        *_opt_outs(file),
         *feedback_loops.find(file),
     ]
     if problems:
@@ -71,44 +71,13 @@ def _meant(path: Sequence[str]) -> str:
     return "see the comments in mappings/salesforce.toml for those that are"
 
 
-def _undefined(file: MappingFile) -> Iterator[tuple[str, str]]:
-    for key, name in file.names():
-        if name not in file.fields:
-            yield key, f'"{name}" is not defined; expected a name of [fields]: {", ".join(file.fields)}'
-    for kind in file.write_back.kinds:
-        for field, template in file.write_back.of(kind).items():
-            facts = HELD_FACTS if kind == HELD else FACTS
-            for name in sorted(template.names - facts.keys()):
-                yield (
-                    f"write_back.{kind}.{field}",
-                    f'"{name}" is not defined{NO_CHAT if name == "chat" else ""}; '
-                    f"expected one of {', '.join(sorted(facts))}",
-                )
-
-
-def _never_written(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """Find values without names that cannot be rendered: they are the same for every ticket, so they always fail.
-
-    What a ticket shows while its text waits has the same facts each time, too.
-    """
-    for kind in file.write_back.kinds:
-        for field, template in file.write_back.of(kind).items():
-            try:
-                if not template.names:
-                    template.render({})
-                elif kind == HELD and template.names <= HELD_FACTS.keys():
-                    template.render(HELD_SAMPLE)
-            except CannotApply as error:
-                yield f"write_back.{kind}.{field}", f"expected a text: {error}"
-
-
 def _written_twice(file: MappingFile) -> Iterator[tuple[str, str]]:
     """Find fields written twice. CRM field names are not case-sensitive: it is chance which value is kept."""
-    for kind in file.write_back.kinds:
-        names = list(file.write_back.of(kind))
+    for table, _, written in file.write_back.templates():
+        names = list(written)
         for index, name in enumerate(names):
             if name.lower() in (other.lower() for other in names[:index]):
-                yield f"write_back.{kind}.{name}", "expected each field once: this one is written above"
+                yield f"write_back.{table}.{name}", "expected each field once: this one is written above"
 
 
 def _unused(file: MappingFile) -> Iterator[tuple[str, str]]:
@@ -132,3 +101,28 @@ def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
 def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
     if file.policy.hours.by_state and not file.policy.state:
         yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"
+
+
+def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Find words that mean both things, and rules that an opt-out would fire by writing its field."""
+    keys = file.opt_outs
+    lists: list[tuple[str, Sequence[str], Sequence[str], OptOutClass]] = [
+        ("words", keys.words, keys.start_words, OptOutClass.START),
+        ("start_words", keys.start_words, (), OptOutClass.CERTAIN),
+    ]
+    for key, words, others, opposite in lists:
+        taken = {opt_out_words.plain(word) for word in others}
+        for index, word in enumerate(words):
+            if opt_out_words.classify(word) is opposite or opt_out_words.plain(word) in taken:
+                yield f"opt_outs.{key}.{index}", f'expected a word with one meaning: "{word}" means the opposite too'
+    for index, rule in enumerate(file.rules):
+        if keys.field in rule.when.names:
+            expectation = f"expected a condition without {keys.field}: an opt-out writes it; use policy.opt_out"
+            yield f"rules.{index}.when", expectation
+
+
+def _chat_status(file: MappingFile) -> Iterator[tuple[str, str]]:
+    if file.chat_status and not any(
+        "chat" in used.names for _, _, table in file.write_back.templates() for used in table.values()
+    ):
+        yield "chat_status", "is never used: expected a field of [write_back] that says {{ chat.status }}"

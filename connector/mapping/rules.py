@@ -10,10 +10,22 @@ from datetime import datetime
 from typing import Any
 
 from connector import phone
-from connector.expressions import CannotApply, Template
-from connector.mapping import outcome_facts
-from connector.mapping.schema import HELD, MappingFile, Rule
-from connector.model import Accepted, Decision, HeldNote, OutboundSms, Outcome, Recipient, Skip, TextRequest, Ticket
+from connector.expressions import CannotApply
+from connector.languages import Messages
+from connector.mapping import message_language, written_fields
+from connector.mapping.schema import MappingFile, Rule
+from connector.model import (
+    Accepted,
+    Decision,
+    HeldNote,
+    LanguageChoice,
+    OutboundSms,
+    Outcome,
+    Recipient,
+    Skip,
+    TextRequest,
+    Ticket,
+)
 from connector.policy.checks import Policy, Without
 from connector.policy.daily_budget import Budgets
 
@@ -40,7 +52,7 @@ class Mapping:
 
     @property
     def policy(self) -> Policy:
-        return Policy(self.file.policy, self.without, self.budgets)
+        return Policy(self.file.policy, self.without, self.file.fallback_language, self.budgets)
 
     @property
     def outbound_numbers(self) -> set[str]:
@@ -52,12 +64,8 @@ class Mapping:
 
     def outbound_number_of(self, name: str | None) -> str:
         """Return the number that texts of a request for this rule are sent from. None: the rule of such requests."""
-        rule = self._requested(name)
+        rule = self._rule(TextRequest(rule=name))
         return self._outbound_number(rule) if rule else ""
-
-    def _requested(self, name: str | None) -> Rule | None:
-        name = name or self.file.agents.rule or self.file.rules[0].name
-        return next((rule for rule in self.file.rules if rule.name == name), None)
 
     def decide(self, ticket: Ticket, ask: TextRequest | None = None) -> Decision | Skip:
         """Decide what to text for this ticket.
@@ -67,7 +75,7 @@ class Mapping:
         `skip_when` that cannot be applied blocks the text. For a trigger that was accepted before, see `decide_again`.
         """
         if ask:
-            rule = self._requested(ask.rule)
+            rule = self._rule(ask)
             return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {ask.rule}", check="rule")
         for rule in self.file.rules:
             try:
@@ -136,7 +144,7 @@ class Mapping:
         number = self._number(ticket)
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}", check="phone")
-        message = self._message(rule, ticket, ask)
+        message, language = self._message(rule, ticket, ask)
         if NO_TEXT_CARRIES.search(message):
             return Skip("the message holds a character that no text can carry", check="content")
         agent_id, agent_email = self._agent(rule, ticket, ask)
@@ -150,26 +158,36 @@ class Mapping:
         )
         return Decision(
             rule.name,
-            reason_of(rule, ticket),
+            reason_of(rule, ticket, ask.reason_name),
             sms,
             self._recipient(ticket),
             rule.window_hours,
             empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
+            language=language,
         )
 
-    def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> str:
-        """Return the message; a request may bring its own. Raises CannotApply."""
+    def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[str, LanguageChoice]:
+        """Return the message and its language; a request may bring its own words. Raises CannotApply."""
+        choice = message_language.choose(self.file, ticket, ask.language)
         if ask.message is not None:
-            return ask.message.strip()
-        if ask.template is None:
-            return rule.message.render(ticket.values).strip()
-        found = self.templates().get(ask.template)
+            return ask.message.strip(), choice
+        found = self._named(rule, ask)
         if found is None:
             raise CannotApply(f"there is no template {ask.template}")
-        return found[1].render(ticket.values).strip()
+        return message_language.render(self.file, found, ticket, choice, ask.language)
+
+    def _named(self, rule: Rule, ask: TextRequest) -> Messages | None:
+        """Return the message of the template that the request names, else of the rule; None: there is none."""
+        if ask.template is None:
+            return rule.message
+        found = self.templates().get(ask.template)
+        return found[1] if found else None
 
     def unknown(self, ask: TextRequest) -> tuple[str, str, list[str]] | None:
-        """Return what the request names but the file lacks: "rule" or "template", the name, and the known names."""
+        """Return what the request names but the file lacks: rule, template or language, the name, and the known names.
+
+        A language has to be one of the message's own, unless the request brings its own words.
+        """
         named = {
             "rule": (ask.rule, [rule.name for rule in self.file.rules]),
             "template": (ask.template, list(self.templates())),
@@ -177,10 +195,26 @@ class Mapping:
         for what, (name, known) in named.items():
             if name is not None and name not in known:
                 return what, name, known
+        known_languages = self._languages(ask)
+        if ask.language is not None and message_language.offered(ask.language, known_languages) is None:
+            return "language", ask.language, list(known_languages)
         return None
 
-    def templates(self) -> dict[str, tuple[str, Template]]:
-        """Return (label, template) by name, for agents to start from. Without templates, the rules' messages."""
+    def _languages(self, ask: TextRequest) -> tuple[str, ...]:
+        """Return the languages that a request may name: those of its message; of all messages for words of its own."""
+        rule = self._rule(ask)
+        messages = self._named(rule, ask) if rule and ask.message is None else None
+        if messages is None or self.file.languages is None:
+            return self.file.offered_languages
+        return tuple(sorted(key or self.file.fallback_language for key in messages.templates))
+
+    def _rule(self, ask: TextRequest) -> Rule | None:
+        """Return the rule of a request; None: the file does not have the one that it names."""
+        name = ask.rule or self.file.agents.rule or self.file.rules[0].name
+        return next((rule for rule in self.file.rules if rule.name == name), None)
+
+    def templates(self) -> dict[str, tuple[str, Messages]]:
+        """Return (label, message) by name, for agents to start from. Without templates, the rules' messages."""
         if self.file.templates:
             return {words.name: (words.label, words.message) for words in self.file.templates}
         return {rule.name: (rule.label_or_name, rule.message) for rule in self.file.rules}
@@ -204,6 +238,13 @@ class Mapping:
             state=str(state) if state else None,
         )
 
+    def opted_out(self, ticket: Ticket) -> bool:
+        """Return whether the ticket says that the customer has opted out. A condition that cannot be applied counts."""
+        try:
+            return self._recipient(ticket).opted_out
+        except CannotApply:
+            return True
+
     def _number(self, ticket: Ticket) -> phone.Number | phone.Unusable:
         phones = self.file.phones
         said = ticket.values.get(phones.country_from) if phones.country_from else None
@@ -213,9 +254,11 @@ class Mapping:
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
         """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
-        facts = outcome_facts.of(outcome)
-        wanted = self.file.write_back.of(outcome.state)
-        return {field: template.render(facts) or None for field, template in wanted.items()}
+        return written_fields.of_outcome(self.file, outcome)
+
+    def chat_fields(self, outcome: Outcome) -> dict[str, str | None] | None:
+        """Return the fields that follow the chat. None: there is none, or it is not followed. Raises CannotApply."""
+        return written_fields.of_chat(self.file, outcome)
 
     @property
     def tells_holds(self) -> bool:
@@ -224,13 +267,17 @@ class Mapping:
 
     def note(self, note: HeldNote) -> dict[str, str | None]:
         """Return the ticket's fields while its text waits, by CRM names. Raises CannotApply."""
-        facts = outcome_facts.of_note(note)
-        return {field: template.render(facts) or None for field, template in self.file.write_back.of(HELD).items()}
+        return written_fields.of_note(self.file, note)
 
 
-def reason_of(rule: Rule, ticket: Ticket) -> str:
-    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data."""
-    values = [ticket.values.get(name) for name in rule.once_per]
+def reason_of(rule: Rule, ticket: Ticket, name: str | None = None) -> str:
+    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data.
+
+    `name`: that of a back-fill's own reason. Capitals make no difference.
+    """
+    values: list[Any] = [ticket.values.get(field) for field in rule.once_per]
+    if name is not None:
+        values.append({"reason": name.casefold()})
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
 
 

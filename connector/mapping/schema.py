@@ -2,17 +2,41 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from connector import config_types
-from connector.config_types import AnyCondition, AnyTemplate, Country, FieldName, FieldPath, Name, Strict, Written
+from connector import config_types, languages
+from connector.config_types import (
+    AnyCondition,
+    AnyMessage,
+    Country,
+    FieldName,
+    FieldPath,
+    Language,
+    Name,
+    StatusWord,
+    Strict,
+    Written,
+)
 from connector.expressions import Condition, Template
-from connector.model import OUTCOMES
+from connector.languages import Messages
+from connector.model import OUTCOMES, State
+from connector.policy import opt_out_words
 from connector.policy.config import PolicyKeys
 
-# The table of what a ticket shows while its text waits.
-HELD = "held"
+# The tables of [write_back] beside those of the outcomes.
+CHAT, HELD = "chat", "held"
+
+
+def _word(given: str) -> str:
+    if not opt_out_words.plain(given):
+        raise ValueError('expected a word such as "BASTA"')
+    return given
+
+
+# A whole message of a customer, in any spelling.
+Word = Annotated[str, AfterValidator(_word)]
 
 
 class TicketKeys(Strict):
@@ -43,7 +67,7 @@ class Rule(Strict):
     when: AnyCondition
     skip_when: dict[str, AnyCondition] = {}
     once_per: list[Name] = Field(min_length=1)
-    message: AnyTemplate
+    message: AnyMessage
     outbound_number: config_types.E164 | None = None
     agent_id: AnyCondition | None = None
     agent_email: AnyCondition | None = None
@@ -56,7 +80,7 @@ class Rule(Strict):
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Yield (key, name) for every field name that the rule uses."""
-        expressions: dict[str, Condition | Template] = {"when": self.when, "message": self.message}
+        expressions: dict[str, Condition | Messages] = {"when": self.when, "message": self.message}
         expressions |= {f"skip_when.{why}": condition for why, condition in self.skip_when.items()}
         expressions |= {key: value for key in ("agent_id", "agent_email") if (value := getattr(self, key))}
         for key, expression in expressions.items():
@@ -69,7 +93,7 @@ class Words(Strict):
 
     name: Name
     label: str = Field(min_length=1, max_length=80)
-    message: AnyTemplate
+    message: AnyMessage
 
 
 class Agents(Strict):
@@ -79,9 +103,21 @@ class Agents(Strict):
     replies_to_agent: bool = False
 
 
+class Languages(Strict):
+    """The languages of messages: `of` finds the customer's on the ticket, and `fallback` is for all others.
+
+    `called` has tags for words that are no tags, such as "Spanish".
+    """
+
+    of: AnyCondition
+    fallback: Language
+    called: Annotated[dict[str, str], BeforeValidator(languages.called)] = {}
+
+
 class WriteBack(Strict):
     """What each outcome writes to the ticket: the CRM's field and a template over the outcome.
 
+    `chat` is written with `sent`, and again whenever the chat's status changes; without it, the status is not followed.
     `held` is written while the text waits, and replaced by the outcome.
     """
 
@@ -90,20 +126,35 @@ class WriteBack(Strict):
     skipped: Written
     unknown: Written
     cancelled: Written
+    chat: Written | None = None
     held: Written | None = None
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Return the names of the tables that the file has."""
-        return (*(state.value for state in OUTCOMES), *([HELD] if self.held else []))
+    def of(self, state: State) -> Mapping[str, Template]:
+        written: Mapping[str, Template] = getattr(self, state.value)
+        return written
 
-    def of(self, kind: str) -> Mapping[str, Template]:
-        written: Mapping[str, Template] | None = getattr(self, kind)
-        return written or {}
+    def templates(self) -> Iterator[tuple[str, State | None, Mapping[str, Template]]]:
+        """Yield (name of the table, state of the text, fields) for everything that is written. None: it still waits."""
+        yield from ((state.value, state, self.of(state)) for state in OUTCOMES)
+        if self.chat:
+            yield CHAT, State.SENT, self.chat
+        if self.held:
+            yield HELD, None, self.held
+
+
+class OptOuts(Strict):
+    """Opt-outs by text: the field of `[fields]` that is written, and words beside those of the connector."""
+
+    field: Name | None = None
+    words: list[Word] = []
+    start_words: list[Word] = []
 
 
 class MappingFile(Strict):
-    """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own."""
+    """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own.
+
+    `chat_status` has the words that people read for CCAI Platform's status words. A word that it lacks stays as it is.
+    """
 
     ticket: TicketKeys
     fields: dict[Name, FieldPath] = Field(min_length=1)
@@ -111,16 +162,43 @@ class MappingFile(Strict):
     outbound_number: config_types.E164 | None = None
     skip_when: dict[str, AnyCondition] = {}
     rules: list[Rule] = Field(min_length=1)
+    languages: Languages | None = None
     templates: list[Words] = []
     agents: Agents = Agents()
     policy: PolicyKeys = PolicyKeys()
+    opt_outs: OptOuts = OptOuts()
     write_back: WriteBack
+    chat_status: dict[StatusWord, StatusWord] = {}
 
     @cached_property
     def written_names(self) -> frozenset[str]:
         """Return the names of the fields that are written back."""
-        paths = {self.comparable(path) for kind in self.write_back.kinds for path in self.write_back.of(kind)}
+        paths = {self.comparable(path) for _, _, written in self.write_back.templates() for path in written}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    @property
+    def fallback_language(self) -> str:
+        """Return the tag of messages that name no language; empty: the file has no languages."""
+        return self.languages.fallback if self.languages else ""
+
+    def messages(self) -> Iterator[tuple[str, Messages]]:
+        """Yield (key, message) for the messages of all rules and templates."""
+        yield from ((f"rules.{index}.message", rule.message) for index, rule in enumerate(self.rules))
+        yield from ((f"templates.{index}.message", words.message) for index, words in enumerate(self.templates))
+
+    def message_templates(self) -> Iterator[tuple[str, Template]]:
+        """Yield (key, template) for each language of these messages."""
+        for key, message in self.messages():
+            for language, template in message.templates.items():
+                yield f"{key}.{language}" if language else key, template
+
+    @cached_property
+    def offered_languages(self) -> tuple[str, ...]:
+        """Return the tags of the languages of all messages, in order; none where the file has no languages."""
+        if self.languages is None:
+            return ()
+        named = (message.languages for _, message in self.messages())
+        return tuple(sorted({self.languages.fallback}.union(*named)))
 
     def guards(self, rule: Rule) -> Mapping[str, Condition]:
         """Return all conditions that block a rule's text, by the reason for the ticket: the file's, then the rule's."""
@@ -144,4 +222,8 @@ class MappingFile(Strict):
             yield from ((f"rules.{index}.{key}", name) for key, name in rule.names())
         for index, words in enumerate(self.templates):
             yield from ((f"templates.{index}.message", name) for name in sorted(words.message.names))
+        if self.languages:
+            yield from (("languages.of", name) for name in sorted(self.languages.of.names))
         yield from self.policy.names()
+        if self.opt_outs.field:
+            yield "opt_outs.field", self.opt_outs.field

@@ -18,6 +18,7 @@ from connector.model import Channel, Decision, OutboundSms, State
 from connector.policy import quiet_hours, segments
 from connector.policy.config import PolicyKeys
 from connector.policy.daily_budget import NOTHING, Budgets, Use
+from connector.policy.opt_outs import REVIEW_POLL, OpenReview, OptOut
 from connector.policy.quiet_hours import Open
 
 # Public link shorteners, by host in lower case. Carriers filter texts that contain one.
@@ -92,7 +93,8 @@ class Known:
     texted. `sent_today`: from the outbound number, if that has a daily budget.
     """
 
-    suppressed: bool = False
+    suppressed: OptOut | None = None
+    review: OpenReview | None = None
     other_number: bool = False
     texted_by: int | None = None
     texted_at: datetime | None = None
@@ -141,11 +143,13 @@ class Ruling:
 class Policy:
     """The `[policy]` of a mapping file. `without`: the checks that a trial on this machine leaves out.
 
-    `budgets`: the daily budgets of all outbound numbers, from all mapping files.
+    `fallback_language`: the language of words that name none. `budgets`: the daily budgets
+    of all outbound numbers, from all mapping files.
     """
 
     keys: PolicyKeys
     without: frozenset[Without] = frozenset()
+    fallback_language: str = ""
     budgets: Budgets = field(default_factory=dict)
 
     def window(self, decision: Decision) -> timedelta:
@@ -168,11 +172,12 @@ class Policy:
 
         `override`: an agent's reason for sending anyway, given for the findings with these ids (None: for any).
         """
-        sms = replace(decision.sms, message=self._words(decision.sms.message, known))
+        sms = replace(decision.sms, message=self._words(decision, known))
         size = segments.measure(sms.message)
         findings = [
             *self._planned(known),
-            self._opted_out(decision, known),
+            *self._in_language(decision),
+            self._opted_out(decision, known, now),
             self._same_reason(known),
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
@@ -197,11 +202,17 @@ class Policy:
         if known.other_number:
             yield Finding("plan", Said.STOP, "the customer's number has changed since the plan")
 
-    def _opted_out(self, decision: Decision, known: Known) -> Finding:
+    def _in_language(self, decision: Decision) -> Iterator[Finding]:
+        if decision.language.language:
+            yield Finding("language", Said.OK, f"in {decision.language.language}: {decision.language.why}")
+
+    def _opted_out(self, decision: Decision, known: Known, now: datetime) -> Finding:
+        if known.suppressed:
+            return Finding("opt_out", Said.STOP, known.suppressed.why)
         if decision.recipient.opted_out:
             return Finding("opt_out", Said.STOP, "the customer has opted out, as the ticket says")
-        if known.suppressed:
-            return Finding("opt_out", Said.STOP, "the customer's number is on the suppression list")
+        if known.review:
+            return Finding("opt_out", Said.HOLD, known.review.why, until=now + REVIEW_POLL)
         return Finding("opt_out", Said.OK, "not opted out, as far as the ticket and the suppression list know")
 
     def _same_reason(self, known: Known) -> Finding:
@@ -278,19 +289,21 @@ class Policy:
             why = f"the message holds a placeholder of the form {found}, which nothing fills in"
             yield Finding("placeholder", Said.WARN if channel is Channel.TRIGGER else Said.STOP, why, overridable=True)
 
-    def _words(self, message: str, known: Known) -> str:
+    def _words(self, decision: Decision, known: Known) -> str:
         """Return the message as it is sent: with brand and opt-out line where the number was never texted."""
+        message = decision.sms.message
         if known.texted_at is None and message:
-            message = " ".join(self._with_first(message))
+            message = " ".join(self._with_first(message, decision.language.language))
         return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
 
-    def _with_first(self, message: str) -> Iterator[str]:
-        keys = self.keys
-        if keys.brand and not says(message, keys.brand):
-            yield keys.brand
+    def _with_first(self, message: str, language: str) -> Iterator[str]:
+        brand = self.keys.brand.of(language, self.fallback_language)
+        opt_out_line = self.keys.opt_out_line.of(language, self.fallback_language)
+        if brand and not says(message, brand):
+            yield brand
         yield message
-        if keys.opt_out_line and not says(message, keys.opt_out_line):
-            yield keys.opt_out_line
+        if opt_out_line and not says(message, opt_out_line):
+            yield opt_out_line
 
 
 def says(message: str, words: str) -> bool:

@@ -8,7 +8,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from connector.config_types import E164, AnyCondition, Name, Strict
+from connector.config_types import E164, AnyCondition, AnyFixedWords, Name, Strict
+from connector.languages import FixedWords
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SPAN = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
@@ -143,8 +144,8 @@ class PolicyKeys(Strict):
     window_hours: float = Field(default=24, ge=0, le=24 * 366)
     max_segments: int = Field(default=4, ge=1, le=20)
     replace_typographic: bool = False
-    brand: str = ""
-    opt_out_line: str = ""
+    brand: AnyFixedWords = FixedWords("")
+    opt_out_line: AnyFixedWords = FixedWords("")
     agents_may_override: list[Literal["reason", "window", "hours"]] = ["reason", "window", "hours"]
 
     def names(self) -> Iterator[tuple[str, str]]:

@@ -79,7 +79,7 @@ class Sandbox:
         finally:
             for crm in self.crms.values():
                 crm.stop()
-            self.ccaip.webhooks.wait()
+            self.ccaip.webhooks.stop()
             listening.close()
             serving.join()
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, get_template_attribute, redirect, render_template, request, url_for
 
 from connector.sandbox import crms, journal
-from connector.sandbox.ccaip import phones
+from connector.sandbox.ccaip import conversation, phones
 
 routes = Blueprint("page", __name__)
 
@@ -17,7 +17,14 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers send this page's forms with Origin: null
     "Cache-Control": "no-store",
 }
-PARTS = ("tickets", "details", "phone")
+PARTS = ("tickets", "details", "phone", "chat")
+# Replies at one press. The platform obeys the first two of English; all others are free wording to it.
+QUICK_REPLIES = {
+    "en": ("English", ("STOP", "START", "Please don't text me any more", "Thank you!")),
+    "es": ("Español", ("ALTO", "Por favor, no me envíen más mensajes")),
+    "fr": ("Français", ("ARRÊT", "Merci de ne plus m'envoyer de SMS")),
+    "pt": ("Português", ("PARAR", "Por favor, não me mandem mais mensagens")),
+}
 
 
 @routes.after_request
@@ -78,6 +85,22 @@ def reply(crm: str, ticket_id: str) -> Any:
     return _done(crm, ticket_id, lambda: journal.box().ccaip.reply(number.e164, message))
 
 
+@routes.post("/tickets/<crm>/<ticket_id>/chats/<int:chat_id>/<any(join, write, end):act>")
+def converse(crm: str, ticket_id: str, chat_id: int, act: str) -> Any:
+    """Play the agent in a chat: join it, write to the customer, or end it."""
+    ccaip, message = journal.box().ccaip, request.form.get("message", "").strip()
+    if chat_id not in ccaip.chats:
+        abort(404, f"There is no chat {chat_id}.")
+    acts: dict[str, Callable[[], Any]] = {
+        "join": lambda: conversation.join(ccaip, chat_id),
+        "write": lambda: conversation.write(ccaip, chat_id, message),
+        "end": lambda: conversation.end(ccaip, chat_id),
+    }
+    if act == "write" and not message:
+        abort(400, "An agent's message needs words.")
+    return _done(crm, ticket_id, acts[act])
+
+
 def _done(crm: str, ticket_id: str, act: Callable[[], Any]) -> Any:
     """Run an action, then show the ticket again, with the CRM's refusal if there was one."""
     try:
@@ -118,7 +141,9 @@ def _view() -> dict[str, Any]:
         "tickets": tickets,
         "ticket": ticket,
         "number": number and number.e164,
+        "chat": conversation.newest(box.ccaip, number.e164) if number else None,
         "messages": known[number.e164] if number else [],
         "opted_out": bool(number and number.e164 in known.opted_out),
+        "quick_replies": QUICK_REPLIES,
         "problem": request.args.get("problem"),
     }

@@ -24,9 +24,9 @@ class Switches(Mapping[str, Value]):
 
     def __init__(self, known: tuple[Switch, ...], chosen: Mapping[str, Value] | None = None) -> None:
         self.known = {switch.name: switch for switch in known}
-        self._values: dict[str, Value] = {}
-        self.reset()
+        self._values = {switch.name: switch.default for switch in known}
         self.update(chosen or {})
+        self._initial = self._values
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]
@@ -43,7 +43,8 @@ class Switches(Mapping[str, Value]):
         self._values = {**self._values, **fitting}
 
     def reset(self) -> None:
-        self._values = {name: switch.default for name, switch in self.known.items()}
+        """Restore the answers from the start."""
+        self._values = self._initial
 
     def _fit(self, name: str, value: Value) -> Value:
         if name not in self.known:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 
 import psycopg
 
+from connector import send_at
 from connector.errors import KeyUsedOtherwise
 from connector.model import Channel, TextRequest, TicketEvent
-from connector.store import events, pseudonyms, queries
+from connector.store import events, postgres, pseudonyms, queries
 
 SQL = queries.load(__file__)
 
@@ -47,10 +48,11 @@ def newest(connection: psycopg.Connection, crm: str, ticket_id: str) -> int:
     return row[0] if row else 0
 
 
-def take_in(connection: psycopg.Connection, asked: SendRequest) -> SendReceipt:
+def take_in(connection: psycopg.Connection, asked: SendRequest, max_days: float = send_at.DEFAULT_DAYS) -> SendReceipt:
     """Save the request and its text; both are committed when it returns.
 
-    Raises KeyUsedOtherwise when the key was used for another request, and psycopg.Error.
+    `max_days`: how far ahead a text may be scheduled. Raises BadTime for a new text with another time, KeyUsedOtherwise
+    when the key was used for another request, and psycopg.Error. Nothing is saved then.
     """
     by = {"caller": asked.caller, "key": asked.key}
     body = pseudonyms.of(connection, _digest(asked))
@@ -65,6 +67,8 @@ def take_in(connection: psycopg.Connection, asked: SendRequest) -> SendReceipt:
             asked.crm, f"agent:{asked.ticket_id}:{after}", asked.ticket_id, channel=Channel.AGENT, ask=asked.ask
         )
         [taken] = events.save(connection, [event])
+        if asked.ask.send_at and not taken.duplicate:
+            send_at.check(send_at.parse(asked.ask.send_at), postgres.now(connection), max_days)
         text = taken.text or 0  # 0 never occurs: the event has a ticket
         connection.execute(SQL["became"], by | {"text": text})
         return SendReceipt(text, taken.duplicate)

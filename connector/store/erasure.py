@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg.sql import SQL as Query
 from psycopg.sql import Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
-from connector import phone, transitions
+from connector import transitions
 from connector.masking import Spellings
 from connector.model import State
-from connector.store import pseudonyms, queries, recipients
+from connector.store import opt_outs, pseudonyms, queries, recipients, suppressions
 from connector.store import texts as text_store
 
-log = structlog.get_logger()
 SQL = queries.load(__file__)
 WAITING = (State.RECEIVED, State.QUEUED)
 # Rows in progress are skipped: their contents are rendered again, or are being sent by a worker.
@@ -50,25 +48,31 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
     """Erase one person's number (E.164), messages and events. Waiting texts are cancelled and their tickets notified.
 
     One transaction. A text that is being sent right now keeps its row until its outcome is known: purge again then.
+    A number with a chat event that is not processed yet is suppressed: the customer may have opted out in it.
     `suppress`: also add the number to the suppression list, so that texts not yet known to be for it are blocked too.
     """
     spellings = Spellings(number)
     who: dict[str, Any] = {"number": number, "hash": pseudonyms.of_number(connection, number)}
     with connection.transaction():
         if suppress:
-            recipients.suppress(connection, number, "erased", "an operator")
+            suppressions.suppress(connection, number, "erased", "an operator")
         tables = {table.name: table for table in _tables(connection)}
         who["events"] = [row["id"] for _, row in _mentions(connection, tables["events"], spellings, "id")]
+        who["chat_events"] = [row["id"] for _, row in _mentions(connection, tables["chat_events"], spellings, "id")]
         who["tickets"] = [ticket for (ticket,) in connection.execute(SQL["tickets"], who)]
         connection.execute(SQL["lock_plans"], who)
         who["ids"] = _cancelled(connection, who)
+        if connection.execute(SQL["unheard"], who).fetchone() is not None:
+            suppressions.suppress(connection, number, "erased before a message was read", "the connector")
+        connection.execute(SQL["forget_chat_events"], who)
         connection.execute(SQL["forget_texts"], who)
+        connection.execute(SQL["forget_chats"], who)
         recipients.forget(connection, number)
+        opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount
         _forget_cases(connection, who)
         for table in tables.values():
             _sweep(connection, table, spellings)
-    log.info("one person was erased", to=phone.mask(number), texts=len(who["ids"]), events=events)
     return Erased(events, len(who["ids"]))
 
 

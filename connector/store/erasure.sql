@@ -16,7 +16,7 @@ select id from plans where id in (
 -- name: tickets
 -- The tickets of one person: those of texts to the number, of events that name it, and of plan cases for it.
 select ticket_id from texts
-where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or event = any(%(events)s)
+where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or held_for = %(hash)s or event = any(%(events)s)
    or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
 union select ticket_id from events where id = any(%(events)s) and ticket_id is not null
 union select ticket_id from plan_cases where number = %(hash)s
@@ -25,6 +25,20 @@ union select ticket_id from plan_cases where number = %(hash)s
 -- The texts of these tickets, except those to another number.
 select id, state from texts
 where ticket_id = any(%(tickets)s) and coalesce(sms ->> 'end_user_number', %(number)s) = %(number)s order by id
+
+-- part: chats
+-- The chats of texts that have ended, as the chat events name them.
+select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null
+
+-- name: unheard
+-- Whether a chat event of the person is still to be processed.
+select from chat_events where (chat_id in ({chats}) or id = any(%(chat_events)s)) and processed_at is null limit 1
+
+-- name: forget_chat_events
+-- Empty the chat events of the person's chats, and all that hold the number. One that is still to be processed has nothing left to act upon.
+update chat_events set body = null, raw = null, problem = case when problem is not null then 'erased' end,
+                       processed_at = coalesce(processed_at, now())
+where chat_id in ({chats}) or id = any(%(chat_events)s)
 
 -- name: forget_texts
 -- Erase number, message, reasons and idempotency keys. A text that is not written back yet says "erased".
@@ -35,11 +49,18 @@ with steps as (
 ), reasons as (
     delete from reasons where text = any(%(ids)s)
 )
-update texts set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null, held = null,
-                held_wrote = null,
+update texts set sms = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
+                held_for = null, held = null, held_wrote = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end
 where id = any(%(ids)s)
+
+-- name: forget_chats
+-- Forget the chats of these texts, and what was written of them to the tickets.
+with forgotten as (
+    select chat_id, status, ended from chats
+    where chat_id in (select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null) order by chat_id for update
+), {forget_chats}
 
 -- name: forget_events
 -- Empty all events about these tickets, and all events that hold the number. The id of an unreadable event is a hash of

@@ -20,13 +20,15 @@ SQL = queries.load(__file__)
 class EventReceipt:
     """The receipt of an event. `text` None: the event gives no reason to text. `duplicate`: it was saved before.
 
-    `misused`: an event about another ticket has the same id, so this one was not saved.
+    `after`: seconds until its text is due. `misused`: an event about another ticket has the same id, so this one was
+    not saved.
     """
 
     event_id: str
     text: int | None
     duplicate: bool
     misused: bool = False
+    after: float = 0
 
 
 def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[EventReceipt]:
@@ -45,7 +47,7 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
         jobs.add(
             connection,
             [
-                NewJob(jobs.DELIVER[channel := once[row.event_id].channel], row.text, channel)
+                NewJob(jobs.DELIVER[channel := once[row.event_id].channel], row.text, channel, row.after)
                 for row in rows
                 if row.text is not None
             ],

@@ -1,5 +1,5 @@
 -- name: take_in
--- Save new events, with a text for each that has a ticket. Ordered by event id, to avoid deadlocks.
+-- Save new events, with a text for each that has a ticket. A text that is scheduled is not due before its time. Ordered by event id, to avoid deadlocks.
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
         crm text, event_id text, channel text, ticket_id text, changed_by text, body jsonb, raw text, problem text,
@@ -12,13 +12,18 @@ with incoming as (
     on conflict (crm, event_id) do nothing
     returning id, crm, event_id, channel, ticket_id
 ), made as (
-    insert into texts (event, crm, ticket_id, channel, ask)
-    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.ask, 'null')
+    insert into texts (event, crm, ticket_id, channel, ask, not_before, why)
+    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.ask, 'null'),
+           (incoming.ask ->> 'send_at')::timestamptz,
+           coalesce('scheduled for ' || to_char((incoming.ask ->> 'send_at')::timestamptz at time zone 'UTC',
+                                                'YYYY-MM-DD HH24:MI') || ' UTC', '')
     from fresh join incoming on incoming.crm = fresh.crm and incoming.event_id = fresh.event_id
     where fresh.ticket_id is not null
-    returning id, event
+    returning id, event, not_before
 )
-select fresh.event_id, made.id as text, false as duplicate from fresh left join made on made.event = fresh.id
+select fresh.event_id, made.id as text, false as duplicate,
+       coalesce(greatest(extract(epoch from made.not_before - now()), 0), 0)::float8 as after
+from fresh left join made on made.event = fresh.id
 
 -- name: known
 -- The texts of events that were saved before, and whether the saved event was about another ticket.

@@ -1,6 +1,6 @@
 -- name: pending
 -- The holds of these texts to write to their tickets.
-select id, held_version, crm, ticket_id, rule, held, changed_at from texts
+select id, held_version, crm, ticket_id, coalesce(rule, accepted ->> 'rule', ask ->> 'rule') as rule, held, changed_at from texts
 where id = any(%(ids)s) and state = 'queued' and held_version > held_written
 
 -- name: lock_tickets

@@ -12,7 +12,8 @@ from psycopg.rows import class_row
 from connector.store import queries
 
 SQL = queries.load(__file__)
-# The workers' common heartbeat: its lease, its interval, and the silence after which no worker is assumed to run.
+# The workers' heartbeats: the start of their leases' names, their interval, and the
+# silence after which no worker is assumed to run.
 ALIVE, ALIVE_SECONDS, SILENT_SECONDS = "alive", 10.0, 30.0
 
 
@@ -39,9 +40,29 @@ def put_off(connection: psycopg.Connection, name: str, seconds: float) -> None:
     connection.execute(SQL["put_off"], {"name": name, "seconds": seconds})
 
 
-def alive(connection: psycopg.Connection) -> None:
-    """Record this worker's heartbeat. Call at least once every ALIVE_SECONDS."""
-    take(connection, ALIVE, ALIVE_SECONDS)
+def cursor(connection: psycopg.Connection, name: str) -> datetime | None:
+    """Return the progress that this task keeps, locked until the caller's transaction ends. None: it keeps none."""
+    row = connection.execute(SQL["cursor"], {"name": name}).fetchone()
+    return row[0] if row else None
+
+
+def move_cursor(connection: psycopg.Connection, name: str, old: datetime | None, new: datetime | None) -> bool:
+    """Move the progress of a task whose lease was taken. False: another worker has moved it since it was `old`."""
+    return connection.execute(SQL["move_cursor"], {"name": name, "from": old, "to": new}).fetchone() is not None
+
+
+def alive(connection: psycopg.Connection, worker: str = "") -> None:
+    """Record the heartbeat of the worker with this name. Call at least once every ALIVE_SECONDS."""
+    connection.execute(SQL["alive"], {"name": _of(worker), "every": ALIVE_SECONDS})
+
+
+def sign_off(connection: psycopg.Connection, worker: str = "") -> None:
+    """Record that the worker has stopped cleanly, so that it does not count as running."""
+    connection.execute(SQL["signed_off"], {"name": _of(worker)})
+
+
+def _of(worker: str) -> str:
+    return f"{ALIVE}:{worker}" if worker else ALIVE
 
 
 def written(connection: psycopg.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.model import Channel, Outcome, State
+from connector.model import Channel, Outcome, PhoneProblem, State
 from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb
@@ -44,6 +44,12 @@ def pending(connection: psycopg.Connection, ids: Sequence[int]) -> PendingOutcom
     return PendingOutcomes([_outcome(row) for row in left], overtaken, soon)
 
 
+def of(connection: psycopg.Connection, ids: Sequence[int]) -> list[Outcome]:
+    """Return the present outcomes of these texts, whether or not their tickets have them."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_outcome(row) for row in cursor.execute(SQL["of"], {"ids": list(ids)})]
+
+
 def _outcome(row: dict[str, Any]) -> Outcome:
     return Outcome(
         text=row["id"],
@@ -58,6 +64,8 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         attempts=row["write_attempts"],
         refused_before=row["refused_before"],
         contradicted=row["contradicted"],
+        reason_name=row["reason_name"],
+        phone_problem=PhoneProblem(row["phone_problem"]) if row["phone_problem"] else None,
     )
 
 

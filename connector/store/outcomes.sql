@@ -1,3 +1,14 @@
+-- part: as_outcome
+-- An outcome as the ticket learns it: the newest status of its chat is part of it.
+texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.changed_at, told.contradicted,
+       coalesce(told.ask ->> 'reason_name', '') as reason_name, told.phone_problem,
+       texts.write_attempts, texts.write_refused is not null as refused_before,
+       case when chats.chat_id is null then told.chat else told.chat || jsonb_build_object('status', chats.status) end as chat
+
+-- part: of_outcome
+from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
+    left join chats on chats.chat_id = told.chat ->> 'id'
+
 -- name: outcomes
 -- The outcomes to write back: those of these texts that are not written yet, or whose write has no clear result.
 -- A text that was skipped because another has the same reason reports that text's outcome. `overtaken`: the ticket has
@@ -6,23 +17,28 @@
 -- pending: that one will report, and `untold_beside` or `waiting_beside` finds this one again. The same applies while another text is
 -- unknown, unless a trigger made this one; and while another text was sent and its ticket has not been told: nothing
 -- may hide a text that the customer has.
-select texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.chat, told.changed_at,
-       told.contradicted, texts.write_attempts, texts.write_refused is not null as refused_before,
+select {as_outcome},
        texts.outcome <= texts.written
            or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
                       and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
                       and newer.told > 0) as overtaken,
        told.state in ('sent', 'unknown')
            and exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
-                       and other.id <> texts.id and other.state = 'received'
+                       and other.id <> texts.id and other.state = 'received' and {under_way}
                        and other.changed_at between now() - %(soon)s * interval '1 second' and now())
            or exists (select from texts noted where noted.crm = texts.crm and noted.ticket_id = texts.ticket_id
                       and noted.held_begun > now() - interval '2 minutes') as soon
-from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
+{of_outcome}
 where texts.id = any(%(ids)s) and (texts.outcome > texts.written or texts.write_begun > 0)
     and told.state not in ('received', 'queued', 'sending')  -- these are written back when they end
     and not (told.state in ('failed', 'skipped', 'cancelled') and {another_waits})
 order by coalesce(texts.known, 0) desc, texts.id desc
+
+-- name: of
+-- The present outcomes of these texts, written or not.
+select {as_outcome}
+{of_outcome}
+where texts.id = any(%(ids)s) order by texts.id
 
 -- name: write_begins
 -- Count the writes that begin; those without a clear result stay counted.

@@ -2,7 +2,7 @@
 
 A pause is in force for all workers from its commit on: the statement that commits `sending` checks it, and so does a
 worker whose call is held up. Texts that are covered wait as they are, and no attempt is counted. An agent's text fails
-with the reason, so that the agent knows at once. See docs/decisions/0014-pauses.md.
+with the reason, so that the agent knows at once, unless it was scheduled. See docs/decisions/0014-pauses.md.
 """
 
 from collections.abc import Mapping, Sequence

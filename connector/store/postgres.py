@@ -110,6 +110,12 @@ def check(settings: Settings) -> str:
     return f"the database answers, and its schema is current{differs}"
 
 
+def ask(url: str, question: Callable[[psycopg.Connection], Answer]) -> Answer:
+    """Ask one question over a connection of its own. Raises psycopg.Error."""
+    with psycopg.connect(_impatient(url), autocommit=True) as connection:
+        return question(connection)
+
+
 # Session settings: the server drops the locks of a process that was stopped or cut off in the middle of a transaction.
 # By default it notices a lost client only after hours, and other sessions would wait for the locks.
 SESSION = (

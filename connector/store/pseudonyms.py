@@ -38,7 +38,12 @@ def configure(given: SecretStr | None) -> None:
 
 def of(connection: psycopg.Connection, value: str) -> str:
     """The pseudonym of this value in this database."""
-    return hmac.digest(_key(connection), value.encode(), "sha256").hex()
+    return of_bytes(connection, value.encode())
+
+
+def of_bytes(connection: psycopg.Connection, value: bytes) -> str:
+    """The pseudonym of these bytes in this database."""
+    return hmac.digest(_key(connection), value, "sha256").hex()
 
 
 def of_number(connection: psycopg.Connection, number: str) -> str:

@@ -1,8 +1,12 @@
+-- part: under_way
+-- Whether another text of the ticket has not ended. One that is scheduled for later keeps nobody waiting.
+(other.state in ('queued', 'sending') or other.state = 'received' and coalesce(other.not_before <= now(), true))
+
 -- part: another_waits
 -- Whether another text of the ticket reports before one that sent nothing: one that has not ended; one that is unknown,
 -- unless a trigger made this one; or one that was sent and whose ticket has not been told.
 exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
-        and (other.state in ('received', 'queued', 'sending') or other.state = 'unknown' and texts.channel <> 'trigger'
+        and ({under_way} or other.state = 'unknown' and texts.channel <> 'trigger'
              or other.state = 'sent' and other.outcome > other.written))
 
 -- part: beside
@@ -10,6 +14,21 @@ exists (select from texts other where other.crm = texts.crm and other.ticket_id 
 select distinct other.id, other.channel
 from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
 where texts.id = any(%(ids)s) and other.outcome > other.written
+
+-- part: forget_chats
+-- Forget the chats that `forgotten` names, and keep their last status with their texts.
+updates as (
+    delete from chat_updates using forgotten where chat_updates.chat = forgotten.chat_id
+), folded as (
+    update texts set chat = texts.chat || jsonb_build_object('status', forgotten.status, 'ended', forgotten.ended)
+    from forgotten where texts.chat ->> 'id' = forgotten.chat_id and texts.chat is not null
+)
+delete from chats using forgotten where chats.chat_id = forgotten.chat_id
+
+-- part: present_chat
+-- A text's chat with its newest status, and whether it has ended.
+coalesce((select texts.chat || jsonb_build_object('status', chats.status, 'ended', chats.ended)
+          from chats where chats.chat_id = texts.chat ->> 'id'), texts.chat) as chat
 
 -- part: pause_of_text
 -- The operator's pause that covers a text, if any: the widest one. `texts` is the text.

@@ -1,8 +1,4 @@
-"""Recipients' numbers: those that must not be texted, and when each was texted last.
-
-The suppression list holds the connector's own opt-outs and outlives all other data. The time of a number's last text
-is stored under its pseudonym.
-"""
+"""Recipients' numbers: what is known of each, and when each was texted last, stored under its pseudonym."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from connector.model import Decision, State
 from connector.policy.checks import Known
+from connector.policy.opt_outs import OpenReview, OptOut, Source
 from connector.store import pseudonyms, queries
 
 SQL = queries.load(__file__)
@@ -29,6 +26,7 @@ def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decisi
         {
             "id": text,
             "crm": crm,
+            "ticket": decision.sms.ticket_id,
             "number": decision.sms.end_user_number,
             "hash": pseudonyms.of_number(connection, decision.sms.end_user_number),
             "rule": decision.rule,
@@ -44,7 +42,10 @@ def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decisi
 def _known(row: Mapping[str, Any]) -> Known:
     own, other_reason = row["texted_by"] == row["id"], row["same_reason"] not in (None, row["id"])
     return Known(
-        suppressed=row["suppressed"],
+        suppressed=OptOut(Source(row["source"]), row["suppressed_at"], row["words"], row["asked"])
+        if row["source"]
+        else None,
+        review=OpenReview(row["review"], row["said_at"]) if row["review"] else None,
         other_number=row["other_number"],
         texted_by=None if own else row["texted_by"],
         texted_at=None if own else row["texted_at"],
@@ -88,32 +89,6 @@ def texted(connection: psycopg.Connection, number: str, text: int) -> None:
     connection.execute(SQL["texted"], {"hash": pseudonyms.of_number(connection, number), "text": text})
 
 
-@dataclass(frozen=True, slots=True)
-class Suppressed:
-    """An entry of the suppression list."""
-
-    number: str
-    why: str
-    added_by: str
-    added_at: datetime
-
-
-def suppress(connection: psycopg.Connection, number: str, why: str, by: str) -> bool:
-    """Add this number (E.164) to the suppression list. False: it is listed already."""
-    return bool(connection.execute(SQL["suppress"], {"number": number, "why": why, "by": by}).rowcount)
-
-
-def allow(connection: psycopg.Connection, number: str) -> bool:
-    """Remove this number from the suppression list. False: it is not listed."""
-    return bool(connection.execute(SQL["allow"], {"number": number}).rowcount)
-
-
-def suppressed(connection: psycopg.Connection, most: int) -> list[Suppressed]:
-    """The suppression list, newest first."""
-    with connection.cursor(row_factory=class_row(Suppressed)) as cursor:
-        return cursor.execute(SQL["suppressed"], {"most": most}).fetchall()
-
-
 def forget(connection: psycopg.Connection, number: str) -> None:
-    """Erase when this number was texted. The suppression list keeps the number, at its owner's wish."""
+    """Erase when this number was texted."""
     connection.execute(SQL["forget"], {"hash": pseudonyms.of_number(connection, number)})

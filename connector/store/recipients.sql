@@ -1,11 +1,20 @@
 -- name: known
 -- The facts about the numbers and reasons of these texts, with one index lookup for each.
-select d.id, (s.number is not null) as suppressed, r.text as texted_by, r.at as texted_at,
+select d.id, s.source, s.at as suppressed_at, s.words, s.chat is not null as asked, review.id as review, review.said_at,
+       r.text as texted_by, r.at as texted_at,
        held.text as same_reason, held.state as same_reason_state, held.told as same_reason_told,
        coalesce(d.meant_for <> d.hash, false) as other_number
 from jsonb_to_recordset(%(asked)s) as d (
-    id bigint, crm text, number text, hash text, rule text, reason text, meant_for text)
-left join lateral (select number from suppressions where suppressions.number = d.number limit 1) s on true
+    id bigint, crm text, ticket text, number text, hash text, rule text, reason text, meant_for text)
+left join lateral (
+    -- The ticket itself speaks for its own entry: its opt-out field has just been read.
+    select source, coalesce(said_at, added_at) as at, words, chat from suppressions
+    where suppressions.number = d.number and suppressions.origin <> d.crm || '/' || d.ticket
+    order by array_position(array['word', 'person', 'platform', 'crm'], source) limit 1
+) s on true
+left join lateral (
+    select id, said_at from opt_out_reviews open where open.number = d.number and decided_at is null order by id limit 1
+) review on true
 left join lateral (select text, at from recipients where recipients.number = d.hash limit 1) r on true
 left join lateral (
     select texts.id as text, texts.state, texts.told > 0 as told from reasons join texts on texts.id = reasons.text
@@ -33,19 +42,6 @@ insert into recipients (number, text, at) values (%(hash)s, %(text)s, now())
 on conflict (number) do update set text = excluded.text, at = excluded.at, before_text = recipients.text,
     before_at = recipients.at
 where recipients.text <> excluded.text
-
--- name: suppress
--- Add a number to the suppression list.
-insert into suppressions (number, why, added_by) values (%(number)s, %(why)s, %(by)s)
-on conflict (number) do nothing
-
--- name: allow
--- Remove a number from the suppression list.
-delete from suppressions where number = %(number)s
-
--- name: suppressed
--- The suppression list, newest first.
-select number, why, added_by, added_at from suppressions order by added_at desc, number limit %(most)s
 
 -- name: forget
 -- Erase when a number was texted.

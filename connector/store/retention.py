@@ -56,13 +56,16 @@ class Erased:
     used_links: int = 0
     use: int = 0
     plans: int = 0
+    opt_out_reviews: int = 0
+    chat_events: int = 0
+    chats: int = 0
     pauses: int = 0
     budgets: int = 0
     budget_corrections: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
-    """Erase data older than its retention period. 0 days keeps events, texts and plans forever."""
+    """Erase data older than its retention period. 0 days keeps events, texts, plans and chat events forever."""
     days = {
         "events": retention_days,
         "texts": retention_days,
@@ -71,6 +74,9 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "used_links": USED_LINK_DAYS,
         "use": USE_DAYS,
         "plans": retention_days,
+        "opt_out_reviews": retention_days,
+        "chat_events": retention_days,
+        "chats": retention_days,
         "pauses": ENDED_PAUSE_DAYS,
         "budgets": BUDGET_DAYS,
         "budget_corrections": BUDGET_DAYS,

@@ -24,6 +24,13 @@ update texts set sms = null, ask = null, trace = null, why = '', contradicted = 
                 write_refused = null
 from old where texts.id = old.id
 
+-- name: erase_chats
+-- Forget old chats, and keep their last status with their texts.
+with forgotten as (
+    select chat_id, status, ended from chats where seen_at < now() - %(days)s * interval '1 day'
+    order by chat_id limit %(most)s for update skip locked
+), {forget_chats}
+
 -- name: erase_queue_log
 -- Delete old rows of the queue's log.
 delete from pgqueuer_log where id in (
@@ -50,6 +57,17 @@ delete from plans where id in (
     select id from plans where changed_at < now() - %(days)s * interval '1 day'
       and state not in ('canary', 'cooling', 'running') limit %(most)s)
 
+-- name: erase_opt_out_reviews
+-- Delete old reviews that were decided. The suppression list keeps the opt-outs, and keyed hashes stand for the rest.
+delete from opt_out_reviews where id in (
+    select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
+-- name: erase_chat_events
+-- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
+delete from chat_events where id in (
+    select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
+    for update skip locked)
+
 -- name: erase_pauses
 -- Delete operators' pauses that ended long ago by themselves.
 delete from operator_pauses where (scope, name) in (
@@ -69,8 +87,12 @@ where status = 'queued' and created > now() + interval '10 seconds'
 update pgqueuer set heartbeat = now() where heartbeat > now() + interval '10 seconds'
 
 -- name: texts_of_later
--- Waiting texts from before the clock was set back: apply their original delay from now on.
-update texts set not_before = now() + greatest(not_before - changed_at, interval '0'), changed_at = now()
+-- Waiting texts from before the clock was set back: apply their original delay from now on. A scheduled text keeps its
+-- time.
+update texts set
+    not_before = case when state = 'received' then not_before
+                 else now() + greatest(not_before - changed_at, interval '0') end,
+    changed_at = now()
 where state in ('received', 'queued') and not_before > now() and changed_at > now() + interval '10 seconds'
 
 -- part: over

@@ -68,9 +68,12 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
 
 
 class Only(StrEnum):
-    """A filter: queued for later; outcome refused by the CRM; settled by an operator and contradicted by the answer."""
+    """A filter: waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an operator and
+    contradicted by the answer.
+    """
 
     HELD = "held"
+    SCHEDULED = "scheduled"
     REFUSED = "refused"
     CONTRADICTED = "contradicted"
 

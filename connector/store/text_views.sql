@@ -12,14 +12,15 @@ select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
 -- name: listed
 -- Texts for display, newest first. A filter that is null matches all.
-select id, crm, ticket_id, channel, state, rule, why, chat, (chat ->> 'id')::bigint as chat_id, outcome, written,
+select id, crm, ticket_id, channel, state, rule, why, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
        write_refused, contradicted, busy_since, changed_at,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
 from texts
 where (%(state)s::text is null or state = %(state)s) and (%(ticket)s::text is null or ticket_id = %(ticket)s)
   and (%(crm)s::text is null or crm = %(crm)s)
   and case %(only)s::text
-      when 'held' then state = 'queued' and not_before > now()
+      when 'held' then state in ('received', 'queued') and not_before > now()
+      when 'scheduled' then state = 'received' and not_before > now()
       when 'refused' then outcome > written and write_refused is not null
       when 'contradicted' then contradicted is not null
       else true end
@@ -27,14 +28,14 @@ order by id desc limit %(most)s
 
 -- part: as_seen
 -- Texts as shown to the agents and API clients that requested them.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, texts.chat,
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, {present_chat},
        texts.outcome, texts.written, texts.write_refused, texts.changed_at, events.received_at,
        -- a text that sent nothing is written back once this other text is settled
        case when texts.outcome > texts.written and texts.state in ('failed', 'skipped', 'cancelled') then (
            select min(other.id) from texts other
            where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
                and coalesce(texts.same_as, other.id) = other.id
-               and (other.state in ('received', 'queued', 'sending')
+               and ({under_way}
                     or texts.same_as is null and other.state = 'unknown' and texts.channel <> 'trigger')) end as told_after,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event
@@ -56,15 +57,16 @@ order by texts.id desc limit %(most)s
 select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
        count(*) filter (where outcome > written and write_refused is not null) as refused,
        count(*) filter (where contradicted is not null) as contradicted,
-       count(*) filter (where state = 'queued' and not_before > now()) as held,
-       min(not_before) filter (where state = 'queued' and not_before > now()) as leaves_at
+       count(*) filter (where state in ('received', 'queued') and not_before > now()) as held,
+       min(not_before) filter (where state in ('received', 'queued') and not_before > now()) as leaves_at
 from texts group by state order by state
 
 -- name: story
 -- One text and its event, for display.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, texts.chat, texts.why,
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, {present_chat}, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
        coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
+       (texts.ask ->> 'send_at')::timestamptz as send_at, texts.ask ->> 'reason_name' as reason,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event where texts.id = %(id)s
 

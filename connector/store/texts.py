@@ -144,8 +144,8 @@ def start_sending(
     """Claim texts before their calls: commit `sending`, so that a crash in the middle of a call is detected.
 
     The result by token. An attempt that is missing came too late: the text was claimed by another worker, cancelled, or
-    decided again. After `good_for` seconds, by the database's clock, the claim expires. `now` names the day of budgets;
-    None: the database's.
+    decided again; or its number has opted out, or waits for a review. After `good_for` seconds, by the database's
+    clock, the claim expires. `now` names the day of budgets; None: the database's.
     """
     if not any(one.share for one in tries):
         return _claim(connection, tries, good_for)
@@ -216,7 +216,7 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        asked = {"moves": jsonb([_step(move) for move in moves]), "late": late}
+        asked = {"moves": jsonb([_step(connection, move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
         told = [row for row in rows if row["tell"] or row["note"]]
         none = [
@@ -243,10 +243,11 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     return {row["id"] for row in rows}
 
 
-def _step(move: Transition) -> dict[str, Any]:
+def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
     return fields(move) | {
         "accepted": move.accepted and fields(move.accepted),
         "hold": move.hold and fields(move.hold),
+        "held_for": move.held_for and pseudonyms.of_number(connection, move.held_for),
     }
 
 

@@ -37,7 +37,7 @@ with d as (
     ) reasons
 ), queued as (
     update texts set state = 'queued', revision = texts.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
-                    trace = d.trace, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
+                    trace = d.trace, held_for = null, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
     from d where texts.id = d.id and d.holder = d.id and d.number
     returning texts.id, d.from_state
 ), noted as (
@@ -54,7 +54,8 @@ select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 -- Claim texts before the call: set `sending`, unless the account or the text is paused, if the revision is still the one that was
 -- read. At that revision the text holds its reason and its number: releasing them makes a new revision. Of several
 -- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
--- attempt was planned (it has a time). While the account is paused, the result is the pause, read in the same
+-- attempt was planned (it has a time). A number that was opted out since the policy decided, or that waits for a review,
+-- is not texted: the policy decides again. While the account is paused, the result is the pause, read in the same
 -- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker. An operator's
 -- pause is found in the same way; `scope` is null where there is none. A share of a daily budget is taken with the claim.
 with paused as (
@@ -66,6 +67,9 @@ with paused as (
         as w (id, revision, token, share)
     join texts on texts.id = w.id and texts.revision = w.revision
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
+        and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
+        and not exists (select from opt_out_reviews
+                        where number = texts.sms ->> 'end_user_number' and decided_at is null)
     left join lateral ({pause_of_text}) operators on true
 ), claimed as (
     update texts set
@@ -132,7 +136,8 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- every state but `sent` and `unknown` with the share of a daily budget.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, nullif(m.hold, 'null') as hold, not m.tell as quiet,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, nullif(m.hold, 'null') as hold,
+           not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision,
            case when m.to_state not in ('sent', 'unknown') and not texts.budget_returned then texts.budget_share end as share,
@@ -142,7 +147,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, hold jsonb)
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean, hold jsonb)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -164,6 +169,8 @@ with m as (
         refused_at = case when m.as_all then now() else texts.refused_at end,
         unclear = case when m.unclear then texts.unclear || texts.revision else texts.unclear end,
         contradicted = coalesce(m.contradicted, texts.contradicted),
+        phone_problem = m.phone_problem,
+        held_for = m.held_for,
         held = coalesce(m.hold, texts.held),
         held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',
@@ -174,7 +181,12 @@ with m as (
                 then m.place else texts.known end,
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
-    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note, m.share
+    returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
+              m.share, m.opted_out, texts.sms ->> 'end_user_number' as number
+), suppressed as (
+    insert into suppressions (number, source) select distinct number, 'platform' from moved
+    where opted_out and number is not null order by number
+    on conflict (number, source, origin) do nothing
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
 ), given_back as (

@@ -17,6 +17,7 @@ from connector.ccaip.client import Account
 from connector.model import Chat
 from connector.store import postgres, text_views, texts
 from connector.store.text_views import Unknown
+from connector.worker import chat_list
 from connector.worker.maintenance import MaintenanceTask
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ class Finder:
             return
         since = _begin(self._cursor, [text for text in unknown if text.id not in self._looked_for], now)
         self._looked_for.update(text.id for text in unknown)
-        complete = self._read(since)
+        complete = self._read(connection, since)
         if not complete:
             return
         known = text_views.known_chats(connection, list(self._listed))
@@ -78,10 +79,10 @@ class Finder:
             [transitions.found(text, Chat(id=chat.id, status=chat.status), why) for text, chat in found.items()],
         )
 
-    def _read(self, since: datetime) -> bool:
+    def _read(self, connection: psycopg.Connection, since: datetime) -> bool:
         """Read the list from this time on. False: the end was not reached."""
         self._cursor = since
-        for page in chats.pages(self._account, since - SKEW):
+        for page in chats.pages(self._account, since - SKEW, lambda: chat_list.turn(connection)):
             self._listed |= {chat.id: chat for chat in page}
             self._cursor = max([self._cursor, *(chat.updated_at for chat in page)])
             if len(page) < chats.PER_PAGE:

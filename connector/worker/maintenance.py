@@ -5,6 +5,8 @@ lease first.
 """
 
 import asyncio
+import contextlib
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 LOOK = 1.0
 # Seconds between warnings that this machine's clock differs from the database's.
 SAY_AGAIN = 600.0
+# Seconds for which a stopping worker tries to sign off. Without it, it counts as running for a little longer.
+SIGN_OFF_SECONDS = 2.0
 
 Probe = Callable[[], None]
 
@@ -61,6 +65,7 @@ class Maintenance:
         self._pool, self._backpressure, self._breaker, self._tasks = pool, backpressure, breaker, tasks
         self._probes, self._mappings, self._batches_wait = probes, mappings, batches_wait
         self._registered = False
+        self._name = secrets.token_hex(8)
         self._clock_said: float | None = None
 
     async def run(self) -> None:
@@ -89,13 +94,18 @@ class Maintenance:
                 log.error("maintenance met an error of the connector's own", task=name, why=type(error).__name__)
             await asyncio.sleep(LOOK)
 
+    def sign_off(self) -> None:
+        """Record that this worker has stopped cleanly. Call after `run` has ended."""
+        with contextlib.suppress(psycopg.Error), self._pool.connection(timeout=SIGN_OFF_SECONDS) as connection:
+            leases.sign_off(connection, self._name)
+
     def look(self) -> None:
         """Refresh backpressure from the circuit breakers and mapping versions, and record this worker's heartbeat."""
         with self._pool.connection() as connection:
             if passed := self._breaker.take_passed():
                 circuit_breaker.passed(connection, passed)
             found = pauses.everything(connection)
-            leases.alive(connection)
+            leases.alive(connection, self._name)
             if not self._registered:
                 mapping_version.register(connection, self._mappings)
                 self._registered = True

@@ -18,10 +18,11 @@ from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
-from connector.delivery import pacing
+from connector.delivery import opt_out_fields, pacing
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
+from connector.delivery.chat_write_back import ChatWriteBack
 from connector.delivery.pipeline import Delivery
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
@@ -29,11 +30,11 @@ from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
-from connector.store import circuit_breaker, installation, mapping_version, postgres, rate_limit, retention
+from connector.store import circuit_breaker, installation, mapping_version, opt_outs, postgres, rate_limit, retention
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_reconciler, maintenance
+from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask
@@ -41,7 +42,7 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 6
+STEP_THREADS, MORE_CONNECTIONS = 8, 9
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
@@ -112,6 +113,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
+            await asyncio.to_thread(keeper.sign_off)
     log.info("worker stopped")
     return 1 if delivery.lost else 0
 
@@ -190,14 +192,26 @@ def _maintenance(
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
     mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
+    words = bootstrap.opt_out_words(mappings)
     tasks = [
         MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
+        chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
     ]
+    tasks += [
+        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
+    ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
+    if any(mapping.file.write_back.chat for _, mapping in connected.values()):
+        writer = ChatWriteBack(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
+        if settings.chat_poll_seconds:
+            tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
     probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }

@@ -421,3 +421,33 @@ def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: O
     assert report
     assert (report["cases"], report["texts"], report["skipped"]) == (50_000, 50_000, [])
     assert int(late) - int(early) < 20, f"from {early} to {late} MB"
+
+
+def test_another_reason_texts_the_same_cases_once_more_and_only_once(pipe: Pipe, operator: Operator) -> None:
+    cases = pipe.box.salesforce.make_cases(2)
+    ids = "\n".join(cases)
+    first = operator.plan("--ids", "-", given=ids)["plan"]
+    operator.run(first)
+    assert operator.plan("--ids", "-", given=ids)["texts"] == 0
+    for outcome in operator.outcomes(first):
+        pipe.box.ccaip.end_chat(outcome["chat_id"])
+
+    recall = operator.plan("--ids", "-", "--reason", " Spring  recall ", given=ids)
+    assert (recall["reason"], recall["texts"]) == ("Spring recall", 2)
+    assert f"Plan {recall['plan']} (Spring recall) is done." in operator.run(recall["plan"])
+    assert {one["reason"] for one in operator.outcomes(recall["plan"])} == {"Spring recall"}
+    assert [texts(pipe)[case] for case in cases] == [2, 2]
+    shown = pipe.api("GET", f"/tickets/salesforce/{cases[0]}/texts").json()["texts"]
+    assert [one.get("reason") for one in shown] == ["Spring recall", None]
+
+    assert operator.plan("--ids", "-", "--reason", "spring RECALL", given=ids)["texts"] == 0
+    assert operator.plan("--ids", "-", "--reason", "autumn recall", given=ids)["texts"] == 2
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 81, "a\x07b"])
+def test_a_reason_without_a_name_is_refused(as_environment: Operator, name: str) -> None:
+    with library.opened() as fill, pytest.raises(BadSettings, match="expected a name of 1 to 80 characters"):
+        fill.plan("salesforce", [NOBODY], TextRequest(reason_name=name))
+    assert "expected a name of 1 to 80 characters" in as_environment.does(
+        "salesforce", "--ids", "-", "--reason", name, status=2, given=NOBODY
+    )

@@ -131,8 +131,13 @@ def test_it_asks_both_sides_and_sends_nothing(url: str) -> None:
         done = connector("check", **settings)
         assert done.returncode == 0, done.stdout
         assert "ok  CCAI Platform answers, takes the credentials, and sends from +16285550199" in done.stdout
+        assert "ok  CCAI Platform's list of chats can be read" in done.stdout
         assert "ok  salesforce answers, and every field" in done.stdout
         assert "ok  the database answers, and its schema is current" in done.stdout
+        box.faults.add("status", side="ccaip", route="list_chats", status=403)
+        unlisted = connector("check", **settings)
+        assert unlisted.returncode == 0
+        assert "warning  CCAI Platform's list of chats answered 403: tickets follow" in unlisted.stdout
         wrong = connector("check", **settings | {"CONNECTOR_CCAIP_TOKEN": "wrong"})
         assert wrong.returncode == 1
         assert "WRONG  CCAI Platform refuses" in wrong.stdout

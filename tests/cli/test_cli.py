@@ -181,3 +181,39 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     assert "migrated: 0001_initial\n" in first.stdout
     assert "Making an embedded database" in first.stderr
     assert again.stdout == "the schema is current\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["texts", "list", "--ticket", ""], "--ticket"),
+        (["texts", "list", "--ticket="], "--ticket"),
+        (["texts", "list", "--ticket", "  "], "--ticket"),
+        (["backfill", "salesforce", "--where", ""], "--where"),
+        (["backfill", "salesforce", "--ids", "x", "--rule="], "--rule"),
+        (["suppress", "add", ""], "an argument"),
+        (["keys", "add", "", "--right", "read"], "an argument"),
+    ],
+)
+def test_an_empty_value_is_an_error(arguments: list[str], named: str) -> None:
+    """A script's variable that is not set must not select everything."""
+    done = connector(*arguments)
+    assert done.returncode == 2
+    assert f"{named}: expected a value, but it is empty" in done.stderr
+
+
+@pytest.mark.parametrize("loading", ["connector.cli", "connector.cli.status"])
+def test_ctrl_c_while_a_command_loads_is_one_line(loading: str) -> None:
+    program = f"""
+import sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == {loading!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+from connector.__main__ import main
+sys.argv[1:] = ["status"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

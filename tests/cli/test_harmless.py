@@ -18,7 +18,7 @@ from connector.crms import Query
 from connector.errors import RefusalScope, Refused
 from connector.expressions import CannotApply, Condition
 from connector.model import Skip, TextRequest, TicketEvent
-from connector.store import events, recipients, texts
+from connector.store import events, suppressions, texts
 
 NUMBER = "+14155550132"
 # Markup, a bell and a title; a single C1 character that begins a sequence; text that runs backwards; a second line.
@@ -38,7 +38,7 @@ def text(pool: ConnectionPool) -> int:
         texts.move(connection, [transitions.skipped(taken.text, Skip(ODD), trace)])
         connection.execute("update texts set rule = %s, contradicted = %s, write_refused = %s", [ODD] * 3)
         connection.execute("update texts set outcome = 1, written = 0")
-        recipients.suppress(connection, NUMBER, ODD, ODD)
+        suppressions.suppress(connection, NUMBER, ODD, ODD)
         connection.execute(
             "insert into sending_state (account, next_at, tripped_at, tripped_why) values (%s, now(), now(), %s)",
             [ODD, ODD],

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from connector import transitions
-from connector.cli import output
-from connector.model import Chat, Decision, OutboundSms, State, TicketEvent
+from connector.cli import backfill_watch, output
+from connector.model import Channel, Chat, Decision, OutboundSms, State, TextRequest, TicketEvent
 from connector.store import circuit_breaker, events, leases, texts
 from tests.cli.test_cli import connector
 from tests.support.remote import queued, started
@@ -48,6 +48,10 @@ def run(url: str) -> Run:
 
 
 def test_the_status_says_whether_texts_may_leave_and_where_they_are(run: Run, url: str) -> None:
+    out = run("status")[1]
+    assert "Texts may leave" not in out, "no worker runs"
+    with psycopg.connect(url, autocommit=True) as connection:
+        leases.alive(connection)
     code, out, _ = run("status")
     assert (code, out.splitlines()[0]) == (0, "Texts may leave.")
     assert [line.split() for line in out.splitlines() if "sent" in line] == [["sent", "1", "1"]]
@@ -71,7 +75,11 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
     said = json.loads(run("status", "--json")[1])
     assert (said["worker"], said["worker_heard_at"]) == (False, None)
     assert (said["texts_held"], said["next_leaves_at"]) == (0, None)
-    assert "No worker has been heard of: nothing leaves until one runs" in run("status")[1]
+    chats = said["chat_events"]
+    assert (chats.pop("source"), chats.pop("received_at"), set(chats.values())) == ("none", None, {0})
+    out = run("status")[1]
+    assert "No worker has been heard of: nothing leaves until one runs" in out
+    assert "Chat events: no source is set up (never received)" in out
     with psycopg.connect(url, autocommit=True) as connection:
         events.save(connection, [TicketEvent("salesforce", f"h{number}", f"case{number}") for number in (1, 2, 3)])
         for text, hours in ((3, 1), (4, 2)):
@@ -80,15 +88,14 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         [[first]] = connection.execute("select min(not_before) from texts").fetchall()
         leaves_at = first.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         out = run("status")[1]
-        waiting = "2 queued texts wait for their hours, a new day's budget, or another try"
-        assert f"{waiting}; the next leaves at {leaves_at} (UTC)." in out
+        assert f"2 queued texts wait for their hours, their time or another try; the next leaves at {leaves_at}." in out
         assert "No worker" not in out
         said = json.loads(run("status", "--json")[1])
         assert (said["worker"], said["texts_held"], said["next_leaves_at"]) == (True, 2, leaves_at)
         circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "slow down", 9_000)
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] > leaves_at, "not before the pause is over"
         circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
-        assert "2 queued texts wait for their hours, a new day's budget, or another try.\n" in run("status")[1]
+        assert "2 queued texts wait for their hours, their time or another try.\n" in run("status")[1]
         assert json.loads(run("status", "--json")[1])["next_leaves_at"] is None
         connection.execute("update leases set next_at = now() - interval '21 seconds' where name = 'alive'")
         assert "No worker has been heard of since 2" in run("status")[1]
@@ -103,6 +110,15 @@ def test_the_status_says_what_is_held_and_that_no_worker_is_there(run: Run, url:
         False,
         False,
     ]
+
+
+def test_a_back_fill_says_that_no_worker_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        backfill_watch.warn_without_worker(connection)
+        assert "No worker is running: nothing is sent" in capsys.readouterr().err
+        leases.alive(connection)
+        backfill_watch.warn_without_worker(connection)
+        assert capsys.readouterr().err == ""
 
 
 TOO_LATE = {
@@ -187,7 +203,7 @@ def test_what_there_is_one_of_is_counted_as_one(run: Run, url: str) -> None:
     assert output.count(1, "text") == "1 text"
     assert output.count(0, "text") == "0 texts"
     assert output.count(1234, "event") == "1,234 events"
-    assert run("purge", "--phone", NUMBER)[1] == "Erased what is known of ••••••••••32: 1 text, 1 event.\n"
+    assert run("purge", "--phone", NUMBER)[1:] == ("Erased what is known of ••••••••••32: 1 text, 1 event.\n", "")
 
 
 def test_one_person_is_erased(run: Run) -> None:
@@ -197,3 +213,20 @@ def test_one_person_is_erased(run: Run) -> None:
     code, _, error = run("purge", "--phone", "555-0132")
     assert code == 2
     assert "expected a number in E.164" in error
+
+
+def test_scheduled_texts_are_listed_with_their_time_and_can_be_cancelled(run: Run, url: str) -> None:
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    ask = TextRequest(message="Hi Ada", send_at=at.isoformat())
+    event = TicketEvent("salesforce", "agent:1", "case3", channel=Channel.AGENT, ask=ask)
+    with psycopg.connect(url, autocommit=True) as connection:
+        [saved] = events.save(connection, [event])
+    rows = json.loads(run("texts", "list", "--scheduled", "--json")[1])
+    shown = at.isoformat().replace("+00:00", "Z")
+    assert [(row["id"], row["leaves_at"]) for row in rows] == [(saved.text, shown)]
+    why = f"scheduled for {at:%Y-%m-%d %H:%M} UTC"
+    assert why in " ".join(run("texts", "list", "--ticket", "case3")[1].split())
+    assert shown in run("texts", "show", str(saved.text))[1]
+    assert json.loads(run("texts", "list", "--held", "--json")[1])[0]["id"] == saved.text
+    assert run("texts", "cancel", str(saved.text))[0] == 0
+    assert json.loads(run("texts", "list", "--scheduled", "--json")[1]) == []

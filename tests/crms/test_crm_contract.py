@@ -8,7 +8,7 @@ import pytest
 
 from connector import crms, settings
 from connector.crms import Crm, Query
-from connector.errors import NotAuthentic, Refused, Unavailable
+from connector.errors import NotAuthentic, RefusalScope, Refused, Unavailable
 from connector.mapping import loader
 from connector.mapping.schema import MappingFile
 from connector.model import TicketEvent
@@ -104,6 +104,24 @@ def test_many_tickets_are_written_in_one_call_and_each_has_its_own_answer(
     assert of.fields(box, first)[of.FIELD] is None
 
 
+def test_the_opt_out_field_is_written_wherever_it_belongs(
+    crm: Crm, of: ModuleType, box: Sandbox, file: MappingFile
+) -> None:
+    """The field may belong to a record that the ticket refers to."""
+    first, lonely, last = of.new_tickets(box, 3)
+    of.without_customer(box, lonely)
+    field = file.opt_outs.field
+    assert field
+
+    answers = crm.write_field(field, [(first, "true"), (lonely, "true"), (of.nobody(), "true"), (last, "false")])
+
+    assert (answers[0], answers[3]) == (None, None)
+    assert [getattr(answers[at], "scope", None) for at in (1, 2)] == [RefusalScope.GONE] * 2
+    assert (of.opted_out(box, first), of.opted_out(box, last)) == (True, False)
+    assert crm.write_field(field, [(first, "false")]) == [None]
+    assert not of.opted_out(box, first)
+
+
 def test_what_a_query_finds_comes_by_pages_like_what_is_read(crm: Crm, of: ModuleType, box: Sandbox) -> None:
     tickets = of.new_tickets(box, of.MANY)
     pages = list(crm.find(of.query_of(box, tickets)))
@@ -183,6 +201,8 @@ def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: Mapp
         crm.read([ticket])
     with pytest.raises(Unavailable):
         crm.write([(ticket, {of.FIELD: "x"})])
+    with pytest.raises(Unavailable):
+        crm.write_field(file.opt_outs.field or "", [(ticket, "true")])
     with pytest.raises(Unavailable):
         crm.probe()
     crm.close()

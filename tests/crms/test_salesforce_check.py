@@ -18,7 +18,7 @@ from connector.sandbox.crms.salesforce import schema as org
 from tests.cli.test_cli import connector
 
 SHIPPED = (Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml").read_text()
-LISTED = "it has Requested, Sent, Failed, Skipped, Unknown"
+LISTED = "it has Requested, Waiting, Sent, Failed, Skipped, Unknown"
 STATUS = 'CCAIP_SMS_Status__c = "Sent"'
 VALUES = ("Requested", "Sent", "Failed", "Skipped", "Unknown")
 # What makes a restricted picklist of a field that no rule asks about.
@@ -103,7 +103,7 @@ def test_a_constant_that_a_restricted_picklist_holds_is_right(value: str) -> Non
 def test_an_inactive_value_of_a_picklist_is_refused() -> None:
     changed = [
         {"value": "Sent", "active": False},
-        *({"value": one, "active": True} for one in ("Requested", "Failed", "Skipped", "Unknown")),
+        *({"value": one, "active": True} for one in ("Requested", "Waiting", "Failed", "Skipped", "Unknown")),
     ]
     found = misfits(change={"picklistValues": changed}, of="CCAIP_SMS_Status__c")
     assert ['"Sent" is an inactive value' in one.words for one in found] == [True]
@@ -121,6 +121,20 @@ def test_a_value_that_an_unrestricted_picklist_does_not_hold_is_warned_of() -> N
 def test_a_template_that_may_write_anything_into_a_restricted_picklist_is_warned_of() -> None:
     [misfit] = misfits(CHAT, 'CCAIP_Chat_Id__c = "{{ chat.status }}"', LIST, "CCAIP_Chat_Id__c")
     assert ("may write what the field's list does not hold" in misfit.words, misfit.refused) == (True, False)
+
+
+def test_the_words_for_a_chats_status_are_looked_up_in_a_restricted_picklist() -> None:
+    values = [{"value": value, "active": True} for value in ("With an agent", "Finished")]
+    change = {"type": "picklist", "restrictedPicklist": True, "picklistValues": values}
+    words = 'selecting = "Waiting for an agent"\nassigned = "With an agent"\n'
+
+    found = misfits("# [chat_status]\n", f"[chat_status]\n{words}", change, "CCAIP_Chat_Status__c")
+
+    refused = [one.words for one in found if one.refused]
+    assert [one.partition(":")[0] for one in refused] == [
+        f"write_back.{table}.CCAIP_Chat_Status__c" for table in ("sent", "chat")
+    ]
+    assert all('"Waiting for an agent" is not a value' in one for one in refused)
 
 
 def test_each_value_of_a_multipicklist_is_looked_up() -> None:
@@ -241,7 +255,7 @@ def test_an_opt_out_that_is_no_checkbox_or_is_compared_with_a_text_is_refused(
         {"type": kind, "picklistValues": []},
         "Contact.CCAIP_SMS_Opt_Out__c",
     )
-    assert [one.refused for one in found] == ([] if fits else [True])
+    assert [one.refused for one in found if one.words.startswith("policy.")] == ([] if fits else [True])
 
 
 def test_a_condition_that_asks_for_a_value_that_a_picklist_does_not_hold_is_warned_of() -> None:
@@ -283,3 +297,24 @@ def test_connector_check_refuses_delivered_and_lists_the_values(tmp_path: Path) 
     assert done.returncode == 1
     assert "WRONG  salesforce: write_back.sent.CCAIP_SMS_Status__c: " in done.stdout
     assert LISTED in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change", "words"),
+    [
+        ("", "", {"updateable": False}, "opt_outs.field: opted_out: this user may not write it"),
+        ("", "", {"calculated": True}, "opt_outs.field: opted_out: it is a formula"),
+        (
+            'field = "opted_out"',
+            'field = "first_name"',
+            {},
+            "first_name is a field of type string; expected a checkbox",
+        ),
+        ("Contact.CCAIP_SMS_Opt_Out__c", "Owner.IsActive", {}, "may belong to several kinds of record"),
+    ],
+)
+def test_an_opt_out_field_that_cannot_be_written_is_refused(
+    old: str, new: str, change: dict[str, Any], words: str
+) -> None:
+    found = misfits(old, new, change or None, "Contact.CCAIP_SMS_Opt_Out__c" if change else "")
+    assert [misfit for misfit in found if words in misfit.words and misfit.refused]

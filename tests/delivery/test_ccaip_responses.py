@@ -19,7 +19,7 @@ import pytest
 
 from connector.ccaip import client as client_store
 from connector.ccaip.client import Account, Client
-from connector.errors import CallFailed, OutcomeUnknown, RefusalScope, Refused, Unavailable
+from connector.errors import CallFailed, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
 from connector.model import OutboundSms
 
 TOKEN = "a-credential-that-nobody-may-see"
@@ -486,3 +486,21 @@ def test_a_call_that_may_not_leave_has_sent_nothing_and_the_next_one_works(remot
     assert first is not_now
     assert isinstance(second, Refused)
     assert [bool(one) for one in came] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("message", "configured", "code"),
+    [
+        ("Customer has opted out", False, None),
+        ("Customer has opted out", True, RefusalCode.OPTED_OUT),
+        ("SMS is not enabled", True, RefusalCode.SMS_DISABLED),
+    ],
+)
+def test_words_of_a_setting_mean_that_the_customer_opted_out(
+    remote: Remote, message: str, configured: bool, code: RefusalCode | None
+) -> None:
+    """No such words are documented. Those that are keep their sense."""
+    words = frozenset({message.lower()} if configured else ())
+    error = failure(remote, answer(400, {"message": message}), opted_out_messages=words)
+    assert isinstance(error, Refused)
+    assert error.code is code

@@ -439,3 +439,17 @@ def test_steps_say_where_they_may_come_from() -> None:
     assert transitions.not_sent(1, "").from_states == (State.UNKNOWN,)
     assert transitions.failed(1, "").from_states == (State.RECEIVED, State.QUEUED)
     assert transitions.refused(1, 1, "").from_states == (State.SENDING,)
+
+
+def test_a_refusal_that_means_opted_out_is_the_last_text_to_the_number(pool: ConnectionPool) -> None:
+    first, second = taken(pool, 2)
+    refusal = Refused("Customer has opted out", RefusalScope.TICKET, RefusalCode.OPTED_OUT)
+    remote = Remote(pool, raises(refusal))
+
+    remote.deliver(first, decide=decide)
+    remote.deliver(second, decide=decide)
+
+    assert (story(pool, first)["state"], story(pool, first)["why"]) == ("failed", "Customer has opted out")
+    assert story(pool, second)["state"] == "skipped"
+    assert "has opted out or is blocked there" in story(pool, second)["why"]
+    assert len(remote.sent) == 1

@@ -9,16 +9,17 @@ from connector.errors import RefusalCode, RefusalScope, Refused
 from connector.model import Channel, Chat, Decision, Hold, OutboundSms, Recipient, Ticket
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import held_notes
+from connector.store import held_notes, opt_outs
+from connector.store.opt_outs import Heard
 from tests.delivery.test_operator_pauses import pause, saved
 from tests.support.remote import Remote
 
-TELL = ["salesforce"]
+TELL, NUMBER = ["salesforce"], "+12125550187"
 NIGHT = datetime(2026, 6, 3, 3, tzinfo=UTC)  # 23:00 of June 2nd in New York
 
 
 def decide(ticket: Ticket) -> Decision:
-    sms = OutboundSms("+12125550187", "+16285550199", "Hi", ticket.id)
+    sms = OutboundSms(NUMBER, "+16285550199", "Hi", ticket.id)
     return Decision("requested", ticket.id, sms, Recipient(zone="America/New_York"))
 
 
@@ -38,6 +39,18 @@ def again(pool: ConnectionPool) -> None:
 def test_quiet_hours_are_shown_once_by_the_recipients_clock(pool: ConnectionPool) -> None:
     text, remote = saved(pool, Channel.BATCH), Remote(pool)
     for expected in ([(1, "2026-06-03 08:00, America/New_York")], []):
+        policy = Policy(PolicyKeys(), frozenset({"window"}))
+        remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, tell_holds=TELL)
+        assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
+        again(pool)
+    assert remote.sent == []
+
+
+def test_a_decision_on_an_opt_out_is_shown_once_without_a_time(pool: ConnectionPool) -> None:
+    text, remote = saved(pool, Channel.BATCH), Remote(pool)
+    with pool.connection() as connection:
+        assert opt_outs.heard(connection, "9", "take me off your list", NIGHT, number=NUMBER) is Heard.REVIEW
+    for expected in ([(1, "")], []):
         policy = Policy(PolicyKeys(), frozenset({"window"}))
         remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, tell_holds=TELL)
         assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
@@ -67,6 +80,16 @@ def test_a_pause_after_the_decision_is_shown_with_its_end(pool: ConnectionPool) 
     for expected in ([(2, "2099-01-01 13:00, UTC")], []):
         remote.deliver(text, decide=decide, tell_holds=TELL)
         assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
+
+
+def test_an_agents_scheduled_text_is_shown_to_wait(pool: ConnectionPool) -> None:
+    text, remote = saved(pool, Channel.AGENT, send_at="2026-11-26T12:00:00Z"), Remote(pool, busy)
+    remote.deliver(text, decide=decide, busy_seconds=10_000, tell_holds=TELL)
+    assert holds(pool, text) == [(1, Hold("the customer is in another chat"))]
+    again(pool)
+    pause(pool)
+    remote.deliver(text, decide=decide, tell_holds=TELL)
+    assert [version for version, _ in holds(pool, text)] == [2]
 
 
 @pytest.mark.parametrize("channel", [Channel.AGENT, Channel.BATCH])

@@ -45,7 +45,7 @@ def text(url: str, network: Network) -> object:
 
 
 def list_chats(url: str, network: Network) -> object:
-    return list(chats.pages(account(url, network), datetime.now(UTC)))
+    return list(chats.pages(account(url, network), datetime.now(UTC), lambda: None))
 
 
 def salesforce(url: str, network: Network) -> object:

@@ -77,6 +77,22 @@ def test_a_worker_is_heard_of_while_it_looks_at_the_accounts(pool: ConnectionPoo
         assert leases.heard(connection).lately
 
 
+def test_a_worker_that_stops_cleanly_no_longer_counts_as_running_but_another_does(pool: ConnectionPool) -> None:
+    first, second = keeper_of(pool), keeper_of(pool)
+    first.look()
+    second.look()
+    with pool.connection() as connection:
+        first.sign_off()
+        assert leases.heard(connection).lately
+        second.sign_off()
+        heard = leases.heard(connection)
+        assert not heard.lately
+        assert heard.ago is not None
+        assert heard.ago < 5
+        first.look()
+        assert leases.heard(connection).lately
+
+
 def keeper_of(
     pool: ConnectionPool,
     tasks: Sequence[MaintenanceTask] = (),

@@ -26,8 +26,8 @@ def decide(ticket: Ticket) -> Decision:
     return Decision("requested", ticket.id, sms)
 
 
-def saved(pool: ConnectionPool, channel: Channel, ticket: int = 1) -> int:
-    ask = None if channel is Channel.TRIGGER else TextRequest(rule="requested")
+def saved(pool: ConnectionPool, channel: Channel, ticket: int = 1, send_at: str | None = None) -> int:
+    ask = None if channel is Channel.TRIGGER else TextRequest(rule="requested", send_at=send_at)
     event = TicketEvent("salesforce", f"{channel}{ticket}", f"{ticket:018d}", channel=channel, ask=ask)
     with pool.connection() as connection:
         [receipt] = events.save(connection, [event])
@@ -81,6 +81,20 @@ def test_an_agents_text_fails_at_once_with_the_reason(pool: ConnectionPool) -> N
         assert state(pool, text)[0] == "failed"
         assert "is paused by Ana: a wrong message" in state(pool, text)[1]
         resume(pool, *scope)
+
+
+def test_an_agents_scheduled_text_waits(pool: ConnectionPool) -> None:
+    """Nobody is there to see it fail."""
+    for number, scope in enumerate((ALL, PLATFORM, CRM, RULE)):
+        text, remote = saved(pool, Channel.AGENT, number, "2026-11-26T12:00:00Z"), Remote(pool)
+        pause(pool, *scope)
+
+        assert remote.deliver(text, decide=decide) is not None
+        assert (remote.sent, state(pool, text)[0]) == ([], "received")
+
+        resume(pool, *scope)
+        remote.deliver(text, decide=decide)
+        assert (len(remote.sent), state(pool, text)[0]) == (1, "sent")
 
 
 def test_what_the_pause_does_not_cover_is_sent(pool: ConnectionPool) -> None:

@@ -12,7 +12,8 @@ from connector.mapping.rules import Mapping
 from connector.model import Channel, State, TextRequest, TicketEvent
 from connector.policy.checks import SHORTENED, Said, says
 from connector.preview import Previews
-from connector.store import events, recipients, text_views, texts
+from connector.store import events, opt_outs, suppressions, text_views, texts
+from connector.store.opt_outs import Heard
 from tests.support.remote import Remote, Tickets, as_crm
 from tests.unit.test_mapping_rules import TICKET_ID, VALUES, mapping
 
@@ -36,6 +37,7 @@ class Case:
     rule: Values[str, Any] = field(default_factory=dict)
     message: str | None = None
     suppressed: bool = False
+    review: bool = False
     texted: timedelta | None = None
     same_reason: bool = False
     at: datetime = NOON
@@ -45,6 +47,9 @@ CASES = [
     Case("nothing is against it", None),
     Case("opted out in the CRM", "opt_out", values={"kind": "Out"}, policy={"opt_out": "kind == 'Out'"}),
     Case("on the suppression list", "opt_out", suppressed=True),
+    Case("a message that may be an opt-out", "opt_out", Said.HOLD, review=True),
+    Case("a message that may be an opt-out, and at night", "opt_out", Said.HOLD, review=True, at=NIGHT),
+    Case("on the list, and a message that may be an opt-out", "opt_out", suppressed=True, review=True),
     Case("opted out, and at night", "opt_out", suppressed=True, at=NIGHT),
     Case("texted an hour ago", "window", overridable=True, texted=timedelta(hours=1)),
     Case("texted a minute less than a day ago", "window", overridable=True, texted=timedelta(hours=23, minutes=59)),
@@ -104,7 +109,10 @@ def lay_out(pool: ConnectionPool, case: Case) -> Tickets:
     values = {**VALUES, **case.values}
     if case.suppressed:
         with pool.connection() as connection:
-            assert recipients.suppress(connection, NUMBER, "asked for it", "a test")
+            assert suppressions.suppress(connection, NUMBER, "asked for it", "a test")
+    if case.review:
+        with pool.connection() as connection:
+            assert opt_outs.heard(connection, "9", "take me off your list", case.at, number=NUMBER) is Heard.REVIEW
     if ago := case.texted:  # another ticket of the same person
         before = taken(pool, "before", Channel.TRIGGER, TextRequest(), OTHER_TICKET)
         tickets = Tickets(values | {"id": OTHER_TICKET})
@@ -148,7 +156,8 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, cha
     remote.deliver(text, mapping=mapping_of(case), tickets=tickets, clock=lambda _: case.at)
     after = story(pool, text)
     assert decided(after["trace"]) == (case.check, case.check and case.said)
-    expected = {None: State.SENT, "hours": State.QUEUED}.get(case.check, State.SKIPPED)
+    held = State.QUEUED if case.said is Said.HOLD else State.SKIPPED
+    expected = held if case.check else State.SENT
     assert after["state"] == expected
     assert len(remote.sent) == (1 if case.check is None else 0)
     assert (after["leaves_at"] is not None) is (case.said is Said.HOLD)
@@ -263,6 +272,38 @@ def test_a_number_is_free_again_when_certainly_nothing_was_sent(pool: Connection
     remote = Remote(pool)
     remote.deliver(second, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert (state(pool, first), state(pool, second)) == (State.FAILED, State.SENT)
+
+
+@pytest.mark.parametrize(("send_at", "becomes"), [(None, State.FAILED), (NOON.isoformat(), State.QUEUED)])
+def test_a_scheduled_text_waits_for_a_busy_customer_and_an_agent_who_watches_is_told_at_once(
+    pool: ConnectionPool, send_at: str | None, becomes: State
+) -> None:
+    from connector.errors import RefusalScope, Refused
+
+    def busy(_: Any) -> Any:
+        raise Refused("Consumer is already in an active SMS session.", RefusalScope.BUSY)
+
+    text = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=send_at))
+    Remote(pool, busy).deliver(
+        text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NOON, busy_seconds=3600
+    )
+    assert state(pool, text) is becomes
+
+
+def test_a_scheduled_text_is_checked_when_its_time_has_come(pool: ConnectionPool) -> None:
+    text = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=NIGHT.isoformat()))
+    remote = Remote(pool)
+    remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NIGHT)
+    assert state(pool, text) is State.SKIPPED
+    assert remote.sent == []
+
+
+def test_a_text_that_is_not_due_is_left_alone(pool: ConnectionPool) -> None:
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    text, remote = taken(pool, "1", Channel.AGENT, TextRequest(message="Hello", send_at=at)), Remote(pool)
+    remote.deliver(text, mapping=mapping(), tickets=Tickets(VALUES), clock=lambda _: NOON)
+    assert state(pool, text) is State.RECEIVED
+    assert remote.sent == []
 
 
 def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: ConnectionPool) -> None:

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from connector.cli import demo
 from connector.model import TicketEvent
 from connector.sandbox import Sandbox
-from connector.store import events
+from connector.store import events, leases
 from tests.conftest import created
 from tests.e2e.test_crashes import Mortal
 from tests.support.pipe import free_port, wait_for
@@ -73,6 +73,8 @@ def test_a_worker_that_is_asked_to_stop_leaves_nothing_in_sending_and_hands_the_
             start = time.monotonic()
             assert worker.stop() == 0
             assert time.monotonic() - start < 10
+            with psycopg.connect(url) as connection:
+                assert not leases.heard(connection).lately, "it has signed off"
         found = states(url)
         assert found.keys() <= {"sent", "queued", "received"}
         assert found["sent"] == len(box.ccaip.texts) < 60

@@ -321,9 +321,64 @@ def test_the_managers_list_of_chats(http: httpx.Client, box: sandbox.Sandbox, cl
     assert "next" not in second.links
     assert first.json()[0].keys() == {
         *("id", "chat_type", "status", "sub_status", "created_at", "assigned_at", "ends_at", "updated_at"),
-        *("out_ticket_id", "fail_reason", "message_count", "agent_info", "end_user"),
+        *("wait_duration", "out_ticket_id", "fail_reason", "message_count", "agent_info", "end_user"),
     }
     assert http.get("/manager/api/v1/chats", params={"sort_column": "x"}).status_code == 400
+
+
+def test_a_conversation_is_played_through(http: httpx.Client, box: sandbox.Sandbox, clock: HeldClock) -> None:
+    chat = http.post(SMS, json=without()).json()["id"]
+    control = f"/_sandbox/ccaip/chats/{chat}"
+
+    def listed() -> dict[str, Any]:
+        [found] = http.get("/manager/api/v1/chats").json()
+        return {key: found[key] for key in ("status", "sub_status", "updated_at", "ends_at", "wait_duration")}
+
+    waiting = listed()
+    clock.move(60)
+    joined = http.post(f"{control}/join").json()
+    talking = listed()
+    http.post(f"{control}/agent-message", json={"message": "Hello, this is John."})
+    http.post(f"{control}/end", json={"status": "no_response"})
+    over = listed()
+
+    assert waiting | {"updated_at": ""} == {
+        "status": "selecting",
+        "sub_status": "waiting_for_agent",
+        "updated_at": "",
+        "ends_at": None,
+        "wait_duration": "0.0",
+    }
+    assert (joined["status"], len(joined["participants"])) == ("assigned", 2)
+    assert (talking["status"], talking["updated_at"][-6:]) == ("assigned", "-07:00")
+    assert talking["updated_at"] > waiting["updated_at"]
+    assert (over["status"], over["wait_duration"], bool(over["ends_at"])) == ("no_response", 0, True)
+    [phone] = http.get("/_sandbox/phone").json()["numbers"]
+    assert [one["body"] for one in http.get(f"/_sandbox/phone/{phone}").json()["messages"]][1:] == [
+        "Hello, this is John."
+    ]
+
+
+def test_a_chat_that_is_over_or_unknown_cannot_go_on(http: httpx.Client) -> None:
+    chat = http.post(SMS, json=without()).json()["id"]
+    control = f"/_sandbox/ccaip/chats/{chat}"
+
+    assert http.post(f"{control}/join", json={"agent": "nobody@foo.com"}).status_code == 400
+    assert http.post(f"{control}/end", json={"status": "selecting"}).status_code == 400
+    assert http.post(f"{control}/end").json()["status"] == "finished"
+    assert http.post(f"{control}/join").status_code == 400
+    assert http.post("/_sandbox/ccaip/chats/999/join").status_code == 404
+
+
+def test_an_agent_is_played_on_the_page(http: httpx.Client, box: sandbox.Sandbox) -> None:
+    [case] = box.salesforce.make_cases(1, contact={"MobilePhone": "+1 415-555-0177"})
+    chat = http.post(SMS, json=without(end_user_number="+1 415-555-0177")).json()["id"]
+
+    for act, said in (("join", "assigned, John Doe"), ("end", "finished, John Doe")):
+        assert http.post(f"/tickets/salesforce/{case}/chats/{chat}/{act}").status_code == 303
+        assert f"Chat {chat}: {said}" in http.get("/parts", params={"ticket": case}).json()["chat"]
+    assert http.post(f"/tickets/salesforce/{case}/chats/999/join").status_code == 404
+    assert http.post(f"/tickets/salesforce/{case}/chats/{chat}/write").status_code == 400
 
 
 def test_other_addresses_are_404_in_words(http: httpx.Client) -> None:

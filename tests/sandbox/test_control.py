@@ -436,7 +436,7 @@ def test_the_page_runs_nothing_but_its_own(http: httpx.Client) -> None:
 def test_the_parts_are_the_pages_own(http: httpx.Client, text: Send) -> None:
     text()
     parts = http.get("/parts").json()
-    assert parts.keys() == {"tickets", "details", "phone"}
+    assert parts.keys() == {"tickets", "details", "phone", "chat"}
     page = http.get("/").text
     assert all(part in page for part in parts.values())
 

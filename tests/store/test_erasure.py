@@ -11,15 +11,17 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
 from connector.cli import demo
 from connector.masking import Spellings
-from connector.store import erasure, pseudonyms, recipients
+from connector.store import erasure, pseudonyms, suppressions
+from tests.support import chat_webhooks
 from tests.support.agent import Agent
-from tests.support.pipe import Pipe, outbound_message
+from tests.support.pipe import Pipe, outbound_message, wait_for
 
 NUMBER, NATIONAL = "+14155550187", "4155550187"
 FULL_WIDTH = "（４１５）５５５－０１８７"
@@ -37,6 +39,15 @@ SPELLINGS = [
     "tel:%2B14155550187",
     "415\u200b555\u200b0187",
     "415 / 555 - 0187",
+    "415,555,0187",
+    "415_555_0187",
+    "415:555:0187",
+    "415, 555; 0187",
+    "4-1-5-5-5-5-0-1-8-7",
+    "415+555+0187",
+    "415|555|0187",
+    "415 x 555 x 0187",
+    "415\n555\n0187",
 ]
 
 
@@ -98,6 +109,24 @@ def case(pipe: Pipe) -> str:
     return str(pipe.box.salesforce.make_cases(1, contact=person)[0])
 
 
+def chats(pipe: Pipe, chat_id: int) -> None:
+    """Chat events of the person's chat, of another chat that names the number, and one that cannot be read."""
+    bodies = [
+        chat_webhooks.message(chat_id, f"I am {FIRST} {LAST} and {WORDS}"),
+        chat_webhooks.message(77_000_001, f"I am {FIRST} on {FULL_WIDTH}"),
+        chat_webhooks.message(chat_id, f"{FIRST}, {WORDS}", f"sender {NUMBER}"),
+        f'{{"chat_id": 1, "body": "{FIRST} on {NUMBER}'.encode(),
+    ]
+    for body in bodies:
+        headers = chat_webhooks.headers(body, secret=str(pipe.box.switches["chat_webhook_secret"]))
+        url = f"{pipe.web}/webhooks/ccaip/chat-events"
+        assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200
+    wait_for(
+        lambda: pipe.query("select from chat_events where chat_id = %s and processed_at is not null", str(chat_id)),
+        "a chat event is processed",
+    )
+
+
 def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) -> list[str]:
     """Everything that can be done about one person; the hashes that it leaves."""
     planned = plan(pipe, case)
@@ -105,19 +134,19 @@ def used(pipe: Pipe, connection: psycopg.Connection, case: str, agent: Agent) ->
     pipe.told(case)
     pipe.event(case, event_id=f"of {NUMBER}")
     pipe.told(case, 2)
-    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["window"])
+    pipe.send(case, key=f"key of {NUMBER}", message=f"Hi {FIRST}, {WORDS}", override=WHY, overrides=["hours"])
     agent.watched(agent.submit(agent.open(case), message=f"Dear {FIRST}, {WORDS}", override=WHY))
-    pipe.told(case, 4)
+    chats(pipe, next(text["chat"]["id"] for text in pipe.told(case, 4) if text["chat"]))
     for unreadable in (f"<odd>{FIRST} {FULL_WIDTH}", f"<odd>{NUMBER}", "<odd>415-555-0187 &#233;"):
         for encoding in ("utf-8", "utf-16", "utf-16-be"):
             pipe.outbound_message(unreadable.encode(encoding))
     pipe.outbound_message(outbound_message(pipe.box, case, "04l000000000001AAA"))
     pipe.told(case, 5)
-    recipients.suppress(connection, NUMBER, "asked on the phone", "somebody")
+    suppressions.suppress(connection, NUMBER, "asked on the phone", "somebody")
     plan(pipe, case)
     pipe.event(case)
     pipe.told(case, 6)
-    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", [NUMBER, planned])
+    connection.execute("update plans set why = 'stopped at ' || %s where id = %s", ["415,555_0187", planned])
     connection.execute("update sending_state set paused_why = 'refused for ' || %s", [FULL_WIDTH])
     connection.execute(
         "insert into operator_pauses (scope, name, why, paused_by, ends_at)"
@@ -143,7 +172,7 @@ def test_nothing_of_a_person_is_left_after_purge(
     logs = "".join(path.read_text() for path in pipe.logs.glob("*.log"))
     assert NATIONAL not in digits(logs)
     assert not [one for one in of_person if one in logs]
-    assert recipients.suppress(connection, NUMBER, "", "") is False, "the suppression list is the person's own wish"
+    assert suppressions.suppress(connection, NUMBER, "", "") is False, "the suppression list is the person's own wish"
 
 
 def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Connection, case: str) -> None:
@@ -165,8 +194,8 @@ def test_what_waits_is_cancelled_if_it_was_decided_or_not(connection: psycopg.Co
 
 def test_purge_can_put_the_number_on_the_suppression_list(connection: psycopg.Connection) -> None:
     erasure.purge(connection, "+14155550188", suppress=True)
-    assert recipients.suppress(connection, "+14155550188", "", "") is False
-    assert recipients.allow(connection, "+14155550188")
+    assert suppressions.suppress(connection, "+14155550188", "", "") is False
+    assert suppressions.allow(connection, "+14155550188")
 
 
 @pytest.mark.parametrize("spelt", SPELLINGS)
@@ -178,7 +207,9 @@ def test_a_number_is_found_in_every_spelling(spelt: str) -> None:
         assert found.without(f"call {spelt} now".encode(encoding)) is None
 
 
-@pytest.mark.parametrize("other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187"])
+@pytest.mark.parametrize(
+    "other", ["+14155550186", "94155550187", "41555501870", "415 555 01 2026", "Zoë 5550187", "4155,55,0186"]
+)
 def test_another_number_is_left(other: str) -> None:
     assert Spellings(NUMBER).without(f"call {other} now") == f"call {other} now"
 

@@ -1,13 +1,14 @@
 """What leaves after its retention, what stays, and what happens when one person is to be forgotten."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
-from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, TicketEvent
 from connector.store import api_keys, erasure, events, outcomes, retention, texts
 from connector.store.events import EventReceipt
 from connector.store.jobs import Kind
@@ -149,3 +150,21 @@ def test_a_job_that_the_queue_has_given_up_is_done_after_all(connection: psycopg
     connection.execute("update pgqueuer set status = 'failed'")
     retention.requeue(connection)
     assert connection.execute("select status::text from pgqueuer").fetchall() == [("queued",)]
+
+
+def test_a_scheduled_text_keeps_its_time_when_the_clock_is_set_back(connection: psycopg.Connection) -> None:
+    at = datetime.now(UTC) + timedelta(days=2)
+    ask = TextRequest(message="Later", send_at=at.isoformat())
+    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, ask=ask)])
+    assert saved.after == pytest.approx(2 * 86_400, abs=5)
+    connection.execute("update texts set changed_at = now() + interval '1 hour'")
+    retention.requeue(connection)
+    assert connection.execute("select not_before from texts").fetchone() == (at,)
+
+
+def test_the_words_of_a_scheduled_text_are_kept_until_it_has_ended(connection: psycopg.Connection) -> None:
+    ask = TextRequest(message="Later", send_at=(datetime.now(UTC) + timedelta(days=2)).isoformat())
+    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, ask=ask)])
+    age(connection, 31)
+    retention.keep(connection, 30)
+    assert texts.load(connection, [saved.text or 0])[saved.text or 0].ask == ask

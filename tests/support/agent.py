@@ -47,12 +47,15 @@ class Page:
     def value(self, name: str) -> str:
         found = self.field(name)
         if found.tag == "select":
-            return str(found.value)
+            return str(found.value or "")
         # A browser takes the first line's end off a text area.
         return found.text_content().removeprefix("\n") if found.tag == "textarea" else str(found.get("value"))
 
     def form(self) -> dict[str, str]:
-        names = ("token", "after", "findings", "template", "message", "override")
+        names = (
+            *("token", "after", "findings", "template", "message", "override"),
+            *("language", "language_before", "send_on", "send_time"),
+        )
         return {name: self.value(name) for name in names if self.root.xpath(f"//*[@name='{name}']")}
 
 

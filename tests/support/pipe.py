@@ -122,6 +122,8 @@ def running(box: Sandbox, url: str, logs: Path, **more: str) -> Iterator[Pipe]:
         "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS": secret,
         "CONNECTOR_CCAIP_REQUESTS_PER_SECOND": "0",
         "CONNECTOR_RECEIVE_SECONDS": "6",
+        "CONNECTOR_CHAT_POLL_SECONDS": "0",
+        "CONNECTOR_CHAT_WRITE_SECONDS": "1",
         **{f"CONNECTOR_{name.upper()}": value for name, value in more.items()},
     }
     box.salesforce.settings.outbound_message_url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{token}"

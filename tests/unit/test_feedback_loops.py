@@ -118,3 +118,21 @@ def test_a_condition_that_asks_too_much_to_be_checked_is_refused() -> None:
     when = " || ".join(f"{name} == '{value}'" for name in list(NAMES)[1:] for value in "abcdef")
     with pytest.raises(BadMapping, match=r'rule "rule_0", when: asks about too many names'):
         check(when, {"Status__c": "Sent"})
+
+
+@pytest.mark.parametrize("when", ["status == 'Requested'", "status != 'assigned'"])
+def test_a_field_that_follows_a_chat_is_one_that_no_rule_asks_about(when: str) -> None:
+    """A chat may get any status, at any time."""
+    raw: dict[str, Any] = {
+        "ticket": {"object": "Case", "id": "id"},
+        "fields": NAMES,
+        "phones": {"prefer": ["id"]},
+        "rules": [{"name": "rule_0", "when": when, "once_per": list(NAMES), "message": "Hi"}],
+        "write_back": {each: {"Elsewhere__c": "{{ why }}"} for each in OUTCOMES}
+        | {"chat": {"status__c": "{{ chat.status }}"}},
+    }
+    with pytest.raises(BadMapping) as caught:
+        loader.parse(raw, "a.toml")
+    [(key, words, _)] = caught.value.faults
+    assert key == "write_back.chat.status__c"
+    assert 'rule "rule_0" could fire again' in words

@@ -43,6 +43,14 @@ A, B, C, D = (f"50000000000000{number}AAA" for number in range(1, 5))
         '"Case\nID",Subject\n{A},x\n{B},y\n',
         "\ufeffId\n{A}\n\ufeff{B}\n",
         "Id\n{A}\u00a0\n{B}\u200b\n",
+        "Id|Subject\n{A}|x, y\n{B}|z\n",
+        "{A}|x\n{B}|y\n",
+        "Case ID 18,Subject\n{A},x\n{B},y\n",
+        "Case ID,Case ID (18)\n500000000000001,{A}\n500000000000002,{B}\n",
+        "Cases of today\nFiltered by: open\n\nCase ID,Subject\n{A},x\n{B},y\n",
+        "Case ID,Subject\n{A},x\n{B},y\nGrand Totals (2 records),\n",
+        'Case ID,Subject\n{A},x\n{B},y\n\n"Today"\n"Copyright (c) 2000-2026 x"\n"Confidential"\n"Acme"\n',
+        "Id,Subject\n{A},one\u2028two\n{B},one\x0ctwo\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
@@ -160,3 +168,26 @@ def test_several_ids_in_a_line_without_column_names_are_refused_with_the_line() 
     """Else all but the first would be left out."""
     with pytest.raises(BadFile, match="line 2: expected one id in a line"):
         id_file.read(b"500000000000001AAA\n500000000000002AAA, 500000000000003AAA\n")
+
+
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
+def test_an_invisible_character_between_ids_is_named(character: str) -> None:
+    with pytest.raises(BadFile, match=f"line 2: expected one id, .*{ord(character):04X}"):
+        id_file.read(f"Id\n{A}{character}{B}\n".encode())
+
+
+def test_a_nul_is_named() -> None:
+    with pytest.raises(BadFile, match=r"line 3: expected text, but .*0x00"):
+        id_file.read(f"Id\n{A}\n{B}\0\n".encode())
+
+
+@pytest.mark.parametrize("last", ["5000000000004", "50000000000004AAAX", "nonsense"])
+def test_a_last_row_that_is_no_id_is_left_out_only_as_a_part_of_a_footer(last: str) -> None:
+    """A mistyped id is reported when the plan is made, and not lost."""
+    assert id_file.read(f"Id\n{A}\n{last}\n".encode()).ids == [A, last]
+    kept = id_file.read(f"Id\n{A}\n{last}\nGrand Totals\n".encode()).ids
+    assert kept == ([A] if last == "nonsense" else [A, last])
+
+
+def test_column_names_below_an_id_are_no_column_names() -> None:
+    assert id_file.read(f"{A}\nId\n{B}\n".encode()).ids == [A, "Id", B]

@@ -123,3 +123,32 @@ def test_check_warns_of_both_and_names_file_and_line(tmp_path: Path) -> None:
         f"warning  {tmp_path}/salesforce.toml, line {line_of(text, start)}"
         for start in ("[rules.skip_when]", 'message = "Hi {!')
     ]
+
+
+def warnings(text: str) -> list[str]:
+    return hints.of(loader.parse(tomllib.loads(text), "salesforce.toml", text), text)
+
+
+@pytest.mark.parametrize(
+    ("when", "why"),
+    [("sms_status  == 'Requested'", "has the same `when`"), ("sms_status == 'Again'", "always true")],
+)
+def test_a_rule_that_no_trigger_reaches_is_warned_of(when: str, why: str) -> None:
+    text = GOOD.replace("[[rules]]", SECOND.replace("sms_status == 'Again'", when) + "[[rules]]", 1)
+    if "always" in why:
+        text = text.replace(when, "`true`")
+    [found] = [one for one in warnings(text) if "no trigger ever reaches" in one]
+    assert why in found
+    assert 'rule "requested", when' in found
+
+
+def test_rules_with_other_conditions_are_not_warned_of() -> None:
+    text = GOOD.replace("[[rules]]", SECOND + "[[rules]]", 1)
+    assert not [one for one in warnings(text) if "no trigger ever reaches" in one]
+
+
+def test_seven_days_off_are_warned_of() -> None:
+    days = '["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]'
+    for text in (days, days.replace('"monday", ', "")):
+        found = warnings(GOOD + f"\n[policy.hours]\ndays_off = {text}\n")
+        assert bool([one for one in found if "no weekday is left" in one]) is (text == days)

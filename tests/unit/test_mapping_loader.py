@@ -41,10 +41,13 @@ message = "Hi {{ first_name or 'there' }}, there is news on {{ case_number }}."
     f"""
 [write_back.{outcome}]
 CCAIP_SMS_Status__c = "{outcome.title()}"
-CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
+CCAIP_Chat_Id__c = "{"{{ chat.id }}" if outcome == "sent" else "{{ chat.id if chat }}"}"
 """
     for outcome in ("sent", "failed", "skipped", "unknown", "cancelled")
 )
+SENT_CHAT = "write_back.sent.CCAIP_Chat_Id__c"
+SKIPPED = "write_back.skipped.CCAIP_SMS_Status__c"
+FAILED = "write_back.failed.CCAIP_SMS_Status__c"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,9 @@ CCAIP_Chat_Id__c = "{{{{ chat.id }}}}"
             '"chat" is not defined here, because a text that waits has no chat; expected one of',
         ),
         ("{{ why }}", '"why" is not defined; expected one of at, held, rule, text'),
-        ("{{ held.untill }}", "expected a text: "),
+        ("{{ held.untill }}", '"held.untill" is not defined (do you mean held.until?); expected one of'),
+        ("{{ rule }}", "expected a text, but a text that waits may have no rule: "),
+        ("{{ 1 / 0 }}", "expected a text: "),
     ],
 )
 def test_what_a_ticket_shows_while_its_text_waits_has_facts_of_its_own(
@@ -129,6 +134,14 @@ R = 'rule "requested", '
             "expected one of at, chat",
             id="undefined in a write-back",
         ),
+        pytest.param('"{{ chat.id }}"', '"{{ chat.idd }}"', SENT_CHAT, "do you mean chat.id", id="misspelt attribute"),
+        pytest.param('"{{ chat.id }}"', "\"{{ chat['idd'] }}\"", SENT_CHAT, "do you mean chat.id", id="misspelt key"),
+        pytest.param('"{{ chat.id }}"', '"{{ chta.id }}"', SENT_CHAT, "do you mean chat", id="misspelt fact"),
+        pytest.param('"{{ chat.id }}"', '"{{ why.foo }}"', SENT_CHAT, "why alone", id="attribute of a text"),
+        pytest.param('"Failed"', '"{{ chat.id }}"', FAILED, "may have no chat", id="chat of a failed text"),
+        pytest.param('"Skipped"', '"{{ rule }}"', SKIPPED, "have no rule", id="rule of a skip"),
+        pytest.param("{{ case_number }}", "{{ case_number.foo }}", R + "message", "has no parts", id="part of a field"),
+        pytest.param("{{ case_number }}", "{{ case_numbr }}", R + "message", "mean case_number", id="misspelt field"),
         pytest.param(WHEN, "when = 1", R + "when", "expected text", id="number for a condition"),
         pytest.param(WHEN, 'when = " "', R + "when", "expected text", id="blank condition"),
         pytest.param(WHEN, 'when = "sms_status =="', R + "when", "can be read", id="half"),
@@ -279,8 +292,43 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"policy": {"agents_may_override": ["opt_out"]}}, r"policy\.agents_may_override\.0: "),
         ({"policy": {"hours": {"open": "20:00-08:00"}}}, r"policy\.hours\.open: expected hours that end after"),
         ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
+        ({"opt_outs": {"field": "nope"}}, r'opt_outs\.field: "nope" is not defined'),
+        ({"opt_outs": {"field": "sms_status"}}, r'rule "requested", when: expected a condition without sms_status'),
+        ({"opt_outs": {"words": ["!!"]}}, r"opt_outs\.words\.0: expected a word such as"),
+        ({"opt_outs": {"words": ["Yes!"]}}, r'opt_outs\.words\.0: expected a word with one meaning: "Yes!"'),
+        ({"opt_outs": {"words": ["A"], "start_words": ["a"]}}, r"opt_outs\.words\.0: expected a word with one meaning"),
+        ({"opt_outs": {"start_words": ["STOP"]}}, r"opt_outs\.start_words\.0: expected a word with one meaning"),
     ],
 )
 def test_what_is_wrong_with_policy_agents_and_templates_is_named(more: dict[str, object], words: str) -> None:
     with pytest.raises(BadMapping, match=words):
         loader.parse(tomllib.loads(GOOD) | more, "a.toml")
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ case_number.strip() }}", "{{ case_number[-4:] }}", "{{ case_number | default(1) }}"]
+)
+def test_methods_and_filters_of_a_field_are_allowed(template: str) -> None:
+    loader.parse(tomllib.loads(GOOD.replace("{{ case_number }}", template)), "salesforce.toml")
+
+
+@pytest.mark.parametrize(
+    ("chat", "more", "words"),
+    [
+        ({"Seen__c": "{{ chat.state }}"}, {}, r"write_back\.chat\.Seen__c: .*chat\.state"),
+        ({"Seen__c": "{{ chat.status }}", "seen__c": "x"}, {}, r"write_back\.chat\.seen__c: expected each field once"),
+        ({}, {}, r"write_back\.chat: "),
+        (None, {"chat_status": {"selecting": "Waiting"}}, r"chat_status: is never used"),
+        (None, {"chat_status": {"selecting": ""}}, r"chat_status\.selecting: "),
+        (None, {"chat_status": {"selecting": 1}}, r"chat_status\.selecting: "),
+    ],
+)
+def test_what_is_wrong_with_the_fields_that_follow_a_chat_is_named(
+    chat: dict[str, str] | None, more: dict[str, object], words: str
+) -> None:
+    raw = tomllib.loads(GOOD) | more
+    raw["write_back"] = {state: {"Seen__c": state} for state in ("sent", "failed", "skipped", "unknown", "cancelled")}
+    if chat is not None:
+        raw["write_back"]["chat"] = chat
+    with pytest.raises(BadMapping, match=words):
+        loader.parse(raw, "a.toml")

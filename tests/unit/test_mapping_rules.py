@@ -282,6 +282,27 @@ def test_the_chat_is_written_back() -> None:
     assert written["Chat__c"] == "114/selecting/9/requested/sent"
 
 
+def test_the_fields_that_follow_the_chat_are_written_with_the_outcome_in_words_for_people() -> None:
+    file = mapping(
+        write_back=RAW["write_back"] | {"chat": {"at__C": "{{ chat.status }}", "Chat__c": "{{ chat.id }}"}},
+        chat_status={"selecting": "Waiting for an agent"},
+    )
+    waiting = outcome(State.SENT, {"id": 114, "status": "selecting"})
+    other = outcome(State.SENT, {"id": 114, "status": "on_a_break"})
+
+    assert file.chat_fields(waiting) == {"at__C": "Waiting for an agent", "Chat__c": "114"}
+    assert file.chat_fields(other) == {"at__C": "on_a_break", "Chat__c": "114"}
+    assert file.write_back(waiting) == {
+        "Error__c": None,
+        "Status__c": "Sent",
+        "at__C": "Waiting for an agent",
+        "Chat__c": "114",
+    }
+    assert file.chat_fields(outcome(State.FAILED)) is None
+    assert "Chat__c" not in file.write_back(outcome(State.FAILED))
+    assert mapping().chat_fields(waiting) is None
+
+
 def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_is_not_looked_at() -> None:
     other = RULE | {"name": "other", "message": "Other {{ kind or 'words' }}", "when": "kind == 'x'"}
     call = {"name": "call", "label": "Call us", "message": "Please call, {{ first_name }}"}

@@ -307,3 +307,8 @@ def test_without_an_org_or_a_secret_no_door_opens(
 ) -> None:
     with pytest.raises(BadSettings, match=f"^CONNECTOR_SALESFORCE_{named}: "):
         of_doors(monkeypatch, **variables)
+
+
+def test_messages_are_separated_by_semicolons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_CCAIP_OPTED_OUT_MESSAGES", "Opted out, sorry; Number is blocked ;")
+    assert settings.load().ccaip_opted_out_messages == ["Opted out, sorry", "Number is blocked"]

@@ -237,7 +237,8 @@ def test_who_opts_out_meanwhile_is_not_texted_and_the_words_are_kept(pipe: Pipe,
     assert "suppression list" in look["verdict"]
     stopped = agent.submit(page, message="Carefully chosen words")
     assert stopped.status == 422
-    assert "This cannot be sent. The customer's number is on the suppression list. Nobody can override" in stopped.words
+    assert "This cannot be sent. The customer's number has been on the suppression list since" in stopped.words
+    assert "Nobody can override" in stopped.words
     assert "Nothing was sent. Your words are kept here. Carefully chosen words" in stopped.words
     assert stopped.root.xpath("//*[@autofocus]/@id") == ["stopped"]
     assert not stopped.root.xpath("//textarea | //button[@value='send']")

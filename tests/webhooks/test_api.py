@@ -29,6 +29,9 @@ from webhooks.app import create_app
 from webhooks.crms.salesforce import tokens
 
 NOWHERE = "500999999999999AAA"
+NO_SUCH_FINDINGS = (
+    "overrides: expected ids of a preview's findings, of the form hours, placeholder, window:17 or reason:17:sent"
+)
 
 
 def problem(answer: httpx.Response, status: int) -> str:
@@ -142,6 +145,14 @@ def test_a_required_value_that_is_empty_is_missing(pipe: Pipe, empty: str | None
         ({}, "ticket_id: required, but missing"),
         ([], "the body: expected keys with their values"),
         ({"ticket_id": "a\nb"}, "ticket_id: expected text in one line, without control characters"),
+        ({"ticket_id": "x", "override": True}, "override: expected text"),
+        ({"ticket_id": "x", "overrides": "hours"}, "overrides: expected a list"),
+        ({"ticket_id": "x", "override": "y", "overrides": ["hours", "nonsense"]}, NO_SUCH_FINDINGS),
+        ({"ticket_id": "x", "override": "y", "overrides": ["window"]}, NO_SUCH_FINDINGS),
+        (
+            {"ticket_id": "x", "override": "y"},
+            "overrides: expected the ids of the findings that the reason is for, from the preview",
+        ),
         ({"ticket_id": "x", "nope": 1}, "nope: this key is not known"),
         ({"ticket_id": "x", "message": "x" * 5001}, "message: expected at most 5000 characters"),
     ],
@@ -200,10 +211,41 @@ def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -
     second = pipe.send(case, **override, overrides=overridable(before)).json()
     pipe.box.ccaip.end_chat(second["chat_id"])
 
-    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "nonsense"]).json()
+    stopped = pipe.send(case, **override, overrides=["window:1", "hours", "reason:1:sent"]).json()
 
     assert stopped["state"] == "skipped"
     assert sum(one.ticket_id == case for one in pipe.box.ccaip.texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/texts", {"ticket_id": "x", "after": True}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "after": "0"}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "after": 0.5}, "after: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "agent_id": True}, "agent_id: expected a whole number"),
+        ("/links", {"ticket_id": "x", "agent_id": "7"}, "agent_id: expected a whole number"),
+        ("/suppressions", {"number": "+14155550132", "suppressed": 0}, "suppressed: expected true or false"),
+        ("/suppressions", {"number": "+14155550132", "suppressed": "false"}, "suppressed: expected true or false"),
+        ("/suppressions", {"number": 14155550132}, "number: expected text"),
+    ],
+)
+def test_no_value_of_a_body_is_converted(pipe: Pipe, path: str, body: Any, said: str) -> None:
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    assert said in problem(pipe.api("POST", path, json=body, headers=headers), 422)
+
+
+def test_a_whole_number_may_have_a_point(pipe: Pipe, case: str) -> None:
+    """For JSON Schema, 0.0 is an integer."""
+    assert pipe.send(case, after=0.0, agent_id=7.0).json()["state"] == "sent"
+
+
+@pytest.mark.parametrize("path", ["/texts", "/texts/preview", "/links", "/suppressions"])
+def test_a_key_twice_is_a_problem(pipe: Pipe, case: str, path: str) -> None:
+    body = f'{{"ticket_id": "{NOWHERE}", "number": "+14155550132", "ticket_id": "{case}"}}'
+    headers = {"Idempotency-Key": secrets.token_hex(8), "Content-Type": "application/json"}
+    assert "a key occurs twice" in problem(pipe.api("POST", path, content=body, headers=headers), 422)
+    assert pipe.texts(case) == []
 
 
 def test_a_reason_that_names_no_findings_is_a_problem_that_says_so(pipe: Pipe, case: str) -> None:
@@ -341,10 +383,16 @@ def test_a_suppressed_number_is_texted_by_nobody_until_it_is_taken_off(pipe: Pip
     number = pipe.box.salesforce.case(case)["ContactMobile"]
     for changed in (True, False):
         answer = pipe.api("POST", "/suppressions", json={"number": number, "why": "asked on the phone"}).json()
-        assert answer == {"number": "•" * 10 + number[-2:], "suppressed": True, "changed": changed}
-    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, "override": "urgent"}).json()
+        assert answer == {
+            "number": "•" * 10 + number[-2:],
+            "suppressed": True,
+            "changed": changed,
+            "sources": ["person"],
+        }
+    urgent: dict[str, Any] = {"override": "urgent", "overrides": ["opt_out"]}
+    seen = pipe.api("POST", "/texts/preview", json={"ticket_id": case, **urgent}).json()
     assert (seen["allowed"], seen["overridable"]) == (False, False)
-    assert "suppression list" in pipe.send(case, override="urgent", overrides=["opt_out"]).json()["said"]
+    assert "suppression list" in pipe.send(case, **urgent).json()["said"]
     assert pipe.event(case).status_code == 202
     pipe.box.salesforce.request_text(case)
     pipe.told(case, 3)

@@ -7,6 +7,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from connector.model import TicketEvent
+from connector.store import events as event_store
 from connector.store import postgres
 from connector.store.events import EventReceipt
 from webhooks.event_batcher import MAX_EVENTS, EventBatcher
@@ -24,7 +25,7 @@ def commits(pool: ConnectionPool) -> int:
 
 def save(pool: ConnectionPool, *requests: list[TicketEvent]) -> list[list[EventReceipt] | BaseException]:
     """All of them at the same moment, from a thread each."""
-    batcher = EventBatcher(pool)
+    batcher = EventBatcher(pool, event_store.save)
     with ThreadPoolExecutor(len(requests)) as threads:
         saving = [threads.submit(batcher.save, events) for events in requests]
     return [one.exception() or one.result() for one in saving]

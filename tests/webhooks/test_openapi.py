@@ -83,7 +83,7 @@ def test_only_media_types_are_declared_that_external_services_takes(document: di
 def test_what_names_a_rule_or_template_says_what_becomes_of_an_unknown_one(document: dict[str, Any]) -> None:
     for path in ("/v1/texts/preview", "/v1/texts"):
         refused = document["paths"][path]["post"]["responses"]["422"]
-        assert "the mapping has no such rule or template" in refused["description"]
+        assert "the mapping has no such rule, template or language" in refused["description"]
         assert list(refused["content"]) == ["application/json"]
 
 

@@ -148,6 +148,23 @@ def test_json_that_cannot_be_read_is_400_with_words(pipe: Pipe, body: bytes, wor
     assert words in answer.json()["error"]
 
 
+@pytest.mark.parametrize("form", ['{"ticket_id": "%s", "ticket_id": "%s"}', '[{"ticket_id": "%s", "ticket_id": "%s"}]'])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "with a key"])
+def test_a_key_twice_is_422_and_nothing_is_kept(pipe: Pipe, case: str, form: str, signed: bool) -> None:
+    """Which of two ids is meant is not guessed."""
+    name, now, body = f"msg_{secrets.token_hex(8)}", datetime.now(UTC), form % ("500999999999999AAA", case)
+    headers = {"Authorization": f"Bearer {pipe.key}", "Idempotency-Key": name}
+    if signed:
+        signature = Webhook(pipe.secret).sign(name, now, body)
+        headers = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    before = events(pipe)
+
+    answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", content=body, headers=headers, trust_env=False)
+
+    assert (answer.status_code, "a key occurs twice" in answer.text) == (422, True)
+    assert events(pipe) == before
+
+
 def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> None:
     secret = pipe.secret
     name, now = f"msg_{secrets.token_hex(8)}", datetime.now(UTC)
@@ -197,6 +214,11 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
         assert "not taken in: mine, new;" in answer.json()["error"]
     tickets = pipe.query("select ticket_id from events where event_id in ('json:mine', 'json:new') order by event_id")
     assert [row["ticket_id"] for row in tickets] == [case, other]
+
+
+def test_the_log_says_where_the_web_process_listens(pipe: Pipe) -> None:
+    [ready] = [line for line in (pipe.logs / "serve.log").read_text().splitlines() if "web process ready" in line]
+    assert pipe.web in ready
 
 
 def test_health_and_readiness(pipe: Pipe) -> None:

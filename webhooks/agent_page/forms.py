@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from connector.model import TextRequest
 from connector.policy import segments
@@ -19,6 +20,8 @@ class Draft:
     """A form's content. `after`: the newest text that the agent has seen. Only one text can be sent after it.
 
     `message` None: no input yet. `overrides`: the findings that were shown when `override` was entered.
+    `language`: the tag that the agent chose; empty: the ticket decides. `send_on` and `send_time`: a day and a time of
+    day, as the browser writes them; empty: at once.
     """
 
     message: str | None = None
@@ -26,13 +29,19 @@ class Draft:
     override: str = ""
     overrides: tuple[str, ...] = ()
     after: int = 0
+    language: str = ""
+    send_on: str = ""
+    send_time: str = ""
 
-    def ask(self, visit: AgentSession) -> TextRequest:
+    def ask(self, visit: AgentSession, at: datetime | None = None) -> TextRequest:
+        """The draft as a request; `at` is the time that it is scheduled for."""
         return TextRequest(
             template=self.template or None if self.message is None else None,
             message=self.message,
             override=self.override,
             overrides=self.overrides if self.override else None,
+            language=self.language or None,
+            send_at=at.isoformat() if at else None,
             agent_name=visit.agent_name or None,
             agent_email=visit.agent_email or None,
             agent_id=visit.agent_id or None,
@@ -47,7 +56,15 @@ def read(form: Mapping[str, str], overrides: tuple[str, ...]) -> Draft:
         override=" ".join(_plain(form.get("override", "")).split()),
         overrides=overrides,
         after=number(form.get("after", "")) or 0,
+        language=language(form.get("language", "")),
+        send_on=form.get("send_on", "").strip()[:40],
+        send_time=form.get("send_time", "").strip()[:40],
     )
+
+
+def language(typed: str) -> str:
+    """A language's tag, as it was chosen; empty: the ticket decides."""
+    return typed.strip()[:40]
 
 
 def number(typed: str) -> int | None:
@@ -67,9 +84,10 @@ class Problems:
     message: str = ""
     override: str = ""
     hopeless: str = ""
+    send_at: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.message or self.override or self.hopeless)
+        return bool(self.message or self.override or self.hopeless or self.send_at)
 
 
 def problems(seen: schemas.Preview, draft: Draft) -> Problems:

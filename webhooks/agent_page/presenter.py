@@ -3,10 +3,13 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from flask import get_template_attribute, redirect, render_template, url_for
 
+from connector import send_at
+from connector.errors import BadTime
 from connector.model import OUTCOMES, Channel
 from connector.policy import segments
 from connector.store.agent_requests import SendRequest
@@ -20,6 +23,7 @@ from webhooks.text_service import TextService
 
 MEANWHILE = "A text about this case was asked for meanwhile: it is below. Look again before you send another."
 ASKED = "This text was asked for already: it is below, and Send shows what became of it. Nothing is sent twice."
+OTHER_LANGUAGE = "The language is another one now, and nothing was sent. Look at the words, then send them."
 # The state of a step in a text's progress.
 DONE, NOW, FAILED, TO_COME = "done", "now", "failed", "to come"
 
@@ -40,9 +44,26 @@ class Writing:
         self._desk = desk
 
     def look(self, visit: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
-        """Preview a draft. `typing`: the script previews repeatedly. Raises Problem."""
-        seen = self._desk.preview(visit.crm, visit.ticket_id, draft.ask(visit), visit.caller, typing)
-        return serializers.preview(visit.crm, seen)
+        """Preview a draft, at its time if that is valid. `typing`: the script previews repeatedly. Raises Problem."""
+        ask = draft.ask(visit, self._time(visit, draft)[0])
+        return serializers.preview(visit.crm, self._desk.preview(visit.crm, visit.ticket_id, ask, visit.caller, typing))
+
+    def zone(self, visit: AgentSession) -> str:
+        """The time zone of the form's times."""
+        return self._desk.mapping(visit.crm).file.policy.hours.zone
+
+    def _time(self, visit: AgentSession, draft: Draft) -> tuple[datetime | None, str]:
+        """The time that a draft is scheduled for, if any, and what is wrong with it."""
+        if not draft.send_on and not draft.send_time:
+            return None, ""
+        try:
+            at = send_at.local(draft.send_on, draft.send_time, self.zone(visit))
+            self._desk.require_time(at)
+        except BadTime as error:
+            return None, forms.sentence(str(error))
+        except Problem as problem:
+            return None, forms.sentence(problem.detail.removeprefix("send_at: "))
+        return at, ""
 
     def form(self, visit: AgentSession, draft: Draft, found: Problems = Problems(), notice: str = "") -> Shown:  # noqa: B008
         """The page with this draft. `found`: the problems to show after an attempt to send. Raises Problem."""
@@ -83,6 +104,7 @@ class Writing:
             longest_reason=forms.MAX_REASON,
             around=forms.around(seen, draft),
             plain=self._plain(visit),
+            zone=self.zone(visit),
         )
 
     def fresh(self, visit: AgentSession, after: int | None) -> Shown:
@@ -108,6 +130,20 @@ class Writing:
         words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
         return self.form(visit, replace(draft, message=words))
 
+    def in_language(self, visit: AgentSession, draft: Draft, before: str, notice: str = "") -> Shown:
+        """The page in another language. Words of a template change with it; the agent's own words stay.
+
+        `before`: the language that was chosen until now. Raises Problem.
+        """
+        try:
+            earlier = self.look(visit, replace(draft, language=before)).templates
+            templates = self.look(visit, draft, typing=True).templates
+        except Problem as problem:
+            return self._away(visit, draft, problem)
+        name = next((one.name for one in earlier if one.message and one.message == draft.message), None)
+        words = next((one.message for one in templates if one.name == name and one.message), draft.message)
+        return self.form(visit, replace(draft, message=words), notice=notice)
+
     def send(self, visit: AgentSession, draft: Draft) -> Shown:
         """Save a request once and redirect to its progress, or show the problems. Raises Problem."""
         newer = self._newer(visit, draft.after)
@@ -115,7 +151,8 @@ class Writing:
             return self._asked_already(visit, draft, asked)
         if newer:
             return self.form(visit, draft, notice=MEANWHILE)
-        found = forms.too_long(draft)
+        at, wrong = self._time(visit, draft)
+        found = replace(forms.too_long(draft), send_at=wrong)
         if not found:
             try:
                 found = forms.problems(self.look(visit, draft), draft)
@@ -123,7 +160,7 @@ class Writing:
                 return self._away(visit, draft, problem)
         if found:
             return self.form(visit, draft, found)
-        ask = draft.ask(visit)
+        ask = draft.ask(visit, at)
         key = secrets.token_urlsafe(16)  # the event's id does not depend on this key, so a repetition is the same event
         taken = self._desk.send(SendRequest(visit.crm, visit.ticket_id, ask, visit.caller, key, draft.after))
         if taken.duplicate:
@@ -134,7 +171,7 @@ class Writing:
         """The progress of the text already requested, with the unsent draft when its words differ."""
         if draft.message in ("", None, (row["ask"] or {}).get("message")):
             return _to(visit, row["id"], again=True)
-        unsent = Draft(draft.message, draft.template, after=self._newest(visit))
+        unsent = replace(draft, override="", overrides=(), after=self._newest(visit))
         return self._watched(409, visit, row, again=True, unsent=unsent)
 
     def _newer(self, visit: AgentSession, after: int) -> list[dict[str, Any]]:
@@ -246,7 +283,9 @@ def steps(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     final = row["state"] in OUTCOMES
     outcome = {"sent": "Sent", "unknown": "Not known"}.get(row["state"], "Not sent") if final else "Being sent"
     sent = DONE if row["state"] == "sent" else FAILED if final else NOW
-    if not final and not row["worker"]:
+    if row["leaves_at"]:
+        outcome, sent = "Waiting for its time", TO_COME
+    elif not final and not row["worker"]:
         outcome, sent = "Waiting: nothing is being sent now", TO_COME
     if not final:
         told = ("Write back to the ticket", TO_COME)

@@ -121,13 +121,18 @@ def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> Non
 
     @pages.post("/text/<page>")
     def submit(page: str) -> Any:
-        """Send, start from a template, or preview the draft."""
+        """Send, start from a template, change the language, or preview the draft."""
         visit, draft = _typed(doorway, page)
+        before = forms.language(request.form.get("language_before", ""))
         match request.form.get("do"):
+            case "send" if draft.language != before:
+                shown = page_of.in_language(visit, draft, before, presenter.OTHER_LANGUAGE)
             case "send":
                 shown = page_of.send(visit, draft)
             case "template":
                 shown = page_of.started_from(visit, draft)
+            case "language":
+                shown = page_of.in_language(visit, draft, before)
             case _:
                 shown = page_of.form(visit, draft, forms.too_long(draft))
         return doorway.answered(visit, shown)

@@ -26,7 +26,9 @@ PROBLEMS = {
 # The problems of every operation.
 EVERYWHERE = (400, 401, 403, 422, 429, 503)
 # The meaning of 422 where the body describes a text.
-NOT_KNOWN = {422: "A value is not as documented, or the mapping has no such rule or template: `detail` has its names."}
+NOT_KNOWN = {
+    422: "A value is not as documented, or the mapping has no such rule, template or language: `detail` has its names."
+}
 
 
 def answers(good: Mapping[int, type[BaseModel]], *more: int, said: Mapping[int, str] = {}) -> ResponseDict:

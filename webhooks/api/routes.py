@@ -12,11 +12,14 @@ from psycopg_pool import ConnectionPool
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest
 
-from connector import phone
+from connector import phone, send_at
+from connector.errors import BadTime
 from connector.model import OUTCOMES, TextRequest
-from connector.store import recipients
+from connector.policy import finding_ids
+from connector.store import suppressions
 from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
+from webhooks import strict_json
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
 from webhooks.agent_page.sessions import visit as new_visit
@@ -74,8 +77,9 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
 
         Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
         """
+        ask = _ask(body)
         stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
-        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, _ask(body), g.caller.name)))
+        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, ask, g.caller.name)))
 
     @api.post(
         "/texts",
@@ -87,11 +91,9 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
 
         Needs an Idempotency-Key: the same key is the same text. 200 has the outcome; 202 has none yet.
         """
-        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
-        if body.override.strip() and not body.overrides:
-            raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
         ask = replace(_ask(body), **asdict(_agent(caller, body)))
+        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
         after = None if body.after < 0 else body.after
         taken = desk.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
         row = desk.seen(taken.text, query.wait, caller.name)
@@ -157,11 +159,13 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
             raise Problem(422, "number: expected a number in E.164, such as +14155550132")
         with pool.connection() as connection:
             changed = (
-                recipients.suppress(connection, number, body.why, caller.agent or caller.name)
+                suppressions.suppress(connection, number, body.why, caller.agent or caller.name)
                 if body.suppressed
-                else recipients.allow(connection, number)
+                else suppressions.allow(connection, number)
             )
-        return _json(schemas.Suppression(number=phone.mask(number), suppressed=body.suppressed, changed=changed))
+            sources = suppressions.sources(connection, number)
+        masked = phone.mask(number)
+        return _json(schemas.Suppression(number=masked, suppressed=body.suppressed, changed=changed, sources=sources))
 
 
 def _require_json() -> None:
@@ -172,6 +176,8 @@ def _require_json() -> None:
         request.get_json()
     except (BadRequest, RecursionError):
         raise Problem(400, "the body is not JSON that can be read") from None
+    except strict_json.KeyTwice as error:
+        raise Problem(422, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +197,28 @@ def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
 
 
 def _ask(body: schemas.PreviewBody) -> TextRequest:
-    """The body as a TextRequest."""
+    """The body as a TextRequest. Raises Problem 422 for a reason that names no findings, or unknown ones."""
+    if body.override.strip() and not body.overrides:
+        raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")
+    if any(not finding_ids.is_known(finding) for finding in body.overrides):
+        raise Problem(422, f"overrides: expected ids of a preview's findings, of the form {finding_ids.KNOWN}")
     return TextRequest(
         rule=body.rule or None,
         template=body.template or None,
         message=body.message or None,
+        language=body.language or None,
+        send_at=_time(body.send_at) if body.send_at else None,
         override=body.override.strip(),
         overrides=tuple(body.overrides),
     )
+
+
+def _time(written: str) -> str:
+    """The time in UTC, so that each time has one spelling. Raises Problem 422."""
+    try:
+        return send_at.parse(written).isoformat()
+    except BadTime as error:
+        raise Problem(422, f"send_at: {error}") from None
 
 
 def _json(model: BaseModel, status: int = 200) -> Response:

@@ -5,12 +5,13 @@ Unknown values are left out of answers. Times are ISO 8601 in UTC; phone numbers
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from connector import expected
 from connector.model import Channel, State
 from connector.policy.checks import Said
+from connector.policy.opt_outs import Source
 from webhooks.absent import Sparse
 
 # The document states the validator's pattern in JSON Schema.
@@ -27,8 +28,18 @@ FindingId = Annotated[str, Field(min_length=1, max_length=100, json_schema_extra
 MAX_CHARACTERS = 5000
 
 
+def _whole(given: object) -> object:
+    """Return 7.0 as 7: for JSON Schema, both are integers."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class Strict(Sparse):
-    model_config = ConfigDict(extra="forbid")
+    """A body. No value is converted: true is no number, and "false" is no switch."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class PreviewBody(Strict):
@@ -39,6 +50,15 @@ class PreviewBody(Strict):
     rule: Short = Field(default="", description="A rule of the mapping, else 422; without one, the rule for agents.")
     template: Short = Field(default="", description="The words of this template of the mapping, else 422.")
     message: str = Field(default="", max_length=MAX_CHARACTERS, description="The words themselves.")
+    language: Short = Field(
+        default="", description="A language of the message, such as es, else 422; without one, the ticket decides."
+    )
+    send_at: Annotated[str, expected.PLAIN] = Field(
+        default="",
+        max_length=40,
+        json_schema_extra=PLAIN,
+        description="Not to be sent before this time: RFC 3339 with an offset, such as 2026-11-27T09:30:00-05:00.",
+    )
     override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
@@ -48,7 +68,7 @@ class PreviewBody(Strict):
 class SendBody(PreviewBody):
     """A text to send, once."""
 
-    after: int = Field(
+    after: Whole = Field(
         default=-1,
         ge=-1,
         le=2**62,
@@ -56,7 +76,7 @@ class SendBody(PreviewBody):
     )
     agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
     agent_email: Short = ""
-    agent_id: int = Field(default=0, ge=0, le=2**62)
+    agent_id: Whole = Field(default=0, ge=0, le=2**62)
 
 
 class LinkBody(Strict):
@@ -66,7 +86,7 @@ class LinkBody(Strict):
     crm: Crm = ""
     agent_name: Short = ""
     agent_email: Short = ""
-    agent_id: int = Field(default=0, ge=0, le=2**62)
+    agent_id: Whole = Field(default=0, ge=0, le=2**62)
 
 
 class SuppressionBody(Strict):
@@ -116,6 +136,7 @@ class Template(BaseModel):
     name: str
     label: str
     message: str = ""
+    language: str = Field(default="", description="The language of these words.")
 
 
 class Preview(BaseModel):
@@ -131,6 +152,10 @@ class Preview(BaseModel):
     encoding: str = ""
     segments: int = 0
     segments_most: int
+    language: str = Field(default="", description="The language of the message, where the mapping has several.")
+    language_why: str = Field(default="", description="Why it is in this language.")
+    languages: list[str] = Field(default=[], description="The languages that can be asked for.")
+    send_at: str = Field(default="", description="Its own time, if it has one: the checks are those of then.")
     characters: int = 0
     allowed: bool
     overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")
@@ -157,14 +182,17 @@ class Text(BaseModel):
     message: str = ""
     segments: int = 0
     chat_id: int = 0
-    chat_status: str = ""
+    chat_status: str = Field(default="", description="The chat's present status, in CCAI Platform's words.")
+    chat_ended: bool = Field(default=False, description="The chat has ended, as far as is known.")
     agent: str = Field(default="", description="Who asked.")
+    reason: str = Field(default="", description="The name of a back-fill's own reason.")
     ticket_told: bool = Field(description="The ticket has the outcome.")
     cancellable: bool
     duplicate: bool = Field(default=False, description="It had been asked for before: this is that text.")
     requested_at: str
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
+    send_at: str = Field(default="", description="The time that it was scheduled for.")
     pause: str = Field(default="", description="The operator's pause that keeps it from being sent, in words.")
 
 
@@ -178,6 +206,9 @@ class Suppression(BaseModel):
     number: str = Field(description="Masked.")
     suppressed: bool
     changed: bool = Field(description="It was otherwise before.")
+    sources: list[Source] = Field(
+        description="Who has it on the list: a person, a word of the customer, CCAI Platform, the CRM."
+    )
 
 
 class Link(BaseModel):

@@ -41,6 +41,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
     state, sms, ask, chat = State(row["state"]), row["sms"] or {}, row["ask"] or {}, row["chat"] or {}
     message = sms.get("message") or ask.get("message") or ""
     leaves_at = utc(row["leaves_at"]) if row["leaves_at"] else ""
+    scheduled = bool(leaves_at and ask.get("send_at") and state is State.RECEIVED)
     return schemas.Text(
         id=row["id"],
         crm=row["crm"],
@@ -48,27 +49,34 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         channel=row["channel"],
         state=state,
         final=state in OUTCOMES,
-        said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"]),
+        said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"], scheduled=scheduled),
         why=row["why"],
         to=phone.mask(sms["end_user_number"], SHOWN_DIGITS) if sms else "",
         message=message,
         segments=segments.measure(message).segments,
         chat_id=chat.get("id", 0),
         chat_status=chat.get("status", ""),
+        chat_ended=chat.get("ended", False),
         agent=ask.get("agent_name") or ask.get("agent_email") or "",
+        reason=ask.get("reason_name") or "",
         ticket_told=write_back_state(row) is WriteBackState.WRITTEN,
         cancellable=state in (State.RECEIVED, State.QUEUED),
         duplicate=duplicate,
         requested_at=utc(row["received_at"]),
         changed_at=utc(row["changed_at"]),
         leaves_at=leaves_at,
+        send_at=utc(datetime.fromisoformat(ask["send_at"])) if ask.get("send_at") else "",
         pause=row["pause"],
     )
 
 
-def _said(state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, pause: str) -> str:
+def _said(
+    state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, pause: str, *, scheduled: bool
+) -> str:
     if state is State.SENT:
         return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
+    if scheduled:
+        return f"It is {why}."
     if pause:
         return f"It waits: {pause.rstrip('.')}."
     if leaves_at:
@@ -95,6 +103,10 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         segments=found.size.segments,
         segments_most=found.max_segments,
         characters=len(sms.message) if sms else 0,
+        language=found.language.language,
+        language_why=found.language.why,
+        languages=list(found.languages),
+        send_at=utc(found.send_at) if found.send_at else "",
         allowed=sms is not None and not against,
         overridable=sms is not None and all(one.overridable for one in against),
         why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.HOLD, Said.WARN)),
@@ -102,6 +114,9 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
             schemas.Finding(id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
             for one in found.findings
         ],
-        templates=[schemas.Template(name=one.name, label=one.label, message=one.message) for one in found.templates],
+        templates=[
+            schemas.Template(name=one.name, label=one.label, message=one.message, language=one.language)
+            for one in found.templates
+        ],
         after=found.after,
     )

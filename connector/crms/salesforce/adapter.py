@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from connector.crms import Change, Misfit, Query
-from connector.crms.salesforce import check, describe, errors, ids, queries, soql
+from connector.crms.salesforce import check, describe, errors, ids, queries, related, soql
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
@@ -115,6 +115,12 @@ class Salesforce:
         if any(STALE in str(error) for error in said if error):
             self._thing = None  # the org has changed since `describe`: call it again
         return said
+
+    def write_field(self, name: str, values: Sequence[tuple[str, str]]) -> list[CallFailed | None]:
+        path = describe.path_of(self._file, self._file.fields[name])
+        if "." not in path:
+            return self.write([(ticket, {path: value}) for ticket, value in values])
+        return related.write(self._session, self._things(), self._kind, path, values)
 
     def is_own(self, user: str | None) -> bool:
         return bool(user) and str(user)[:15] == self._session.own_user()[:15]

@@ -25,6 +25,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
     fields = _fields(file, things)
     yield from _phones(file, fields)
     yield from _opt_out(file, fields)
+    yield from _opt_out_field(file, fields, things)
     for key, condition in _conditions(file):
         yield from _compared(key, condition, fields)
     yield from values.misfits(file, thing)
@@ -55,6 +56,20 @@ def _opt_out(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
                 f"policy.opt_out: {condition.source.strip()} is a field of type {kind}, so that any value means opted "
                 "out; expected a checkbox, or a comparison with a value"
             )
+
+
+def _opt_out_field(file: MappingFile, fields: dict[str, Field], things: Things) -> Iterator[Misfit]:
+    """Find an opt-out field that cannot be written."""
+    name = file.opt_outs.field
+    if name is None or name not in fields:
+        return
+    field, path = fields[name], describe.path_of(file, file.fields[name])
+    if field["type"] != "boolean":
+        yield Misfit(f"opt_outs.field: {name} is a field of type {field['type']}; expected a checkbox")
+    elif why := values.not_writable(field):
+        yield Misfit(f"opt_outs.field: {name}: {why}")
+    if things.target(file.ticket.object, path.split(".")[:-1]) is None:
+        yield Misfit(f"opt_outs.field: {path} may belong to several kinds of record; expected a field of one kind")
 
 
 def _conditions(file: MappingFile) -> Iterator[tuple[str, Condition]]:

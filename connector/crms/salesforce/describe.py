@@ -4,7 +4,7 @@ https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_
 Names of objects, fields and relationships are not case-sensitive in Salesforce.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,17 @@ class Things:
             kinds = [str(name) for name in lookup.get("referenceTo") or ()]
         found = self._first(kinds, lambda thing: thing.fields, last)
         return found or f"{' or '.join(kinds)} has no field {last} that this user can see"
+
+    def target(self, kind: str, relationships: Sequence[str]) -> str | None:
+        """Return the kind of record at the end of these relationships; None where it is none, or one of several."""
+        for relationship in relationships:
+            thing = self.named(kind)
+            lookup = thing.relationships.get(relationship.lower()) if thing else None
+            kinds: Sequence[object] = (lookup.get("referenceTo") or ()) if lookup else ()
+            if len(kinds) != 1:
+                return None
+            kind = str(kinds[0])
+        return kind
 
     def _first(self, kinds: list[str], among: Callable[[Thing], Mapping[str, Field]], name: str) -> Field | None:
         things = (self.named(kind) for kind in kinds)

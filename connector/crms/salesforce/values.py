@@ -4,6 +4,7 @@ Where the possible values of a template can be derived, all are checked. Otherwi
 outcome of minimum length.
 """
 
+import contextlib
 import difflib
 import itertools
 import re
@@ -59,20 +60,24 @@ FILTERS: dict[str, Callable[[str], str]] = {
 def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
     """Yield what the org would, or might, refuse of the write-backs."""
     rules = frozenset(rule.name for rule in file.rules)
-    for kind in file.write_back.kinds:
-        for name, template in file.write_back.of(kind).items():
-            key, field = f"write_back.{kind}.{name}", thing.fields.get(name.lower())
+    for table, state, written in file.write_back.templates():
+        for name, template in written.items():
+            key, field = f"write_back.{table}.{name}", thing.fields.get(name.lower())
             if field is None:
                 yield Misfit(f"{key}: {file.ticket.object} has no such field that this user can see")
-            elif why := _not_writable(field):
+            elif why := not_writable(field):
                 yield Misfit(f"{key}: {why}")
             else:
-                possible = values_of(template, {"state": frozenset({kind}), "rule": rules})
-                found = _told(field, possible) if possible is not None else _tried(field, template, kind)
+                known = {"state": state.value} if state else {}
+                possible = values_of(template, {"rule": rules} | {name: frozenset({it}) for name, it in known.items()})
+                found = (
+                    _told(field, possible) if possible is not None else _tried(field, template, known, file.chat_status)
+                )
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
 
-def _not_writable(field: Field) -> str | None:
+def not_writable(field: Field) -> str | None:
+    """Return why the field cannot be written; None: it can."""
     if field.get("calculated"):
         return "it is a formula, which nobody can write"
     if field.get("autoNumber"):
@@ -94,18 +99,29 @@ def _told(field: Field, possible: Values) -> Iterator[Misfit]:
             yield Misfit(f'"{value}" is cut to the {field["length"]} characters that the field takes', refused=False)
 
 
-def _tried(field: Field, template: Template, kind: str) -> Iterator[Misfit]:
-    """Check a template whose values are not known."""
+def _tried(
+    field: Field, template: Template, known: Mapping[str, str], chat_status: Mapping[str, str]
+) -> Iterator[Misfit]:
+    """Check a template whose values are not known, apart from the words of `chat_status`."""
+    if "chat" in template.names and chat_status:
+        yield from _told(field, frozenset(_by_chat(template, known, chat_status)))
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:
-        value = template.render(SHORTEST | {"state": kind})
+        value = template.render({**SHORTEST, **known})
     except CannotApply:
         return  # reported for the text that it affects
     if problem := _wrong(field, value):
         yield Misfit(f"by {template.source}, {problem}")
     elif _too_long(field, value):
         yield Misfit(f"{template.source} is always longer than the {field['length']} characters that the field takes")
+
+
+def _by_chat(template: Template, known: Mapping[str, str], chat_status: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the template writes for each word of `chat_status`."""
+    for words in chat_status.values():
+        with contextlib.suppress(CannotApply):  # reported for the text that it affects
+            yield template.render({**SHORTEST, **known, "chat": {"id": 1, "status": words}})
 
 
 def _wrong(field: Field, value: str) -> str | None:

@@ -59,7 +59,7 @@ class Text:
 
 
 class CcaiPlatform:
-    """The state of the tenant. Methods that change it hold `lock`, and make no outside calls while they hold it."""
+    """The state of the tenant. Methods that change it hold `lock`, and wait for nobody while they hold it."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class CcaiPlatform:
             self.texts: list[Text] = []
             self.chats: dict[int, chats.Chat] = {}
             self.phones: phones.Phones = phones.Phones()
+            self.webhooks.reset()
             self._active: dict[tuple[str, str], chats.Chat] = {}
             self._last_text: dict[str, datetime] = {}
             self._end_users: dict[str, int] = {}
@@ -121,36 +122,50 @@ class CcaiPlatform:
             arrives = refusals.arrives(self, sms.customer.e164)
             chat = chat or self._open(sms, agent, names_agent)
             self._record(chat, sms, arrives)
+            self.webhooks.message(chat, "api", sms.get("message"))
             return chats.endpoint_json(chat)
 
     def reply(self, number: str, body: str) -> None:
-        """Receive a message from the customer's phone."""
+        """Receive a message from the customer's phone. Opt-out and opt-in words take effect, as whole messages."""
         with self.lock:
-            chat = self._current_chat(number)
+            chat = self._chat_of_reply(number)
             now = self.clock.now()
             if chat:
-                chat.message_count += 1
-                chat.updated_at = now
+                self._count_message(chat)
+                self.webhooks.message(chat, "customer", body)
             sender, chat_id = (chat.outbound_number, chat.id) if chat else (None, None)
             self.phones.show(number, phones.Message(now, body, True, sender, chat_id))
-        if chat:
-            self.webhooks.post("message_received", chat, {"content": body})
+            word = body.strip().upper()
+            if word in str(self.switches["opt_out_words"]).split():
+                self.phones.opted_out.add(number)
+                if chat and chat.is_active and self.switches["opt_out_ends_chat"]:
+                    self._finish(chat, now)
+            elif word in str(self.switches["opt_in_words"]).split():
+                self.phones.opted_out.discard(number)
 
-    def end_chat(self, chat_id: int) -> chats.Chat:
+    def agent_writes(self, chat_id: int, body: str) -> chats.Chat:
+        """Send a message of an agent in a chat. Raises KeyError for an unknown id."""
+        with self.lock:
+            chat = self.chats[chat_id]
+            self._count_message(chat)
+            message = phones.Message(self.clock.now(), body, False, chat.outbound_number, chat.id)
+            self.phones.show(chat.end_user_number, message)
+            self.webhooks.message(chat, "agent", body)
+            return chat
+
+    def end_chat(self, chat_id: int, status: str = "finished") -> chats.Chat:
         """End a chat, so that its customer can be texted again. Raises KeyError for an unknown id."""
         with self.lock:
             chat = self.chats[chat_id]
-            if self._end_if_due(chat):
-                return chat
-            self._finish(chat, self.clock.now())
-        self.webhooks.post("chat_ended", chat, {})
+            if not self.end_if_due(chat):
+                self._finish(chat, self.clock.now(), status)
         return chat
 
     def chats_since(self, moment: datetime | None) -> list[chats.Chat]:
         """The chats that changed at or after `moment`."""
         with self.lock:
             for chat in list(self._active.values()):
-                self._end_if_due(chat)
+                self.end_if_due(chat)
             return [chat for chat in self.chats.values() if moment is None or chat.updated_at >= moment]
 
     def texted_today(self, number: str) -> bool:
@@ -176,23 +191,38 @@ class CcaiPlatform:
 
     def _active_chat(self, sms: refusals.Request) -> chats.Chat | None:
         chat = self._active.get((sms.customer.e164, sms.sender.e164))
-        return chat if chat and not self._end_if_due(chat) else None
+        return chat if chat and not self.end_if_due(chat) else None
 
     def _current_chat(self, number: str) -> chats.Chat | None:
         """The customer's newest active chat."""
         running = [chat for chat in list(self._active.values()) if chat.end_user_number == number]
-        return next((chat for chat in reversed(running) if not self._end_if_due(chat)), None)
+        return next((chat for chat in reversed(running) if not self.end_if_due(chat)), None)
 
-    def _end_if_due(self, chat: chats.Chat) -> bool:
+    def _chat_of_reply(self, number: str) -> chats.Chat | None:
+        """The chat that a reply belongs to."""
+        if (chat := self._current_chat(number)) or self.switches["reply_without_chat"] == "none":
+            return chat
+        return next((chat for chat in reversed(self.chats.values()) if chat.end_user_number == number), None)
+
+    def _count_message(self, chat: chats.Chat) -> None:
+        chat.message_count += 1
+        chat.updated_at = self.clock.now()
+
+    def next_participant(self) -> int:
+        return next(self._ids["participant"])
+
+    def end_if_due(self, chat: chats.Chat) -> bool:
+        """Whether the chat has ended, by itself if its time is over. Call it with the lock."""
         seconds = float(self.switches["chat_ends_after_seconds"])
         due = chat.created_at + timedelta(seconds=seconds)
         if chat.is_active and seconds and due <= self.clock.now():
             self._finish(chat, due)
         return not chat.is_active
 
-    def _finish(self, chat: chats.Chat, at: datetime) -> None:
-        chat.status, chat.ends_at, chat.updated_at = "finished", at, at
+    def _finish(self, chat: chats.Chat, at: datetime, status: str = "finished") -> None:
+        chat.status, chat.ends_at, chat.updated_at = status, at, at
         del self._active[chat.end_user_number, chat.outbound_number]
+        self.webhooks.post("chat_ended", chat, {})
 
     def _open(self, sms: refusals.Request, agent: chats.Agent | None, names_agent: bool) -> chats.Chat:
         now, number = self.clock.now(), sms.customer.e164
@@ -214,7 +244,15 @@ class CcaiPlatform:
             ticket_id=sms.get("ticket_id") or None,
         )
         self.chats[chat.id] = self._active[number, chat.outbound_number] = chat
+        self.webhooks.post("chat_created", chat, {})
+        if agent:
+            self.joined(chat, agent)
         return chat
+
+    def joined(self, chat: chats.Chat, agent: chats.Agent) -> None:
+        """Post that an agent has joined a chat."""
+        joined = {"type": "agent", "agent": {"id": agent.id, "name": agent.name}}
+        self.webhooks.post("participant_joined", chat, joined)
 
     def _record(self, chat: chats.Chat, sms: refusals.Request, arrives: bool) -> None:
         now, number, message = self.clock.now(), chat.end_user_number, sms.get("message")

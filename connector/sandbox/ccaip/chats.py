@@ -1,7 +1,7 @@
 """CCAI Platform's chats, and their two JSON forms."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,10 @@ JOHN_DOE = Agent(
     last_name="Doe",
     avatar_url="https://foobar.com/johndoe",
 )
+
+
+SUB_STATUS = {"selecting": "waiting_for_agent", "queued": "in_queue", "assigned": "connected_with_agent"}
+OFFSET = timezone(timedelta(hours=-7))
 
 
 @dataclass(slots=True)
@@ -98,22 +102,30 @@ def endpoint_json(chat: Chat) -> dict[str, Any]:
 
 
 def manager_json(chat: Chat, names_ticket: bool) -> dict[str, Any]:
-    """The chat as `GET /manager/api/v1/chats` lists it. Whether that list names the ticket is not documented."""
+    """The chat as `GET /manager/api/v1/chats` lists it. Whether that list names the ticket is not documented.
+
+    As in real records, times carry an offset, and a number is a text at times.
+    """
     return {
         "id": chat.id,
         "chat_type": "Messaging (SMS)",
         "status": chat.status,
-        "sub_status": None,
-        "created_at": timestamp(chat.created_at),
-        "assigned_at": timestamp(chat.assigned_at),
-        "ends_at": timestamp(chat.ends_at),
-        "updated_at": timestamp(chat.updated_at),
+        "sub_status": SUB_STATUS.get(chat.status),
+        "created_at": _with_offset(chat.created_at),
+        "assigned_at": _with_offset(chat.assigned_at),
+        "ends_at": _with_offset(chat.ends_at),
+        "updated_at": _with_offset(chat.updated_at),
+        "wait_duration": "0.0" if chat.is_active else 0,
         "out_ticket_id": chat.ticket_id if names_ticket else None,
         "fail_reason": None,
         "message_count": chat.message_count,
         "agent_info": _agent_info(chat),
         "end_user": _end_user(chat),
     }
+
+
+def _with_offset(moment: datetime | None) -> str | None:
+    return moment.astimezone(OFFSET).isoformat(timespec="milliseconds") if moment else None
 
 
 def _agent_info(chat: Chat) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from pydantic import BaseModel, ConfigDict
 
 from connector.sandbox import clock, control, journal
-from connector.sandbox.ccaip import Settings, chats, phones
+from connector.sandbox.ccaip import Settings, chats, conversation, phones
 
 routes = Blueprint("ccaip_control", __name__, url_prefix="/_sandbox")
 control.explain(routes)
@@ -17,6 +17,18 @@ class Reply(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str
+
+
+class Join(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    agent: str | None = None
+
+
+class End(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    status: str = "finished"
 
 
 @routes.get("/ccaip/tenant")
@@ -54,13 +66,39 @@ def list_chats() -> Response:
     )
 
 
+@routes.post("/ccaip/chats/<int:chat_id>/join")
+def join_chat(chat_id: int) -> dict[str, Any]:
+    """Let an agent join a chat: the one with the e-mail address `agent`, else the tenant's first."""
+    asked = Join(**(control.read_object() if request.data else {}))
+    return chats.endpoint_json(conversation.join(journal.box().ccaip, _chat(chat_id), asked.agent))
+
+
 @routes.post("/ccaip/chats/<int:chat_id>/end")
 def end_chat(chat_id: int) -> dict[str, Any]:
-    """End a chat, so that its customer can be texted anew."""
+    """End a chat with `status`, else as finished, so that its customer can be texted anew."""
+    asked = End(**(control.read_object() if request.data else {}))
+    return chats.endpoint_json(conversation.end(journal.box().ccaip, _chat(chat_id), asked.status))
+
+
+def _chat(chat_id: int) -> int:
+    if chat_id not in journal.box().ccaip.chats:
+        abort(404, f"There is no chat {chat_id}.")
+    return chat_id
+
+
+@routes.post("/ccaip/chats/<int:chat_id>/agent-message")
+def agent_message(chat_id: int) -> dict[str, Any]:
+    """An agent writes `message` in a chat."""
     ccaip = journal.box().ccaip
     if chat_id not in ccaip.chats:
         abort(404, f"There is no chat {chat_id}.")
-    return chats.endpoint_json(ccaip.end_chat(chat_id))
+    return chats.endpoint_json(ccaip.agent_writes(chat_id, control.read(Reply).message))
+
+
+@routes.get("/ccaip/webhooks")
+def list_webhooks() -> Response:
+    """Every chat webhook that was posted, and the status of its answer."""
+    return jsonify([post.event | {"status": post.status} for post in list(journal.box().ccaip.webhooks.posts)])
 
 
 @routes.get("/phone")
@@ -80,7 +118,7 @@ def show_phone(number: str) -> dict[str, Any]:
 
 @routes.post("/phone/<number>/reply")
 def reply(number: str) -> dict[str, Any]:
-    """The customer writes `message`; STOP and START are obeyed."""
+    """The customer writes `message`; words to opt out and in are obeyed."""
     journal.box().ccaip.reply(_number(number), control.read(Reply).message)
     return show_phone(number)
 

@@ -7,10 +7,6 @@ from functools import lru_cache
 
 import phonenumbers
 
-STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
-START_WORDS = frozenset({"START", "YES", "UNSTOP"})
-"""The keywords that CCAI Platform obeys. The whole message must match, in any case."""
-
 US_REGIONS = frozenset({"US", "AS", "GU", "MP", "PR", "VI", None})
 """None: country code 1 with an unassigned area code, as in many made-up numbers."""
 
@@ -68,10 +64,5 @@ class Phones:
         return len(self._messages)
 
     def show(self, number: str, message: Message) -> None:
-        """Add a message to the phone. A reply that is an opt-out or opt-in keyword takes effect."""
+        """Add a message to the phone."""
         self._messages.setdefault(number, []).append(message)
-        word = message.body.strip().upper()
-        if message.is_reply and word in STOP_WORDS:
-            self.opted_out.add(number)
-        elif message.is_reply and word in START_WORDS:
-            self.opted_out.discard(number)

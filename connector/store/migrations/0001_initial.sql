@@ -37,6 +37,7 @@ create table texts (
     reason         text,                -- the reason that it claims, or claimed, under its rule
     same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
+    held_for       text,                -- the number that it was last held for, as a keyed hash
     accepted       jsonb,               -- the rule that accepted a trigger: {"rule", "values"}; see model.Accepted
 
     -- Sending.
@@ -53,6 +54,9 @@ create table texts (
     contradicted   text,                -- an answer that contradicts how the text was settled
     budget_share   jsonb,               -- what it takes of a daily budget: {"number", "day", "segments"}
     budget_returned boolean not null default false, -- it certainly was not sent, and has given that back
+    -- Why the customer's number cannot be texted. `unusable`: no phone on the ticket is fit for a text. `refused`: the
+    -- platform calls the number invalid.
+    phone_problem  text check (phone_problem in ('unusable', 'refused')),
 
     -- Writing back.
     outcome        int not null default 0,          -- version: counts the outcomes to write back
@@ -120,13 +124,24 @@ create table recipients (
 create index recipients_text on recipients (text);
 create index recipients_before on recipients (before_text) where before_text is not null;
 
--- The connector's own opt-outs. They cannot be overridden, and outlive all other data, at the person's own wish.
+-- The connector's own opt-outs. They cannot be overridden, and outlive all other data, at the person's own wish. A number
+-- has an entry for each source, because each is lifted by its own source only.
 create table suppressions (
-    number   text primary key,          -- E.164
-    why      text not null default '',
-    added_by text not null default '',
-    added_at timestamptz not null default now()
+    number     text not null,           -- E.164
+    source     text not null check (source in ('person', 'word', 'platform', 'crm')),
+    origin     text not null default '',                -- crm: the CRM's name and the ticket that says so
+    why        text not null default '',
+    added_by   text not null default '',
+    added_at   timestamptz not null default now(),      -- when it took effect
+    words      text not null default '',                -- word: the word in capitals
+    chat       text,                    -- the chat in which the customer asked
+    said_at    timestamptz,             -- when the customer asked
+    to_enter   boolean not null default false,          -- an operator has to enter the number on the platform's own list
+    entered_at timestamptz,             -- when an operator recorded having done so
+    checked_at timestamptz not null default now(),      -- crm: when the ticket was last read for it
+    primary key (number, source, origin)
 );
+create index suppressions_checked on suppressions (checked_at) where source = 'crm';
 
 -- Rate limit and circuit breaker of each remote account, for all workers on all machines together.
 create table sending_state (
@@ -243,6 +258,102 @@ create table installation (
     one      boolean primary key default true check (one),
     identity text not null
 );
+
+-- The newest word of each number that opted out or in. Words may arrive out of order: an older one changes nothing.
+create table opt_out_words (
+    number    text primary key,         -- keyed hash
+    opted_out boolean not null,
+    said_at   timestamptz not null
+);
+
+-- Messages that may be an opt-out. The number is not texted until a person has decided.
+create table opt_out_reviews (
+    id         bigint generated always as identity primary key,
+    key        text not null unique,    -- keyed hash of chat, time and words: a repeated event is no second review
+    number     text,                    -- E.164; null once erased
+    crm        text not null,
+    ticket_id  text not null,
+    chat       text not null,
+    words      text not null,           -- the customer's message
+    said_at    timestamptz not null,
+    due_at     timestamptz not null,    -- two business days later: overdue
+    limit_at   timestamptz not null,    -- ten business days later: the law's limit
+    decided_at timestamptz,
+    decided_by text not null default '',
+    decision   text check (decision in ('opt_out', 'not')),
+    why        text not null default ''
+);
+create index opt_out_reviews_open on opt_out_reviews (number) where decided_at is null;
+create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
+
+-- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
+create table opt_out_fields (
+    crm         text not null,
+    ticket_id   text not null,
+    number      text,                   -- keyed hash; null once erased
+    opted_out   boolean not null,       -- the value to write
+    before      boolean,                -- the field's value before the first write; null: not read yet
+    version     int not null default 1,                 -- counts the values to write
+    written     int not null default 0,                 -- the last version that the CRM has, or can never have
+    attempts    int not null default 0,                 -- failed attempts in a row
+    due_at      timestamptz not null default now(),
+    claim_token bigint,                 -- the attempt that is writing
+    claim_until timestamptz,
+    refused     text,                   -- why the CRM refuses it
+    primary key (crm, ticket_id)
+);
+create index opt_out_fields_due on opt_out_fields (due_at) where version > written;
+create index opt_out_fields_number on opt_out_fields (number);
+
+-- Chat events that CCAI Platform posted, as received. A worker processes each at least once.
+create table chat_events (
+    id           bigint generated always as identity primary key,
+    key          text not null unique,  -- keyed hash of the signed bytes: a redelivery is harmless
+    chat_id      text,
+    event_type   text,
+    occurred_at  timestamptz not null,
+    received_at  timestamptz not null default now(),
+    body         jsonb,
+    raw          bytea,                 -- only of an event that could not be read
+    problem      text,                  -- why it had no effect so far
+    problem_kind text check (problem_kind in ('unreadable', 'unknown_sender', 'failed')),
+    failures     int not null default 0,
+    next_at      timestamptz not null default now(),    -- when it is processed next
+    processed_at timestamptz            -- null: it is still to be processed
+);
+create index chat_events_due on chat_events (next_at, id) where processed_at is null;
+create index chat_events_chat on chat_events (chat_id);
+create index chat_events_problems on chat_events (problem_kind) where problem_kind is not null;
+create index chat_events_kept on chat_events (received_at);
+
+-- The chats of sent texts, and their newest status. See connector/chat_status.py for which report counts.
+create table chats (
+    chat_id   text primary key,         -- CCAI Platform's
+    status    text not null,
+    at        timestamptz not null,     -- when it had this status, by the platform's clock; a response's: by ours
+    source    text not null check (source in ('response', 'webhook', 'list')),
+    ended     boolean not null default false,
+    seen_at   timestamptz not null default now(),       -- the last report that counted
+    webhook_at timestamptz,             -- the last one of them that was a webhook's
+    list_from timestamptz               -- the list still has to be read from this time; null: it is being followed
+);
+create index chats_open on chats (seen_at) where not ended;
+create index chats_seen on chats (seen_at);
+
+-- The status fields of tickets that show a chat: one row for each text that told its ticket of a chat.
+create table chat_updates (
+    text     bigint primary key,
+    chat     text not null,
+    changes  int not null default 0,    -- counts the statuses to write
+    written  jsonb,                     -- the fields as last written; null: not certain
+    due_at   timestamptz,               -- when to write, or when a claim expires; null: the ticket has the status
+    claim    int not null default 0,    -- counts the claims; each write names its own
+    begun    int not null default 0,    -- writes that began and have no clear result
+    attempts int not null default 0,    -- failed writes in a row
+    refused  text                       -- why the CRM refuses the status; shown to operators
+);
+create index chat_updates_chat on chat_updates (chat);
+create index chat_updates_due on chat_updates (due_at) where due_at is not null;
 
 -- Pauses by an operator: no text that one covers is sent, until an operator resumes it or its time is over.
 create table operator_pauses (

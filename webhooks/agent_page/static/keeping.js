@@ -1,6 +1,6 @@
 // Keeps the form's input in this tab, with the findings that a reason covers. Going back or reloading restores it. The
 // browser's own restoring is off (autocomplete="off"), because it would not restore the findings.
-const KEPT = ["message", "override", "findings"];
+const KEPT = ["message", "override", "findings", "send_on", "send_time"];
 const place = `typed:${location.pathname}${location.search}`;
 
 export function keep(form) {

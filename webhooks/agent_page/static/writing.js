@@ -18,13 +18,14 @@ const TROUBLE = {
 const AWAY = "The connector or the CRM does not answer; trying again.";
 
 export function startWriting(form) {
-  const { message, template, override } = form.elements;
+  const { message, template, override, language, send_on: day, send_time: time } = form.elements;
   const send = byId("send");
   let shown = form.elements.findings.value; // the findings on the screen
   bringBack(form);
   const looks = startLooking({
-    typed: () => words(message.value, override.value),
-    seen: words(message.defaultValue, override.defaultValue),
+    typed: () => words(message.value, override.value, [language?.value ?? "", day.value, time.value]),
+    seen: words(message.defaultValue, override.defaultValue,
+      [form.elements.language_before?.value ?? "", day.defaultValue, time.defaultValue]),
     everyMs: Number(form.dataset.lookEveryMs),
     ask: (signal) => fetch(form.dataset.preview, { method: "POST", body: new FormData(form), signal }),
     answered: (news) => {
@@ -56,6 +57,15 @@ export function startWriting(form) {
     count();
     looks.now();
   });
+  language?.addEventListener("change", looks.now);
+  for (const field of [day, time]) {
+    field.addEventListener("change", () => {
+      field.removeAttribute("aria-invalid");
+      byId("later-problem")?.remove();
+      keep(form);
+      looks.now();
+    });
+  }
   form.addEventListener("submit", (event) => {
     if (event.submitter !== send) return;
     if (send.getAttribute("aria-disabled") === "true") {
@@ -63,7 +73,7 @@ export function startWriting(form) {
       return;
     }
     looks.end();
-    for (const field of [message, override]) field.readOnly = true; // shows what is being sent
+    for (const field of [message, override, day, time]) field.readOnly = true; // shows what is being sent
     send.setAttribute("aria-disabled", "true");
     send.textContent = "Sending …";
   });
@@ -80,7 +90,7 @@ export function startWriting(form) {
   }
 }
 
-const words = (message, override) => JSON.stringify([message.trim(), override.trim()]);
+const words = (message, override, choices) => JSON.stringify([message.trim(), override.trim(), ...choices]);
 
 // Removes a problem of the last attempt to send, which may be solved. The verdict shows the present state.
 function forgive(field) {

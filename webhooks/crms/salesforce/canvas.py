@@ -7,7 +7,6 @@ The request also carries an access token of the agent. It is neither used, store
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from connector import expected, settings
 from connector.crms.salesforce import ids
 from connector.crms.salesforce.settings import Canvas
 from connector.errors import NotAuthentic
+from webhooks import strict_json
 from webhooks.absent import Sparse
 from webhooks.agent_page.sessions import AgentSession
 
@@ -109,8 +109,8 @@ def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
     if not any(matches):
         raise NotAuthentic("the signature is wrong")
     try:
-        envelope = _Envelope.model_validate(json.loads(base64.b64decode(body, validate=True)))
-    except (ValueError, RecursionError, ValidationError):
+        envelope = _Envelope.model_validate(strict_json.loads(base64.b64decode(body, validate=True)))
+    except (ValueError, RecursionError, ValidationError, strict_json.KeyTwice):
         raise NotAuthentic("the signed request lacks what the page needs") from None
     if envelope.algorithm != ALGORITHM:
         raise NotAuthentic(f"the algorithm is not {ALGORITHM}")

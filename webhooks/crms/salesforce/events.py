@@ -22,6 +22,7 @@ from connector import expected
 from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
+from webhooks import strict_json
 from webhooks.absent import Sparse
 from webhooks.receive import ItemRefused
 
@@ -58,7 +59,9 @@ def parse(body: bytes, message_id: str, kind: str = "") -> list[TicketEvent | It
     An event without an event_id is named after the message. Raises Unreadable when no event is usable.
     """
     try:
-        content = json.loads(body)
+        content = strict_json.loads(body)
+    except strict_json.KeyTwice as error:
+        raise Unreadable(str(error), status=422) from None
     except (ValueError, RecursionError):
         raise Unreadable("the body is not JSON") from None
     if not isinstance(content, list):

@@ -76,7 +76,7 @@ export default class TextCustomer extends LightningElement {
         return this.view === 'broken';
     }
     get words() {
-        const overrideReason = this.reason.trim();
+        const overrideReason = this.overrides.length ? this.reason.trim() : '';
         return { message: this.message.trim(), overrideReason, overrides: overrideReason ? this.overrides : [] };
     }
     get recipient() {

@@ -1,0 +1,230 @@
+"""The CRM's opt-out field, written by the real adapter to the sandbox's org, through faults and out of order."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from connector import crms, settings
+from connector.crms import Crm
+from connector.delivery import opt_out_fields
+from connector.mapping import loader
+from connector.mapping.rules import Mapping
+from connector.sandbox import Sandbox
+from connector.sandbox.crms.salesforce import schema
+from connector.store import circuit_breaker, opt_outs, pauses, suppressions
+from connector.store import opt_out_fields as store
+from connector.store.pauses import Scope
+from connector.store.suppressions import FieldSays
+from tests.fixtures import salesforce
+
+NUMBER = "+14155550132"
+NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+FILE = loader.load(settings.Settings(_env_file=None).mappings_dir / "salesforce.toml")
+MAPPING = Mapping(FILE, "+16285550199", ["US"])
+Run = Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with Sandbox(port=0).running() as box:
+        yield box
+
+
+@pytest.fixture
+def crm(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
+    for name, value in salesforce.environment(box).items():
+        monkeypatch.setenv(name, value)
+    crm = crms.connect("salesforce", FILE)
+    yield crm
+    crm.close()
+    box.faults.clear()
+
+
+@pytest.fixture
+def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
+    with pool.connection() as connection:
+        yield connection
+
+
+@pytest.fixture
+def write(crm: Crm, connection: psycopg.Connection) -> Run:
+    """Run the maintenance task once, with everything due."""
+    task = opt_out_fields.writer({"salesforce": (crm, MAPPING)})
+
+    def run() -> None:
+        connection.execute("update opt_out_fields set due_at = now()")
+        task(connection)
+
+    return run
+
+
+@pytest.fixture
+def ticket(box: Sandbox, connection: psycopg.Connection) -> str:
+    """A case whose customer was texted, in chat 114."""
+    [ticket] = salesforce.new_tickets(box, 1)
+    sms = f'{{"end_user_number": "{NUMBER}"}}'
+    connection.execute(
+        """with e as (insert into events (crm, event_id, channel, ticket_id) values ('salesforce', 'e', 'trigger', %s)
+                      returning id)
+           insert into texts (event, crm, ticket_id, channel, state, sms, chat)
+           select id, 'salesforce', %s, 'trigger', 'sent', %s, '{"id": 114, "status": ""}' from e""",
+        [ticket, ticket, sms],
+    )
+    return ticket
+
+
+def heard(connection: psycopg.Connection, words: str, minutes: int = 0) -> None:
+    opt_outs.heard(connection, "114", words, NOON + timedelta(minutes=minutes))
+
+
+def set_contact(box: Sandbox, ticket: str, value: bool) -> None:
+    org = box.salesforce
+    org.store.update(
+        schema.OBJECTS["Contact"], org.case(ticket)["ContactId"], {"CCAIP_SMS_Opt_Out__c": value}, org.human_user_id
+    )
+
+
+def pending(connection: psycopg.Connection) -> int:
+    [(count,)] = connection.execute("select count(*) from opt_out_fields where version > written").fetchall()
+    return int(count)
+
+
+def test_an_opt_out_sets_the_contacts_field_and_an_opt_in_clears_it(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    heard(connection, "STOP")
+    write()
+    assert salesforce.opted_out(box, ticket)
+
+    heard(connection, "START", 1)
+    write()
+    assert not salesforce.opted_out(box, ticket)
+
+    calls = salesforce.calls(box)
+    write()
+    assert (salesforce.calls(box), pending(connection)) == (calls, 0)
+
+
+def test_a_field_that_was_set_before_stays_set(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    set_contact(box, ticket, True)
+    heard(connection, "STOP")
+    write()
+
+    heard(connection, "START", 1)
+    write()
+
+    assert salesforce.opted_out(box, ticket)
+    assert pending(connection) == 0
+
+
+@pytest.mark.parametrize("written_between", [False, True])
+def test_an_opt_in_before_the_field_was_written_leaves_it_as_it_was(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run, written_between: bool
+) -> None:
+    for minute, words in enumerate(("STOP", "START", "STOP", "START")):
+        heard(connection, words, minute)
+        if written_between:
+            write()
+    write()
+    assert not salesforce.opted_out(box, ticket)
+    assert pending(connection) == 0
+
+
+def test_an_opt_out_survives_an_outage_of_the_crm(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    box.faults.add("status", side="salesforce", status=503, times=50)
+    heard(connection, "STOP")
+    write()
+    assert not salesforce.opted_out(box, ticket)
+    assert store.refused(connection) == 0
+    write()
+    box.faults.clear()
+
+    write()
+
+    assert salesforce.opted_out(box, ticket)
+
+
+def test_a_worker_that_is_killed_leaves_the_field_to_another(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    heard(connection, "STOP")
+    store.claim(connection, "salesforce", 10)  # and it was killed
+    write()
+    assert not salesforce.opted_out(box, ticket), "it may still be writing"
+    connection.execute("update opt_out_fields set claim_until = now() - interval '1 second'")
+
+    write()
+
+    assert salesforce.opted_out(box, ticket)
+
+
+def test_a_locked_contact_is_written_later(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    box.faults.add("lock_row", side="salesforce", record_id=box.salesforce.case(ticket)["ContactId"])
+    heard(connection, "STOP")
+    write()
+    assert (salesforce.opted_out(box, ticket), pending(connection)) == (False, 1)
+    write()
+    assert (salesforce.opted_out(box, ticket), pending(connection)) == (True, 0)
+
+
+def test_a_case_without_a_contact_needs_no_more_attempts(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    salesforce.without_customer(box, ticket)
+    heard(connection, "STOP")
+    write()
+    assert pending(connection) == 0
+    assert store.refused(connection) == 0
+    assert suppressions.sources(connection, NUMBER) == ["word"]
+
+
+def test_a_paused_crm_is_left_alone(box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run) -> None:
+    circuit_breaker.pause(connection, "salesforce", "slow down", 600)
+    heard(connection, "STOP")
+    calls = salesforce.calls(box)
+    write()
+    assert (salesforce.calls(box), pending(connection)) == (calls, 1)
+
+
+def test_a_crm_that_an_operator_has_paused_is_left_alone(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    pauses.pause(connection, Scope.ACCOUNT, "salesforce", "maintenance", "Ana")
+    heard(connection, "STOP")
+    calls = salesforce.calls(box)
+    write()
+    assert (salesforce.calls(box), pending(connection)) == (calls, 1)
+
+
+def test_two_cases_of_one_contact_are_written_together(
+    box: Sandbox, connection: psycopg.Connection, ticket: str, write: Run
+) -> None:
+    """Salesforce refuses a call that names a record twice."""
+    [other] = salesforce.new_tickets(box, 1)
+    box.salesforce.edit(other, {"ContactId": box.salesforce.case(ticket)["ContactId"]})
+    for one in (ticket, other):
+        store.opt_out(connection, "salesforce", one, NUMBER)
+    write()
+    assert (salesforce.opted_out(box, ticket), pending(connection)) == (True, 0)
+
+
+def test_the_crms_own_entry_is_lifted_once_its_ticket_no_longer_says_so(
+    box: Sandbox, crm: Crm, connection: psycopg.Connection, ticket: str
+) -> None:
+    follow = opt_out_fields.follower({"salesforce": (crm, MAPPING)})
+    set_contact(box, ticket, True)
+    suppressions.follow(connection, [FieldSays(NUMBER, "salesforce", ticket, True)])
+    for opted_out in (True, False):
+        set_contact(box, ticket, opted_out)
+        connection.execute("update suppressions set checked_at = now() - interval '2 hours'")
+        follow(connection)
+        assert suppressions.sources(connection, NUMBER) == (["crm"] if opted_out else [])
