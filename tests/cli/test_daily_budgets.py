@@ -50,7 +50,7 @@ def test_the_status_gives_the_same_as_json(url: str, tmp_path: Path) -> None:
 def test_a_wrong_mapping_is_no_obstacle(url: str, tmp_path: Path) -> None:
     out = status(url, tmp_path, "texts = 0")
 
-    assert out.startswith("Texts may leave.")
+    assert out.startswith("No worker has been heard of")
     assert NUMBER not in out
 
 
