@@ -1,19 +1,22 @@
 """Build the parts that the worker and `connector check` share, from settings and mapping files."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
+from dataclasses import replace
 
 from connector import crms
 from connector.ccaip.client import Account
 from connector.http import config
-from connector.mapping import hints, loader
+from connector.mapping import daily_budgets, hints, loader
 from connector.mapping.rules import Mapping
+from connector.policy.daily_budget import Budgets
 from connector.policy.opt_out_words import ExtraWords
 from connector.settings import Settings, require_ccaip
 
 
 def mappings(settings: Settings) -> dict[str, Mapping]:
     """Return the mapping of each CRM that has a mapping file. Raises BadMapping or BadSettings."""
-    return {
+    found = {
         stem: Mapping(
             loader.load(settings.mappings_dir / f"{stem}.toml"),
             settings.ccaip_outbound_number,
@@ -22,6 +25,13 @@ def mappings(settings: Settings) -> dict[str, Mapping]:
         )
         for stem in crms.stems(settings.mappings_dir)
     }
+    budgets = daily_budgets.of({str(settings.mappings_dir / f"{stem}.toml"): one for stem, one in found.items()})
+    return {stem: replace(mapping, budgets=budgets) for stem, mapping in found.items()}
+
+
+def budgets(found: Iterable[Mapping]) -> Budgets:
+    """Return the daily budgets by outbound number, from all of these mappings."""
+    return {number: budget for mapping in found for number, budget in mapping.budgets.items()}
 
 
 def opt_out_words(found: MappingOf[str, Mapping]) -> ExtraWords:

@@ -19,7 +19,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
 from connector.policy.checks import Finding, Said
-from connector.store import agent_requests, pauses, postgres, recipients, text_search
+from connector.store import agent_requests, daily_budget, pauses, postgres, recipients, text_search
 from connector.store.text_search import Only, Search
 
 # Borrows a connection for a block.
@@ -103,8 +103,14 @@ class Previews:
         decided = mapping.decide(ticket, ask)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
-            known = recipients.known(connection, [(0, stem, decided, None)])[0]
             at = max(self._clock(connection), send_at.parse(ask.send_at)) if ask.send_at else self._clock(connection)
+            known = daily_budget.with_use(
+                connection,
+                recipients.known(connection, [(0, stem, decided, None)]),
+                {0: decided.sms.outbound_number},
+                mapping.policy.budgets,
+                at,
+            )[0]
             ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, at, ask.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
         rule = decided.rule if isinstance(decided, Decision) else ask.rule

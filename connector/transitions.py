@@ -181,6 +181,11 @@ def anew(skip: Transition) -> Transition:
     return Transition(skip.id, UNDECIDED, State.QUEUED, revision=skip.revision, release=True, after=0, trace=skip.trace)
 
 
+def over_budget(text: int, revision: int, why: str) -> Transition:
+    """Decide again at once: the day's budget was used up since the text was decided."""
+    return Transition(text, UNDECIDED, State.QUEUED, why, revision, release=True, after=0)
+
+
 def held(
     text: int,
     why: str,

@@ -4,6 +4,7 @@ One worker at a time does this, for all active plans. Delivery decides what beco
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,9 +15,10 @@ from psycopg.types.json import Jsonb
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.crms import CRM_BATCH_SIZE, Crm, Query
+from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, Channel, TextRequest, TicketEvent
+from connector.store import daily_budget, pauses, postgres
 from connector.store import events as event_store
-from connector.store import pauses, postgres
 
 log = structlog.get_logger()
 
@@ -30,10 +32,13 @@ UNWATCHED = "nobody watches it any more: the command that ran it has ended"
 
 
 class Feeder:
-    """A feeder of back-fills, one per worker process. `rate`: texts a second that batches may send; 0: no limit."""
+    """A feeder of back-fills, one per worker process. `rate`: texts a second that batches may send; 0: no limit.
 
-    def __init__(self, connected: Mapping[str, Crm], rate: float) -> None:
-        self._connected = connected
+    `mappings` by CRM: a plan whose outbound number has used up its day's budget is fed again on the next day.
+    """
+
+    def __init__(self, connected: Mapping[str, Crm], rate: float, mappings: Mapping[str, TicketMapping] = {}) -> None:
+        self._connected, self._mappings = connected, mappings
         self._ahead = max(FEWEST, min(MAX_AHEAD, int(rate * AHEAD))) if rate else MAX_AHEAD
 
     def feed(self, connection: psycopg.Connection) -> None:
@@ -63,9 +68,21 @@ class Feeder:
             if pause.until_resumed and not pause.by_operator and plan.state is PlanState.CANARY:
                 _halt(connection, plan, PlanState.STOPPED, str(pause))
             return
+        if not self._within_budget(connection, plan, now):
+            return
         {PlanState.CANARY: self._canary, PlanState.COOLING: self._cool, PlanState.RUNNING: self._run}[plan.state](
             connection, plan, progress
         )
+
+    def _within_budget(self, connection: psycopg.Connection, plan: Plan, now: datetime) -> bool:
+        """Return whether the day's budget has room for the longest text: more texts would be read only to wait."""
+        mapping = self._mappings.get(plan.crm)
+        number = mapping.outbound_number_of(plan.ask.get("rule")) if mapping else ""
+        budget = mapping.budgets.get(number) if mapping else None
+        if mapping is None or budget is None:
+            return True
+        use = daily_budget.used(connection, {number: budget}, now)[number]
+        return budget.fits(use, mapping.file.policy.max_segments, batch=True)
 
     def _canary(self, connection: psycopg.Connection, plan: Plan, progress: Mapping[str | None, int]) -> None:
         fed = sum(count for state, count in progress.items() if state is not None)

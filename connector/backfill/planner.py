@@ -17,7 +17,7 @@ from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.checks import Ruling, Said
-from connector.store import audit, pseudonyms, recipients
+from connector.store import audit, daily_budget, pseudonyms, recipients
 from connector.store.audit import Action
 
 # Sample messages that are shown before a back-fill is started.
@@ -71,7 +71,7 @@ class Planner:
             seen = self._keep(connection, plan, pages, ask, on_page)
             if one_each:
                 plans.one_each(connection, plan)
-            report = self._report(connection, plan, seen)
+            report = self._report(connection, plan, seen, ask.rule)
             with connection.transaction():
                 plans.planned(connection, plan, report)
                 about, after = audit.named("plan", plan), {"crm": self._stem, "rule": ask.rule}
@@ -138,7 +138,18 @@ class Planner:
             }
         return Row(ticket.id, None, pseudonyms.of_number(connection, number), ruling.size.segments)
 
-    def _report(self, connection: psycopg.Connection, plan: str, seen: _Seen) -> dict[str, Any]:
+    def _budget(self, connection: psycopg.Connection, rule: str | None, texts: int, segments: int) -> dict[str, Any]:
+        """Return how many days the plan takes with the daily budget of its outbound number. Empty: there is none."""
+        number = self._mapping.outbound_number_of(rule)
+        budget = self._mapping.budgets.get(number)
+        if budget is None or not texts:
+            return {}
+        use = daily_budget.used(connection, {number: budget}, self._now)[number]
+        need = texts if budget.unit == "texts" else segments
+        part = budget.limit_of(batch=True)
+        return {"days": budget.days(use, need), "limit": budget.limit, "for_batches": part, "unit": budget.unit}
+
+    def _report(self, connection: psycopg.Connection, plan: str, seen: _Seen, rule: str | None) -> dict[str, Any]:
         totals = plans.totals(connection, plan)
         texts = next((one for one in totals if one["skip"] is None), {"cases": 0, "segments": 0})
         return {
@@ -148,6 +159,7 @@ class Planner:
             "segments": texts["segments"],
             "held": seen.held,
             "seconds": round(texts["cases"] / self._rate) if self._rate else None,
+            "daily_budget": self._budget(connection, rule, texts["cases"], texts["segments"]) or None,
             "calls": CALLS_AT_LEAST + round(texts["cases"] * CALLS_EACH) if texts["cases"] else 0,
             "skipped": [
                 {"why": one["skip"], "cases": one["cases"], "examples": one["examples"]}

@@ -31,6 +31,11 @@ def in_words(plan: Plan) -> Iterator[str]:
         yield _hanging("  reason: ", plan.reason)
     if report["texts"]:
         yield f"  {output.count(report['segments'], 'segment')}, {duration(report['seconds'])}"
+        if budget := report["daily_budget"]:
+            yield (
+                f"  takes {output.count(budget['days'], 'day')} with the daily budget of {budget['limit']:,} "
+                f"{budget['unit']}, of which batches may use {budget['for_batches']:,}"
+            )
         yield f"  about {report['calls']:,} calls of the CRM"
     if report["held"]:
         yield f"  {report['held']:,} would be held now, until the hours open"

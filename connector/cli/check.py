@@ -134,6 +134,11 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
     if keys.hours.by_state:
         yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"
+    for number in sorted(mapping.outbound_numbers & mapping.budgets.keys()):
+        budget = mapping.budgets[number]
+        part = f"back-fills stop at {budget.limit_of(batch=True):,}"
+        sender = number or "CONNECTOR_CCAIP_OUTBOUND_NUMBER"
+        yield f"  at most {budget.limit:,} {budget.unit} a day from {sender}, by {budget.zone}; {part}"
     yield f"  agents may override: {', '.join(keys.agents_may_override) or 'nothing'}"
     agents = mapping.file.agents
     replies = "; replies go to the agent who asked" if agents.replies_to_agent else ""

@@ -9,7 +9,7 @@ import click
 import psycopg
 
 from connector import settings
-from connector.cli import chat_sources
+from connector.cli import chat_sources, daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
@@ -45,6 +45,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
     reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
     total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
     leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    budgets = daily_budgets.rows(connection)
     stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
     bad = bool(total["refused"] or reviews.overdue or fields_refused or stopped)
     if as_json:
@@ -63,6 +64,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
                 "next_leaves_at": leaves_at,
+                "daily_budgets": budgets,
                 "opt_out_reviews": asdict(reviews),
                 "opt_out_fields_refused": fields_refused,
                 "chat_events": chat_sources.as_json(wanted, chats),
@@ -71,6 +73,8 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         return int(bad)
     lines = [*_said_of(accounts, operator, heard), *_said_of_texts(total, leaves_at, heard)]
     for line in [*lines, *_said_of_opt_outs(reviews, fields_refused)]:
+        say(line)
+    for line in daily_budgets.in_words(budgets):
         say(line)
     for remark in chat_sources.remarks(wanted, chats):
         say(f"{remark.words}.")

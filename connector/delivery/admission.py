@@ -13,14 +13,20 @@ from connector import transitions
 from connector.delivery import measures
 from connector.model import Decision, Hold, OutboundSms, Skip, Text
 from connector.policy.checks import Finding, Policy, Ruling
-from connector.store import postgres, recipients, suppressions, texts
+from connector.store import daily_budget, postgres, recipients, suppressions, texts
 from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
 
 log = structlog.get_logger()
 
-Clock = Callable[[psycopg.Connection], datetime]
+Clock = Callable[
+    [psycopg.Connection], datetime
+]  # What a ticket shows while its text waits, by the check that holds it.
+HOLDS = {
+    "hours": "outside the hours in which this customer may be texted",
+    "budget": "the daily budget of the outbound number is used up",
+}
 # A text to send with its message, or its transition if it is not sent now; None: the text has moved on since.
 Admitted = tuple[Text, OutboundSms] | Transition | None
 
@@ -40,6 +46,7 @@ class Admission:
         Quiet hours and windows use the database's clock, because the workers' own may differ.
         """
         self._pool, self._policies, self._clock, self._tell_holds = pool, policies, clock, tell_holds
+        self._budgets = {number: one for policy in policies.values() for number, one in policy.budgets.items()}
 
     def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
         """Admit texts, in the order given. Texts to send are queued and hold their reason and number; committed."""
@@ -79,6 +86,8 @@ class Admission:
             connection,
             [(text.id, text.crm, decision, text.ask.number if text.ask else None) for text, decision in asked],
         )
+        numbers = {text.id: decision.sms.outbound_number for text, decision in asked}
+        known = daily_budget.with_use(connection, known, numbers, self._budgets, at)
         return {
             text.id: self._policies[text.crm].allow(
                 decision,
@@ -131,11 +140,11 @@ def _admitted(
 
 
 def _hold(finding: Finding) -> Hold:
-    """A hold until the recipient's hours open, by the recipient's clock; or until a person decides, with no time."""
+    """A hold until that time, by the clock of its zone; or until a person decides, with no time."""
     if finding.until is None or not finding.zone:
         return Hold(finding.why)
     local = finding.until.astimezone(ZoneInfo(finding.zone))
-    return Hold("outside the hours in which this customer may be texted", f"{local:%Y-%m-%d %H:%M}, {finding.zone}")
+    return Hold(HOLDS[finding.check], f"{local:%Y-%m-%d %H:%M}, {finding.zone}")
 
 
 def _too_alike(decision: Decision, ruling: Ruling) -> str:

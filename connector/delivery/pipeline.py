@@ -29,6 +29,7 @@ from connector.model import Channel, Decision, Hold, OutboundSms, Skip, State, T
 from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused
+from connector.store.daily_budget import OverBudget
 from connector.store.jobs import Snooze
 from connector.store.waiting_senders import WaitingSenders
 from connector.transitions import UNDECIDED, Transition
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 READ_HOLD, MANY = 0.2, 30
 # Seconds between attempts to commit outcomes while the database is away; and for how long, once the worker stops.
 SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
+# Seconds until the second try of an unknown text is tried again where its number's daily budget is used up.
+UNCOUNTED_PAUSE = 60.0
 
 # An admitted text and its message.
 Ready = tuple[Text, OutboundSms]
@@ -198,7 +201,14 @@ class Delivery:
         ]
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
-        if result := await self._sender.send(text, sms):
+        try:
+            result = await self._sender.send(text, sms)
+        except OverBudget as error:
+            if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
+                raise Snooze(UNCOUNTED_PAUSE) from None
+            await self._settle([transitions.over_budget(text.id, text.revision, str(error))])
+            return
+        if result:
             assessment = await self._breaker.assess(text, result.outcome)
             move = self._retry_policy.after_call(text, result, assessment)
             await self._settle([move])

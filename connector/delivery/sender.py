@@ -18,10 +18,13 @@ from connector.delivery.pacing import Pacer
 from connector.errors import NotSent, OutcomeUnknown, Refused, Unavailable
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, OutboundSms, Text
+from connector.policy import segments
+from connector.policy.daily_budget import Budgets
 from connector.store import circuit_breaker, jobs, pauses, texts
+from connector.store.daily_budget import OverBudget, Share
 from connector.store.jobs import Snooze
 from connector.store.rate_limit import LATE, MUCH_LATER
-from connector.store.texts import Attempt
+from connector.store.texts import Answer, Attempt
 
 log = structlog.get_logger()
 
@@ -75,17 +78,16 @@ class Sender:
         answer_seconds: float,
         left: Callable[[Sequence[int]], None] = lambda _: None,
         clock: Callable[[], float] = awake,
+        budgets: Budgets | None = None,
     ) -> None:
         """`threads`: for database calls. `answer_seconds`: longest time from the first byte of a call to its end.
 
-        `left` is called with each text that waits no longer.
+        `left` is called with each text that waits no longer. `budgets`: the daily budgets, by outbound number.
         """
-        self._left = left
+        self._left, self._budgets = left, budgets or {}
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
         self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
-        self._claim: Batcher[Attempt, int | circuit_breaker.SendingPaused | None] = Batcher(
-            self._claim_many, threads, 500
-        )
+        self._claim: Batcher[Attempt, Answer | None] = Batcher(self._claim_many, threads, 500)
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
@@ -108,7 +110,7 @@ class Sender:
     async def send(self, text: Text, sms: OutboundSms) -> CallResult | None:
         """Send one text in its slot. None: another worker has sent it, or it was cancelled.
 
-        Raises SendingPaused where it may not be sent now, Snooze where the worker stops: it is as it was.
+        Raises SendingPaused or OverBudget where it may not be sent now, Snooze where the worker stops: it is as it was.
         """
         slot = None
         if not self._pace.unlimited:
@@ -119,25 +121,30 @@ class Sender:
         async with self._permits:
             # From before the claim is requested: every delay in between counts.
             latest = self._clock() + CLAIM_SECONDS
-            claim = await self._claimed(text)
+            claim = await self._claimed(text, sms)
             self._left([text.id])
             if claim is None:
                 return None
             return CallResult(claim, sms, await self._call(text, sms, slot, latest))
 
-    async def _claimed(self, text: Text) -> int | None:
+    async def _claimed(self, text: Text, sms: OutboundSms) -> int | None:
         """Commit `sending`; the claim's number. None: the text is claimed by another worker, or cancelled."""
         if self._draining:
             raise Snooze(0)
-        one = Attempt(text.id, text.revision, secrets.randbits(63))
+        one = Attempt(text.id, text.revision, secrets.randbits(63), self._share(text, sms))
         try:
             [claim] = await self._claim([one])
         except psycopg.Error:
             await self._undo(one)
             raise
-        if isinstance(claim, circuit_breaker.SendingPaused):
+        if isinstance(claim, circuit_breaker.SendingPaused | OverBudget):
             raise claim
         return claim
+
+    def _share(self, text: Text, sms: OutboundSms) -> Share | None:
+        budget = self._budgets.get(sms.outbound_number)
+        size = segments.measure(sms.message).segments if budget else 0
+        return Share(sms.outbound_number, budget, size, text.channel is Channel.BATCH) if budget else None
 
     async def _undo(self, one: Attempt) -> None:
         """Undo a claim that may have been made. Nothing is sent for it, so the text need not become unknown."""
@@ -201,7 +208,7 @@ class Sender:
         with self._pool.connection() as connection:
             return set(ids) - texts.to_be_sent(connection, ids), pauses.covering(connection, ids)
 
-    def _claim_many(self, tries: Sequence[Attempt]) -> list[int | circuit_breaker.SendingPaused | None]:
+    def _claim_many(self, tries: Sequence[Attempt]) -> list[Answer | None]:
         with self._pool.connection() as connection:
             answers = texts.start_sending(connection, tries, self._good_for)
         return [answers.get(one.token) for one in tries]

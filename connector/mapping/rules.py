@@ -5,7 +5,7 @@ import json
 import re
 from collections import abc
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from connector.model import (
     Ticket,
 )
 from connector.policy.checks import Policy, Without
+from connector.policy.daily_budget import Budgets
 
 # The fields of a ticket, by the mapping's names.
 Values = abc.Mapping[str, Any]
@@ -39,23 +40,32 @@ class Mapping:
     """A mapping file with the settings that it depends on.
 
     `outbound_number` (E.164) is for rules that name none; `countries` are the ISO 3166 codes of the countries that may
-    be texted; `without` are the policy checks that a trial leaves out.
+    be texted; `without` are the policy checks that a trial leaves out; `budgets` are the daily budgets of all mapping
+    files (see daily_budgets.py).
     """
 
     file: MappingFile
     outbound_number: str
     countries: Sequence[str]
     without: frozenset[Without] = frozenset()
+    budgets: Budgets = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:
-        return Policy(self.file.policy, self.without, self.file.fallback_language)
+        return Policy(self.file.policy, self.without, self.file.fallback_language, self.budgets)
 
     @property
     def outbound_numbers(self) -> set[str]:
         """Return the numbers that texts may be sent from."""
-        shared = self.file.outbound_number or self.outbound_number
-        return {rule.outbound_number or shared for rule in self.file.rules}
+        return {self._outbound_number(rule) for rule in self.file.rules}
+
+    def _outbound_number(self, rule: Rule) -> str:
+        return rule.outbound_number or self.file.outbound_number or self.outbound_number
+
+    def outbound_number_of(self, name: str | None) -> str:
+        """Return the number that texts of a request for this rule are sent from. None: the rule of such requests."""
+        rule = self._rule(TextRequest(rule=name))
+        return self._outbound_number(rule) if rule else ""
 
     def decide(self, ticket: Ticket, ask: TextRequest | None = None) -> Decision | Skip:
         """Decide what to text for this ticket.
@@ -140,7 +150,7 @@ class Mapping:
         agent_id, agent_email = self._agent(rule, ticket, ask)
         sms = OutboundSms(
             end_user_number=number.e164,
-            outbound_number=rule.outbound_number or self.file.outbound_number or self.outbound_number,
+            outbound_number=self._outbound_number(rule),
             message=message,
             ticket_id=str(ticket_id),
             agent_id=agent_id,

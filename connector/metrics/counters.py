@@ -15,7 +15,7 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200
 # Names of the policy's checks and of the other sources of a decision.
 CHECKS = frozenset(
     {
-        *("plan", "opt_out", "reason", "window", "hours", "content", "placeholder"),
+        *("plan", "opt_out", "reason", "window", "hours", "budget", "content", "placeholder"),
         *("ticket", "phone", "rule", "changed", "mapping", "language"),
     }
 )

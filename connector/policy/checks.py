@@ -7,15 +7,17 @@ may decide is a stop for an agent, and is held or skipped on the other channels.
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from connector import merge_syntax
 from connector.model import Channel, Decision, OutboundSms, State
 from connector.policy import quiet_hours, segments
 from connector.policy.config import PolicyKeys
+from connector.policy.daily_budget import NOTHING, Budgets, Use
 from connector.policy.opt_outs import REVIEW_POLL, OpenReview, OptOut
 from connector.policy.quiet_hours import Open
 
@@ -49,6 +51,8 @@ SHORTENED = re.compile(
 )
 
 Without = Literal["hours", "window"]
+# What an agent's text waits for, too: no reason of an agent's makes room in a carrier's limit.
+AGENTS_WAIT = "budget"
 
 
 class Said(StrEnum):
@@ -86,7 +90,7 @@ class Known:
     """What the store knows of a number and a reason, from texts other than this one. Times are in UTC.
 
     `other_number`: the number differs from the one that the text was planned for. `texted_at` None: it was never
-    texted.
+    texted. `sent_today`: from the outbound number, if that has a daily budget.
     """
 
     suppressed: OptOut | None = None
@@ -97,6 +101,7 @@ class Known:
     same_reason: int | None = None
     same_reason_state: State | None = None
     same_reason_told: bool = False
+    sent_today: Use = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +143,14 @@ class Ruling:
 class Policy:
     """The `[policy]` of a mapping file. `without`: the checks that a trial on this machine leaves out.
 
-    `fallback_language`: the language of words that name none.
+    `fallback_language`: the language of words that name none. `budgets`: the daily budgets
+    of all outbound numbers, from all mapping files.
     """
 
     keys: PolicyKeys
     without: frozenset[Without] = frozenset()
     fallback_language: str = ""
+    budgets: Budgets = field(default_factory=dict)
 
     def window(self, decision: Decision) -> timedelta:
         """Return how long after one text the number gets no other."""
@@ -174,6 +181,7 @@ class Policy:
             self._same_reason(known),
             self._in_window(decision, known, now),
             self._in_hours(decision, now),
+            *self._in_budget(decision, known, size, channel is Channel.BATCH, now),
             self._content(sms.message, size),
             *self._unfilled(sms.message, channel),
         ]
@@ -181,8 +189,8 @@ class Policy:
         return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
 
     def _for(self, channel: Channel, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
-        """Apply a finding to this channel: an agent may override some, and does not wait for a hold."""
-        if finding.said not in (Said.STOP, Said.HOLD) or channel is not Channel.AGENT:
+        """Apply a finding to this channel: an agent may override some, and waits for AGENTS_WAIT only."""
+        if finding.said not in (Said.STOP, Said.HOLD) or channel is not Channel.AGENT or finding.check == AGENTS_WAIT:
             return finding
         may = finding.overridable or finding.check in self.keys.agents_may_override
         if may and override and (overrides is None or finding.id in overrides):
@@ -235,6 +243,31 @@ class Policy:
         if found.until is None:
             return Finding("hours", Said.STOP, f"{found.why}; there is no time at which it may be sent")
         return Finding("hours", Said.HOLD, found.why, until=found.until, zone=found.zone)
+
+    def _in_budget(
+        self, decision: Decision, known: Known, size: segments.Size, batch: bool, now: datetime
+    ) -> Iterator[Finding]:
+        """Hold the text until the next day where the budget of its outbound number is used up."""
+        number = decision.sms.outbound_number
+        budget = self.budgets.get(number)
+        if budget is None:
+            return
+        if budget.fits(known.sent_today, size.segments, batch):
+            used = f"{budget.used(known.sent_today):,} of {budget.limit:,} {budget.unit} of the day are used"
+            yield Finding("budget", Said.OK, f"{used} for the outbound number")
+            return
+        until, zone = self._first_open(decision, budget.next_day(now), budget.zone)
+        leaves = f"{until.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+        why = f"{budget.in_words(number, batch)} is used up; the text can leave from {leaves}"
+        yield Finding("budget", Said.HOLD, why, until=until, zone=zone)
+
+    def _first_open(self, decision: Decision, day_begins: datetime, zone: str) -> tuple[datetime, str]:
+        """Return when the recipient may be texted on a new day, and the zone of that time: nobody is at midnight."""
+        if "hours" in self.without:
+            return day_begins, zone
+        recipient, number = decision.recipient, decision.sms.end_user_number
+        found = quiet_hours.look(number, recipient.zone, recipient.state, day_begins, self.keys.hours)
+        return (day_begins, zone) if isinstance(found, Open) or found.until is None else (found.until, found.zone)
 
     def _content(self, message: str, size: segments.Size) -> Finding:
         if not message:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from connector.config_types import AnyCondition, AnyFixedWords, Name, Strict
+from connector.config_types import E164, AnyCondition, AnyFixedWords, Name, Strict
 from connector.languages import FixedWords
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -96,6 +96,43 @@ class HoursKeys(DayKeys):
         return self.by_state.get(code.strip().upper()) if code else None
 
 
+Unit = Literal["texts", "segments"]
+
+
+class LimitKeys(Strict):
+    """A limit for each day, in texts or in segments."""
+
+    texts: int | None = Field(default=None, ge=1)
+    segments: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if (self.texts is None) == (self.segments is None):
+            raise ValueError("expected either texts or segments, such as: texts = 2000")
+        return self
+
+
+class DailyBudgetKeys(Strict):
+    """The keys of `[policy.daily_budget]`: a limit for every outbound number, and others `by_number`.
+
+    `zone` is the time zone of the day, and `batch_share` is what back-fills may use of it.
+    """
+
+    texts: int | None = Field(default=None, ge=1)
+    segments: int | None = Field(default=None, ge=1)
+    zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
+    batch_share: float = Field(default=0.8, gt=0, le=1)
+    by_number: Mapping[E164, LimitKeys] = {}
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.texts is not None and self.segments is not None:
+            raise ValueError("expected either texts or segments, such as: texts = 2000")
+        if self.texts is None and self.segments is None and not self.by_number:
+            raise ValueError("expected a limit: texts or segments, such as: texts = 2000")
+        return self
+
+
 class PolicyKeys(Strict):
     """Who must not be texted, and when. See mappings/salesforce.toml for the meaning of each key."""
 
@@ -103,6 +140,7 @@ class PolicyKeys(Strict):
     zone: Name | None = None
     state: Name | None = None
     hours: HoursKeys = HoursKeys()
+    daily_budget: DailyBudgetKeys | None = None
     window_hours: float = Field(default=24, ge=0, le=24 * 366)
     max_segments: int = Field(default=4, ge=1, le=20)
     replace_typographic: bool = False

@@ -26,6 +26,8 @@ IDEMPOTENCY_DAYS = 7
 USED_LINK_DAYS = 1
 # A caller's request count matters only within its minute.
 USE_DAYS = 1
+# Counts of past days are kept for questions about them; nothing uses them. A text's late answer may still correct them.
+BUDGET_DAYS = 30
 # A pause that has ended by itself matters no more.
 ENDED_PAUSE_DAYS = 1
 
@@ -58,6 +60,8 @@ class Erased:
     chat_events: int = 0
     chats: int = 0
     pauses: int = 0
+    budgets: int = 0
+    budget_corrections: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -74,6 +78,8 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "chat_events": retention_days,
         "chats": retention_days,
         "pauses": ENDED_PAUSE_DAYS,
+        "budgets": BUDGET_DAYS,
+        "budget_corrections": BUDGET_DAYS,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

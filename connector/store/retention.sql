@@ -129,3 +129,13 @@ where (texts.state in ('received', 'queued') or texts.outcome > texts.written or
   and not exists (select from listed where listed.text = texts.id
                   and listed.tells = (texts.state not in ('received', 'queued')))
 order by texts.id limit 1000
+
+-- name: erase_budgets
+-- Delete what numbers have sent on past days.
+delete from daily_budgets where (number, day) in (
+    select number, day from daily_budgets where day < current_date - %(days)s::int limit %(most)s)
+
+-- name: erase_budget_corrections
+-- Delete corrections of past days: no claim counts them in any more.
+delete from daily_budget_corrections where ctid = any(array(
+    select ctid from daily_budget_corrections where day < current_date - %(days)s::int limit %(most)s))

@@ -57,13 +57,14 @@ select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
 -- attempt was planned (it has a time). A number that was opted out since the policy decided, or that waits for a review,
 -- is not texted: the policy decides again. While the account is paused, the result is the pause, read in the same
 -- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker. An operator's
--- pause is found in the same way; `scope` is null where there is none.
+-- pause is found in the same way; `scope` is null where there is none. A share of a daily budget is taken with the claim.
 with paused as (
     select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
     from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
 ), c as (
-    select texts.id, texts.revision, w.token, texts.state as from_state, operators.*
-    from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[]) as w (id, revision, token)
+    select texts.id, texts.revision, w.token, w.share, texts.state as from_state, operators.*
+    from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
+        as w (id, revision, token, share)
     join texts on texts.id = w.id and texts.revision = w.revision
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
         and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
@@ -79,6 +80,8 @@ with paused as (
                   else texts.unclear end,
         claim_token = c.token,
         claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
+        budget_share = coalesce(c.share, texts.budget_share),
+        budget_returned = texts.budget_returned and c.share is null,
         changed_at = now()
     from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
       and c.scope is null
@@ -105,12 +108,17 @@ with c as (
 ), back as (
     update texts set state = c.to_state, revision = texts.revision + 1, tried_again = false, changed_at = now(),
                     outcome = texts.outcome + (c.to_state = 'sent')::int,
+                    budget_returned = texts.budget_returned or c.to_state = 'queued' and texts.budget_share is not null,
                     known = case when c.to_state = 'sent' then nextval('outcome_order') else texts.known end
     from c where texts.id = c.id
-    returning texts.id, texts.state, texts.channel
+    returning texts.id, texts.state, texts.channel, texts.budget_share as share
 ), noted as (
     insert into history (text, from_state, to_state, why)
     select id, 'sending', state, 'the database was lost before the call' from back
+), given_back as (
+    insert into daily_budget_corrections (number, day, texts, segments)
+    select share ->> 'number', (share ->> 'day')::date, -1, -(share ->> 'segments')::int
+    from back where state = 'queued' and share is not null
 )
 select id, channel from back where state = 'sent'
 
@@ -124,13 +132,15 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- transition names; each is recorded in history. Only the holder of the claim moves a text out of `sending`; if an
 -- answer to an earlier call is known or open, only with `late`. `tell` counts an outcome to write back, but not while
 -- the text of the same reason has none itself: that text's outcome will be written. A ticket that has an outcome
--- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent.
+-- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent. So does
+-- every state but `sent` and `unknown` with the share of a daily budget.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
            m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision,
+           case when m.to_state not in ('sent', 'unknown') and not texts.budget_returned then texts.budget_share end as share,
            m.tell and (same.id is null or same.outcome > 0)
                or (texts.outcome > 0 or texts.held_version > 0) and m.to_state in ('cancelled', 'skipped') as tell,
            nextval('outcome_order') as place
@@ -167,6 +177,7 @@ with m as (
         held = coalesce(m.hold, texts.held),
         held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',
+        budget_returned = texts.budget_returned or m.share is not null,
         outcome = texts.outcome + m.tell::int,
         -- A text that is only settled differently keeps its place, unless the customer has, or may have, a text by it.
         known = case when m.from_state in ('received', 'queued', 'sending') or m.to_state in ('sent', 'unknown')
@@ -174,13 +185,16 @@ with m as (
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
     returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
-              m.opted_out, texts.sms ->> 'end_user_number' as number
+              m.share, m.opted_out, texts.sms ->> 'end_user_number' as number
 ), suppressed as (
     insert into suppressions (number, source) select distinct number, 'platform' from moved
     where opted_out and number is not null order by number
     on conflict (number, source, origin) do nothing
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
+), given_back as (
+    insert into daily_budget_corrections (number, day, texts, segments)
+    select share ->> 'number', (share ->> 'day')::date, -1, -(share ->> 'segments')::int from moved where share is not null
 ), freed as (
     update recipients set text = before_text, at = before_at, before_text = null from moved
     where recipients.text = moved.id and moved.release and recipients.before_text is not null

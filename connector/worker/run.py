@@ -99,7 +99,14 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
         )
         sender = Sender(
-            pool, client, pace_, threads, settings.ccaip_requests_at_once, settings.ccaip_read_timeout, people.left
+            pool,
+            client,
+            pace_,
+            threads,
+            settings.ccaip_requests_at_once,
+            settings.ccaip_read_timeout,
+            people.left,
+            budgets=bootstrap.budgets(mapping for _, mapping in connected.values()),
         )
         tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
@@ -208,9 +215,10 @@ def _maintenance(
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
     alone = {stem: crm for stem, (crm, _) in connected.items()}
-    words = bootstrap.opt_out_words({stem: mapping for stem, (_, mapping) in connected.items()})
+    mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
+    words = bootstrap.opt_out_words(mappings)
     tasks = [
-        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate).feed),
+        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
         chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
@@ -233,14 +241,14 @@ def _maintenance(
     probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }
-    mappings = mapping_version.fingerprints(settings.mappings_dir, alone)
+    fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
     return Maintenance(
         pool,
         backpressure,
         breaker,
         tasks,
         probes,
-        mappings,
+        fingerprints,
         lambda: _calls_are_short(settings, alone, backpressure),
     )
 

@@ -43,7 +43,7 @@ from connector.errors import RefusalScope, Refused, Unavailable
 from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Outcome, Skip, State, Text, TicketEvent
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import circuit_breaker, events, retention, text_views, texts
+from connector.store import events, retention, text_views, texts
 from connector.store import jobs as job_store
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Kind, NewJob
@@ -359,7 +359,7 @@ class World:
         for hand in hands:
             hand.token = next(self.tokens)
         tries, before = [Attempt(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
-        answers = dict[int, int | circuit_breaker.SendingPaused]()
+        answers = dict[int, texts.Answer]()
         if how != "not made":
             answers = self._do(f"{told(hands)} claims ({how})", lambda one: texts.start_sending(one, tries, 60))
         for hand in hands:

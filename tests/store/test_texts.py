@@ -97,7 +97,7 @@ def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
         tries = [Attempt(text, texts.load(connection, [text])[text].revision, 1)]
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> dict[int, int | circuit_breaker.SendingPaused]:
+        def claim(_: int) -> dict[int, texts.Answer]:
             with pool.connection() as connection:
                 return texts.start_sending(connection, tries, 60)
 
@@ -117,7 +117,7 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
                 circuit_breaker.resume(connection)
                 circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "busy", 0.0001)
 
-    answers = list[dict[int, int | circuit_breaker.SendingPaused]]()
+    answers = list[dict[int, texts.Answer]]()
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in ids})
         closing = threads.submit(open_and_close)

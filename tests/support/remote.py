@@ -46,9 +46,7 @@ def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -
     return {text: claim for text, claim in tried.items() if isinstance(claim, int)}
 
 
-def try_to_start(
-    connection: psycopg.Connection, *texts: int, good_for: float = 60
-) -> dict[int, int | circuit_breaker.SendingPaused]:
+def try_to_start(connection: psycopg.Connection, *texts: int, good_for: float = 60) -> dict[int, text_store.Answer]:
     """The same; and why not, while the account is paused."""
     tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
     return text_store.start_sending(connection, tries, good_for)
@@ -138,11 +136,11 @@ class Remote:
 
                 backpressure = Backpressure(500, ["salesforce"], self.pauses(), outdated=self.outdated)
                 breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
-                sender = Sender(self.pool, self, Pacer(per_second, reserve), threads, 4, 30, people.left, self.clock)
+                rules = mapping.policy if mapping else policy
+                pacer = Pacer(per_second, reserve)
+                sender = Sender(self.pool, self, pacer, threads, 4, 30, people.left, self.clock, rules.budgets)
                 retry_policy = RetryPolicy(busy_seconds, try_unknown_again, tell_holds)
-                admitted = Admission(
-                    self.pool, {"salesforce": mapping.policy if mapping else policy}, clock, tell_holds
-                )
+                admitted = Admission(self.pool, {"salesforce": rules}, clock, tell_holds)
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(self.pool, crms, admitted, sender, retry_policy, breaker, people, threads)

@@ -159,7 +159,7 @@ class Preview(BaseModel):
     characters: int = 0
     allowed: bool
     overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")
-    why: str = Field(default="", description="What stops it, in words.")
+    why: str = Field(default="", description="What stops it or makes it wait, in words.")
     findings: list[Finding]
     templates: list[Template]
     after: int = Field(description="The ticket's newest text, for the request that sends.")

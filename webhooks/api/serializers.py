@@ -109,7 +109,7 @@ def preview(stem: str, found: Preview) -> schemas.Preview:
         send_at=utc(found.send_at) if found.send_at else "",
         allowed=sms is not None and not against,
         overridable=sms is not None and all(one.overridable for one in against),
-        why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.WARN)),
+        why="; ".join(one.why for one in found.findings if one.said in (Said.STOP, Said.HOLD, Said.WARN)),
         findings=[
             schemas.Finding(id=one.id, check=one.check, verdict=one.said, why=one.why, overridable=one.overridable)
             for one in found.findings

@@ -55,6 +55,8 @@ create table texts (
     unclear        int[] not null default '{}',     -- claims whose call had no clear answer, oldest first
     chat           jsonb,               -- {"id": int, "status": text}
     contradicted   text,                -- an answer that contradicts how the text was settled
+    budget_share   jsonb,               -- what it takes of a daily budget: {"number", "day", "segments"}
+    budget_returned boolean not null default false, -- it certainly was not sent, and has given that back
     -- Why the customer's number cannot be texted. `unusable`: no phone on the ticket is fit for a text. `refused`: the
     -- platform calls the number invalid.
     phone_problem  text check (phone_problem in ('unusable', 'refused')),
@@ -455,3 +457,21 @@ create table operator_pauses (
     ends_at     timestamptz,                            -- null: until it is resumed
     primary key (scope, name)
 );
+
+-- What each outbound number with a daily budget has sent, or may have sent, on each day.
+create table daily_budgets (
+    number   text not null,             -- the connector's own, E.164
+    day      date not null,             -- in the budget's time zone
+    texts    int not null default 0,
+    segments int not null default 0,
+    primary key (number, day)
+);
+
+-- Changes to those counts that the next claim counts in: shares that were given back, or taken again.
+create table daily_budget_corrections (
+    number   text not null,
+    day      date not null,
+    texts    int not null,
+    segments int not null
+);
+create index daily_budget_corrections_day on daily_budget_corrections (number, day);
