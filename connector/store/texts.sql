@@ -134,6 +134,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- the text of the same reason has none itself: that text's outcome will be written. A ticket that has an outcome
 -- already gets the final one, too. `release` gives back reason and number, because certainly nothing was sent. So does
 -- every state but `sent` and `unknown` with the share of a daily budget.
+-- Of two texts that hold and held a number, both may be released at once: a statement changes a row only once.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
            m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, nullif(m.hold, 'null') as hold,
@@ -198,11 +199,14 @@ with m as (
 ), freed as (
     update recipients set text = before_text, at = before_at, before_text = null from moved
     where recipients.text = moved.id and moved.release and recipients.before_text is not null
+      and not exists (select from moved before where before.id = recipients.before_text and before.release)
 ), forgotten as (
     delete from recipients using moved
-    where recipients.text = moved.id and moved.release and recipients.before_text is null
+    where recipients.text = moved.id and moved.release and (recipients.before_text is null
+          or exists (select from moved before where before.id = recipients.before_text and before.release))
 ), unremembered as (
     update recipients set before_text = null from moved where recipients.before_text = moved.id and moved.release
+      and not exists (select from moved after where after.id = recipients.text and after.release)
 ), released as (
     delete from reasons using moved where reasons.text = moved.id and moved.release
 )

@@ -89,6 +89,19 @@ def test_one_reason_is_held_by_one_text_and_given_back_when_nothing_was_sent(poo
         assert queued(connection, {fourth: decision("r")}) == {fourth: third}
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_two_texts_to_a_number_that_fail_leave_it_free(pool: ConnectionPool, together: bool) -> None:
+    first, second = taken(pool, "a", "b")
+    with pool.connection() as connection:
+        for text in (first, second):
+            queued(connection, {text: decision(str(text))})
+        claims = started(connection, first, second)
+        moves = [transitions.refused(text, claims[text], "no") for text in (first, second)]
+        for batch in [moves] if together else [[move] for move in moves]:
+            assert texts.move(connection, batch)
+        assert connection.execute("select text, before_text from recipients").fetchall() == []
+
+
 def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
     [text] = taken(pool, "a")
     with pool.connection() as connection:
