@@ -68,12 +68,6 @@ def chat_of(answer: Answer, opted_out_messages: Collection[str] = ()) -> Chat:
     raise OutcomeUnknown(words)
 
 
-def code_of(words: str) -> RefusalCode | None:
-    """Return the documented refusal that these words of the platform stand for."""
-    _, code = REFUSALS.get(words, (None, None))
-    return code
-
-
 def _words(answer: Answer) -> str:
     """Return the platform's own words, else the status. The length is limited, because they are written to a ticket."""
     try:

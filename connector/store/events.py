@@ -60,7 +60,7 @@ def save(connection: psycopg.Connection, events: Sequence[TicketEvent]) -> list[
     receipts = [_answer(event, taken[event.event_id], once[event.event_id]) for event in events]
     for event, receipt in zip(events, receipts, strict=True):
         result = "duplicate" if receipt.duplicate else "new"
-        counters.EVENTS.labels(event.crm, event.channel.value, result).inc()
+        counters.EVENTS.labels(event.crm, event.channel, result).inc()
     return receipts
 
 

@@ -12,7 +12,7 @@ select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
 -- part: as_seen
 -- Texts as shown to the agents and API clients that requested them.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.sms, texts.ask, texts.trace, {present_chat},
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.code, texts.sms, texts.ask, texts.trace, {present_chat},
        texts.outcome, texts.written, texts.write_refused, texts.changed_at, events.received_at,
        -- a text that sent nothing is written back once this other text is settled
        case when texts.outcome > texts.written and texts.state in ('failed', 'skipped', 'cancelled') then (

@@ -47,6 +47,7 @@ def text(pool: ConnectionPool) -> int:
             "cases": 1,
             "texts": 1,
             "segments": 1,
+            "daily_budget": None,
             "seconds": 1,
             "calls": 1,
             "held": 0,

@@ -265,7 +265,7 @@ def test_describe(sf: Client) -> None:
     fields = {field["name"]: field for field in described["fields"]}
     status = fields["CCAIP_SMS_Status__c"]
     values = [value["value"] for value in status["picklistValues"]]
-    assert values == ["Requested", "Sent", "Failed", "Skipped", "Unknown"]
+    assert values == ["Requested", "Waiting", "Sent", "Failed", "Skipped", "Unknown"]
     assert (status["type"], status["updateable"], status["nillable"]) == ("picklist", True, True)
     assert (fields["CCAIP_Chat_Id__c"]["length"], fields["CCAIP_Chat_Status__c"]["length"]) == (20, 40)
     assert (fields["ContactId"]["relationshipName"], fields["ContactId"]["referenceTo"]) == ("Contact", ["Contact"])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connector import phone
-from connector.ccaip import responses
+from connector.errors import RefusalCode
 from connector.model import OUTCOMES, State
 from connector.policy import segments
 from connector.policy.checks import Said
@@ -49,7 +49,7 @@ def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
         channel=row["channel"],
         state=state,
         final=state in OUTCOMES,
-        said=_said(state, row["why"], chat, leaves_at, row["worker"], row["pause"], scheduled=scheduled),
+        said=_said(state, _why(state, row), chat, leaves_at, row["worker"], row["pause"], scheduled=scheduled),
         why=row["why"],
         to=phone.mask(sms["end_user_number"], SHOWN_DIGITS) if sms else "",
         message=message,
@@ -83,8 +83,15 @@ def _said(
         return f"It waits until {leaves_at}: {why}."
     if not worker and state in STALLED:
         return STALLED[state]
-    code = responses.code_of(why)
-    return SAID[state].format(why=plain_words.OF_CODE[code] if code else why.rstrip(".") or "no reason was given")
+    return SAID[state].format(why=why.rstrip(".") or "no reason was given")
+
+
+def _why(state: State, row: Mapping[str, Any]) -> str:
+    """Return why, for agents: a refusal of the platform in plain words."""
+    if state is State.FAILED and row["code"]:
+        return plain_words.OF_CODE[RefusalCode(row["code"])]
+    why: str = row["why"]
+    return why
 
 
 def preview(stem: str, found: Preview) -> schemas.Preview:
