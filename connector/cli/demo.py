@@ -121,7 +121,7 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
 
 def _show(console: Console, box: Sandbox, url: str) -> bool:
     """Show one text step by step. True when the case carries the chat id that the sandbox issued."""
-    case = box.salesforce.tickets()[0]
+    case = box.salesforce.tickets()[0][0]
     before = box.salesforce.case(case["id"])
     start = time.monotonic()
 

@@ -8,7 +8,7 @@ from flask import Flask, Response, abort, jsonify, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
-from connector.sandbox import control, page, server
+from connector.sandbox import control, controls_page, page, server
 from connector.sandbox.ccaip import control as ccaip_control
 from connector.sandbox.ccaip import endpoint
 
@@ -33,7 +33,7 @@ def create(box: "Sandbox", modules: Mapping[str, Any]) -> Flask:
     app.extensions["sandbox"] = box
     app.before_request(refuse_strangers)
     app.register_error_handler(HTTPException, explain)
-    blueprints = [endpoint.routes, ccaip_control.routes, control.routes, page.routes]
+    blueprints = [endpoint.routes, ccaip_control.routes, control.routes, page.routes, controls_page.routes]
     for blueprint in (*blueprints, *(each for module in modules.values() for each in module.BLUEPRINTS)):
         app.register_blueprint(blueprint)
     for side in box.sides:

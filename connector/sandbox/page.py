@@ -129,7 +129,8 @@ def _view() -> dict[str, Any]:
     box = journal.box()
     crm = request.args.get("crm") or next(iter(box.crms))
     side = _crm(crm)
-    tickets = side.tickets()
+    search, page = request.args.get("q", "").strip(), max(request.args.get("page", 1, int), 1)
+    tickets, pages = side.tickets(search, page)
     chosen = request.args.get("ticket") or (tickets[0]["id"] if tickets else "")
     ticket = _ticket(side, chosen) if chosen else None
     number = phones.read(ticket["phone"] or "") if ticket else None
@@ -139,6 +140,9 @@ def _view() -> dict[str, Any]:
         "crms": list(box.crms),
         "has_agents_page": side.has_agents_page,
         "tickets": tickets,
+        "search": search,
+        "page": page,
+        "pages": pages,
         "ticket": ticket,
         "number": number and number.e164,
         "chat": conversation.newest(box.ccaip, number.e164) if number else None,

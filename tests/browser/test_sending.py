@@ -14,7 +14,7 @@ def test_from_the_case_to_the_phone_and_back(pipe: Pipe, case: str, window: Page
     with window.context.expect_page() as opened:
         window.get_by_role("link", name="Text customer").click()
     page = opened.value
-    expect(page.get_by_role("heading", level=1)).to_have_text(f"Text {pipe.box.salesforce.tickets()[-1]['person']}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Text {pipe.box.salesforce.tickets()[0][-1]['person']}")
     assert "link=" not in page.url
     page.get_by_role("textbox", name="Message").fill("Your part is here. Call us? – Ana")
     expect(page.locator("#preview .bubble")).to_have_text("Your part is here. Call us? - Ana")

@@ -120,7 +120,7 @@ def test_the_phone_has_quick_replies_in_four_languages(box: sandbox.Sandbox, end
     with httpx.Client(base_url=box.url, trust_env=False) as browser:
         page = browser.get("/").text
         assert all(f'lang="{language}">' in page for language in ("en", "es", "fr", "pt"))
-        case = box.salesforce.tickets()[0]["id"]
+        case = box.salesforce.tickets()[0][0]["id"]
         reply = {"number": NUMBER, "message": "Por favor, no me envíen más mensajes"}
         assert browser.post(f"/tickets/salesforce/{case}/reply", data=reply).status_code == 303
     assert told(posted(box, endpoint)[-1]) == ("message_received", "end_user", reply["message"])

@@ -36,8 +36,11 @@ class Crm(Protocol):
     def has_ticket(self, ticket_id: str) -> bool:
         """Whether the ticket exists."""
 
-    def tickets(self) -> list[dict[str, Any]]:
-        """The tickets for the page's list, each with `id`, `number`, `title`, `person`, `outcome`."""
+    def tickets(self, search: str = "", page: int = 1) -> tuple[list[dict[str, Any]], int]:
+        """A page of the tickets that contain these words, the newest on page 1, and how many pages there are.
+
+        Each ticket has `id`, `number`, `title`, `person`, `outcome`.
+        """
 
     def ticket(self, ticket_id: str) -> dict[str, Any]:
         """A ticket for the page: the keys of the list, and `phone`, `editable`, `outcomes`, `facts`."""

@@ -173,8 +173,8 @@ class Side:
             "outbound_messages": {"sent": len(log), "acked": sum(message.state == "acked" for message in log)},
         }
 
-    def tickets(self) -> list[dict[str, Any]]:
-        return cards.all_of(self)
+    def tickets(self, search: str = "", page: int = 1) -> tuple[list[dict[str, Any]], int]:
+        return cards.found(self, search, page)
 
     def ticket(self, ticket_id: str) -> dict[str, Any]:
         return cards.one(self, ticket_id)

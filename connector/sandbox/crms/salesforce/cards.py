@@ -19,10 +19,22 @@ OUTCOMES = (
 FACTS = ("ContactMobile", "ContactPhone", "Origin", "LastModifiedDate")
 
 
-def all_of(org: "Side") -> list[dict[str, Any]]:
-    """The newest cases, oldest first."""
-    rows = org.store.rows(schema.OBJECTS["Case"])[-MAX_SHOWN:]
-    return [_card(org, record) for record in rows]
+def found(org: "Side", search: str = "", page: int = 1) -> tuple[list[dict[str, Any]], int]:
+    """A page of the cases whose number, subject or contact contains these words, oldest first, and how many pages.
+
+    Page 1 has the newest cases.
+    """
+    rows = org.store.rows(schema.OBJECTS["Case"])
+    if words := search.casefold().split():
+        rows = [record for record in rows if _has(_card(org, record), words)]
+    end = max(len(rows) - (page - 1) * MAX_SHOWN, 0)
+    cards = [_card(org, record) for record in rows[max(end - MAX_SHOWN, 0) : end]]
+    return cards, max(-(-len(rows) // MAX_SHOWN), 1)
+
+
+def _has(card: dict[str, Any], words: list[str]) -> bool:
+    text = " ".join(str(card[name] or "") for name in ("number", "title", "person")).casefold()
+    return all(word in text for word in words)
 
 
 def one(org: "Side", case_id: str) -> dict[str, Any]:
