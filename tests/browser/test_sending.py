@@ -37,7 +37,7 @@ def test_a_customer_in_another_session(pipe: Pipe, case: str, window: Page) -> N
     window.get_by_role("link", name="Write another").click()
     window.get_by_label("Reason for sending anyway").fill("They asked for it")
     window.click("#send")
-    expect(window.locator(".said")).to_contain_text("active SMS session")
+    expect(window.locator(".said")).to_contain_text("already in a text conversation")
     window.get_by_role("link", name="Write another").click()
     expect(window.locator("#preview")).to_contain_text("The customer was in another session at")
     assert len(texts_to(pipe, case)) == 1
