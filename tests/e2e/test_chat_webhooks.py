@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -172,7 +173,8 @@ def test_none_is_lost_and_each_takes_effect(url: str, tmp_path: Path) -> None:
             statuses = [worker.stop() for worker in workers]
         check(connection, stories)
         assert sum(worker.deaths for worker in workers) >= 2
-        assert statuses == [0, 0]
+        # One that is asked to stop while it still starts ends by the signal.
+        assert set(statuses) <= {0, -signal.SIGTERM}
 
 
 def check(connection: psycopg.Connection, stories: list[Story]) -> None:
