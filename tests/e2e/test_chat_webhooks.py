@@ -190,11 +190,8 @@ def check(connection: psycopg.Connection, stories: list[Story]) -> None:
 @pytest.fixture
 def told(pipe: Pipe) -> Iterator[Sandbox]:
     """The shared pipe's sandbox, which tells its chats by webhook during the test."""
-    before = pipe.box.switches["chat_webhook_url"]
-    pipe.box.switches.update({"chat_webhook_url": f"{pipe.web}{PATH}"})
-    yield pipe.box
-    pipe.box.ccaip.webhooks.wait()
-    pipe.box.switches.update({"chat_webhook_url": before})
+    with chat_webhooks.told(pipe) as box:
+        yield box
 
 
 def test_a_stop_on_the_phone_stops_all_texts_to_it(pipe: Pipe, told: Sandbox, case: str) -> None:

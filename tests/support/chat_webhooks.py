@@ -1,11 +1,17 @@
 """Chat webhooks as CCAI Platform signs them. Shares no code with the connector or the sandbox."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+
+from connector.sandbox import Sandbox
+from tests.support.pipe import Pipe
+from webhooks.ccaip.chat_events import PATH
 
 PRIMARY, SECONDARY = "primary-secret-of-the-tests", "secondary-secret-of-the-tests"
 
@@ -35,3 +41,13 @@ def message(chat_id: object, words: str, sender: str = "end_user", at: datetime 
     """The body of a chat webhook with a message."""
     content = {"type": "text", "content": words}
     return event("message_received", chat_id, at, sender={"type": sender}, message=content)
+
+
+@contextlib.contextmanager
+def told(pipe: Pipe) -> Iterator[Sandbox]:
+    """The pipe's sandbox, which tells its chats by webhook within the block."""
+    before = pipe.box.switches["chat_webhook_url"]
+    pipe.box.switches.update({"chat_webhook_url": f"{pipe.web}{PATH}"})
+    yield pipe.box
+    pipe.box.ccaip.webhooks.wait()
+    pipe.box.switches.update({"chat_webhook_url": before})
