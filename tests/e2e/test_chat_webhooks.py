@@ -112,17 +112,25 @@ def send(web: str, waiting: Iterator[Post], lock: threading.Lock, wrong: Counter
 
 
 def add_texts(connection: psycopg.Connection, stories: list[Story], cases: Sequence[str]) -> None:
-    """A text for each chat, which was sent. Its case has the outcome. `cases`: by chat id, from 1 on."""
+    """A text for each chat, which was sent. Its case has the outcome and follows the chat. `cases`: from chat 1 on."""
     with connection.cursor() as cursor:
         cursor.executemany(
             """with e as (insert into events (crm, event_id, channel, ticket_id)
-                          values ('salesforce', %(chat)s, 'trigger', %(case)s) returning id)
-               insert into texts (event, crm, ticket_id, channel, state, outcome, written, told, sms, chat)
+                          values ('salesforce', %(chat)s, 'trigger', %(case)s) returning id),
+               c as (insert into chats (chat_id, status, at, source)
+                     values (%(chat)s, 'selecting', %(begin)s, 'response')),
+               t as (insert into texts (event, crm, ticket_id, channel, state, outcome, written, told, sms, chat)
                select id, 'salesforce', %(case)s, 'trigger', 'sent', 1, 1, 1,
                       jsonb_build_object('end_user_number', %(number)s::text, 'outbound_number', '+16285550199'),
-                      jsonb_build_object('id', %(chat)s::bigint, 'status', 'selecting') from e""",
+                      jsonb_build_object('id', %(chat)s::bigint, 'status', 'selecting') from e returning id)
+               insert into chat_updates (text, chat) select id, %(chat)s from t""",
             [
-                {"chat": str(story.chat_id), "number": story.number, "case": cases[story.chat_id - 1]}
+                {
+                    "chat": str(story.chat_id),
+                    "number": story.number,
+                    "case": cases[story.chat_id - 1],
+                    "begin": BEGIN - timedelta(minutes=1),
+                }
                 for story in stories
             ],
         )
@@ -148,7 +156,7 @@ def test_none_is_lost_and_each_takes_effect(url: str, tmp_path: Path) -> None:
         cases = box.salesforce.make_cases(CHATS)
         add_texts(connection, early, cases)
         wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
-        environment = demo.environment(box, url, port, "t" * 30)
+        environment = demo.environment(box, url, port, "t" * 30) | {"CONNECTOR_CHAT_WRITE_SECONDS": "1"}
         workers = [Mortal("worker", environment, tmp_path / f"worker{number}.log") for number in range(2)]
         try:
             waiting, lock, wrong = iter(posts(stories, chance)), threading.Lock(), Counter[int]()
@@ -169,9 +177,18 @@ def test_none_is_lost_and_each_takes_effect(url: str, tmp_path: Path) -> None:
                 "every event is processed",
                 PATIENCE,
             )
+            wait_for(
+                lambda: (
+                    connection.execute("select from chat_updates where due_at is not null limit 1").fetchone() is None
+                ),
+                "every ticket has its chat's status",
+                PATIENCE,
+            )
         finally:
             statuses = [worker.stop() for worker in workers]
         check(connection, stories)
+        shown = [box.salesforce.case(case)["CCAIP_Chat_Status__c"] for case in cases]
+        assert shown == [story.status for story in stories], "each chat's final status is on its ticket"
         assert sum(worker.deaths for worker in workers) >= 2
         # One that is asked to stop while it still starts ends by the signal.
         assert set(statuses) <= {0, -signal.SIGTERM}

@@ -69,9 +69,9 @@ def test_without_the_key_there_is_nothing(pipe: Pipe) -> None:
 
 
 def test_a_text_is_counted_from_event_to_ticket(pipe: Pipe) -> None:
+    before, sent = of_web(pipe), of_worker()
     [case] = pipe.box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
     [clicked] = pipe.box.salesforce.make_cases(1)
-    before, sent = of_web(pipe), of_worker()
 
     event = {"event_id": secrets.token_hex(8)}
     assert pipe.event(case, **event).status_code == pipe.event(case, **event).status_code == 202
