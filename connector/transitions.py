@@ -29,9 +29,8 @@ class Transition:
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
     stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
-    that the text waits for. `opted_out`: CCAI Platform refused the text because the customer opted out or is blocked.
-    `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: the platform's refusal, if it has one.
-    `hold`: what the ticket is to show while the text waits.
+    that the text waits for. `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: that of the
+    platform's refusal, if it has one. `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -55,7 +54,6 @@ class Transition:
     if_unclear: str = ""
     phone_problem: PhoneProblem | None = None
     held_for: str | None = None
-    opted_out: bool = False
     number: str | None = None
     code: RefusalCode | None = None
     hold: Hold | None = None
@@ -98,7 +96,6 @@ def refused(
         release=True,
         if_unclear=if_unclear,
         phone_problem=phone_problem,
-        opted_out=code is RefusalCode.OPTED_OUT,
         code=code,
     )
 

@@ -16,10 +16,11 @@ class KeyTwice(Exception):
 
 def loads(body: bytes | str) -> Any:
     """Parse a body. Raises ValueError or RecursionError like json.loads, and KeyTwice."""
-    return json.loads(body, object_pairs_hook=_once)
+    return json.loads(body, object_pairs_hook=once)
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its keys and values, for json.loads. Raises KeyTwice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise KeyTwice

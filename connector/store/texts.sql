@@ -137,7 +137,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- Of two texts that hold and held a number, both may be released at once: a statement changes a row only once.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.opted_out, m.number, m.code, nullif(m.hold, 'null') as hold,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision,
@@ -148,7 +148,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, opted_out boolean, hold jsonb,
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, hold jsonb,
         number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
@@ -186,10 +186,10 @@ with m as (
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
     returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
-              m.share, m.opted_out, texts.sms ->> 'end_user_number' as number
+              m.share, m.code, texts.sms ->> 'end_user_number' as number
 ), suppressed as (
     insert into suppressions (number, source) select distinct number, 'platform' from moved
-    where opted_out and number is not null order by number
+    where code = 'opted_out' and number is not null order by number
     on conflict (number, source, origin) do nothing
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved

@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.errors import Unreadable
 from connector.store.chat_events import NewChatEvent
+from webhooks import strict_json
 from webhooks.ccaip import moments
 
 # Objects and lists within each other. The documented messages have three.
@@ -37,7 +38,11 @@ def parse(key: bytes, content: bytes, signed_at: datetime, tolerance: float) -> 
 
 def _read(content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
+        found = json.loads(
+            content, object_pairs_hook=strict_json.once, parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except strict_json.KeyTwice:
+        raise Unreadable("an object has the same key twice") from None
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
     except ValueError as error:
@@ -46,13 +51,6 @@ def _read(content: bytes) -> dict[str, Any]:
         raise Unreadable(f"expected an object, not {_kind(found)}")
     if _is_deeper_than(MAX_DEPTH, [found]):
         raise Unreadable(f"it is nested too deeply: at most {MAX_DEPTH} levels are read")
-    return found
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise Unreadable("an object has the same key twice")
     return found
 
 
