@@ -48,7 +48,7 @@ ORDER = (
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
     *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
     # the three outsides
-    *("connector.ccaip", "connector.crms", "connector.store"),
+    *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
