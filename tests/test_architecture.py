@@ -46,7 +46,8 @@ ORDER = (
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
-    *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
+    *("connector.setting_types", "connector.settings", "connector.settings_checks", "connector.http", "connector.logs"),
+    *("connector.supervisor", "connector.metrics"),
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store"),
     # the pipeline and what runs it
@@ -203,7 +204,12 @@ ENVIRONMENT = {
 
 
 # Who reads settings, from where, and what they are.
-READS_SETTINGS = {"connector/environment.py", "connector/secret_files.py", "connector/settings.py"}
+READS_SETTINGS = {
+    "connector/environment.py",
+    "connector/secret_files.py",
+    "connector/setting_types.py",
+    "connector/settings.py",
+}
 
 
 def environment(path: Path) -> Iterator[str]:
@@ -262,7 +268,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webhooks/*.py",
     ),
     "psycopg_pool": ("connector/store/*.py", "connector/delivery/*.py", "connector/worker/*.py", "webhooks/*.py"),
-    "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
+    "pydantic_settings": tuple(READS_SETTINGS),
     "requests": ("connector/crms/*/session.py", "connector/crms/*/adapters.py"),
     "rich": ("connector/cli/*.py",),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/errors.py"),
