@@ -41,8 +41,8 @@ def within(imported: set[str], package: str) -> set[str]:
 ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
-    *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    *("connector.send_at", "connector.chat_status"),
+    *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -99,6 +99,7 @@ def test_every_part_has_its_place() -> None:
 PURE = (
     "phone",
     "model",
+    "outcome",
     "errors",
     "transitions",
     "chat_status",

@@ -11,7 +11,8 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.delivery import measures
-from connector.model import Decision, Hold, OutboundSms, Skip, Text
+from connector.model import Decision, OutboundSms, Skip, Text
+from connector.outcome import Hold
 from connector.policy.checks import Finding, Policy, Ruling
 from connector.store import daily_budget, postgres, recipients, suppressions, texts
 from connector.store.suppressions import FieldSays

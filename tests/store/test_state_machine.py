@@ -40,7 +40,8 @@ from connector.delivery import write_back
 from connector.delivery.admission import Admission
 from connector.delivery.retry_policy import DIED
 from connector.errors import RefusalScope, Refused, Unavailable
-from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Outcome, Skip, State, Text, TicketEvent
+from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Skip, State, Text, TicketEvent
+from connector.outcome import Outcome
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
 from connector.store import events, retention, text_views, texts
