@@ -21,9 +21,8 @@ from connector.transitions import Transition
 
 log = structlog.get_logger()
 
-Clock = Callable[
-    [psycopg.Connection], datetime
-]  # What a ticket shows while its text waits, by the check that holds it.
+Clock = Callable[[psycopg.Connection], datetime]
+# What a ticket shows while its text waits, by the check that holds it.
 HOLDS = {
     "hours": "outside the hours in which this customer may be texted",
     "budget": "the daily budget of the outbound number is used up",
