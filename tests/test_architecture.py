@@ -56,8 +56,9 @@ ORDER = (
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
-    *("webhooks.health", "webhooks.text_service"),
-    *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
+    *("webhooks.health", "webhooks.text_service", "webhooks.signed_values", "webhooks.browser_security"),
+    *("webhooks.api", "webhooks.agent_page", "webhooks.console", "webhooks.crm_hooks", "webhooks.crms"),
+    *("webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),
 )
@@ -243,7 +244,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/http/transport.py",
         "connector/sandbox/*",
     ),
-    "itsdangerous": ("webhooks/agent_page/signed_values.py",),
+    "itsdangerous": ("webhooks/signed_values.py",),
     "jinja2": (
         "connector/expressions.py",
         "connector/sandbox/page.py",

@@ -250,6 +250,20 @@ create table secrets (
     made_at timestamptz not null default now()
 );
 
+-- Sessions of the console. Only the hash of a session's token is stored.
+create table console_sessions (
+    id       bigint generated always as identity primary key,
+    hash     text not null unique,      -- SHA-256, hexadecimal
+    who      text not null,             -- the name of an API key, or of the person at the identity provider
+    method   text not null check (method in ('key', 'openid')),
+    roles    text[] not null,           -- of method openid; a key's session has the key's
+    origin   text not null,             -- the browser's address
+    began_at timestamptz not null default now(),
+    seen_at  timestamptz not null default now(),
+    ends_at  timestamptz not null,
+    notice   jsonb                      -- what the next page shows once: {"words", "problem"}
+);
+
 -- Links to the hosted page that were used. Each can be used once.
 create table used_links (
     id         text primary key,
@@ -372,7 +386,7 @@ create table audit (
     id     bigint generated always as identity primary key,
     at     timestamptz not null default clock_timestamp(),
     who    text not null,               -- a system user, an API key, an agent
-    source text not null check (source in ('cli', 'api', 'page', 'process')),
+    source text not null check (source in ('cli', 'api', 'page', 'console', 'process')),
     origin text not null,               -- the host of the command, or the address of the request
     what   text not null,
     about  text not null,               -- such as "text 17"; a number only as a keyed hash of its own kind
