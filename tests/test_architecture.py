@@ -50,7 +50,7 @@ ORDER = (
     *("connector.setting_types", "connector.settings", "connector.settings_checks", "connector.http", "connector.logs"),
     *("connector.supervisor", "connector.metrics"),
     # the three outsides
-    *("connector.ccaip", "connector.crms", "connector.store"),
+    *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
