@@ -42,6 +42,7 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
+    "connector.late_answers",
     *("connector.expressions", "connector.send_at", "connector.chat_status"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
@@ -103,6 +104,7 @@ PURE = (
     "outcome",
     "errors",
     "transitions",
+    "late_answers",
     "chat_status",
     "expressions",
     "languages",
