@@ -9,6 +9,7 @@ ConnectorError
 ├── NotThere           the requested ticket or plan does not exist
 ├── BadTime            a text cannot be scheduled for this time
 ├── KeyUsedOtherwise   the idempotency key was used for another request
+├── ActionRefused      a person asked for what cannot be done to this text or number: nothing done
 └── CallFailed         a call to a remote side failed
     ├── Refused        refused: certainly not done
     ├── Unavailable    not reached, or asked to wait: certainly not done, retry later
@@ -107,6 +108,14 @@ class BadTime(ConnectorError):
 
 class KeyUsedOtherwise(ConnectorError):
     """The idempotency key was used for another request."""
+
+
+class ActionRefused(ConnectorError):
+    """An action by a person is refused; nothing was changed. `about`: the text or number; `why` continues its sentence."""
+
+    def __init__(self, about: str, why: str) -> None:
+        super().__init__(f"{about[0].upper()}{about[1:]} {why}.")
+        self.about, self.why = about, why
 
 
 class CallFailed(ConnectorError):
