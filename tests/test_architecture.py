@@ -48,9 +48,10 @@ ORDER = (
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
     *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
     # the three outsides
-    *("connector.ccaip", "connector.crms", "connector.store"),
+    *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
+    "connector.pausing",
     "connector.worker",
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
@@ -258,6 +259,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/delivery/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
+        "connector/pausing.py",
         "connector/cli/*.py",
         "webhooks/*.py",
     ),

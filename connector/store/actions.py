@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.errors import ActionRefused
+from connector.errors import ActionRefused, KeyUsedOtherwise
 from connector.model import Channel, State, TextRequest
 from connector.policy.opt_outs import Source
 from connector.store import agent_requests, audit, jobs, outcomes, queries, suppressions, text_views, texts
@@ -22,6 +22,7 @@ SQL = queries.load(__file__)
 # Who acted, in words that tickets and agents see.
 OPERATOR = "an operator"
 MISSING = "does not exist"
+FOLLOWED = "was followed by another request for this ticket already"
 # The reason for refusing to cancel a text, by state.
 TOO_LATE = {
     State.SENDING: "is being sent at this moment: it cannot be taken back",
@@ -33,21 +34,23 @@ TOO_LATE = {
 }
 
 
-def cancel(connection: psycopg.Connection, text: int, actor: Actor, by: str = OPERATOR) -> None:
+def cancel(connection: psycopg.Connection, text: int, actor: Actor, by: str = OPERATOR, why: str = "") -> None:
     """Cancel a waiting text and queue its write-back. `by`: the person's name for the ticket."""
     with connection.transaction():
         if not text_views.cancel(connection, text, by):
             loaded = texts.load(connection, [text]).get(text)
             why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else MISSING
             raise ActionRefused(f"text {text}", why)
-        audit.record(connection, actor, Action.TEXT_CANCEL, audit.text(text))
+        audit.record(connection, actor, Action.TEXT_CANCEL, audit.text(text), why=why)
 
 
 def give_up_write_back(connection: psycopg.Connection, text: int, actor: Actor, why: str) -> None:
     """Give up a write-back that is pending."""
     with connection.transaction():
         if not outcomes.give_up(connection, text, f"given up: {why}"):
-            raise ActionRefused(f"text {text}", "has nothing to tell its ticket, or does not exist: nothing was changed")
+            raise ActionRefused(
+                f"text {text}", "has nothing to tell its ticket, or does not exist: nothing was changed"
+            )
         audit.record(connection, actor, Action.TEXT_GIVE_UP, audit.text(text), why=why)
 
 
@@ -78,13 +81,15 @@ def send_again(
     """Ask once more for a text that failed; the id of the new text. The policy decides about it as about any other.
 
     No finding is overridden. Whoever asks again for the same failed text, on any page, gets the same new text. As a
-    `batch`, it waits where an agent's would fail. Raises BadTime never: a time that it was scheduled for is dropped.
+    `batch`, it waits where an agent's would fail. A time that it was scheduled for is dropped.
     """
     with connection.transaction():
-        request = _request(connection, text, actor, why, channel)
-        receipt = agent_requests.take_in(connection, request)
+        try:
+            receipt = agent_requests.take_in(connection, _request(connection, text, actor, why, channel))
+        except KeyUsedOtherwise:
+            raise ActionRefused(f"text {text}", FOLLOWED) from None
         if receipt.duplicate:
-            raise ActionRefused(f"text {text}", "was followed by another request for this ticket already")
+            raise ActionRefused(f"text {text}", FOLLOWED)
         after = {"text": receipt.text}
         audit.record(connection, actor, Action.TEXT_SEND_AGAIN, audit.text(text), after=after, why=why)
         return receipt.text

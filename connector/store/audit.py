@@ -150,6 +150,11 @@ def text(text_id: int) -> str:
     return f"text {text_id}"
 
 
+def bulk(bulk_id: int) -> str:
+    """Name a bulk action."""
+    return f"bulk action {bulk_id}"
+
+
 def number(connection: psycopg.Connection, e164: str) -> str:
     """Name a phone number by a keyed hash that no other table has, so that an entry outlives the person's data."""
     return f"number {pseudonyms.of(connection, f'audit {e164}')[:32]}"

@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from connector import backoff, bootstrap, crms, logs
 from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
+from connector.ccaip import client as ccaip
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
 from connector.delivery import opt_out_fields, pacing
@@ -48,7 +49,7 @@ from connector.store import (
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
+from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler, maintenance
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask
@@ -56,7 +57,7 @@ from connector.worker.maintenance import Maintenance, MaintenanceTask
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 9
+STEP_THREADS, MORE_CONNECTIONS = 8, 10
 # Shortest and longest pause in seconds between attempts to reach a database that is away.
 FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
 # Intervals of the maintenance tasks, in seconds.
@@ -224,6 +225,7 @@ def _maintenance(
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
         MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("bulk actions", bulk_actions.LOOK_SECONDS, bulk_actions.run),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
@@ -238,7 +240,7 @@ def _maintenance(
         tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
         if settings.chat_poll_seconds:
             tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
-    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
+    probes = {circuit_breaker.PLATFORM: ccaip.probe_of(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }
     fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
