@@ -49,7 +49,7 @@ from connector.store import (
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler, maintenance
+from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler
 from connector.worker import consumer as consumer_store
 from connector.worker.consumer import Consumer
 from connector.worker.maintenance import Maintenance, MaintenanceTask

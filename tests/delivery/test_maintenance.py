@@ -13,6 +13,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.ccaip import client
 from connector.ccaip.chats import ListedChat
 from connector.ccaip.client import Account, Client
 from connector.delivery.backpressure import Backpressure, in_hand
