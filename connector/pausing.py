@@ -29,7 +29,7 @@ def known(mappings: Mapping[str, TicketMapping]) -> dict[Scope, list[str]]:
     """What can be paused, by scope: the names of channels, rules and accounts."""
     return {
         Scope.ALL: [""],
-        Scope.CHANNEL: [channel.value for channel in Channel],
+        Scope.CHANNEL: [Channel.BATCH.value],
         Scope.RULE: [rule.name for mapping in mappings.values() for rule in mapping.file.rules],
         Scope.ACCOUNT: [PLATFORM, *mappings],
     }

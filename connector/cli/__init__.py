@@ -37,6 +37,7 @@ COMMANDS = {
     "report": ("report", "report"),
     "psql": ("psql", "psql"),
     "backfill": ("backfill", "backfill"),
+    "bulk": ("bulk", "bulk"),
     "sandbox": ("sandbox", "sandbox"),
     "demo": ("demo", "demo"),
 }

@@ -117,14 +117,22 @@ def _ask(row: dict[str, Any], actor: Actor, why: str) -> TextRequest:
 
 def suppress_number_of(connection: psycopg.Connection, text: int, actor: Actor, why: str) -> None:
     """Put the number that a text was meant for on the suppression list."""
-    with connection.transaction():
-        row = connection.execute(SQL["number"], {"id": text}).fetchone()
-        if row is None:
-            raise ActionRefused(f"text {text}", MISSING)
-        if row[0] is None:
-            raise ActionRefused(f"text {text}", "has no number: it was not decided yet, was skipped, or was erased")
-        if not suppress(connection, row[0], actor, why):
-            raise ActionRefused(f"text {text}", "has a number that is on the suppression list already")
+    if not suppress(connection, _number(connection, text), actor, why):
+        raise ActionRefused(f"text {text}", "has a number that is on the suppression list already")
+
+
+def lift_number_of(connection: psycopg.Connection, text: int, actor: Actor, why: str) -> None:
+    """Take a person's entry for the number of a text off the suppression list."""
+    lift(connection, _number(connection, text), actor, why)
+
+
+def _number(connection: psycopg.Connection, text: int) -> str:
+    row = connection.execute(SQL["number"], {"id": text}).fetchone()
+    if row is None:
+        raise ActionRefused(f"text {text}", MISSING)
+    if row[0] is None:
+        raise ActionRefused(f"text {text}", "has no number: it was not decided yet, was skipped, or was erased")
+    return str(row[0])
 
 
 def suppress(connection: psycopg.Connection, number: str, actor: Actor, why: str, by: str = OPERATOR) -> bool:

@@ -65,6 +65,12 @@ def find(connection: psycopg.Connection, wanted: Search, most: int) -> list[dict
         return cursor.execute(SQL["find"], parameters(connection, wanted, most), prepare=False).fetchall()
 
 
+def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[dict[str, Any]]:
+    """Return at most `most` of these texts in the same form, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SQL["of"], {"ids": list(ids), "most": most}).fetchall()
+
+
 def parameters(connection: psycopg.Connection, wanted: Search, most: int) -> dict[str, Any]:
     """Return the parameters of the query `find`."""
     number = wanted.number and pseudonyms.of_number(connection, wanted.number)

@@ -23,13 +23,17 @@
 -- Whether it fits the other filters.
 (%(rule)s::text is null or rule = %(rule)s) and (%(channel)s::text is null or channel = %(channel)s)
 
--- name: find
--- Texts for people, newest first. A filter that is null matches all. Each filter of the inner query has an index, except
--- `state` sent, which most texts have. The others are applied to the newest that fit those, in `scanned`.
-select id, crm, ticket_id, channel, state, rule, why, code, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
+-- part: columns
+-- A text in a list.
+id, crm, ticket_id, channel, state, rule, why, code, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
        write_refused, contradicted, busy_since, received_at, changed_at,
        coalesce(ask ->> 'agent_name', ask ->> 'agent_email') as agent,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
+
+-- name: find
+-- Texts for people, newest first. A filter that is null matches all. Each filter of the inner query has an index, except
+-- `state` sent, which most texts have. The others are applied to the newest that fit those, in `scanned`.
+select {columns}
 from (
     select * from texts where {fits}
     order by received_at desc, id desc limit %(scanned)s
@@ -57,3 +61,8 @@ insert into bulk_items (bulk, text) select %(bulk)s, id from ({newest}) as texts
 -- name: fitting
 -- Those of these texts that fit a search that was stored.
 select id from texts where id = any(%(ids)s) and {fits} and {fits_too}
+
+-- name: of
+-- These texts, in the same form and order.
+select {columns}
+from texts where id = any(%(ids)s) order by received_at desc, id desc limit %(most)s
