@@ -22,9 +22,9 @@ class TextDetails:
     """One text and its event. Times are in UTC.
 
     `number` and `outbound_number` in E.164, `message`: None where they are not known. `number_hash`: the keyed hash.
-    `body`: the event as received. `trace`: the policy's findings. `unclear`: calls without a clear answer. `told`: the last outcome that the ticket
-    took. `override`: the reason that a person gave. `listed_by`: the sources that have its number on the suppression
-    list. `chat_refused`: why the CRM refuses the status of its chat.
+    `body`: the event as received. `trace`: the policy's findings. `unclear`: how many calls have no clear answer.
+    `told`: the last outcome that the ticket took. `override`: the reason that a person gave. `listed_by`: the sources
+    that have its number on the suppression list. `chat_refused`: why the CRM refuses the status of its chat.
     """
 
     id: int

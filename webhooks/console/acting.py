@@ -5,9 +5,9 @@ from collections.abc import Callable
 import psycopg
 from flask import request
 from flask.typing import ResponseReturnValue
-from webhooks.console.page import Console
 
 from connector.errors import ActionRefused
+from webhooks.console.page import Console
 
 
 def attempt(console: Console, do: Callable[[psycopg.Connection], str], to: str | None = None) -> ResponseReturnValue:

@@ -3,8 +3,6 @@
 import psycopg
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
-from webhooks.console.page import Console, viewer
-from webhooks.console.roles import Role, needs
 
 from connector import text_query
 from connector.errors import ActionRefused, MoreThanConfirmed
@@ -12,6 +10,8 @@ from connector.store import bulk_actions, text_search
 from connector.store.bulk_actions import MAX_TEXTS, BulkKind, BulkRequest
 from connector.text_query import BadQuery
 from webhooks.console.acting import attempt, reason
+from webhooks.console.page import Console, viewer
+from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
 ROWS = 50
@@ -29,7 +29,8 @@ EFFECTS = {
     BulkKind.WRITE_BACK: "Each ticket is told its outcome once more, unless a newer text has told it something else.",
     BulkKind.SEND_AGAIN: "For each text that failed, a new one is asked for, with your reason, behind the texts of "
     "people and triggers. Opt-outs, the window and all other checks apply to it; none is overridden.",
-    BulkKind.SUPPRESS: "Each text’s number goes on the suppression list: it is not texted again, whatever a ticket says.",
+    BulkKind.SUPPRESS: "Each text’s number goes on the suppression list, and is not texted again, whatever a ticket "
+    "says.",
 }
 
 

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 import psycopg
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from webhooks.console.page import Console, viewer
-from webhooks.console.roles import Role, needs
 
 from connector import pausing
 from connector.errors import ActionRefused
@@ -15,6 +13,8 @@ from connector.store import circuit_breaker, pauses
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
 from webhooks.console.acting import attempt, reason
+from webhooks.console.page import Console, viewer
+from webhooks.console.roles import Role, needs
 
 
 def add(pages: Blueprint, console: Console) -> None:

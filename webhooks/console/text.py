@@ -5,8 +5,6 @@ import json
 import psycopg
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from webhooks.console.page import Console, viewer
-from webhooks.console.roles import Role, needs
 
 from connector import crms, harmless
 from connector.model import State
@@ -15,6 +13,8 @@ from connector.store import actions, text_details
 from connector.store.text_details import TextDetails
 from connector.store.text_views import WriteBackState
 from webhooks.console.acting import attempt, reason
+from webhooks.console.page import Console, viewer
+from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
 WRITE_BACKS = {

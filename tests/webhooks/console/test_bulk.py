@@ -4,8 +4,6 @@ import re
 
 import psycopg
 import pytest
-from tests.webhooks.console.conftest import Browser, Operators
-from webhooks.console.roles import Role
 from werkzeug.test import TestResponse
 
 from connector.model import State, TicketEvent
@@ -13,6 +11,8 @@ from connector.store import bulk_actions, events
 from connector.store.bulk_actions import BulkAction
 from connector.worker import bulk_actions as worker
 from tests.store.test_actions import texts_in
+from tests.webhooks.console.conftest import Browser, Operators
+from webhooks.console.roles import Role
 
 
 def waiting(connection: psycopg.Connection, count: int) -> None:

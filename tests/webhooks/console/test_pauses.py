@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from tests.webhooks.console.conftest import Operators
-from webhooks.console.roles import Role
 
 from connector.store import audit, circuit_breaker, pauses
 from connector.store.audit import Filter
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Scope
+from tests.webhooks.console.conftest import Operators
+from webhooks.console.roles import Role
 
 
 def in_force(connection: psycopg.Connection) -> list[tuple[str, str, str]]:

@@ -2,8 +2,6 @@
 
 import psycopg
 import pytest
-from tests.webhooks.console.conftest import Operators
-from webhooks.console.roles import Role
 
 from connector import transitions
 from connector.model import Chat, State, TextRequest, TicketEvent
@@ -11,6 +9,8 @@ from connector.policy.opt_outs import Source
 from connector.store import actions, audit, erasure, events, suppressions, texts
 from connector.store.audit import Actor, Filter
 from tests.store.test_actions import NUMBER, texts_in
+from tests.webhooks.console.conftest import Operators
+from webhooks.console.roles import Role
 
 ACTIONS = ("cancel", "write-back", "give-up", "send-again", "suppress", "lift")
 
