@@ -53,6 +53,7 @@ ORDER = (
     *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
+    "connector.pausing",
     "connector.worker",
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
@@ -268,6 +269,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/delivery/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
+        "connector/pausing.py",
         "connector/cli/*.py",
         "webhooks/*.py",
     ),

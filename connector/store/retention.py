@@ -60,6 +60,7 @@ class Erased:
     chat_events: int = 0
     chats: int = 0
     pauses: int = 0
+    bulk_actions: int = 0
     budgets: int = 0
     budget_corrections: int = 0
 
@@ -78,6 +79,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "chat_events": retention_days,
         "chats": retention_days,
         "pauses": ENDED_PAUSE_DAYS,
+        "bulk_actions": retention_days,
         "budgets": BUDGET_DAYS,
         "budget_corrections": BUDGET_DAYS,
     }

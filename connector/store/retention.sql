@@ -68,6 +68,11 @@ delete from chat_events where id in (
     select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
     for update skip locked)
 
+-- name: erase_bulk_actions
+-- Delete old bulk actions that have ended, with their items. The audit trail keeps what was done.
+delete from bulk_actions where id in (
+    select id from bulk_actions where ended_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: erase_pauses
 -- Delete operators' pauses that ended long ago by themselves.
 delete from operator_pauses where (scope, name) in (

@@ -480,3 +480,36 @@ create table daily_budget_corrections (
     segments int not null
 );
 create index daily_budget_corrections_day on daily_budget_corrections (number, day);
+
+-- One action of a person on many texts. A worker does it, item by item.
+create table bulk_actions (
+    id         bigint generated always as identity primary key,
+    action     text not null check (action in ('cancel', 'write_back', 'send_again', 'suppress')),
+    query      text not null,           -- the words of the search, as typed; empty: texts were selected without one
+    search     jsonb,                   -- the same as parameters; each text must still fit when its turn comes
+    why        text not null,
+    who        text not null,
+    source     text not null,
+    origin     text not null,
+    requested  int not null,            -- items
+    done       int not null default 0,
+    refused    int not null default 0,
+    state      text not null default 'running' check (state in ('running', 'stopped', 'done')),
+    stopped_by text not null default '',
+    started_at timestamptz not null default now(),
+    ended_at   timestamptz
+);
+create index bulk_actions_running on bulk_actions (id) where state = 'running';
+create index bulk_actions_ended on bulk_actions (ended_at) where ended_at is not null;
+
+-- Its texts, fixed when it starts.
+create table bulk_items (
+    bulk     bigint not null references bulk_actions on delete cascade,
+    text     bigint not null,
+    ended_at timestamptz,               -- null: its turn has not come
+    refused  text,                      -- why nothing was done; null: it was done
+    primary key (bulk, text)
+);
+create index bulk_items_waiting on bulk_items (bulk, text) where ended_at is null;
+create index bulk_items_refused on bulk_items (bulk, refused) where refused is not null;
+create index bulk_items_text on bulk_items (text);
