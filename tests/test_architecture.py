@@ -42,7 +42,7 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    *("connector.send_at", "connector.chat_status"),
+    *("connector.send_at", "connector.chat_status", "connector.person_record"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -101,6 +101,7 @@ PURE = (
     "errors",
     "transitions",
     "chat_status",
+    "person_record",
     "expressions",
     "languages",
     "send_at",

@@ -178,7 +178,9 @@ def test_rows_of_back_fills_are_shown_texted_or_left_out(connection: psycopg.Con
     connection.execute(
         "insert into plans (id, crm, query, ask, state) values ('now', 'salesforce', '{}', '{}', 'running')"
     )
-    connection.execute("insert into plan_cases (plan, position, ticket_id, text) values ('now', 7, 'case1', %s)", [text])
+    connection.execute(
+        "insert into plan_cases (plan, position, ticket_id, text) values ('now', 7, 'case1', %s)", [text]
+    )
 
     rows = view(connection, text).plan_rows
 
