@@ -3,11 +3,12 @@
 import hashlib
 import json
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from connector import person_record
 
 AT = datetime(2026, 11, 26, 13, 0, 5, 900, tzinfo=timezone(timedelta(hours=1)))
-RECORD = {
+RECORD: dict[str, Any] = {
     "number": "+14155550132",
     "texts": [{"id": 17, "message": "Hi Zoë", "sent_to": "+14155550132", "received_at": AT, "why": "", "agent": None}],
     "reviews": [{"words": "please stop", "why": "called from +1 415 555 0132"}],
