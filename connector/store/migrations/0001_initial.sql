@@ -99,6 +99,7 @@ create index texts_code on texts (code, received_at) where code is not null;
 create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
 -- All texts that ever claimed a reason: see store/reason_view.py. A hash is smaller than the reason.
 create index texts_reason on texts using hash (reason) where reason is not null;
+create index texts_held_for on texts (held_for) where held_for is not null;
 create index texts_contradicted on texts (received_at) where contradicted is not null;
 create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
 create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
