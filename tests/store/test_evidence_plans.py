@@ -44,8 +44,8 @@ FILLED = (
     """insert into opt_out_reviews (key, number, crm, ticket_id, chat, words, said_at, due_at, limit_at, decided_at)
        select 'k' || n, '+1415' || 5550000 + n, 'salesforce', 'case' || n, n::text, 'no', now(), now(), now(), now()
        from generate_series(1, 5000) n""",
-    """insert into opt_out_fields (crm, ticket_id, number, opted_out) select 'salesforce', 'case' || n, md5(n::text), true
-       from generate_series(1, 5000) n""",
+    """insert into opt_out_fields (crm, ticket_id, number, opted_out)
+       select 'salesforce', 'case' || n, md5(n::text), true from generate_series(1, 5000) n""",
     """insert into audit (who, source, origin, what, about) select 'ada', 'cli', 'host', 'text.cancel', 'text ' || n
        from generate_series(1, 20000) n""",
     "insert into idempotency_keys (caller, key, body, text) select 'a', n::text, '', n from generate_series(1, 5000) n",
@@ -85,11 +85,13 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def filled(server: str, template: str) -> Iterator[psycopg.Connection]:
-    with created(server, "connector_test_evidence", template) as url:
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in FILLED:
-                connection.execute(statement)
-            yield connection
+    with (
+        created(server, "connector_test_evidence", template) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        for statement in FILLED:
+            connection.execute(statement)
+        yield connection
 
 
 @pytest.mark.parametrize("name", QUERIES)
