@@ -43,7 +43,7 @@ ORDER = (
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
     "connector.late_answers",
-    *("connector.expressions", "connector.send_at", "connector.chat_status"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status", "connector.person_record"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -107,6 +107,7 @@ PURE = (
     "transitions",
     "late_answers",
     "chat_status",
+    "person_record",
     "expressions",
     "languages",
     "send_at",

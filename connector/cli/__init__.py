@@ -32,6 +32,7 @@ COMMANDS = {
     "opt-outs": ("opt_outs", "opt_outs"),
     "suppress": ("suppressions", "suppress"),
     "keys": ("api_keys", "keys"),
+    "person": ("person", "person"),
     "purge": ("purge", "purge"),
     "audit": ("audit", "audit"),
     "report": ("report", "report"),
