@@ -50,8 +50,8 @@ ORDER = (
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store"),
     # the pipeline and what runs it
-    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
-    "connector.worker",
+    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.dry_run"),
+    *("connector.backfill", "connector.worker"),
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
@@ -113,6 +113,9 @@ PURE = (
     "mapping",
     "policy",
     "backfill/decoding",
+    "dry_run/verdicts",
+    "dry_run/differences",
+    "dry_run/trial",
 )
 PURE_FILES = sorted(
     path
@@ -256,6 +259,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/store/*.py",
         "connector/backfill/*.py",
         "connector/delivery/*.py",
+        "connector/dry_run/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
         "connector/cli/*.py",
