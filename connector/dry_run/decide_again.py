@@ -1,10 +1,10 @@
 """Decide a text again, as it would be decided today, beside what was decided. Changes nothing.
 
-The ticket is read from the CRM, and mapping and policy are those of today. What the text itself has claimed or used does
-not count against it, and neither do the connector's own write-backs to its ticket.
+The ticket is read from the CRM, and mapping and policy are those of today. What the text itself has claimed or used
+does not count against it, and neither do the connector's own write-backs to its ticket.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,9 +45,12 @@ class Comparison:
     at: datetime
 
 
-def crm_of(connection: psycopg.Connection, text: int) -> str:
-    """Return the CRM of a text. Raises NotThere."""
-    return _load(connection, text).crm
+def crm_of(connection: psycopg.Connection, text: int, known: Container[str]) -> str:
+    """Return the CRM of a text, which is one of those known. Raises NotThere."""
+    crm = _load(connection, text).crm
+    if crm not in known:
+        raise NotThere(f"there is no mapping for {crm} any more")
+    return crm
 
 
 def decide_again(

@@ -66,7 +66,9 @@ def stored(connection: psycopg.Connection, found: StoredDecision) -> Verdict:
     """Return the verdict that a text got, as far as it is kept."""
     checks = [Check(one["check"], Said(one["said"]), one["why"]) for one in found.trace]
     against = next((one for said in (Said.STOP, Said.HOLD) for one in checks if one.said is said), None)
-    number = found.number or (found.sms and pseudonyms.of_number(connection, found.sms.end_user_number))
+    number = found.number
+    if number is None and found.sms:
+        number = pseudonyms.of_number(connection, found.sms.end_user_number)
     result, why = Result.SEND, ""
     if found.state is State.SKIPPED:
         result, why = Result.SKIP, found.why

@@ -1,12 +1,12 @@
 """Try a draft of a mapping on stored events and on tickets, beside the mapping in use. Changes and sends nothing.
 
 Both mappings decide now, about the same tickets, each read once, and with the same facts: so only the mapping differs.
-What the texts themselves have claimed or used does not count against them, and neither do the connector's own write-backs
-to their tickets. Of several texts for one reason, the first leaves, as in delivery.
+What the texts themselves have claimed or used does not count against them, and neither do the connector's own
+write-backs to their tickets. Of several texts for one reason, the first leaves, as in delivery.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -17,9 +17,9 @@ from connector.delivery.admission import Clock
 from connector.delivery.deciding import OwnWrites
 from connector.dry_run import both_mappings, judging, trial
 from connector.dry_run.both_mappings import BothMappings
-from connector.dry_run.trial import Item, Trial, Unread
 from connector.dry_run.decide_again import Connect
 from connector.dry_run.judging import Candidate
+from connector.dry_run.trial import Item, Trial, Unread
 from connector.dry_run.verdicts import Result, Verdict
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
@@ -27,8 +27,8 @@ from connector.model import Channel, Decision, Skip, Ticket
 from connector.policy.checks import Known, Said
 from connector.store import decisions, outcomes, postgres, texts
 
-# Events that are tried, unless another number is asked for; and at most.
-EVENTS, MAX_EVENTS = 100, 1_000
+# Events that are tried, unless another number is asked for; and at most. Tickets at most.
+EVENTS, MAX_EVENTS, MAX_TICKETS = 100, 1_000, 1_000
 # Tickets that were read, those that could not be, and the error that ended the reading, if one did.
 Read = tuple[dict[str, Ticket | CallFailed | None], str]
 

@@ -16,7 +16,7 @@ from connector.errors import NotThere, RefusalScope, Refused
 from connector.mapping import daily_budgets
 from connector.mapping.rules import Mapping
 from connector.model import Channel, State, TextRequest, Ticket, TicketEvent
-from connector.store import erasure, events, outcomes, retention, suppressions, texts
+from connector.store import erasure, events, outcomes, retention, suppressions
 from tests.support.remote import Remote, Tickets, as_crm
 from tests.unit.test_mapping_rules import TICKET_ID, VALUES, mapping
 

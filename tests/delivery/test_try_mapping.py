@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as Values
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -45,7 +45,7 @@ class Case(Tickets):
     def _value(self, ticket: str, path: str) -> object:
         by_path = {path.lower(): name for name, path in RAW["fields"].items()}
         name = by_path.get(path.lower().removeprefix("case."), path)
-        return (VALUES | {"id": ticket} | self.cases[ticket]).get(name)
+        return {**VALUES, "id": ticket, **self.cases[ticket]}.get(name)
 
 
 def case(number: int) -> str:
@@ -82,7 +82,7 @@ def tried(
 ) -> Trial:
     """Try a draft. These cases have been told "Sent" since, unless they say otherwise."""
     both = BothMappings(live, draft)
-    told = {ticket: {"status": "Sent", "mobile": phone(ticket)} | values for ticket, values in cases.items()}
+    told = {ticket: {"status": "Sent", "mobile": phone(ticket), **values} for ticket, values in cases.items()}
     crm = as_crm(Case(told, both.to_read.fields))
     return try_mapping(pool.connection, "salesforce", crm, both, events, tickets, clock=lambda _: at)
 
@@ -117,7 +117,7 @@ def test_what_the_draft_words_skips_and_sends_is_grouped(pool: ConnectionPool) -
     for number in range(4):
         delivered(pool, live, case(number))
     draft = mapping({"skip_when": {"the customer is a robot": "first_name == 'Robbie' && !closed"}, **HELLO}, PLAIN)
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         case(0): {},
         case(1): {"first_name": "Robbie"},
         case(2): {"closed": True},
