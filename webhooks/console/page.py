@@ -22,6 +22,7 @@ from webhooks.text_service import TextService
 NAVIGATION = [
     ("Overview", "console.overview", Role.VIEW),
     ("Texts", "console.search", Role.VIEW),
+    ("Try a mapping", "console.try_mapping", Role.ACT),
 ]
 # Sent by the script of a page that refreshes itself.
 LIVE_HEADER = "X-Live"
