@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from connector import phone
 from connector.dry_run.verdicts import Check, Result, Verdict
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 
 # What people call each check, and each further part of a decision.
 CALLED = {

@@ -9,8 +9,9 @@ import psycopg
 
 from connector.dry_run.verdicts import Check, Result, Verdict
 from connector.model import Channel, Decision, Skip, State, TextRequest
-from connector.policy.checks import Known, Policy, Said
+from connector.policy.checks import Known, Policy
 from connector.policy.daily_budget import Budgets
+from connector.policy.findings import Said
 from connector.store import daily_budget, pseudonyms, recipients
 from connector.store.decisions import StoredDecision
 

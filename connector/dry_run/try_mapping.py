@@ -24,7 +24,8 @@ from connector.dry_run.verdicts import Result, Verdict
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, Ticket
-from connector.policy.checks import Known, Said
+from connector.policy.checks import Known
+from connector.policy.findings import Said
 from connector.store import decisions, outcomes, postgres, texts
 
 # Events that are tried, unless another number is asked for; and at most. Tickets at most.

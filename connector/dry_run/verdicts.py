@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.model import OutboundSms
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 
 
 class Result(StrEnum):

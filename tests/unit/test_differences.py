@@ -8,7 +8,7 @@ from connector.dry_run.differences import between, in_words
 from connector.dry_run.trial import Kind, kind_of
 from connector.dry_run.verdicts import Check, Result, Verdict
 from connector.model import OutboundSms
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 
 SMS = OutboundSms("+14155552671", "+16285550199", "Hi Ada", "500", agent_email="ana@example.com")
 OK = Check("hours", Said.OK, "it is 10:00 in America/New_York")
