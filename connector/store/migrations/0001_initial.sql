@@ -175,6 +175,13 @@ create table sending_state (
     refused_text  bigint                                -- the text whose refusal last tripped the breaker
 );
 
+-- The used share of each CRM's daily API calls, 0 to 1, as last read by a worker.
+create table crm_usage (
+    crm   text primary key,
+    share double precision not null,
+    at    timestamptz not null default now()
+);
+
 -- Periodic tasks, each run by one worker at a time.
 create table leases (
     name    text primary key,
