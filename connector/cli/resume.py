@@ -115,8 +115,8 @@ def _add_what_waits(connection: psycopg.Connection, found: Resumed, scope: Scope
             if status.account == PLATFORM and status.tripped_at:
                 found.blocking.append(f"Sending is paused: {status.tripped_why}. It goes on with: connector resume")
     counts = text_views.counts(connection)
-    if held := sum(row["held"] for row in counts):
-        due = min(row["leaves_at"] for row in counts if row["leaves_at"])
+    if held := sum(row.held for row in counts):
+        due = min(row.leaves_at for row in counts if row.leaves_at)
         waits = "waits" if held == 1 else "wait"
         found.other.append(
             f"{count(held, 'queued text')} still {waits} for quiet hours to end, for their time, or for another try: "
