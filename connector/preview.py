@@ -18,7 +18,7 @@ from connector.mapping import message_language
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
-from connector.policy.checks import Finding, Said
+from connector.policy.findings import Finding, Said
 from connector.store import agent_requests, daily_budget, pauses, postgres, recipients, text_search
 from connector.store.text_search import Only, Search
 
@@ -85,6 +85,9 @@ class Previews:
         self._connected, self._clock, self._monotonic = connected, clock, monotonic
         # Tickets that were read recently, with the time by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
+
+    def crm(self, stem: str) -> Crm:
+        return self._connected[stem][0]
 
     def preview(self, connect: Connect, stem: str, ticket_id: str, ask: TextRequest, typing: bool = False) -> Preview:
         """Preview one text. Raises NotThere; Refused or Unavailable when the call to the CRM fails.
