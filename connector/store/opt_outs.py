@@ -17,7 +17,7 @@ from connector import phone, transitions
 from connector.policy import opt_out_words
 from connector.policy.opt_out_words import NO_EXTRA, ExtraWords, OptOutClass
 from connector.policy.opt_outs import DUE_DAYS, LIMIT_DAYS, OptOut, Source, business_days_after
-from connector.store import opt_out_fields, pseudonyms, queries, suppressions
+from connector.store import pseudonyms, queries, record_fields, suppressions
 from connector.store import texts as text_store
 from connector.store.suppressions import Asked
 
@@ -101,7 +101,7 @@ def _act(connection: psycopg.Connection, customer: _Customer, opt_out: OptOut) -
     waiting = _waiting(connection, customer.number)
     text_store.move(connection, [transitions.cancelled(text, opt_out.why) for text in waiting])
     if customer.crm:
-        opt_out_fields.opt_out(connection, customer.crm, customer.ticket_id, customer.number)
+        record_fields.opt_out(connection, customer.crm, customer.ticket_id, customer.number)
     log.info("a customer opted out", to=phone.mask(customer.number), source=opt_out.source, cancelled=len(waiting))
 
 
@@ -110,7 +110,7 @@ def _opt_in(connection: psycopg.Connection, customer: _Customer) -> Heard:
     if not suppressions.lift_word(connection, customer.number):
         return Heard.NOTHING
     if not suppressions.sources(connection, customer.number):
-        opt_out_fields.opt_in(connection, customer.number)
+        record_fields.opt_in(connection, customer.number)
     log.info("a customer opted in again", to=phone.mask(customer.number))
     return Heard.OPTED_IN
 
@@ -236,4 +236,4 @@ def forget(connection: psycopg.Connection, number: str, tickets: Sequence[str]) 
     suppressions.forget_words(connection, number)
     connection.execute(SQL["forget_reviews"], asked)
     connection.execute(SQL["forget_word"], asked)
-    opt_out_fields.forget(connection, number)
+    record_fields.forget(connection, number, tickets)

@@ -18,7 +18,7 @@ from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
-from connector.delivery import opt_out_fields, pacing
+from connector.delivery import crm_opt_outs, pacing, record_fields
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
@@ -227,8 +227,8 @@ def _maintenance(
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
-        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
-        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
         MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
     ]
     if settings.unknown_from_chats:

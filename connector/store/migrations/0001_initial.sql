@@ -297,12 +297,15 @@ create table opt_out_reviews (
 create index opt_out_reviews_open on opt_out_reviews (number) where decided_at is null;
 create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
 
--- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
-create table opt_out_fields (
+-- Checkboxes in the CRM to be written beside the outcomes: that the customer opted out, and that the number cannot be
+-- texted. A row stays, so that only what the connector has set is cleared later.
+create table record_fields (
     crm         text not null,
     ticket_id   text not null,
-    number      text,                   -- keyed hash; null once erased
-    opted_out   boolean not null,       -- the value to write
+    kind        text not null check (kind in ('opt_out', 'phone_invalid')),
+    number      text,                   -- keyed hash; null: none, or erased
+    record      text,                   -- the CRM's record that has the field; null: not read yet
+    value       boolean not null,       -- the value to write
     before      boolean,                -- the field's value before the first write; null: not read yet
     version     int not null default 1,                 -- counts the values to write
     written     int not null default 0,                 -- the last version that the CRM has, or can never have
@@ -311,10 +314,11 @@ create table opt_out_fields (
     claim_token bigint,                 -- the attempt that is writing
     claim_until timestamptz,
     refused     text,                   -- why the CRM refuses it
-    primary key (crm, ticket_id)
+    primary key (crm, ticket_id, kind)
 );
-create index opt_out_fields_due on opt_out_fields (due_at) where version > written;
-create index opt_out_fields_number on opt_out_fields (number);
+create index record_fields_due on record_fields (kind, due_at) where version > written;
+create index record_fields_number on record_fields (number) where number is not null;
+create index record_fields_record on record_fields (record) where record is not null;
 
 -- Chat events that CCAI Platform posted, as received. A worker processes each at least once.
 create table chat_events (
