@@ -18,13 +18,15 @@ from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
 from connector.ccaip.client import Account, Client
 from connector.crms import Crm
-from connector.delivery import crm_opt_outs, pacing, record_fields
+from connector.delivery import crm_opt_outs, pacing, pause_notes, record_fields
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
 from connector.delivery.chat_write_back import ChatWriteBack
+from connector.delivery.pause_notes import PauseNotes
 from connector.delivery.pipeline import Delivery
 from connector.delivery.retry_policy import RetryPolicy
+from connector.delivery.scheduled_numbers import LOOK_SECONDS, ScheduledNumbers
 from connector.delivery.sender import Sender
 from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
@@ -229,8 +231,12 @@ def _maintenance(
     tasks += [
         MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
         MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
+        MaintenanceTask("scheduled numbers", LOOK_SECONDS, ScheduledNumbers(connected).find),
         MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
     ]
+    if any(mapping.tells_holds for _, mapping in connected.values()):
+        notes = PauseNotes(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("pause notes", pause_notes.LOOK_SECONDS, notes.note))
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
     if any(mapping.file.write_back.chat for _, mapping in connected.values()):

@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.errors import RefusalCode
-from connector.model import Chat, Decision, FieldKind, FieldState, OutboundSms, TicketEvent
+from connector.model import Channel, Chat, Decision, FieldKind, FieldState, OutboundSms, TextRequest, TicketEvent
 from connector.policy.opt_out_words import ExtraWords
 from connector.policy.opt_outs import Source
 from connector.store import erasure, events, opt_outs, pseudonyms, record_fields, retention, suppressions, texts
@@ -90,6 +90,46 @@ def test_a_word_suppresses_cancels_what_waits_and_has_the_field_written(
     [entry] = suppressions.suppressed(connection, 10)
     assert (entry.number, entry.source, entry.words, entry.said_at) == (NUMBER, "word", "STOP", NOON)
     assert field(connection) == [("ticket of sent", True)]
+
+
+def scheduled(connection: psycopg.Connection, name: str, ticket: str, channel: Channel = Channel.AGENT) -> int:
+    """A text that waits for its own time, or in a back-fill; whom it is for is not known."""
+    at = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    ask = TextRequest(send_at=at) if channel is Channel.AGENT else TextRequest(number=number_hash(connection))
+    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
+    assert receipt.text
+    return receipt.text
+
+
+def number_hash(connection: psycopg.Connection) -> str:
+    return pseudonyms.of_number(connection, NUMBER)
+
+
+def test_a_word_cancels_what_is_scheduled_or_waits_in_a_back_fill(connection: psycopg.Connection, sent: int) -> None:
+    known, elsewhere, unknown = (scheduled(connection, name, f"ticket of {name}") for name in ("known", "else", "no"))
+    of_ticket = scheduled(connection, "beside", "ticket of sent")
+    batch = scheduled(connection, "batch", "ticket of batch", Channel.BATCH)
+    assert texts.scheduled_without_number(connection) == [known, elsewhere, unknown, of_ticket]
+    texts.meant_for(connection, {known: NUMBER, elsewhere: OTHER})
+
+    opt_outs.heard(connection, CHAT, "STOP", NOON)
+
+    ended = [text for text in (known, elsewhere, unknown, of_ticket, batch) if state(connection, text)[0] != "received"]
+    assert ended == [known, of_ticket, batch]
+    told = connection.execute("select count(*) from texts where state = 'cancelled' and outcome > written").fetchone()
+    assert told == (3,), "their tickets are told"
+
+
+def test_a_message_for_a_person_does_not_bring_a_scheduled_text_forward(
+    connection: psycopg.Connection, sent: int
+) -> None:
+    text = scheduled(connection, "known", "ticket of known")
+    texts.meant_for(connection, {text: NUMBER})
+
+    opt_outs.decide(connection, open_review(connection), False, "about invoices", "Bea")
+
+    assert state(connection, text)[0] == "received"
+    assert texts.load(connection, [text])[text].early
 
 
 def test_a_text_in_sending_is_let_finish(connection: psycopg.Connection, sent: int) -> None:

@@ -36,11 +36,10 @@ create table texts (
     ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
     rule           text,
     sms            jsonb,               -- numbers and message
-    number         text,                -- the number that it is or was meant for, as a keyed hash: finds a person's texts
+    number         text,                -- whom it is or was meant for, as far as known: a keyed hash; finds a person's texts
     reason         text,                -- the reason that it claims, or claimed, under its rule
     same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
-    held_for       text,                -- the number that it was last held for, as a keyed hash
     accepted       jsonb,               -- the rule that accepted a trigger: {"rule", "values"}; see model.Accepted
 
     -- Sending.
