@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 from connector import backoff
 from connector.errors import ConnectorError
-from connector.model import Hold
+from connector.outcome import Hold
 from connector.store import queries
 
 SQL = queries.load(__file__)
