@@ -76,7 +76,7 @@ def saved(
 
 
 def requested(box: Sandbox, count: int = 1) -> list[str]:
-    return box.salesforce.make_cases(count, CCAIP_SMS_Status__c="Requested")
+    return list(box.salesforce.make_cases(count, CCAIP_SMS_Status__c="Requested"))
 
 
 def shown(box: Sandbox, ticket: str) -> str:

@@ -98,7 +98,7 @@ def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]
         Figure("messages that may be opt-outs", f"{reviews.open:,}", _level(reviews), "", "console.opt_outs"),
         Figure("write-backs the CRM refuses", f"{refused:,.0f}", "bad" if refused else "", "is:refused"),
         Figure(
-            "opt-out fields and number marks the CRM refuses",
+            "opt-outs and marks the CRM refuses",
             f"{fields:,}",
             "bad" if fields else "",
             "",
