@@ -131,6 +131,8 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     written = f"; {path[field]} is written" if (field := mapping.file.opt_outs.field) else ""
     extra = ", ".join([*mapping.file.opt_outs.words, *mapping.file.opt_outs.start_words])
     yield f"  opt-outs by text: the connector's words{f' and {extra}' if extra else ''}{written}"
+    if invalid := mapping.file.invalid_numbers.field:
+        yield f"  numbers that cannot be texted: {path[invalid]} is written"
     yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
     if keys.hours.by_state:
         yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"

@@ -174,7 +174,7 @@ class Delivery:
         await self._settlement.settle(moves)
         measures.settled([text for text, _ in people], moves)
         holds = {
-            text.id: Hold(str(pause), pause.until)
+            text.id: pause.hold
             for text, pause in paused
             if pause.by_operator and not text.attended and self._crms[text.crm][1].tells_holds
         }

@@ -53,6 +53,14 @@ GAUGES = (
         ),
     ),
     Gauge(
+        "record_fields",
+        ("field",),
+        (
+            ("connector_record_fields_waiting", "Opt-out fields and marks of invalid numbers still to be written."),
+            ("connector_record_fields_refused", "Those of them that the CRM refuses."),
+        ),
+    ),
+    Gauge(
         "breakers",
         ("account", "state"),
         (("connector_breaker_state", "1: the account is closed (in use), paused, tripped, or waits_for_person."),),

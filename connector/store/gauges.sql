@@ -27,6 +27,12 @@ from mapping_versions m left join (
     from texts where outcome > written group by crm
 ) w on w.crm = m.crm
 
+-- name: record_fields
+-- Checkboxes in the CRM that are still to be written, and those of them that the CRM refuses.
+select k.kind, count(f.kind)::float8, (count(f.kind) filter (where f.refused is not null))::float8
+from unnest(array['opt_out', 'phone_invalid']) as k (kind)
+left join record_fields f on f.kind = k.kind and f.version > f.written group by k.kind
+
 -- name: breakers
 -- The state of each account's circuit breaker: 1 for the state that it is in.
 select a.account, s.state, (s.state = case
