@@ -56,7 +56,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     stopping = app.extensions[STOPPING] = Stopping()
     app.register_blueprint(health.blueprint(events or pool, stopping))
     if wanted.metrics_keys:
-        metrics = Metrics(Readings(partial(gauges.read, str(pool.conninfo)), logs.errors.copy))
+        read = partial(gauges.read, str(pool.conninfo), bootstrap.budgets(mappings.values()))
+        metrics = Metrics(Readings(read, logs.errors.copy))
         app.register_blueprint(health.metrics_blueprint(wanted.metrics_keys, metrics.text))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))

@@ -113,6 +113,7 @@ create table history (
     why        text not null
 );
 create index history_text on history (text, at);
+create index history_settled on history (at) where from_state = 'unknown';
 
 -- One text per reason, across all channels. Outlives the text's own retention period.
 create table reasons (
@@ -350,6 +351,7 @@ create table chats (
 );
 create index chats_open on chats (seen_at) where not ended;
 create index chats_seen on chats (seen_at);
+create index chats_listed on chats (seen_at) where source = 'list';
 
 -- The status fields of tickets that show a chat: one row for each text that told its ticket of a chat.
 create table chat_updates (
