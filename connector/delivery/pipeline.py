@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Crm
-from connector.delivery import deciding, measures
+from connector.delivery import deciding, measures, spans
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
@@ -128,7 +128,9 @@ class Delivery:
             return await self._waiting(texts, pause)
         people = any(text.channel is Channel.AGENT for text in texts)
         try:
-            decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+            with spans.deciding(texts) as traced:
+                decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+                spans.decided(traced, decisions)
         except (Unavailable, Refused) as error:
             return await self._waiting(texts, await self._paused_by(stem, error))
         self._breaker.passed(stem)
@@ -201,19 +203,21 @@ class Delivery:
         ]
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
-        try:
-            result = await self._sender.send(text, sms)
-        except OverBudget as error:
-            if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
-                raise Snooze(UNCOUNTED_PAUSE) from None
-            await self._settle([transitions.over_budget(text.id, text.revision, str(error))])
-            return
-        if result:
-            assessment = await self._breaker.assess(text, result.outcome)
-            move = self._retry_policy.after_call(text, result, assessment)
-            await self._settle([move])
-            measures.called(result.outcome)
-            measures.settled([text], [move])
+        with spans.sending(text) as span:
+            try:
+                result = await self._sender.send(text, sms)
+            except OverBudget as error:
+                if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
+                    raise Snooze(UNCOUNTED_PAUSE) from None
+                await self._settle([transitions.over_budget(text.id, text.revision, str(error))])
+                return
+            if result:
+                spans.answered(span, result.outcome)
+                assessment = await self._breaker.assess(text, result.outcome)
+                move = self._retry_policy.after_call(text, result, assessment)
+                await self._settle([move])
+                measures.called(result.outcome)
+                measures.settled([text], [move])
 
     async def _settle(self, moves: Sequence[Transition]) -> None:
         """Commit these transitions. Repeat until the database accepts them, also when it is away, full or read-only:

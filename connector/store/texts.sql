@@ -4,7 +4,7 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.r
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early, extract(epoch from clock_timestamp() - events.received_at)::float8 as age,
        case when texts.state = 'unknown' then texts.sms end as sms, texts.ask,
-       texts.accepted
+       texts.accepted, texts.traceparent
 from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
 

@@ -29,8 +29,8 @@ def verify(
 ) -> datetime:
     """Return when the message was signed (UTC). Compares in constant time.
 
-    `signatures` and `timestamp` are the two headers, `tolerance` is in seconds. Raises NotAuthentic, and NotTimely where only
-    the time is wrong.
+    `signatures` and `timestamp` are the two headers, `tolerance` is in seconds. Raises NotAuthentic, and
+    NotTimely where only the time is wrong.
     """
     given = [base64.b64decode(one) for one in SIGNATURE.findall(signatures)[:MAX_SIGNATURES]]
     if not given:

@@ -34,6 +34,7 @@ create table texts (
 
     -- The request and the decision.
     ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
+    traceparent    text,                -- the trace of its event, where traces are on (W3C)
     rule           text,
     sms            jsonb,               -- numbers and message
     number         text,                -- the number that it is or was meant for, as a keyed hash: finds a person's texts
