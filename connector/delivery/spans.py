@@ -11,7 +11,7 @@ from connector import tracing
 from connector.delivery.sender import Outcome
 from connector.errors import CallFailed, Refused
 from connector.model import Chat, Decision, Skip, Text
-from connector.model import Outcome as TextOutcome
+from connector.outcome import Outcome as TextOutcome
 from connector.tracing import NO_SPAN, TEXT, Kind, Span
 
 Decisions = Mapping[Text, Decision | Skip | CallFailed]

@@ -24,7 +24,7 @@ __all__ = ["Clock", "Sandbox"]
 class Sandbox:
     """The emulated remote sides: `ccaip`, and each CRM under its name (`salesforce`).
 
-    Keyword arguments set any setting of a side (`ccaip.Settings`, `crms.salesforce.Settings`), for example
+    Keyword arguments set any setting of a side (`ccaip.settings.Settings`, `crms.salesforce.Settings`), for example
     `Sandbox(first_chat_id=114, outbound_message_url="http://127.0.0.1:8000/hooks")`. `switches` answers the questions
     that the vendors' documentation leaves open. Port 0 selects a free port. Raises ValueError for a host that is not a
     loopback address.
@@ -46,7 +46,9 @@ class Sandbox:
         self.faults = faults.Faults(self.clock)
         modules = crms.discover()
         self.switches = _switches(modules, switches)
-        chosen = _distribute({"ccaip": ccaip.Settings, **{n: m.Settings for n, m in modules.items()}}, settings)
+        chosen = _distribute(
+            {"ccaip": ccaip.settings.Settings, **{n: m.Settings for n, m in modules.items()}}, settings
+        )
         self.ccaip = ccaip.CcaiPlatform(self.clock, self.switches, chosen["ccaip"], self._knows_ticket)
         self.crms: dict[str, crms.Crm] = {
             name: module.Side(self.clock, self.switches, self.faults, chosen[name]) for name, module in modules.items()

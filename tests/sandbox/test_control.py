@@ -458,7 +458,7 @@ def test_the_docs_name_every_address(http: httpx.Client) -> None:
 
 def test_the_docs_name_every_setting() -> None:
     told = set(re.findall(r"`(\w+)`", DOCS.read_text()))
-    assert {*ccaip.Settings.model_fields, *salesforce.Settings.model_fields} <= told
+    assert {*ccaip.settings.Settings.model_fields, *salesforce.Settings.model_fields} <= told
 
 
 def test_time_is_utc() -> None:
