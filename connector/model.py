@@ -203,7 +203,8 @@ class Text:
     `busy_for`: seconds that the customer has been in another session. `early`: its next try is still to come; None:
     none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
     decided before. `arrived`: when its event was received, by this process's monotonic clock; for metrics only.
-    `traceparent`: the trace of its event.
+    `traceparent`: the trace of its event. `maybe_sent`: it waited when the database was restored, and may have been
+    sent since the backup.
     """
 
     id: int
@@ -223,6 +224,7 @@ class Text:
     accepted: Accepted | None = None
     arrived: float = field(default=0.0, compare=False)
     traceparent: str | None = field(default=None, compare=False)
+    maybe_sent: bool = False
 
     @property
     def attended(self) -> bool:

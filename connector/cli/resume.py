@@ -14,7 +14,7 @@ from connector.cli.output import JSON, count, plain, print_json, say
 from connector.cli.pause import scopes, sentence, target
 from connector.errors import BadMapping, BadSettings, CallFailed
 from connector.settings import Settings, load
-from connector.store import audit, circuit_breaker, pauses, text_views
+from connector.store import audit, circuit_breaker, installation, pauses, text_views
 from connector.store.audit import Action
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Scope
@@ -37,10 +37,23 @@ class Resumed:
 
 @click.command()
 @scopes
+@click.option(
+    "--restored",
+    type=click.Choice(["unknown", "send"]),
+    help="After a restore: what waited becomes unknown, as it may have been sent since the backup; or it is sent.",
+)
 @click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
 @click.option("--dry-run", is_flag=True, help="Ask, and change nothing.")
 @JSON
-def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry_run: bool, as_json: bool) -> None:
+def resume(
+    rule: str | None,
+    batch: bool,
+    account: str | None,
+    restored: str | None,
+    anyway: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Let texts leave again: end a pause, and use accounts again after a wrong setting was put right.
 
     What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses, or if something
@@ -48,7 +61,8 @@ def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry
     """
     scope, name = target(rule, batch, account)
     with connected() as connection:
-        found = _resumed(connection, load(), scope, name, anyway, dry_run)
+        _require_word(connection, restored)
+        found = _resumed(connection, load(), scope, name, anyway, dry_run, restored)
         if as_json:
             print_json({name: getattr(found, name) for name in Resumed.__slots__} | {"dry_run": dry_run})
         else:
@@ -56,8 +70,27 @@ def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry
         sys.exit(1 if found.wrong or found.blocking else 0)
 
 
+def _require_word(connection: psycopg.Connection, restored: str | None) -> None:
+    """Raise UsageError where texts wait in a restored database and it is not said what becomes of them."""
+    marked = installation.marked(connection)
+    waits = any(one.manual_resume for one in circuit_breaker.status(connection)) and (marked.texts or marked.cases)
+    if waits and restored is None:
+        raise click.UsageError(
+            f"{count(marked.texts, 'text')} and {count(marked.cases, 'case')} of back-fills waited when this database "
+            "was restored, and may have been sent since the backup. With --restored unknown, these texts become "
+            "unknown and these cases are skipped: none of them is sent. With --restored send, all are sent: only if "
+            "nothing was sent since the backup"
+        )
+
+
 def _resumed(
-    connection: psycopg.Connection, settings: Settings, scope: Scope, name: str, anyway: bool, dry_run: bool
+    connection: psycopg.Connection,
+    settings: Settings,
+    scope: Scope,
+    name: str,
+    anyway: bool,
+    dry_run: bool,
+    restored: str | None,
 ) -> Resumed:
     """Resume what passes its probe. `anyway`: skip the probes. `dry_run`: change nothing."""
     in_force = {(one.scope, one.name) for one in pauses.current(connection)}
@@ -78,7 +111,7 @@ def _resumed(
             found.ended = _ended(connection, scope, name)
         why = {one.account: one.tripped_why or one.paused_why for one in accounts}
         found.accounts = [
-            one for account in resumable for one in _used_again(connection, account, why[account], probed=not anyway)
+            one for account in resumable for one in _used_again(connection, account, why[account], not anyway, restored)
         ]
     _add_what_waits(connection, found, scope, name)
     return found
@@ -94,13 +127,18 @@ def _ended(connection: psycopg.Connection, scope: Scope, name: str) -> bool:
     return ended
 
 
-def _used_again(connection: psycopg.Connection, account: str, why: str | None, probed: bool) -> list[str]:
+def _used_again(
+    connection: psycopg.Connection, account: str, why: str | None, probed: bool, restored: str | None
+) -> list[str]:
     with connection.transaction():
+        if account == PLATFORM and restored == "send":
+            installation.trust(connection)
         names = list(circuit_breaker.resume(connection, account))
         for name in names:
             before = {"why": why, "probed": probed}
             about = audit.named("account", name)
-            audit.record(connection, audit.this_user(), Action.SENDING_RESUME, about, before=before)
+            after = {"restored": restored} if account == PLATFORM and restored else None
+            audit.record(connection, audit.this_user(), Action.SENDING_RESUME, about, before=before, after=after)
     return names
 
 

@@ -51,6 +51,7 @@ create table texts (
     busy_since     timestamptz,         -- since when the customer has been in another session
     suspected      int not null default 0,          -- refusals of this text alone, while other texts were accepted
     refused_at     timestamptz,         -- its last failure of a kind that would affect every text
+    restored_at    timestamptz,         -- it waited when the database was restored: it may have been sent since the backup
     tried_again    boolean not null default false,  -- an unknown text has had its second attempt, if that is enabled
     claim_until    timestamptz,         -- sending: when the claim expires, by the database's clock
     claim_token    bigint,              -- the attempt that claimed it; one that lost the connection undoes its claim
