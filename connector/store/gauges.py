@@ -133,8 +133,12 @@ def read(url: str, budgets: Budgets) -> list[Reading]:
     conninfo = make_conninfo("", **conninfo_to_dict(url) | {"connect_timeout": CONNECT_SECONDS})
     options = f"-c statement_timeout={STATEMENT_MS} -c default_transaction_read_only=on"
     with psycopg.connect(conninfo, autocommit=True, options=options) as connection:
-        found = [reading for gauge in GAUGES for reading in _readings(connection, gauge)]
-        return found + _budgets(connection, budgets)
+        return readings(connection) + _budgets(connection, budgets)
+
+
+def readings(connection: psycopg.Connection) -> list[Reading]:
+    """Read all gauges but those of daily budgets."""
+    return [reading for gauge in GAUGES for reading in _readings(connection, gauge)]
 
 
 def _readings(connection: psycopg.Connection, gauge: Gauge) -> list[Reading]:

@@ -23,7 +23,7 @@ select count(*)::float8, coalesce(max(extract(epoch from now() - changed_at)), 0
 (
     select text, max(at) filter (where to_state <> 'unknown') - min(at) filter (where to_state = 'unknown') as took
     from history where to_state <> 'sending' and text in (
-        select text from history where from_state = 'unknown' and at > now() - interval '7 days')
+        select text from history where from_state = 'unknown' and to_state <> 'unknown' and at > now() - interval '7 days')
     group by text having (array_agg(to_state order by at desc))[1] not in ('unknown', 'queued', 'received')
 ) settlements
 
