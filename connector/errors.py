@@ -99,6 +99,10 @@ class NotAuthentic(ConnectorError):
         self.status = status
 
 
+class NotTimely(NotAuthentic):
+    """The signature of a request is right, but it was made too long ago, or in the future."""
+
+
 class NotThere(ConnectorError):
     """The requested object does not exist, or is not visible."""
 
