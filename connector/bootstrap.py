@@ -11,7 +11,8 @@ from connector.mapping import daily_budgets, hints, loader
 from connector.mapping.rules import Mapping
 from connector.policy.daily_budget import Budgets
 from connector.policy.opt_out_words import ExtraWords
-from connector.settings import Settings, require_ccaip
+from connector.settings import Settings
+from connector.settings_checks import require_ccaip
 
 
 def mappings(settings: Settings) -> dict[str, Mapping]:

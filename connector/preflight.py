@@ -12,7 +12,8 @@ from connector import bootstrap, crms, environment
 from connector.errors import Problems
 from connector.http import config
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.settings import Settings, require_safe_metrics
+from connector.settings import Settings
+from connector.settings_checks import require_safe_metrics
 from connector.store import postgres
 
 # Builds what a process needs from these settings and mappings. Raises BadSettings. The web process has its own.

@@ -4,89 +4,31 @@ Unsafe or missing settings are refused at start, with the variable's name. Secre
 wherever a settings object is printed or logged.
 """
 
-import base64
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
-from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings
 
-from connector import addresses, environment, expected, phone, send_at
-from connector.environment import PREFIX, FromEnvironment
+from connector import addresses, environment, expected, send_at
+from connector.environment import FromEnvironment
 from connector.errors import BadSettings, Problems
+from connector.setting_types import (
+    Countries,
+    Folder,
+    HttpsUrl,
+    LongSecret,
+    Messages,
+    Origins,
+    Secrets,
+    SkippedChecks,
+    WebhookSecret,
+    Words,
+)
 
 Kind = TypeVar("Kind", bound=BaseSettings)
-
-
-def _words(value: object) -> object:
-    """Split one text of the environment at spaces and commas."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _messages(value: object) -> object:
-    """Split one text of the environment at semicolons: messages have blanks and commas."""
-    return [one.strip() for one in value.split(";") if one.strip()] if isinstance(value, str) else value
-
-
-def _country(code: str) -> str:
-    if code not in phone.EVERY_COUNTRY:
-        raise ValueError('expected ISO 3166 country codes in capitals, such as "US, CA"')
-    return code
-
-
-def long_enough(secret: SecretStr) -> SecretStr:
-    """Refuse a secret that could be guessed."""
-    if len(secret.get_secret_value()) < 24:
-        raise ValueError("expected at least 24 characters; make one with: openssl rand -hex 24")
-    return secret
-
-
-def _base64(secret: SecretStr) -> SecretStr:
-    try:
-        base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
-    except ValueError:
-        raise ValueError('expected "whsec_" and base64; make one with: echo whsec_$(openssl rand -base64 24)') from None
-    return secret
-
-
-def _generated(secret: SecretStr) -> SecretStr:
-    """Refuse a webhook secret that CCAI Platform cannot have generated. The length of its secrets is not documented."""
-    if len(secret.get_secret_value()) < 16:
-        raise ValueError("expected the secret that CCAI Platform generated, at least 16 characters")
-    return secret
-
-
-Country = Annotated[str, AfterValidator(_country)]
-# Absolute: with a relative runtime folder, a library falls back to one that all users share.
-Folder = Annotated[Path, AfterValidator(Path.absolute)]
-HttpsUrl = Annotated[str, AfterValidator(addresses.https_or_loopback)]
-LongSecret = Annotated[SecretStr, AfterValidator(long_enough)]
-# Several values, separated by spaces or commas, so that secrets can be rotated without a gap.
-Secrets = Annotated[list[LongSecret], NoDecode, BeforeValidator(_words)]
-SigningSecret = Annotated[SecretStr, AfterValidator(long_enough), AfterValidator(_base64)]
-WebhookSecret = Annotated[SecretStr, AfterValidator(_generated)]
-SigningSecrets = Annotated[list[SigningSecret], NoDecode, BeforeValidator(_words)]
-# Origins whose pages may show a page of the connector in a frame. The value is copied into a header unchanged.
-Origins = Annotated[
-    list[
-        Annotated[
-            str,
-            expected.matching(
-                r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?",
-                "expected origins such as https://acme.lightning.force.com, without a path or a slash at the end",
-            ),
-        ]
-    ],
-    NoDecode,
-    BeforeValidator(_words),
-]
-Messages = Annotated[list[str], NoDecode, BeforeValidator(_messages)]
-Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
-Countries = Annotated[list[Country], NoDecode, BeforeValidator(_words), Field(min_length=1)]
 
 
 class Settings(FromEnvironment):
@@ -203,7 +145,7 @@ class Settings(FromEnvironment):
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
     """Batches wait once the CRM's daily API calls are used up to this share."""
-    trial_without: Annotated[list[Literal["hours", "window"]], NoDecode, BeforeValidator(_words)] = []
+    trial_without: SkippedChecks = []
     """`hours`, `window`: skips these checks. Allowed only with a sandbox on this machine."""
     retention_days: float = Field(default=30, ge=0, le=36_500)
     """Days until phone numbers, messages and events are erased. 0: never."""
@@ -278,31 +220,3 @@ def _problem(error: Any, kind: type[BaseSettings]) -> str:
     name = "_".join(str(part) for part in error["loc"][:1])
     words = f"expected {kind.model_fields[name].description}" if error["type"] == "missing" else expected.words(error)
     return f"{environment.prefix(kind)}{name.upper()}: {words}"
-
-
-def require_safe_metrics(settings: Settings) -> None:
-    """Require a key where a worker's metrics can be read from other machines. Raises BadSettings."""
-    local = settings.worker_metrics_host in addresses.LOOPBACK
-    if settings.worker_metrics_port and not local and not settings.metrics_keys:
-        raise BadSettings(
-            f"{PREFIX}WORKER_METRICS_HOST: expected an address of this machine only, such as 127.0.0.1, or a key in "
-            f"{PREFIX}METRICS_KEYS"
-        )
-
-
-def require_ccaip(settings: Settings) -> None:
-    """Require the settings that every text needs. Raises BadSettings."""
-    checks: list[tuple[str, Callable[[], object], str]] = [
-        ("CCAIP_SUBDOMAIN", lambda: settings.ccaip_subdomain, "the subdomain of your CCAI Platform address"),
-        ("CCAIP_DOMAIN", lambda: settings.ccaip_domain or settings.ccaip_url, "its rest, such as uc1.ccaiplatform.com"),
-        ("CCAIP_TOKEN", settings.ccaip_token.get_secret_value, "an API credential token of CCAI Platform"),
-        ("CCAIP_OUTBOUND_NUMBER", lambda: settings.ccaip_outbound_number, "an SMS number of your tenant, E.164"),
-    ]
-    missing = [f"{PREFIX}{name}: expected {words}" for name, value, words in checks if not value()]
-    if settings.trial_without and urlsplit(settings.ccaip_address).hostname not in addresses.LOOPBACK:
-        missing.append(f"{PREFIX}TRIAL_WITHOUT: expected nothing; it is for trials with the sandbox, on this machine")
-    number = settings.ccaip_outbound_number
-    if number and not phone.E164.fullmatch(number):
-        missing.append(f"{PREFIX}CCAIP_OUTBOUND_NUMBER: expected a number in E.164, such as +16285550199")
-    if missing:
-        raise BadSettings("\n".join(missing))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.errors import RefusalCode
-from connector.model import Accepted, Chat, Hold, PhoneProblem, Skip, State
+from connector.model import Accepted, Chat, PhoneProblem, Skip, State
+from connector.outcome import Hold
 
 # The findings of the policy: {"check", "said", "why"} of each.
 Trace = list[dict[str, Any]]

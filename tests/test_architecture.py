@@ -41,14 +41,15 @@ def within(imported: set[str], package: str) -> set[str]:
 ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
-    *("connector.expected", "connector.masking", "connector.errors", "connector.transitions", "connector.expressions"),
-    *("connector.send_at", "connector.chat_status"),
+    *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
-    *("connector.settings", "connector.http", "connector.logs", "connector.supervisor", "connector.metrics"),
+    *("connector.setting_types", "connector.settings", "connector.settings_checks", "connector.http", "connector.logs"),
+    *("connector.supervisor", "connector.metrics"),
     # the four outsides
-    *("connector.ccaip", "connector.crms", "connector.oidc", "connector.store"),
+    *("connector.ccaip", "connector.crms", "connector.oidc", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
     "connector.worker",
@@ -98,6 +99,7 @@ def test_every_part_has_its_place() -> None:
 PURE = (
     "phone",
     "model",
+    "outcome",
     "errors",
     "transitions",
     "chat_status",
@@ -203,7 +205,12 @@ ENVIRONMENT = {
 
 
 # Who reads settings, from where, and what they are.
-READS_SETTINGS = {"connector/environment.py", "connector/secret_files.py", "connector/settings.py"}
+READS_SETTINGS = {
+    "connector/environment.py",
+    "connector/secret_files.py",
+    "connector/setting_types.py",
+    "connector/settings.py",
+}
 
 
 def environment(path: Path) -> Iterator[str]:
@@ -264,7 +271,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webhooks/*.py",
     ),
     "psycopg_pool": ("connector/store/*.py", "connector/delivery/*.py", "connector/worker/*.py", "webhooks/*.py"),
-    "pydantic_settings": ("connector/environment.py", "connector/secret_files.py", "connector/settings.py"),
+    "pydantic_settings": tuple(READS_SETTINGS),
     "requests": (
         "connector/http/for_requests.py",
         "connector/crms/*/session.py",

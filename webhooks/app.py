@@ -21,9 +21,10 @@ from connector.store import gauges
 from webhooks import crm_hooks, health, receive, refusals, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
-from webhooks.agent_page.presenter import Writing
+from webhooks.agent_page.presenter import Presenter
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions
+from webhooks.agent_page.ticket_texts import TicketTexts
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
 from webhooks.ccaip import chat_events
@@ -61,11 +62,13 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
     app.register_blueprint(chat_events.blueprint(wanted, events or pool))
-    desk = TextService(pool, mappings, wanted.send_at_days)
+    text_service = TextService(pool, mappings, wanted.send_at_days)
     known = auth.Callers(found.verifiers)
-    links, guard = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
-    app.register_api(api.blueprint(desk, known, pool, links, guard))
-    app.register_blueprint(agent_page.blueprint(PageAccess(desk, links, guard), Writing(desk), found.visitors))
+    sessions, security = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
+    app.register_api(api.blueprint(text_service, known, pool, sessions, security))
+    texts = TicketTexts(text_service)
+    access, presenter = PageAccess(text_service, sessions, security), Presenter(text_service, texts)
+    app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.visitors))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)

@@ -11,7 +11,8 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.delivery import measures
-from connector.model import Decision, Hold, OutboundSms, Skip, Text
+from connector.model import Decision, OutboundSms, Skip, Text
+from connector.outcome import Hold
 from connector.policy.checks import Finding, Policy, Ruling
 from connector.store import daily_budget, postgres, recipients, suppressions, texts
 from connector.store.suppressions import FieldSays
@@ -20,9 +21,8 @@ from connector.transitions import Transition
 
 log = structlog.get_logger()
 
-Clock = Callable[
-    [psycopg.Connection], datetime
-]  # What a ticket shows while its text waits, by the check that holds it.
+Clock = Callable[[psycopg.Connection], datetime]
+# What a ticket shows while its text waits, by the check that holds it.
 HOLDS = {
     "hours": "outside the hours in which this customer may be texted",
     "budget": "the daily budget of the outbound number is used up",

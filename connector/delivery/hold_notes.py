@@ -11,7 +11,7 @@ from connector.delivery import isolation
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import HeldNote
+from connector.outcome import HeldNote
 from connector.store import held_notes, outcomes
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from connector.delivery.sender import Outcome
 from connector.errors import NotSent, OutcomeUnknown, RefusalCode, Refused, Unavailable
 from connector.metrics import counters
 from connector.model import OUTCOMES, Channel, Chat, Skip, State, Text
-from connector.model import Outcome as TextOutcome
+from connector.outcome import Outcome as TextOutcome
 from connector.policy.checks import Ruling, Said
 from connector.store.outcomes import WriteResult
 from connector.transitions import Transition

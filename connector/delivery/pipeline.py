@@ -25,7 +25,8 @@ from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Channel, Decision, Hold, OutboundSms, Skip, State, Text
+from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
+from connector.outcome import Hold
 from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused

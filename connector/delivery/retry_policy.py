@@ -9,7 +9,8 @@ from connector import backoff, phone, transitions
 from connector.delivery.breaker import Assessment
 from connector.delivery.sender import CallResult
 from connector.errors import CallFailed, NotSent, OutcomeUnknown, RefusalCode, RefusalScope, Refused, Unavailable
-from connector.model import Chat, Hold, PhoneProblem, State, Text
+from connector.model import Chat, PhoneProblem, State, Text
+from connector.outcome import Hold
 from connector.transitions import Transition
 
 log = structlog.get_logger()

@@ -20,11 +20,11 @@ from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, OutboundSms, Text
 from connector.policy import segments
 from connector.policy.daily_budget import Budgets
-from connector.store import circuit_breaker, jobs, pauses, texts
+from connector.store import circuit_breaker, jobs, pauses, sending_claims, texts
 from connector.store.daily_budget import OverBudget, Share
 from connector.store.jobs import Snooze
 from connector.store.rate_limit import LATE, MUCH_LATER
-from connector.store.texts import Answer, Attempt
+from connector.store.sending_claims import Answer, Attempt
 
 log = structlog.get_logger()
 
@@ -210,9 +210,9 @@ class Sender:
 
     def _claim_many(self, tries: Sequence[Attempt]) -> list[Answer | None]:
         with self._pool.connection() as connection:
-            answers = texts.start_sending(connection, tries, self._good_for)
+            answers = sending_claims.start_sending(connection, tries, self._good_for)
         return [answers.get(one.token) for one in tries]
 
     def _unclaim(self, one: Attempt) -> None:
         with self._pool.connection() as connection:
-            texts.undo_sending(connection, [one])
+            sending_claims.undo_sending(connection, [one])

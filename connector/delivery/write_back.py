@@ -17,7 +17,7 @@ from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import Outcome
+from connector.outcome import Outcome
 from connector.store import chat_updates, circuit_breaker
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Snooze

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from connector import environment, settings
+from connector import environment, setting_types, settings
 
 PROXY = "expected the address of an HTTP proxy, such as http://proxy.example:3128"
 
@@ -116,7 +116,7 @@ class Settings(environment.FromEnvironment):
     """HTTP proxy to CCAI Platform and the CRM, `http://[user:password@]host:port`: [behind a
     proxy](deployment.md#behind-a-proxy-with-a-private-certificate-authority).
     """
-    no_proxy: settings.Words = []
+    no_proxy: setting_types.Words = []
     """Hosts that bypass the proxy."""
     ca_file: Authorities | None = None
     """Certificate authorities (PEM) to trust instead of the public ones."""
@@ -149,7 +149,7 @@ class Common(environment.OfAllPrograms):
     """The same settings, in variables shared with other programs."""
 
     https_proxy: ProxyAddress | None = None
-    no_proxy: settings.Words = []
+    no_proxy: setting_types.Words = []
     ssl_cert_file: Authorities | None = None
     requests_ca_bundle: Authorities | None = None
 

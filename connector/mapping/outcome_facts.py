@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from connector.model import HeldNote, Outcome, State
+from connector.model import State
+from connector.outcome import HeldNote, Outcome
 
 
 class OutcomeFact(NamedTuple):

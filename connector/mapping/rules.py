@@ -14,18 +14,8 @@ from connector.expressions import CannotApply
 from connector.languages import Messages
 from connector.mapping import message_language, written_fields
 from connector.mapping.schema import MappingFile, Rule
-from connector.model import (
-    Accepted,
-    Decision,
-    HeldNote,
-    LanguageChoice,
-    OutboundSms,
-    Outcome,
-    Recipient,
-    Skip,
-    TextRequest,
-    Ticket,
-)
+from connector.model import Accepted, Decision, LanguageChoice, OutboundSms, Recipient, Skip, TextRequest, Ticket
+from connector.outcome import HeldNote, Outcome
 from connector.policy.checks import Policy, Without
 from connector.policy.daily_budget import Budgets
 

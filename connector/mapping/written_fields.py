@@ -6,7 +6,8 @@ from typing import Any
 from connector.expressions import Template
 from connector.mapping import outcome_facts
 from connector.mapping.schema import MappingFile
-from connector.model import HeldNote, Outcome, State
+from connector.model import State
+from connector.outcome import HeldNote, Outcome
 
 # By the CRM's names; None empties a field.
 Fields = dict[str, str | None]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from connector import addresses, environment, settings
+from connector import addresses, environment, setting_types, settings
 from connector.errors import BadSettings
 
 ENV_PREFIX = f"{environment.PREFIX}OIDC_"
@@ -67,11 +67,11 @@ class Settings(environment.FromEnvironment):
     """Its client secret. Required with an issuer."""
     groups_claim: str = Field(default="groups", min_length=1)
     """The claim with a person's groups, in the ID token or in userinfo."""
-    roles: Annotated[settings.Messages, AfterValidator(_roles)] = []
+    roles: Annotated[setting_types.Messages, AfterValidator(_roles)] = []
     """What each group may do: `support=view; ops=view,act; leads=view,act,content,keys`. A person in several of them
     has the roles of all. Required with an issuer.
     """
-    scopes: Annotated[settings.Words, AfterValidator(_scopes)] = ["openid", "profile", "email"]
+    scopes: Annotated[setting_types.Words, AfterValidator(_scopes)] = ["openid", "profile", "email"]
     """Scopes to ask for. Some providers tell groups only with a scope of their own."""
 
     def roles_of(self, groups: list[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.model import Outcome
+from connector.outcome import Outcome
 from connector.store import chats, jobs, outcomes, queries
 from connector.store.rows import fields, jsonb
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.model import HeldNote, Hold
+from connector.outcome import HeldNote, Hold
 from connector.store import jobs, queries
 from connector.store.rows import fields, jsonb
 

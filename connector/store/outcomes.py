@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from connector.model import Channel, Outcome, PhoneProblem, State
+from connector.model import Channel, PhoneProblem, State
+from connector.outcome import Outcome
 from connector.store import jobs, queries
 from connector.store.jobs import Kind, NewJob
 from connector.store.rows import fields, jsonb

@@ -10,10 +10,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from connector.errors import RefusalCode
-from connector.model import State
+from connector.model import Channel, State
 from connector.store import pseudonyms, queries
 
 SQL = queries.load(__file__)
+# `rule` and `channel` have no index: they are looked for among so many of the newest texts that fit all other filters.
+MAX_SCANNED = 100_000
 
 
 class Only(StrEnum):
@@ -31,12 +33,18 @@ class Only(StrEnum):
 class Search:
     """Which texts. None matches all.
 
+    `text`: this one. `before`: texts older than this one, for the next page. `chat`: CCAI Platform's id.
     `ticket` is a full id, of any of these `crms`. `number` (E.164): whom the text was meant for, until its retention
     ends. `since` and `until`: when the text was requested; `until` is excluded. `agent`: a name or e-mail address.
     `not_written`: the ticket does not have the outcome.
     """
 
+    text: int | None = None
+    before: int | None = None
     state: State | None = None
+    rule: str | None = None
+    channel: Channel | None = None
+    chat: str | None = None
     crms: Sequence[str] = ()
     ticket: str | None = None
     number: str | None = None
@@ -51,10 +59,11 @@ class Search:
 def find(connection: psycopg.Connection, wanted: Search, most: int) -> list[dict[str, Any]]:
     """Return at most `most` texts, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["find"], parameters(connection, wanted, most)).fetchall()
+        # Not prepared: one plan for all filters would use no index.
+        return cursor.execute(SQL["find"], parameters(connection, wanted, most), prepare=False).fetchall()
 
 
 def parameters(connection: psycopg.Connection, wanted: Search, most: int) -> dict[str, Any]:
     """Return the parameters of the query `find`."""
     number = wanted.number and pseudonyms.of_number(connection, wanted.number)
-    return asdict(wanted) | {"crms": list(wanted.crms), "number": number, "most": most}
+    return asdict(wanted) | {"crms": list(wanted.crms), "number": number, "most": most, "scanned": MAX_SCANNED}

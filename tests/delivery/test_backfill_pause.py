@@ -13,9 +13,9 @@ from connector.backfill.plans import PlanState
 from connector.crms import Query
 from connector.errors import Unavailable
 from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
-from connector.store import erasure, events, pseudonyms, text_search, texts
+from connector.store import erasure, events, pseudonyms, sending_claims, text_search, texts
+from connector.store.sending_claims import Attempt
 from connector.store.text_search import Search
-from connector.store.texts import Attempt
 from tests.support.remote import Remote, Tickets, as_crm, died, queued, started
 
 MANY = 30
@@ -139,7 +139,7 @@ def test_paused_between_decision_and_claim_nothing_leaves(fill: BackFill) -> Non
 
     with fill.pool.connection() as connection:
         assert texts.to_be_sent(connection, [first]) == set()
-        assert texts.start_sending(connection, tries, 60) == {}
+        assert sending_claims.start_sending(connection, tries, 60) == {}
     fill.finish(Remote(fill.pool))
 
 
@@ -182,7 +182,7 @@ def test_a_lost_claim_that_is_undone_after_the_pause_goes_back_too(fill: BackFil
         started(connection, first)
     fill.halt()
     with fill.pool.connection() as connection:
-        texts.undo_sending(connection, [Attempt(first, 1, first)])
+        sending_claims.undo_sending(connection, [Attempt(first, 1, first)])
 
     assert fill.feed() == []
 

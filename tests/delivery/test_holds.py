@@ -6,7 +6,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector.errors import RefusalCode, RefusalScope, Refused
-from connector.model import Channel, Chat, Decision, Hold, OutboundSms, Recipient, Ticket
+from connector.model import Channel, Chat, Decision, OutboundSms, Recipient, Ticket
+from connector.outcome import Hold
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
 from connector.store import held_notes, opt_outs

@@ -9,11 +9,11 @@ from psycopg_pool import ConnectionPool
 from connector.delivery.backpressure import Backpressure
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
-from connector.store import circuit_breaker, events, pauses, text_views, texts
+from connector.store import circuit_breaker, events, pauses, sending_claims, text_views, texts
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Kind
 from connector.store.pauses import Scope
-from connector.store.texts import Attempt
+from connector.store.sending_claims import Attempt
 from tests.delivery.test_backfill_pause import BackFill
 from tests.support.remote import Remote, queued
 
@@ -133,13 +133,13 @@ def test_paused_between_decision_and_claim_nothing_is_sent(pool: ConnectionPool)
     for scope in (ALL, PLATFORM, CRM, RULE, (Scope.CHANNEL, "trigger")):
         pause(pool, *scope)
         with pool.connection() as connection:
-            answer = texts.start_sending(connection, tries, 60)[1]
+            answer = sending_claims.start_sending(connection, tries, 60)[1]
         assert isinstance(answer, SendingPaused)
         assert answer.by_operator
         assert state(pool, text)[0] == "queued"
         resume(pool, *scope)
     with pool.connection() as connection:
-        assert isinstance(texts.start_sending(connection, tries, 60)[1], int)
+        assert isinstance(sending_claims.start_sending(connection, tries, 60)[1], int)
 
 
 @pytest.mark.parametrize("channel", [Channel.TRIGGER, Channel.AGENT])

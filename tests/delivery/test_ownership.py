@@ -20,11 +20,21 @@ from connector.crms import Query
 from connector.errors import RefusalScope, Refused
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, Decision, OutboundSms, Skip, Text, TextRequest, Ticket, TicketEvent
-from connector.store import agent_requests, erasure, outcomes, postgres, recipients, retention, text_views, texts
+from connector.store import (
+    agent_requests,
+    erasure,
+    outcomes,
+    postgres,
+    recipients,
+    retention,
+    sending_claims,
+    text_views,
+    texts,
+)
 from connector.store import events as event_store
 from connector.store.agent_requests import SendRequest
 from connector.store.outcomes import WriteResult
-from connector.store.texts import Attempt
+from connector.store.sending_claims import Attempt
 from tests.support.remote import Remote, Tickets, died, queued, started
 from tests.unit.test_mapping_rules import TICKET_ID, VALUES, mapping
 
@@ -167,10 +177,10 @@ def test_a_claim_that_may_have_been_made_when_the_database_was_lost_is_undone_by
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
         mine = Attempt(text, texts.load(connection, [text])[text].revision, 1)
         theirs = Attempt(text, mine.revision, 2)
-        texts.start_sending(connection, [theirs], 60)
-        texts.undo_sending(connection, [mine])
+        sending_claims.start_sending(connection, [theirs], 60)
+        sending_claims.undo_sending(connection, [mine])
         assert row(pool, text)["state"] == "sending"
-        texts.undo_sending(connection, [theirs])
+        sending_claims.undo_sending(connection, [theirs])
     assert row(pool, text)["state"] == "queued"
     remote = Remote(pool)
     remote.deliver(text, decide=decide)
@@ -182,7 +192,9 @@ def test_of_several_tries_for_one_text_in_one_statement_one_gets_it(pool: Connec
     with pool.connection() as connection:
         queued(connection, {text: decide(Ticket("salesforce", SMS.ticket_id, {}))})
         revision = texts.load(connection, [text])[text].revision
-        answers = texts.start_sending(connection, [Attempt(text, revision, token) for token in (11, 12, 13)], 60)
+        answers = sending_claims.start_sending(
+            connection, [Attempt(text, revision, token) for token in (11, 12, 13)], 60
+        )
     assert len(answers) == 1
     assert answers.keys() <= {11, 12, 13}
 
@@ -422,7 +434,7 @@ def test_a_text_that_was_taken_back_after_it_was_decided_is_not_called(
         mine = Attempt(text, texts.load(connection, [text])[text].revision, 1)
     way_out(pool, text)
     with pool.connection() as connection:
-        assert texts.start_sending(connection, [mine], 60) == {}
+        assert sending_claims.start_sending(connection, [mine], 60) == {}
 
 
 def test_an_agent_who_takes_a_text_back_while_its_ticket_is_read_can_ask_again(pool: ConnectionPool) -> None:

@@ -12,10 +12,10 @@ from psycopg_pool import ConnectionPool
 from connector import phone, transitions
 from connector.model import Channel, Chat, Decision, OutboundSms, State, TicketEvent
 from connector.policy.daily_budget import Budget, Use
-from connector.store import circuit_breaker, daily_budget, events, retention, texts
+from connector.store import circuit_breaker, daily_budget, events, retention, sending_claims, texts
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.daily_budget import OverBudget, Share
-from connector.store.texts import Answer, Attempt
+from connector.store.sending_claims import Answer, Attempt
 from tests.support.remote import died, queued
 
 NUMBER, OTHER = "+16285550199", "+16285550100"
@@ -45,7 +45,7 @@ def attempts(
 
 def start(pool: ConnectionPool, tries: list[Attempt], now: datetime = LATE) -> dict[int, Answer]:
     with pool.connection() as connection:
-        return texts.start_sending(connection, tries, 60, now)
+        return sending_claims.start_sending(connection, tries, 60, now)
 
 
 def claimed(answers: dict[int, Answer]) -> dict[int, int]:
@@ -139,8 +139,8 @@ def test_a_claim_that_is_undone_gives_its_share_back_once(pool: ConnectionPool) 
     start(pool, [one])
 
     with pool.connection() as connection:
-        texts.undo_sending(connection, [one])
-        texts.undo_sending(connection, [one])
+        sending_claims.undo_sending(connection, [one])
+        sending_claims.undo_sending(connection, [one])
 
     assert used(pool) == Use(0, 0)
 
@@ -233,7 +233,7 @@ def test_claims_and_results_of_the_same_texts_at_once_do_not_deadlock(pool: Conn
                         replace(one, revision=known[one.text].revision, token=worker * 1000 + turn * 10 + at)
                         for at, one in enumerate(tries)
                     ]
-                    answers = claimed(texts.start_sending(connection, mine, 60, LATE))
+                    answers = claimed(sending_claims.start_sending(connection, mine, 60, LATE))
                     by_token = {one.token: one.text for one in mine}
                     moves = [
                         transitions.again(by_token[token], claim, "busy", 0)

@@ -5,7 +5,8 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
-from connector.model import Channel, Chat, Decision, HeldNote, Hold, OutboundSms, TextRequest, TicketEvent
+from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, TicketEvent
+from connector.outcome import HeldNote, Hold
 from connector.store import events, held_notes, outcomes, texts
 from tests.support.remote import queued, started
 

@@ -40,15 +40,16 @@ from connector.delivery import write_back
 from connector.delivery.admission import Admission
 from connector.delivery.retry_policy import DIED
 from connector.errors import RefusalScope, Refused, Unavailable
-from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Outcome, Skip, State, Text, TicketEvent
+from connector.model import OUTCOMES, Channel, Chat, Decision, OutboundSms, Skip, State, Text, TicketEvent
+from connector.outcome import Outcome
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import events, retention, text_views, texts
+from connector.store import events, retention, sending_claims, text_views, texts
 from connector.store import jobs as job_store
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Kind, NewJob
 from connector.store.outcomes import WriteResult
-from connector.store.texts import Attempt
+from connector.store.sending_claims import Attempt
 from connector.transitions import UNDECIDED, Transition
 
 EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "40"))
@@ -359,9 +360,11 @@ class World:
         for hand in hands:
             hand.token = next(self.tokens)
         tries, before = [Attempt(hand.text, hand.known.revision, hand.token) for hand in hands], self.rows
-        answers = dict[int, texts.Answer]()
+        answers = dict[int, sending_claims.Answer]()
         if how != "not made":
-            answers = self._do(f"{told(hands)} claims ({how})", lambda one: texts.start_sending(one, tries, 60))
+            answers = self._do(
+                f"{told(hands)} claims ({how})", lambda one: sending_claims.start_sending(one, tries, 60)
+            )
         for hand in hands:
             claim = answers.get(hand.token)
             if isinstance(claim, int):
@@ -381,7 +384,7 @@ class World:
             self.claims[hand.text, before.revision].certain = True
         self._do(
             f"{hand} undoes its claim",
-            lambda connection: texts.undo_sending(connection, [one]),
+            lambda connection: sending_claims.undo_sending(connection, [one]),
             lambda row: row.claim_token == hand.token,
         )
         self.drops(hand, again=True)

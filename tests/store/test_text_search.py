@@ -60,6 +60,13 @@ def three(connection: psycopg.Connection) -> None:
         (Search(since=NOW - HOUR, until=NOW + HOUR), [3, 2, 1]),
         (Search(since=NOW + HOUR), []),
         (Search(until=NOW - HOUR), []),
+        (Search(text=2), [2]),
+        (Search(before=3), [2, 1]),
+        (Search(before=1), []),
+        (Search(rule="requested"), [2, 1]),
+        (Search(rule="other"), []),
+        (Search(channel=Channel.AGENT), [3]),
+        (Search(chat="9001"), []),
         (Search(crms=["salesforce"], ticket="case2"), [2]),
         (Search(crms=["salesforce"], ticket="case2", number=NUMBER), []),
     ],
@@ -102,6 +109,11 @@ SEARCHES = {
     **{state.value: Search(state=state) for state in State},
     "ticket": Search(crms=["salesforce"], ticket="case1"),
     "phone": Search(number=NUMBER),
+    "text": Search(text=17),
+    "before": Search(before=17),
+    "chat": Search(chat="9001"),
+    "rule": Search(rule="requested"),
+    "channel": Search(channel=Channel.BATCH),
     "code": Search(code=RefusalCode.NON_US_NUMBER),
     "since": Search(since=NOW - HOUR),
     "between": Search(since=NOW - 2 * HOUR, until=NOW - HOUR),
@@ -161,7 +173,7 @@ def test_every_search_uses_an_index(filled: psycopg.Connection, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["failed", "skipped", "unknown", "cancelled", "phone", "code", "agent", "contradicted"]
+    "name", ["failed", "skipped", "unknown", "cancelled", "phone", "chat", "code", "agent", "contradicted"]
 )
 def test_a_rare_kind_is_found_by_its_own_index(filled: psycopg.Connection, name: str) -> None:
     """Not by reading the newest texts until enough fit: there may be none."""

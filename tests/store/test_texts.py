@@ -10,10 +10,10 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.delivery.retry_policy import DIED
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TicketEvent
-from connector.store import circuit_breaker, events, jobs, migrations, outcomes, text_views, texts
+from connector.store import circuit_breaker, events, jobs, migrations, outcomes, sending_claims, text_views, texts
 from connector.store.events import EventReceipt
 from connector.store.outcomes import PendingOutcomes, WriteResult
-from connector.store.texts import Attempt
+from connector.store.sending_claims import Attempt
 from tests.support.remote import Remote, died, queued, started, try_to_start
 
 CASE = "500000000000001AAA"
@@ -110,9 +110,9 @@ def test_a_text_is_claimed_once(pool: ConnectionPool) -> None:
         tries = [Attempt(text, texts.load(connection, [text])[text].revision, 1)]
     with ThreadPoolExecutor(4) as threads:
 
-        def claim(_: int) -> dict[int, texts.Answer]:
+        def claim(_: int) -> dict[int, sending_claims.Answer]:
             with pool.connection() as connection:
-                return texts.start_sending(connection, tries, 60)
+                return sending_claims.start_sending(connection, tries, 60)
 
         claimed = list(threads.map(claim, range(4)))
     assert sorted(map(len, claimed)) == [0, 0, 0, 1]
@@ -130,7 +130,7 @@ def test_a_text_that_is_not_claimed_hears_why_however_soon_the_lane_opens_again(
                 circuit_breaker.resume(connection)
                 circuit_breaker.pause(connection, circuit_breaker.PLATFORM, "busy", 0.0001)
 
-    answers = list[dict[int, texts.Answer]]()
+    answers = list[dict[int, sending_claims.Answer]]()
     with ThreadPoolExecutor(1) as threads, pool.connection() as connection:
         queued(connection, {text: decision(str(text)) for text in ids})
         closing = threads.submit(open_and_close)

@@ -22,11 +22,12 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, TextRequest, Ticket
 from connector.policy.checks import Policy
 from connector.policy.config import PolicyKeys
-from connector.store import circuit_breaker, pauses, postgres, rate_limit
+from connector.store import circuit_breaker, pauses, postgres, rate_limit, sending_claims
 from connector.store import texts as text_store
 from connector.store.jobs import Snooze
 from connector.store.postgres import Asking
-from connector.store.texts import Attempt, Claim
+from connector.store.sending_claims import Attempt
+from connector.store.texts import Claim
 from connector.store.waiting_senders import WaitingSenders
 
 # What tests that are about something else go by: any hour, and as many texts to a number as they like.
@@ -46,10 +47,10 @@ def started(connection: psycopg.Connection, *texts: int, good_for: float = 60) -
     return {text: claim for text, claim in tried.items() if isinstance(claim, int)}
 
 
-def try_to_start(connection: psycopg.Connection, *texts: int, good_for: float = 60) -> dict[int, text_store.Answer]:
+def try_to_start(connection: psycopg.Connection, *texts: int, good_for: float = 60) -> dict[int, sending_claims.Answer]:
     """The same; and why not, while the account is paused."""
     tries = [Attempt(text.id, text.revision, text.id) for text in text_store.load(connection, texts).values()]
-    return text_store.start_sending(connection, tries, good_for)
+    return sending_claims.start_sending(connection, tries, good_for)
 
 
 def died(pool: ConnectionPool) -> set[int]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from connector.mapping import loader
 from connector.mapping.rules import Mapping
-from connector.model import OUTCOMES, Decision, OutboundSms, Outcome, Skip, State, TextRequest, Ticket
+from connector.model import OUTCOMES, Decision, OutboundSms, Skip, State, TextRequest, Ticket
+from connector.outcome import Outcome
 
 TICKET_ID = "5006x00000XXxxxXXX"
 RULE: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
-from connector import logs, settings
+from connector import logs, settings, settings_checks
 from connector.errors import BadSettings
 from connector.metrics import counters, exposition, readings
 from connector.metrics.readings import Reading, Readings
@@ -99,10 +99,10 @@ def test_metrics_for_other_machines_need_a_key(host: str, port: int | None, keys
         worker_metrics_host=host, worker_metrics_port=port, metrics_keys=list(map(SecretStr, keys)), _env_file=None
     )
     if safe:
-        settings.require_safe_metrics(wanted)
+        settings_checks.require_safe_metrics(wanted)
     else:
         with pytest.raises(BadSettings, match=r"CONNECTOR_WORKER_METRICS_HOST: expected .* or a key"):
-            settings.require_safe_metrics(wanted)
+            settings_checks.require_safe_metrics(wanted)
 
 
 def test_an_error_is_counted_by_its_sentence_and_others_as_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector import environment, settings
+from connector import environment, settings, settings_checks
 from connector.crms.salesforce import settings as salesforce
 from connector.errors import BadSettings, Problems
 from tests.support import settings_docs
@@ -206,13 +206,13 @@ COMPLETE: dict[str, Any] = {
 
 
 def test_complete_settings_are_enough() -> None:
-    settings.require_ccaip(settings.load(**COMPLETE))
+    settings_checks.require_ccaip(settings.load(**COMPLETE))
 
 
 @pytest.mark.parametrize("missing", COMPLETE)
 def test_what_a_text_needs_is_required(missing: str) -> None:
     with pytest.raises(BadSettings, match=f"^CONNECTOR_{missing.upper()}: expected") as caught:
-        settings.require_ccaip(settings.load(**COMPLETE | {missing: ""}))
+        settings_checks.require_ccaip(settings.load(**COMPLETE | {missing: ""}))
     assert SECRET not in str(caught.value)
     assert str(caught.value).count("CONNECTOR_") == 1
 
@@ -220,7 +220,7 @@ def test_what_a_text_needs_is_required(missing: str) -> None:
 @pytest.mark.parametrize("number", ["6285550199", "+1", "+1 628-555", "call", "(628) 555-0199", "+1 628-555-0199"])
 def test_the_outbound_number_is_e164(number: str) -> None:
     with pytest.raises(BadSettings, match=r"CONNECTOR_CCAIP_OUTBOUND_NUMBER: expected a number in E\.164"):
-        settings.require_ccaip(settings.load(**COMPLETE | {"ccaip_outbound_number": number}))
+        settings_checks.require_ccaip(settings.load(**COMPLETE | {"ccaip_outbound_number": number}))
 
 
 SALESFORCE = {"URL": "https://org.my.salesforce.com", "CLIENT_ID": "id", "CLIENT_SECRET": SECRET}

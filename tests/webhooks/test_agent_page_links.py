@@ -11,7 +11,7 @@ from connector.store import page_links, retention
 from connector.store.api_keys import Right
 from tests.support.agent import Agent, Page, link, plain
 from tests.support.pipe import Pipe
-from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, AgentSession, AgentSessions, visit
+from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, AgentSession, AgentSessions, unopened
 from webhooks.agent_page.signed_values import Purpose
 
 COOKIE = "texting"
@@ -51,14 +51,14 @@ def test_a_link_opens_once_for_those_who_come_at_the_same_moment(pipe: Pipe, cas
 
 
 def test_an_old_link_opens_nothing(pipe: Pipe, case: str, ours: AgentSessions) -> None:
-    old = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() - 1)
+    old = replace(unopened("salesforce", case, "Maya", "", 0), until=time.time() - 1)
     page = Page(plain(f"{pipe.web}/agents/text/{old.id}?link={ours.seal(Purpose.LINK, old)}"))
     assert page.status == 410
     assert "within five minutes" in page.words
 
 
 def test_what_we_have_not_sealed_as_a_link_opens_nothing(pipe: Pipe, case: str, ours: AgentSessions) -> None:
-    fine = visit("salesforce", case, "Maya", "", 0)
+    fine = unopened("salesforce", case, "Maya", "", 0)
     token = ours.seal(Purpose.LINK, fine)
     forged = [
         "",
@@ -91,8 +91,8 @@ def test_a_link_says_until_when_it_opens_and_needs_the_right_to_send(pipe: Pipe,
 
 
 def test_a_session_is_of_one_page_and_ends(pipe: Pipe, case: str, ours: AgentSessions) -> None:
-    mine = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() + 60)
-    other = replace(visit("salesforce", case, "Maya", "", 0), until=time.time() + 60)
+    mine = replace(unopened("salesforce", case, "Maya", "", 0), until=time.time() + 60)
+    other = replace(unopened("salesforce", case, "Maya", "", 0), until=time.time() + 60)
     over = replace(mine, until=time.time() - 1)
     url = f"{pipe.web}/agents/text/{mine.id}"
     wanted = [(None, 403), ("", 403), ("x", 403), (other, 403), (over, 410), (mine, 200)]

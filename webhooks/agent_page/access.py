@@ -32,44 +32,44 @@ def visitors(stems: Sequence[str]) -> Visitors:
 class PageAccess:
     """Checks access for the current request."""
 
-    def __init__(self, desk: TextService, links: AgentSessions, guard: PageSecurity) -> None:
-        self._desk, self.links, self.guard = desk, links, guard
+    def __init__(self, text_service: TextService, sessions: AgentSessions, security: PageSecurity) -> None:
+        self._text_service, self.sessions, self.security = text_service, sessions, security
 
     def opened(self, session: AgentSession) -> Response:
         """Redirect to the page, with the cookie set and without the link's token in the address."""
         return self._with_cookie(make_response(redirect(url_for("agents.write", page=session.id), 303)), session)
 
-    def answered(self, visit: AgentSession, shown: Shown) -> Response:
+    def answered(self, session: AgentSession, shown: Shown) -> Response:
         """An answer of the page. Stores the ticket's number in the session, so that every page can show it."""
         response = make_response(shown.body, shown.status)
-        if shown.number in ("", visit.number):
+        if shown.number in ("", session.number):
             return response
-        return self._with_cookie(response, replace(visit, number=shown.number))
+        return self._with_cookie(response, replace(session, number=shown.number))
 
     def _with_cookie(self, response: Response, session: AgentSession) -> Response:
-        self.guard.set_cookie(request, response, session, self.links.seal(Purpose.SESSION, session))
+        self.security.set_cookie(request, response, session, self.sessions.seal(Purpose.SESSION, session))
         return response
 
     def admit(self, page: str) -> AgentSession:
         """The session that has this page open. Counts the request. Raises Problem."""
-        visit = self.links.session(page, self.guard.cookie(request))
-        self._desk.database(lambda connection: rate_limit.count(connection, visit.caller, PER_MINUTE))
-        return visit
+        session = self.sessions.session(page, self.security.cookie(request))
+        self._text_service.database(lambda connection: rate_limit.count(connection, session.caller, PER_MINUTE))
+        return session
 
     def admit_form(self, page: str) -> AgentSession:
         """The session of a submitted form. Checks its origin and its token for this page. Raises Problem."""
-        self.guard.refuse_strangers(request)
-        visit = self.admit(page)
-        if not same(self.links.form_token(visit), request.form.get("token", "")):
+        self.security.refuse_strangers(request)
+        session = self.admit(page)
+        if not same(self.sessions.form_token(session), request.form.get("token", "")):
             raise Problem(403, f"This form does not belong to this page. {AGAIN}")
-        return visit
+        return session
 
     def open(self, page: str, token: str) -> Response:
         """Open the page by a link. Raises Problem."""
         try:
-            return self.opened(self.links.open(token))
+            return self.opened(self.sessions.open(token))
         except Problem:
             # The link was used, but an agent with the page's cookie has only navigated back.
-            if not self.guard.cookie(request):
+            if not self.security.cookie(request):
                 raise
             return make_response(redirect(url_for("agents.write", page=self.admit(page).id), 303))

@@ -33,7 +33,7 @@ class Draft:
     send_on: str = ""
     send_time: str = ""
 
-    def ask(self, visit: AgentSession, at: datetime | None = None) -> TextRequest:
+    def ask(self, session: AgentSession, at: datetime | None = None) -> TextRequest:
         """The draft as a request; `at` is the time that it is scheduled for."""
         return TextRequest(
             template=self.template or None if self.message is None else None,
@@ -42,9 +42,9 @@ class Draft:
             overrides=self.overrides if self.override else None,
             language=self.language or None,
             send_at=at.isoformat() if at else None,
-            agent_name=visit.agent_name or None,
-            agent_email=visit.agent_email or None,
-            agent_id=visit.agent_id or None,
+            agent_name=session.agent_name or None,
+            agent_email=session.agent_email or None,
+            agent_id=session.agent_id or None,
         )
 
 

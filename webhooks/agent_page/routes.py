@@ -16,11 +16,12 @@ from connector import __version__
 from connector.errors import NotAuthentic
 from connector.model import OUTCOMES
 from webhooks import refusals
-from webhooks.agent_page import advice, forms, presenter
+from webhooks.agent_page import advice, forms, progress
 from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
 from webhooks.agent_page.forms import Draft
-from webhooks.agent_page.presenter import Writing
+from webhooks.agent_page.presenter import OTHER_LANGUAGE, Presenter, part
 from webhooks.agent_page.sessions import AGAIN, AgentSession
+from webhooks.agent_page.ticket_texts import TicketTexts
 from webhooks.api import serializers
 from webhooks.problems import Problem
 
@@ -40,17 +41,17 @@ TITLES = {
 }
 
 
-def blueprint(doorway: PageAccess, page_of: Writing, known: Visitors) -> Blueprint:
+def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: Visitors) -> Blueprint:
     """The routes /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
-    _add_frame(pages, doorway)
-    _add_ways_in(pages, doorway, known)
-    _add_writing(pages, doorway, page_of)
-    _add_watching(pages, doorway, page_of)
+    _add_frame(pages, access)
+    _add_ways_in(pages, access, known)
+    _add_writing(pages, access, presenter)
+    _add_watching(pages, access, presenter, texts)
     return pages
 
 
-def _add_frame(pages: Blueprint, doorway: PageAccess) -> None:
+def _add_frame(pages: Blueprint, access: PageAccess) -> None:
     """Add what all pages share: headers, filters, and error pages."""
     pages.add_app_template_filter(forms.sentence, "sentence")
 
@@ -59,19 +60,19 @@ def _add_frame(pages: Blueprint, doorway: PageAccess) -> None:
         return {
             "version": __version__,
             "look_every_ms": LOOK_EVERY_MS,
-            "form_token": doorway.links.form_token,
-            "seal_findings": doorway.links.seal_findings,
+            "form_token": access.sessions.form_token,
+            "seal_findings": access.sessions.seal_findings,
         }
 
     @pages.after_request
     def protect(response: Response) -> Response:
-        return doorway.guard.protect(response, kept=request.endpoint == "agents.static")
+        return access.security.protect(response, kept=request.endpoint == "agents.static")
 
     @pages.errorhandler(Problem)
     def closed(problem: Problem) -> Any:
         title = TITLES.get(problem.status, "That did not work")
         words = forms.sentence(problem.detail)
-        body = render_template("agents/closed.html", title=title, words=words, typed=_unsent(doorway, problem))
+        body = render_template("agents/closed.html", title=title, words=words, typed=_unsent(access, problem))
         return body, problem.status, problem.headers
 
     @pages.errorhandler(psycopg.Error)
@@ -84,7 +85,7 @@ def _add_frame(pages: Blueprint, doorway: PageAccess) -> None:
         return closed(Problem(error.code or 500, error.description or error.name))
 
 
-def _add_ways_in(pages: Blueprint, doorway: PageAccess, known: Visitors) -> None:
+def _add_ways_in(pages: Blueprint, access: PageAccess, known: Visitors) -> None:
     @pages.get("/text")
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
@@ -95,18 +96,18 @@ def _add_ways_in(pages: Blueprint, doorway: PageAccess, known: Visitors) -> None
         if stem not in known:
             raise Problem(404, "This way in has not been set up")
         try:
-            visit = known[stem](request.form.get("signed_request", ""), time.time())
+            session = known[stem](request.form.get("signed_request", ""), time.time())
         except NotAuthentic as error:
             refusals.log("a signed request was refused", crm=stem, why=str(error))
             raise Problem(403, f"{stem.capitalize()} has not vouched for you: {error}. {AGAIN}") from None
-        return doorway.opened(doorway.links.begin(visit))
+        return access.opened(access.sessions.begin(session))
 
     @pages.get("/canvas/<stem>")
     def canvas_unsigned(stem: str) -> Response:
         raise Problem(403, "The CRM sent no signed request: an admin has to approve who may use the app, in advance")
 
 
-def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
+def _add_writing(pages: Blueprint, access: PageAccess, presenter: Presenter) -> None:
     @pages.get("/text/<page>")
     def write(page: str) -> Any:
         """The form. With a link's token, a redirect to it."""
@@ -114,85 +115,85 @@ def _add_writing(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> Non
         if token is not None and request.method == "HEAD":
             return "", 204  # a HEAD request must not use up the link
         if token is not None:
-            return doorway.open(page, token)
-        visit = doorway.admit(page)
+            return access.open(page, token)
+        session = access.admit(page)
         after = forms.number(request.args.get("after", ""))
-        return doorway.answered(visit, page_of.fresh(visit, visit.after if after is None else after))
+        return access.answered(session, presenter.fresh(session, session.after if after is None else after))
 
     @pages.post("/text/<page>")
     def submit(page: str) -> Any:
         """Send, start from a template, change the language, or preview the draft."""
-        visit, draft = _typed(doorway, page)
+        session, draft = _typed(access, page)
         before = forms.language(request.form.get("language_before", ""))
         match request.form.get("do"):
             case "send" if draft.language != before:
-                shown = page_of.in_language(visit, draft, before, presenter.OTHER_LANGUAGE)
+                shown = presenter.in_language(session, draft, before, OTHER_LANGUAGE)
             case "send":
-                shown = page_of.send(visit, draft)
+                shown = presenter.send(session, draft)
             case "template":
-                shown = page_of.started_from(visit, draft)
+                shown = presenter.started_from(session, draft)
             case "language":
-                shown = page_of.in_language(visit, draft, before)
+                shown = presenter.in_language(session, draft, before)
             case _:
-                shown = page_of.form(visit, draft, forms.too_long(draft))
-        return doorway.answered(visit, shown)
+                shown = presenter.form(session, draft, forms.too_long(draft))
+        return access.answered(session, shown)
 
     @pages.post("/text/<page>/preview")
     def preview(page: str) -> Response:
         """Preview for the page's script: the parts that change."""
-        visit, draft = _typed(doorway, page)
+        session, draft = _typed(access, page)
         if found := forms.too_long(draft):
             raise Problem(422, found.message or found.override)
-        seen = page_of.look(visit, draft, typing=True)
+        seen = presenter.look(session, draft, typing=True)
         return jsonify(
-            preview=presenter.part("preview", seen),
-            verdict=presenter.part("verdict", seen, forms.outdated(seen, draft)),
-            texts=page_of.texts(visit, doorway.links.form_token(visit)),
+            preview=part("preview", seen),
+            verdict=part("verdict", seen, forms.outdated(seen, draft)),
+            texts=presenter.texts(session, access.sessions.form_token(session)),
             stopped=bool(advice.final(seen)),
             wants_reason=forms.wants_reason(seen, draft),
-            after=page_of.after(visit, draft, seen),
-            findings=doorway.links.seal_findings(visit, forms.overridable(seen)),
+            after=presenter.after(session, draft, seen),
+            findings=access.sessions.seal_findings(session, forms.overridable(seen)),
         )
 
 
-def _unsent(doorway: PageAccess, problem: Problem) -> str:
+def _unsent(access: PageAccess, problem: Problem) -> str:
     """The message of a form that failed, so that the error page can return it to the agent."""
-    if request.endpoint != "agents.submit" or problem.status == 413 or not doorway.guard.from_us(request):
+    if request.endpoint != "agents.submit" or problem.status == 413 or not access.security.from_us(request):
         return ""
     return request.form.get("message", "")
 
 
-def _typed(doorway: PageAccess, page: str) -> tuple[AgentSession, Draft]:
+def _typed(access: PageAccess, page: str) -> tuple[AgentSession, Draft]:
     """The session and the draft of a submitted form. Raises Problem."""
-    visit = doorway.admit_form(page)
-    return visit, forms.read(request.form, doorway.links.findings(visit, request.form.get("findings", "")))
+    session = access.admit_form(page)
+    return session, forms.read(request.form, access.sessions.findings(session, request.form.get("findings", "")))
 
 
-def _add_watching(pages: Blueprint, doorway: PageAccess, page_of: Writing) -> None:
+def _add_watching(pages: Blueprint, access: PageAccess, presenter: Presenter, texts: TicketTexts) -> None:
     @pages.get("/text/<page>/texts/<int:text>")
     def watch(page: str, text: int) -> Any:
         """The progress of a text."""
-        visit = doorway.admit(page)
-        return doorway.answered(visit, page_of.watch(visit, text, again=request.args.get("again") == "1"))
+        session = access.admit(page)
+        return access.answered(session, presenter.watch(session, text, again=request.args.get("again") == "1"))
 
     @pages.get("/text/<page>/texts/<int:text>/news")
     def news(page: str, text: int) -> Response:
         """The progress for the page's script, once there is an outcome or after `wait` seconds."""
-        visit = doorway.admit(page)
+        session = access.admit(page)
         wait = request.args.get("wait", 0.0, float)
-        row = page_of.row(visit, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
+        row = texts.get(session, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
         return jsonify(
             said=serializers.text(row).said,
-            progress=presenter.part("progress", serializers.text(row), presenter.steps(row)),
-            texts=page_of.texts(visit, doorway.links.form_token(visit)),
+            progress=part("progress", serializers.text(row), progress.steps(row)),
+            texts=presenter.texts(session, access.sessions.form_token(session)),
             final=row["state"] in OUTCOMES,
-            done=presenter.done(row),
-            waits=presenter.waits(row),
+            done=progress.done(row),
+            waits=progress.waits(row),
         )
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")
     def cancel(page: str, text: int) -> ResponseReturnValue:
         """Cancel a text that was not sent yet, and redirect to its progress."""
-        visit = doorway.admit_form(page)
-        page_of.cancel(visit, text)
-        return redirect(url_for("agents.watch", page=visit.id, text=text), 303)
+        session = access.admit_form(page)
+        texts.cancel(session, text)
+        return redirect(url_for("agents.watch", page=session.id, text=text), 303)

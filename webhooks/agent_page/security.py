@@ -46,16 +46,16 @@ class PageSecurity:
     def cookie(self, request: Request) -> str:
         return request.cookies.get(self._name(request), "")
 
-    def set_cookie(self, request: Request, response: Response, visit: AgentSession, sealed: str) -> None:
+    def set_cookie(self, request: Request, response: Response, session: AgentSession, sealed: str) -> None:
         """Set the cookie for this page's path. An agent with two open tickets has two cookies, one for each form."""
         secure = self._secure(request)
         in_frames = self._framed and secure
-        left = max(int(visit.until - time.time()), 0)
+        left = max(int(session.until - time.time()), 0)
         response.set_cookie(
             self._name(request),
             sealed,
             max_age=left,
-            path=f"/agents/text/{visit.id}",
+            path=f"/agents/text/{session.id}",
             httponly=True,
             secure=secure,
             samesite="None" if in_frames else "Lax",

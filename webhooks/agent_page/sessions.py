@@ -50,7 +50,7 @@ class AgentSession:
         return f"page:{self.agent}" if named else f"page:{self.crm}:{self.ticket_id}"
 
 
-def visit(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> AgentSession:
+def unopened(crm: str, ticket_id: str, agent_name: str, agent_email: str, agent_id: int) -> AgentSession:
     """A session that can be opened within LINK_SECONDS."""
     until = int(time.time()) + LINK_SECONDS
     return AgentSession(secrets.token_urlsafe(16), crm, ticket_id, until, agent_name, agent_email, agent_id)
@@ -62,24 +62,24 @@ class AgentSessions:
     def __init__(self, pool: ConnectionPool, clock: Callable[[], float] = time.time) -> None:
         self._pool, self._clock = pool, clock
 
-    def seal(self, purpose: Purpose, wanted: AgentSession) -> str:
+    def seal(self, purpose: Purpose, session: AgentSession) -> str:
         """The signed value for a link or a cookie."""
-        return signed_values.seal(self._secret(), purpose, asdict(wanted))
+        return signed_values.seal(self._secret(), purpose, asdict(session))
 
     def open(self, token: str) -> AgentSession:
         """Open the session of a link, once. Raises Problem 403 or 410."""
         return self.begin(self._unsealed(Purpose.LINK, token))
 
-    def begin(self, wanted: AgentSession) -> AgentSession:
+    def begin(self, session: AgentSession) -> AgentSession:
         """Begin a session, once and before it expires. The link is used when this returns. Raises Problem 410."""
-        if wanted.until < self._clock():
+        if session.until < self._clock():
             raise Problem(410, f"A link opens the page within five minutes. {AGAIN}")
         with self._pool.connection() as connection:
-            if not page_links.use(connection, wanted.id, wanted.until):
+            if not page_links.use(connection, session.id, session.until):
                 raise Problem(410, f"A link opens the page once. {AGAIN}")
-            after = agent_requests.newest(connection, wanted.crm, wanted.ticket_id)
-        log.info("the page was opened", crm=wanted.crm, ticket=wanted.ticket_id)
-        return replace(wanted, until=int(self._clock()) + SESSION_SECONDS, after=after)
+            after = agent_requests.newest(connection, session.crm, session.ticket_id)
+        log.info("the page was opened", crm=session.crm, ticket=session.ticket_id)
+        return replace(session, until=int(self._clock()) + SESSION_SECONDS, after=after)
 
     def session(self, page: str, cookie: str) -> AgentSession:
         """The session that has this page open. Raises Problem 403 or 410."""

@@ -22,8 +22,7 @@ from connector.store.api_keys import Right
 from connector.store.audit import Action, Actor, Source
 from webhooks import strict_json
 from webhooks.agent_page.security import PageSecurity
-from webhooks.agent_page.sessions import AgentSessions
-from webhooks.agent_page.sessions import visit as new_visit
+from webhooks.agent_page.sessions import AgentSessions, unopened
 from webhooks.agent_page.signed_values import Purpose
 from webhooks.api import schemas, serializers
 from webhooks.api.auth import Caller, Callers
@@ -44,14 +43,14 @@ RIGHTS = {
 
 
 def blueprint(
-    desk: TextService, callers: Callers, pool: ConnectionPool, links: AgentSessions, guard: PageSecurity
+    text_service: TextService, callers: Callers, pool: ConnectionPool, sessions: AgentSessions, security: PageSecurity
 ) -> APIBlueprint:
     """The routes /v1/…."""
     api = APIBlueprint("v1", __name__, url_prefix="/v1", abp_tags=[TAG], abp_security=[{"bearer": []}])
     _add_admission(api, callers, pool)
-    _add_asking(api, desk)
-    _add_watching(api, desk)
-    _add_links(api, desk, pool, links, guard)
+    _add_asking(api, text_service)
+    _add_watching(api, text_service)
+    _add_links(api, text_service, pool, sessions, security)
     _add_suppressions(api, pool)
     return api
 
@@ -69,7 +68,7 @@ def _add_admission(api: APIBlueprint, callers: Callers, pool: ConnectionPool) ->
             raise Problem(400, "expected a header Idempotency-Key: a new one for each text that is wanted")
 
 
-def _add_asking(api: APIBlueprint, desk: TextService) -> None:
+def _add_asking(api: APIBlueprint, text_service: TextService) -> None:
     @api.post(
         "/texts/preview", operation_id="previewText", responses=answers({200: schemas.Preview}, 404, said=NOT_KNOWN)
     )
@@ -79,8 +78,8 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
         Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
         """
         ask = _ask(body)
-        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
-        return _json(serializers.preview(stem, desk.preview(stem, ticket_id, ask, g.caller.name)))
+        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
+        return _json(serializers.preview(stem, text_service.preview(stem, ticket_id, ask, g.caller.name)))
 
     @api.post(
         "/texts",
@@ -94,23 +93,23 @@ def _add_asking(api: APIBlueprint, desk: TextService) -> None:
         """
         caller: Caller = g.caller
         ask = replace(_ask(body), **asdict(_agent(caller, body)))
-        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
         after = None if body.after < 0 else body.after
-        taken = desk.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
-        row = desk.seen(taken.text, query.wait, caller.name)
+        taken = text_service.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
+        row = text_service.seen(taken.text, query.wait, caller.name)
         response = _json(serializers.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
         response.headers["Location"] = f"/v1/texts/{taken.text}"
         return response
 
 
-def _add_watching(api: APIBlueprint, desk: TextService) -> None:
+def _add_watching(api: APIBlueprint, text_service: TextService) -> None:
     @api.get("/texts/<int:id>", operation_id="getText", responses=answers({200: schemas.Text}, 404))
     def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
         """Get a text
 
         What became of it.
         """
-        return _json(serializers.text(desk.seen(path.id, query.wait, g.caller.name)))
+        return _json(serializers.text(text_service.seen(path.id, query.wait, g.caller.name)))
 
     @api.delete("/texts/<int:id>", operation_id="cancelText", responses=answers({200: schemas.Text}, 404, 409))
     def cancel_text(path: schemas.TextPath) -> Response:
@@ -119,7 +118,7 @@ def _add_watching(api: APIBlueprint, desk: TextService) -> None:
         While it has not left. The ticket is told.
         """
         caller: Caller = g.caller
-        return _json(serializers.text(desk.cancel(path.id, caller.agent or caller.name, _actor(caller))))
+        return _json(serializers.text(text_service.cancel(path.id, caller.agent or caller.name, _actor(caller))))
 
     @api.get("/tickets/<crm>/<ticket_id>/texts", operation_id="listTexts", responses=answers({200: schemas.Texts}, 404))
     def list_texts(path: schemas.TicketPath) -> Response:
@@ -127,12 +126,14 @@ def _add_watching(api: APIBlueprint, desk: TextService) -> None:
 
         Newest first.
         """
-        stem, ticket_id = desk.ticket(path.crm, path.ticket_id)
-        return _json(schemas.Texts(texts=[serializers.text(row) for row in desk.seen_of_ticket(stem, ticket_id)]))
+        stem, ticket_id = text_service.ticket(path.crm, path.ticket_id)
+        return _json(
+            schemas.Texts(texts=[serializers.text(row) for row in text_service.seen_of_ticket(stem, ticket_id)])
+        )
 
 
 def _add_links(
-    api: APIBlueprint, desk: TextService, pool: ConnectionPool, links: AgentSessions, guard: PageSecurity
+    api: APIBlueprint, text_service: TextService, pool: ConnectionPool, sessions: AgentSessions, security: PageSecurity
 ) -> None:
     @api.post("/links", operation_id="createLink", responses=answers({201: schemas.Link}, 404))
     def create_link(body: schemas.LinkBody) -> Response:
@@ -140,15 +141,15 @@ def _add_links(
 
         For one agent and one ticket. It opens once, within minutes; show it to nobody else.
         """
-        stem, ticket_id = desk.ticket(body.crm, body.ticket_id)
+        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
         who = _agent(caller, body)
-        visit = new_visit(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
-        address = f"{guard.base(request)}/agents/text/{visit.id}?link={links.seal(Purpose.LINK, visit)}"
-        expires_at = serializers.utc(datetime.fromtimestamp(visit.until, UTC))
+        session = unopened(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
+        address = f"{security.base(request)}/agents/text/{session.id}?link={sessions.seal(Purpose.LINK, session)}"
+        expires_at = serializers.utc(datetime.fromtimestamp(session.until, UTC))
         about = audit.named(f"{stem} ticket", ticket_id)
         with pool.connection() as connection:
-            audit.record(connection, _actor(caller), Action.LINK_CREATE, about, after={"agent": visit.agent})
+            audit.record(connection, _actor(caller), Action.LINK_CREATE, about, after={"agent": session.agent})
         return _json(schemas.Link(url=address, expires_at=expires_at), 201)
 
 

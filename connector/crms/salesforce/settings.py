@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from connector import environment, settings
+from connector import environment, setting_types, settings
 from connector.expected import matching
 
 ENV_PREFIX = f"{environment.PREFIX}SALESFORCE_"
@@ -51,7 +51,7 @@ class Settings(environment.FromEnvironment):
 
     model_config = {"env_prefix": ENV_PREFIX}
 
-    url: Annotated[settings.HttpsUrl, BeforeValidator(_my_domain)] = Field(description=MY_DOMAIN)
+    url: Annotated[setting_types.HttpsUrl, BeforeValidator(_my_domain)] = Field(description=MY_DOMAIN)
     api_version: Annotated[str, matching(r"[0-9]{2,3}\.0", "expected a version of the API, such as 67.0")] = "67.0"
     """Version of the REST API."""
     client_id: str = Field(min_length=1, description="the consumer key of the org's external client app")
@@ -108,11 +108,11 @@ class Hooks(environment.FromEnvironment):
     model_config = {"env_prefix": ENV_PREFIX}
 
     organization_id: OrganizationId = Field(description=ORG_ID)
-    webhook_secrets: settings.SigningSecrets = []
+    webhook_secrets: setting_types.SigningSecrets = []
     """Standard Webhooks secrets for JSON events, in base64, with or without `whsec_`."""
-    webhook_keys: settings.Secrets = []
+    webhook_keys: setting_types.Secrets = []
     """Bearer keys for JSON events, each of at least 24 characters."""
-    outbound_message_tokens: settings.Secrets = Field(default=[], validate_default=True)
+    outbound_message_tokens: setting_types.Secrets = Field(default=[], validate_default=True)
     """Tokens in the address of the outbound message, each of at least 24 characters. One of these three is required."""
 
     @field_validator("outbound_message_tokens")
@@ -133,7 +133,7 @@ class Canvas(environment.FromEnvironment):
     model_config = {"env_prefix": ENV_PREFIX}
 
     organization_id: str = ""
-    canvas_secrets: settings.Secrets = []
+    canvas_secrets: setting_types.Secrets = []
     """Consumer secrets of the app that shows the page for agents through [Canvas](agents.md#salesforce-canvas)."""
     canvas_seconds: int = Field(default=300, ge=30, le=86_400)
     """Maximum age of Canvas requests, in seconds."""
@@ -144,7 +144,7 @@ class ApiTokens(environment.FromEnvironment):
 
     model_config = {"env_prefix": f"{ENV_PREFIX}API_"}
 
-    certificates: settings.Words = []
+    certificates: setting_types.Words = []
     """Paths of the org's certificates (PEM), which verify its [JWTs](api.md#who-may-call) for the API."""
     issuer: str = Field(default="", max_length=500, validate_default=True)
     """Issuer of these JWTs. Required with certificates."""
