@@ -63,7 +63,7 @@ def read_json(client: OAuth2Session, url: str, what: str, bearer: str = "") -> A
     """Return the JSON at this address. `what` names it in errors. Raises Unavailable."""
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
     try:
-        response = client.get(url, withhold_token=True, headers=headers, allow_redirects=False)
+        response = client.request("GET", url, withhold_token=True, headers=headers, allow_redirects=False)
         if response.status_code != requests.codes.ok:
             raise Unavailable(f"the identity provider answers {response.status_code} for {what}")
         return response.json()

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from connector import settings
 from connector.errors import SignInRefused, Unavailable
 from connector.http.config import Network
-from connector.oidc import provider
+from connector.oidc import metadata, provider
 from connector.oidc.provider import IdentityProvider, PendingSignIn
 from connector.oidc.settings import Settings
 from connector.sandbox import Sandbox
@@ -262,9 +262,9 @@ WHOLE = {
     ],
 )
 def test_metadata_that_do_not_fit_are_named(changes: dict[str, Any], words: str) -> None:
-    assert provider.metadata.read(WHOLE, "https://id.example").algorithms == ["RS256"]
+    assert metadata.read(WHOLE, "https://id.example").algorithms == ["RS256"]
     with pytest.raises(Unavailable, match=words):
-        provider.metadata.read(WHOLE | changes, "https://id.example")
+        metadata.read(WHOLE | changes, "https://id.example")
 
 
 @pytest.mark.parametrize("route", ["token", "jwks", "read_userinfo"])

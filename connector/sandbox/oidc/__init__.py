@@ -84,9 +84,13 @@ class Provider:
         self.tokens: dict[str, Any] = {}
 
     @cached_property
-    def keys(self) -> KeySet:
-        """The published signing keys; the first one signs."""
-        return KeySet([_new_key()])
+    def key(self) -> RSAKey:
+        """The key that signs."""
+        return _new_key()
+
+    @property
+    def published_keys(self) -> KeySet:
+        return KeySet([self.key])
 
     @cached_property
     def other_key(self) -> RSAKey:
@@ -95,7 +99,7 @@ class Provider:
 
     def rotate_keys(self) -> None:
         """Publish a new signing key in place of the old one."""
-        self.keys = KeySet([_new_key()])
+        self.key = _new_key()
 
     def person(self, sub: str) -> Person | None:
         return next((person for person in PEOPLE if person.sub == sub), None)

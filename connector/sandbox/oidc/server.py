@@ -1,12 +1,13 @@
 """The authorization server: Authlib's authorization code grant, with PKCE and ID tokens."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
-from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, InvalidRequestError, TokenMixin
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, InvalidRequestError, TokenMixin, scope_to_list
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oauth2.rfc7636 import CodeChallenge
@@ -44,8 +45,8 @@ class Client(ClientMixin):
     def get_default_redirect_uri(self) -> str:
         return ""
 
-    def get_allowed_scope(self, scope: str | None) -> str:
-        return " ".join(each for each in (scope or "").split() if each in SCOPES)
+    def get_allowed_scope(self, scope: Collection[str] | str) -> str:
+        return " ".join(each for each in scope_to_list(scope) or () if each in SCOPES)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         try:
@@ -137,7 +138,7 @@ class CodeGrant(AuthorizationCodeGrant):
             time.time(),
         )
 
-    def query_authorization_code(self, code: str, client: Client) -> Code | None:
+    def query_authorization_code(self, code: str, client: ClientMixin) -> Code | None:
         found: Code | None = provider().codes.get(code)
         return found if found and found.issued + CODE_SECONDS > time.time() else None
 
@@ -168,10 +169,9 @@ class IdToken(OpenIDCode):
 
     def resolve_client_private_key(self, client: Client) -> RSAKey:
         here, fault = provider(), provider().settings.oidc_fault
-        [listed] = here.keys
         if fault == "other_key":
-            return RSAKey.import_key(here.other_key.as_dict(private=True) | {"kid": listed.kid})
-        return here.other_key if fault == "unlisted_key" else RSAKey.import_key(listed.as_dict(private=True))
+            return RSAKey.import_key(here.other_key.as_pem(private=True), {"kid": here.key.kid or ""})
+        return here.other_key if fault == "unlisted_key" else here.key
 
     def get_client_algorithm(self, client: Client) -> str:
         return "RS256"
