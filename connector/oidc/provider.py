@@ -13,8 +13,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from connector.errors import SignInRefused, Unavailable
+from connector.http import config
 from connector.http.config import Network
-from connector.oidc import calls, id_token, identity, metadata
+from connector.oidc import calls, id_token, identity, metadata, settings
 from connector.oidc.id_token import Expected, UnknownKey
 from connector.oidc.identity import Identity
 from connector.oidc.metadata import Metadata
@@ -127,6 +128,12 @@ class IdentityProvider:
             return KeySet.import_key_set(content)
         except (JoseError, ValueError, TypeError, KeyError):
             raise Unavailable("the identity provider's keys cannot be read") from None
+
+
+def configured(public_url: str | None) -> IdentityProvider | None:
+    """Return the provider of the settings; None: sign-in with OpenID Connect is off. Raises BadSettings."""
+    wanted = settings.load(public_url)
+    return IdentityProvider(wanted, config.load()) if wanted else None
 
 
 def _code(answer: Mapping[str, str], pending: PendingSignIn, found: Metadata) -> str:

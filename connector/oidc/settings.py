@@ -11,6 +11,8 @@ ENV_PREFIX = f"{environment.PREFIX}OIDC_"
 ROLE_NAMES = ("view", "act", "content", "keys")
 EXAMPLE = "support=view; ops=view,act; leads=view,act,content,keys"
 MIN_SECRET_CHARACTERS = 16
+# Where the identity provider sends browsers back to, behind CONNECTOR_PUBLIC_URL.
+CALLBACK_PATH = "/console/sign-in/oidc/callback"
 
 
 def _issuer(url: str) -> str:
