@@ -8,7 +8,7 @@ from connector import harmless
 from connector.errors import SignInRefused
 
 # The most characters of a name or an id that are kept.
-MAX_CHARACTERS = 100
+MAX_CHARACTERS = 90
 # The claims that name a person, the best one first.
 NAMES = ("email", "preferred_username", "name")
 
