@@ -18,7 +18,7 @@ from connector.mapping import message_language
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, LanguageChoice, OutboundSms, Skip, State, TextRequest, Ticket
 from connector.policy import segments
-from connector.policy.checks import Finding, Said
+from connector.policy.findings import Finding, Said
 from connector.store import agent_requests, daily_budget, pauses, postgres, recipients, text_search
 from connector.store.text_search import Only, Search
 

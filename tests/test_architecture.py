@@ -42,6 +42,7 @@ ORDER = (
     # plain values and rules: no socket, no clock, no environment
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
+    "connector.late_answers",
     *("connector.expressions", "connector.send_at", "connector.chat_status"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
@@ -56,8 +57,9 @@ ORDER = (
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
-    *("webhooks.health", "webhooks.text_service"),
-    *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
+    *("webhooks.health", "webhooks.text_service", "webhooks.signed_values", "webhooks.browser_security"),
+    *("webhooks.api", "webhooks.agent_page", "webhooks.console", "webhooks.crm_hooks", "webhooks.crms"),
+    *("webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),
 )
@@ -102,6 +104,7 @@ PURE = (
     "outcome",
     "errors",
     "transitions",
+    "late_answers",
     "chat_status",
     "expressions",
     "languages",
@@ -245,7 +248,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/http/transport.py",
         "connector/sandbox/*",
     ),
-    "itsdangerous": ("webhooks/agent_page/signed_values.py",),
+    "itsdangerous": ("webhooks/signed_values.py",),
     "jinja2": (
         "connector/expressions.py",
         "connector/sandbox/page.py",

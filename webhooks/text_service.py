@@ -17,7 +17,7 @@ from connector.crms import Crm
 from connector.errors import BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, TextRequest
-from connector.policy.checks import Finding, Said
+from connector.policy.findings import Finding, Said
 from connector.preview import Preview, Previews
 from connector.store import agent_requests, audit, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest

@@ -16,7 +16,7 @@ from connector.delivery import isolation
 from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, TextRequest, Ticket
-from connector.policy.checks import Ruling, Said
+from connector.policy.findings import Ruling, Said
 from connector.store import audit, daily_budget, pseudonyms, recipients
 from connector.store.audit import Action
 

@@ -13,7 +13,8 @@ from connector import transitions
 from connector.delivery import measures
 from connector.model import Decision, OutboundSms, Skip, Text
 from connector.outcome import Hold
-from connector.policy.checks import Finding, Policy, Ruling
+from connector.policy.checks import Policy
+from connector.policy.findings import Finding, Ruling
 from connector.store import daily_budget, postgres, recipients, suppressions, texts
 from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult

@@ -8,7 +8,7 @@ from connector.errors import NotSent, OutcomeUnknown, RefusalCode, Refused, Unav
 from connector.metrics import counters
 from connector.model import OUTCOMES, Channel, Chat, Skip, State, Text
 from connector.outcome import Outcome as TextOutcome
-from connector.policy.checks import Ruling, Said
+from connector.policy.findings import Ruling, Said
 from connector.store.outcomes import WriteResult
 from connector.transitions import Transition
 

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
-import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
@@ -23,6 +22,7 @@ from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
+from connector.delivery.settlement import Settlement
 from connector.errors import CallFailed, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, OutboundSms, Skip, State, Text
@@ -39,8 +39,6 @@ log = structlog.get_logger()
 
 # Seconds that reading tickets lingers for more of them, while more than so many texts are in progress.
 READ_HOLD, MANY = 0.2, 30
-# Seconds between attempts to commit outcomes while the database is away; and for how long, once the worker stops.
-SETTLE_PAUSE, SETTLE_LAST = 1.0, 10.0
 # Seconds until the second try of an unknown text is tried again where its number's daily budget is used up.
 UNCOUNTED_PAUSE = 60.0
 
@@ -62,10 +60,11 @@ class Delivery:
         retry_policy: RetryPolicy,
         breaker: Breaker,
         people: WaitingSenders,
+        settlement: Settlement,
         threads: Executor,
     ) -> None:
         """`retry_policy` decides for single texts. `people`: the texts that have priority over batches."""
-        self._pool, self._sender, self._retry_policy = pool, sender, retry_policy
+        self._pool, self._sender, self._retry_policy, self._settlement = pool, sender, retry_policy, settlement
         self._breaker, self._people = breaker, people
         self._crms, self._threads = crms, threads
         self._load = Batcher(self._load_many, threads, 500)
@@ -80,15 +79,7 @@ class Delivery:
             for stem in crms
         }
         self._admit = Batcher(admission.admit, threads, 500)
-        self._move = Batcher(self._move_many, threads, 500)
-        self._stops_at: float | None = None
         self.under_way = 0
-        # Outcomes that could not be committed before the worker had to exit.
-        self.lost = 0
-
-    def drain(self) -> None:
-        """The worker is stopping: keep committing outcomes for SETTLE_LAST seconds."""
-        self._stops_at = asyncio.get_running_loop().time() + SETTLE_LAST
 
     async def deliver(self, ids: Sequence[int]) -> None:
         """Deliver these texts as far as possible now. Their states are committed when it returns.
@@ -154,7 +145,7 @@ class Delivery:
             if isinstance(error, CallFailed)
         ]
         moves = skipped + failed + [move for move in admitted if isinstance(move, Transition)]
-        await self._settle(moves)
+        await self._settlement.settle(moves)
         measures.settled(texts, moves)
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
@@ -180,7 +171,7 @@ class Delivery:
             if pause.until_resumed and text.attended and text.state in UNDECIDED
         ]
         moves = [move for _, move in people]
-        await self._settle(moves)
+        await self._settlement.settle(moves)
         measures.settled([text for text, _ in people], moves)
         holds = {
             text.id: Hold(str(pause), pause.until)
@@ -207,38 +198,14 @@ class Delivery:
         except OverBudget as error:
             if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
                 raise Snooze(UNCOUNTED_PAUSE) from None
-            await self._settle([transitions.over_budget(text.id, text.revision, str(error))])
+            await self._settlement.settle([transitions.over_budget(text.id, text.revision, str(error))])
             return
         if result:
             assessment = await self._breaker.assess(text, result.outcome)
             move = self._retry_policy.after_call(text, result, assessment)
-            await self._settle([move])
+            await self._settlement.settle([move])
             measures.called(result.outcome)
             measures.settled([text], [move])
-
-    async def _settle(self, moves: Sequence[Transition]) -> None:
-        """Commit these transitions. Repeat until the database accepts them, also when it is away, full or read-only:
-        a result must not be lost. Give up only when the worker has to exit.
-        """
-        while moves:
-            answers = await self._move(moves)
-            moves = [move for move, answer in zip(moves, answers, strict=True) if isinstance(answer, psycopg.Error)]
-            if moves and self._is_over():
-                self.lost += len(moves)
-                for move in moves:
-                    log.error(
-                        "what became of a text could not be kept before the worker had to end",
-                        text=move.id,
-                        state=move.to_state,
-                        chat=(move.chat or {}).get("id"),
-                        why=move.why,
-                    )
-                return
-            if moves:
-                await asyncio.sleep(SETTLE_PAUSE)
-
-    def _is_over(self) -> bool:
-        return self._stops_at is not None and asyncio.get_running_loop().time() > self._stops_at
 
     def _own_writes(self, ids: Sequence[int]) -> deciding.OwnWrites:
         with self._pool.connection() as connection:
@@ -253,16 +220,3 @@ class Delivery:
         with self._pool.connection() as connection:
             texts, paused = text_store.load(connection, ids), pauses.covering(connection, ids)
         return [(texts[text], paused.get(text)) if text in texts else None for text in ids]
-
-    def _move_many(self, moves: Sequence[Transition]) -> list[bool | psycopg.Error]:
-        """Whether each transition was applied, or the database's error. The batch is halved to isolate a faulty one."""
-        try:
-            with self._pool.connection() as connection:
-                moved = text_store.move(connection, moves)
-        except psycopg.Error as error:
-            log.error("the database does not take what is known", texts=len(moves), why=type(error).__name__)
-            if isinstance(error, psycopg.OperationalError) or len(moves) == 1:
-                return [error] * len(moves)
-            half = len(moves) // 2
-            return self._move_many(moves[:half]) + self._move_many(moves[half:])
-        return [move.id in moved for move in moves]

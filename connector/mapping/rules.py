@@ -1,20 +1,18 @@
 """Apply the rules of a mapping file: from a ticket to a text, or to the reason why there is none. Pure."""
 
-import hashlib
-import json
 import re
 from collections import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from connector import phone
 from connector.expressions import CannotApply
 from connector.languages import Messages
-from connector.mapping import message_language, written_fields
+from connector.mapping import customer, message_language, written_fields
+from connector.mapping.reasons import reason_of, same_value
 from connector.mapping.schema import MappingFile, Rule
-from connector.model import Accepted, Decision, LanguageChoice, OutboundSms, Recipient, Skip, TextRequest, Ticket
+from connector.model import Accepted, Decision, LanguageChoice, OutboundSms, Skip, TextRequest, Ticket
 from connector.outcome import HeldNote, Outcome
 from connector.policy.checks import Policy, Without
 from connector.policy.daily_budget import Budgets
@@ -131,13 +129,13 @@ class Mapping:
         if ticket_id is None or not str(ticket_id).strip():
             field = self.file.fields[self.file.ticket.id]
             return Skip(f"{field} is empty: no text without a ticket_id", check="mapping")
-        number = self._number(ticket)
+        number = customer.number(self.file, ticket, self.countries)
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}", check="phone")
         message, language = self._message(rule, ticket, ask)
         if NO_TEXT_CARRIES.search(message):
             return Skip("the message holds a character that no text can carry", check="content")
-        agent_id, agent_email = self._agent(rule, ticket, ask)
+        agent_id, agent_email = customer.agent(self.file, rule, ticket, ask)
         sms = OutboundSms(
             end_user_number=number.e164,
             outbound_number=self._outbound_number(rule),
@@ -150,7 +148,7 @@ class Mapping:
             rule.name,
             reason_of(rule, ticket, ask.reason_name),
             sms,
-            self._recipient(ticket),
+            customer.recipient(self.file, ticket),
             rule.window_hours,
             empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
             language=language,
@@ -209,38 +207,12 @@ class Mapping:
             return {words.name: (words.label, words.message) for words in self.file.templates}
         return {rule.name: (rule.label_or_name, rule.message) for rule in self.file.rules}
 
-    def _agent(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[int | None, str | None]:
-        """Return the chat's assignee: the requesting agent where the mapping says so, else the rule's."""
-        if self.file.agents.replies_to_agent and (ask.agent_id or ask.agent_email):
-            return ask.agent_id, ask.agent_email
-        agent_id = rule.agent_id and rule.agent_id.search(ticket.values)
-        agent_email = rule.agent_email and rule.agent_email.search(ticket.values)
-        return _whole_number(agent_id) if agent_id else None, str(agent_email) if agent_email else None
-
-    def _recipient(self, ticket: Ticket) -> Recipient:
-        """Return what the ticket says of the customer. Raises CannotApply."""
-        keys = self.file.policy
-        zone = ticket.values.get(keys.zone) if keys.zone else None
-        state = ticket.values.get(keys.state) if keys.state else None
-        return Recipient(
-            opted_out=bool(keys.opt_out and keys.opt_out.search(ticket.values)),
-            zone=str(zone) if zone else None,
-            state=str(state) if state else None,
-        )
-
     def opted_out(self, ticket: Ticket) -> bool:
         """Return whether the ticket says that the customer has opted out. A condition that cannot be applied counts."""
         try:
-            return self._recipient(ticket).opted_out
+            return customer.recipient(self.file, ticket).opted_out
         except CannotApply:
             return True
-
-    def _number(self, ticket: Ticket) -> phone.Number | phone.Unusable:
-        phones = self.file.phones
-        said = ticket.values.get(phones.country_from) if phones.country_from else None
-        fields = [(self.file.fields[name], ticket.values.get(name)) for name in phones.prefer]
-        country = str(said or "").strip().upper()
-        return phone.first_usable(fields, country if country in phone.EVERY_COUNTRY else phones.country, self.countries)
 
     def write_back(self, outcome: Outcome) -> dict[str, str | None]:
         """Return the ticket's fields after this outcome, by CRM names; None empties a field. Raises CannotApply."""
@@ -258,35 +230,3 @@ class Mapping:
     def note(self, note: HeldNote) -> dict[str, str | None]:
         """Return the ticket's fields while its text waits, by CRM names. Raises CannotApply."""
         return written_fields.of_note(self.file, note)
-
-
-def reason_of(rule: Rule, ticket: Ticket, name: str | None = None) -> str:
-    """Return the key that makes two texts the same text: a hash, because `once_per` may name personal data.
-
-    `name`: that of a back-fill's own reason. Capitals make no difference.
-    """
-    values: list[Any] = [ticket.values.get(field) for field in rule.once_per]
-    if name is not None:
-        values.append({"reason": name.casefold()})
-    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()
-
-
-def same_value(one: object, other: object) -> bool:
-    """Return whether a CRM treats the two values as equal: empty is null, and a time has several spellings."""
-    texts = ["" if value is None else str(value).strip() for value in (one, other)]
-    if texts[0].casefold() == texts[1].casefold():
-        return True
-    try:
-        return datetime.fromisoformat(texts[0]) == datetime.fromisoformat(texts[1])
-    except (ValueError, TypeError):
-        return False
-
-
-def _whole_number(value: object) -> int:
-    try:
-        number = float(str(value))
-        if number.is_integer():
-            return int(number)
-    except ValueError:
-        pass
-    raise CannotApply(f"agent_id: expected a whole number, found {value!r}")

@@ -4,85 +4,24 @@ Each check says ok, warn, stop, hold (not before a time) or overridden. A stop d
 may decide is a stop for an agent, and is held or skipped on the other channels.
 """
 
-import re
-import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from connector import merge_syntax
-from connector.model import Channel, Decision, OutboundSms, State
-from connector.policy import quiet_hours, segments
+from connector.model import Channel, Decision, State
+from connector.policy import link_shorteners, quiet_hours, segments, wording
 from connector.policy.config import PolicyKeys
 from connector.policy.daily_budget import NOTHING, Budgets, Use
+from connector.policy.findings import Finding, Ruling, Said
 from connector.policy.opt_outs import REVIEW_POLL, OpenReview, OptOut
 from connector.policy.quiet_hours import Open
-
-# Public link shorteners, by host in lower case. Carriers filter texts that contain one.
-SHORTENERS = (
-    "bit.ly",
-    "tinyurl.com",
-    "t.co",
-    "goo.gl",
-    "ow.ly",
-    "is.gd",
-    "v.gd",
-    "buff.ly",
-    "rebrand.ly",
-    "cutt.ly",
-    "rb.gy",
-    "shorturl.at",
-    "tiny.cc",
-    "t.ly",
-    "bl.ink",
-    "s.id",
-    "lnkd.in",
-    "fb.me",
-    "youtu.be",
-    "short.io",
-    "adf.ly",
-    "qr.ae",
-)
-SHORTENED = re.compile(
-    rf"(?<![a-z0-9.-])(?:www\.)?({'|'.join(map(re.escape, SHORTENERS))})(?![a-z0-9-]|\.[a-z0-9])", re.IGNORECASE
-)
 
 Without = Literal["hours", "window"]
 # What an agent's text waits for, too: no reason of an agent's makes room in a carrier's limit.
 AGENTS_WAIT = "budget"
-
-
-class Said(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    STOP = "stop"
-    HOLD = "hold"
-    OVERRIDDEN = "overridden"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `overridable`: an agent may override it with a reason. `until` (UTC) of a hold, and the
-    recipient's IANA zone.
-
-    `about` identifies the cause, such as a text and its state. With another cause, it is another finding.
-    """
-
-    check: str
-    said: Said
-    why: str
-    overridable: bool = False
-    until: datetime | None = None
-    about: str = ""
-    zone: str = ""
-
-    @property
-    def id(self) -> str:
-        """Return the id by which an override names this finding."""
-        return f"{self.check}:{self.about}" if self.about else self.check
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,41 +41,6 @@ class Known:
     same_reason_state: State | None = None
     same_reason_told: bool = False
     sent_today: Use = NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """The policy's result for a decision: the text as it would be sent, and all findings.
-
-    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been notified.
-    """
-
-    sms: OutboundSms
-    size: segments.Size
-    findings: Sequence[Finding]
-    same_reason: int | None
-    same_reason_told: bool = False
-
-    @property
-    def against(self) -> Finding | None:
-        """Return the finding that keeps the text from being sent now: a stop before a hold. None: there is none."""
-        for said in (Said.STOP, Said.HOLD):
-            for finding in self.findings:
-                if finding.said is said:
-                    return finding
-        return None
-
-    def overrides(self, check: str) -> bool:
-        return any(finding.check == check and finding.said is Said.OVERRIDDEN for finding in self.findings)
-
-    @property
-    def trace(self) -> list[dict[str, str]]:
-        return [{"check": one.check, "said": one.said.value, "why": one.why} for one in self.findings]
-
-    @property
-    def line(self) -> str:
-        """Return the trace in short, for logs."""
-        return " ".join(f"{one.check}:{one.said.value}" for one in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +76,9 @@ class Policy:
 
         `override`: an agent's reason for sending anyway, given for the findings with these ids (None: for any).
         """
-        sms = replace(decision.sms, message=self._words(decision, known))
+        language, first = decision.language.language, known.texted_at is None
+        message = wording.as_sent(self.keys, decision.sms.message, language, self.fallback_language, first)
+        sms = replace(decision.sms, message=message)
         size = segments.measure(sms.message)
         findings = [
             *self._planned(known),
@@ -275,8 +181,8 @@ class Policy:
         counted = f"{size.segments} {'segment' if size.segments == 1 else 'segments'} ({size.encoding})"
         if size.segments > self.keys.max_segments:
             return Finding("content", Said.STOP, f"the message takes {counted}; allowed: {self.keys.max_segments}")
-        if found := SHORTENED.search(message):
-            return Finding("content", Said.STOP, f"the message holds a public link shortener, {found[1].lower()}")
+        if shortener := link_shorteners.find(message):
+            return Finding("content", Said.STOP, f"the message holds a public link shortener, {shortener}")
         return Finding("content", Said.OK, counted)
 
     def _unfilled(self, message: str, channel: Channel) -> Iterator[Finding]:
@@ -288,29 +194,3 @@ class Policy:
         if found := merge_syntax.form(message):
             why = f"the message holds a placeholder of the form {found}, which nothing fills in"
             yield Finding("placeholder", Said.WARN if channel is Channel.TRIGGER else Said.STOP, why, overridable=True)
-
-    def _words(self, decision: Decision, known: Known) -> str:
-        """Return the message as it is sent: with brand and opt-out line where the number was never texted."""
-        message = decision.sms.message
-        if known.texted_at is None and message:
-            message = " ".join(self._with_first(message, decision.language.language))
-        return segments.replace_typographic(message) if self.keys.replace_typographic else segments.composed(message)
-
-    def _with_first(self, message: str, language: str) -> Iterator[str]:
-        brand = self.keys.brand.of(language, self.fallback_language)
-        opt_out_line = self.keys.opt_out_line.of(language, self.fallback_language)
-        if brand and not says(message, brand):
-            yield brand
-        yield message
-        if opt_out_line and not says(message, opt_out_line):
-            yield opt_out_line
-
-
-def says(message: str, words: str) -> bool:
-    """Return whether the message has these whole words, in any spelling of letters, quotes, dashes and blanks."""
-    message, words = (_plain(text) for text in (message, words))
-    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) is not None
-
-
-def _plain(text: str) -> str:
-    return " ".join(segments.replace_typographic(unicodedata.normalize("NFKC", text)).casefold().split())

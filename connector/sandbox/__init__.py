@@ -24,7 +24,7 @@ __all__ = ["Clock", "Sandbox"]
 class Sandbox:
     """The emulated remote sides: `ccaip`, `oidc`, and each CRM under its name (`salesforce`).
 
-    Keyword arguments set any setting of a side (`ccaip.Settings`, `oidc.Settings`, `crms.salesforce.Settings`), such as
+    Keyword arguments set any setting of a side (`ccaip.settings`, `oidc.settings`, `crms.salesforce`), for example
     `Sandbox(first_chat_id=114, outbound_message_url="http://127.0.0.1:8000/hooks")`. `switches` answers the questions
     that the vendors' documentation leaves open. Port 0 selects a free port. Raises ValueError for a host that is not a
     loopback address.
@@ -46,8 +46,8 @@ class Sandbox:
         self.faults = faults.Faults(self.clock)
         modules = crms.discover()
         self.switches = _switches(modules, switches)
-        models = {"ccaip": ccaip.Settings, "oidc": oidc.Settings, **{n: m.Settings for n, m in modules.items()}}
-        chosen = _distribute(models, settings)
+        of_sides = {"ccaip": ccaip.settings.Settings, "oidc": oidc.settings.Settings}
+        chosen = _distribute(of_sides | {name: module.Settings for name, module in modules.items()}, settings)
         self.ccaip = ccaip.CcaiPlatform(self.clock, self.switches, chosen["ccaip"], self._knows_ticket)
         self.oidc = oidc.Provider(self.clock, chosen["oidc"])
         self.crms: dict[str, crms.Crm] = {

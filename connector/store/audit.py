@@ -38,6 +38,7 @@ class Source(StrEnum):
     CLI = "cli"
     API = "api"
     PAGE = "page"
+    CONSOLE = "console"
     PROCESS = "process"
 
 
@@ -75,6 +76,8 @@ class Action(StrEnum):
     NUMBER_PURGE = "number.purge"
     KEY_ADD = "key.add"
     KEY_REVOKE = "key.revoke"
+    SESSION_BEGIN = "session.begin"
+    SESSION_END = "session.end"
     LINK_CREATE = "link.create"
     BACKFILL_PLAN = "backfill.plan"
     BACKFILL_RUN = "backfill.run"

@@ -15,12 +15,13 @@ import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector import transitions
+from connector import late_answers, transitions
+from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
 from connector.store import daily_budget, jobs, pseudonyms, queries, recipients
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
-from connector.transitions import Standing, Trace, Transition
+from connector.transitions import Trace, Transition
 
 log = structlog.get_logger()
 SQL = queries.load(__file__)
@@ -126,7 +127,7 @@ def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
 def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int]:
     """Apply these transitions; the ids of the texts that changed. Write-backs and further attempts are queued.
 
-    The result of a call is never dropped: see transitions.on_late_answer. Tickets whose texts were skipped for the same
+    The result of a call is never dropped: see late_answers.py. Tickets whose texts were skipped for the same
     reason are written back again.
     """
     with connection.transaction():
@@ -185,7 +186,7 @@ def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
     if row is None:
         return set()
     standing = Standing(**row | {"state": State(row["state"])})
-    late = transitions.on_late_answer(standing, answer)
+    late = late_answers.decide(standing, answer)
     note = {"id": answer.id, "unclear": list(late.unclear), "note": late.note, "state": standing.state}
     connection.execute(SQL["note_late"], note | {"chat": Jsonb(late.chat) if late.chat else None})
     if late.note:

@@ -5,69 +5,42 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import structlog
-from psycopg_pool import ConnectionPool
 
-from connector import backoff, bootstrap, crms, logs
-from connector.backfill import feeder
-from connector.backfill.feeder import Feeder
-from connector.ccaip.client import Account, Client
+from connector import bootstrap, crms, logs
+from connector.ccaip.client import Client
 from connector.crms import Crm
-from connector.delivery import opt_out_fields, pacing
+from connector.delivery import pacing
 from connector.delivery.admission import Admission
 from connector.delivery.backpressure import Backpressure, in_hand
 from connector.delivery.breaker import Breaker
-from connector.delivery.chat_write_back import ChatWriteBack
 from connector.delivery.pipeline import Delivery
 from connector.delivery.retry_policy import RetryPolicy
 from connector.delivery.sender import Sender
+from connector.delivery.settlement import Settlement
 from connector.delivery.write_back import WriteBack
 from connector.errors import CallFailed
-from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters, exposition
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.settings import Settings
-from connector.store import (
-    audit,
-    circuit_breaker,
-    gauges,
-    installation,
-    mapping_version,
-    opt_outs,
-    postgres,
-    rate_limit,
-    retention,
-    roll_ups,
-)
+from connector.store import gauges, postgres, rate_limit
 from connector.store.jobs import Kind
 from connector.store.postgres import Asking
 from connector.store.waiting_senders import WaitingSenders
-from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
-from connector.worker import consumer as consumer_store
-from connector.worker.consumer import Consumer
-from connector.worker.maintenance import Maintenance, MaintenanceTask
+from connector.worker import job_loop, maintenance_tasks
 
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
 STEP_THREADS, MORE_CONNECTIONS = 8, 9
-# Shortest and longest pause in seconds between attempts to reach a database that is away.
-FIRST_PAUSE, MAX_PAUSE = 0.5, 15.0
-# Intervals of the maintenance tasks, in seconds.
-REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
-# Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
-USAGE_SECONDS = 300.0
 # Seconds beyond the longest call for which a stopping worker waits for jobs that the database does not release.
 END_SECONDS = 1.0
 NICE = 10
-
-Handle = Callable[[Sequence[int]], Awaitable[None]]
 
 
 async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
@@ -93,7 +66,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
         rates = _rates(settings)
-        pace_ = pacing.Pacer(
+        pacer = pacing.Pacer(
             settings.ccaip_requests_per_second,
             lambda count, batch, claimed: ask(rate_limit.reserve, rates, count, batch, claimed),
             lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
@@ -101,7 +74,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         sender = Sender(
             pool,
             client,
-            pace_,
+            pacer,
             threads,
             settings.ccaip_requests_at_once,
             settings.ccaip_read_timeout,
@@ -112,84 +85,28 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
         policies = {stem: mapping.policy for stem, (_, mapping) in connected.items()}
         admission = Admission(pool, policies, tell_holds=tell_holds)
-        delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, threads)
+        settlement = Settlement(pool, threads)
+        delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
         write_back = WriteBack(
             pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
-        handlers: dict[Kind, Handle] = dict.fromkeys(Kind, delivery.deliver)
+        handlers: dict[Kind, job_loop.Handle] = dict.fromkeys(Kind, delivery.deliver)
         handlers[Kind.WRITE_BACK] = write_back.write_back
-        keeper = _maintenance(settings, account, connected, pool, backpressure, breaker)
+        maintenance = maintenance_tasks.build(settings, account, connected, pool, backpressure, breaker)
         gc.freeze()  # what is loaded by now stays: the garbage collector need not search it again
-        keeping = [asyncio.create_task(one) for one in (keeper.run(), sender.drop_waiting(), people.run())]
+        keeping = [asyncio.create_task(one) for one in (maintenance.run(), sender.drop_waiting(), people.run())]
         try:
             longest = settings.ccaip_connect_timeout + settings.ccaip_read_timeout + END_SECONDS
-            await _consume(url, backpressure, handlers, [sender.drain, write_back.drain, delivery.drain], stop, longest)
+            await job_loop.consume(
+                url, backpressure, handlers, [sender.drain, write_back.drain, settlement.drain], stop, longest
+            )
         finally:
             for task in keeping:
                 task.cancel()
             await asyncio.wait(keeping)
-            await asyncio.to_thread(keeper.sign_off)
+            await asyncio.to_thread(maintenance.sign_off)
     log.info("worker stopped")
-    return 1 if delivery.lost else 0
-
-
-async def _consume(
-    url: str,
-    backpressure: Backpressure,
-    handlers: Mapping[Kind, Handle],
-    drains: Sequence[Callable[[], None]],
-    stop: asyncio.Event,
-    longest: float,
-) -> None:
-    """Take jobs until `stop` is set; then call the `drains` and wait up to `longest` seconds for jobs in hand.
-
-    Reconnects to a database that is away.
-    """
-    failures = 0
-    while not stop.is_set():
-        try:
-            async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
-                await asyncio.to_thread(installation.check, url)
-                consumer = Consumer(listening, asking, backpressure.wants, backpressure.most)
-                for kind, handle in handlers.items():
-                    consumer.register(kind, handle)
-                log.info("worker ready")
-                failures = 0
-                stopping = asyncio.create_task(_stop_on(stop, consumer, drains))
-                try:
-                    await _until_its_end(consumer, stop, longest)
-                finally:
-                    stopping.cancel()
-        except consumer_store.LOST as error:
-            pause = backoff.doubling(failures, FIRST_PAUSE, MAX_PAUSE)
-            failures += 1
-            log.error("the database does not answer", why=type(error).__name__, seconds=round(pause, 1))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-
-
-async def _until_its_end(consumer: Consumer, stop: asyncio.Event, longest: float) -> None:
-    """Run the consumer. After `stop` it has `longest` seconds to finish: a lost database must not block the exit."""
-    running = asyncio.create_task(consumer.run())
-    asked = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([running], timeout=longest)
-        if not running.done():
-            log.error("the worker ends although jobs could not be let go; they are done elsewhere, or later")
-            running.cancel()
-            await asyncio.wait([running], timeout=1)
-        elif not running.cancelled():
-            running.result()
-    finally:
-        asked.cancel()
-
-
-async def _stop_on(stop: asyncio.Event, consumer: Consumer, drains: Sequence[Callable[[], None]]) -> None:
-    await stop.wait()
-    consumer.stop()
-    for drain in drains:
-        drain()
+    return 1 if settlement.lost else 0
 
 
 def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> None:
@@ -203,63 +120,6 @@ def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> N
 
 def _rates(settings: Settings) -> rate_limit.Rates:
     return rate_limit.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
-
-
-def _maintenance(
-    settings: Settings,
-    account: Account,
-    connected: Mapping[str, tuple[Crm, TicketMapping]],
-    pool: ConnectionPool,
-    backpressure: Backpressure,
-    breaker: Breaker,
-) -> Maintenance:
-    numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
-    alone = {stem: crm for stem, (crm, _) in connected.items()}
-    mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
-    words = bootstrap.opt_out_words(mappings)
-    tasks = [
-        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
-        chat_events.task(settings.ccaip_customer_senders, words),
-        MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
-        MaintenanceTask("free", FREE_SECONDS, retention.free),
-        MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
-        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
-        MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
-    ]
-    tasks += [
-        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
-        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
-        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
-    ]
-    if settings.unknown_from_chats:
-        tasks.append(chat_reconciler.finder(account))
-    if any(mapping.file.write_back.chat for _, mapping in connected.values()):
-        writer = ChatWriteBack(connected, backpressure, settings.chat_calls_share)
-        tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
-        if settings.chat_poll_seconds:
-            tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
-    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
-        stem: crm.probe for stem, crm in alone.items()
-    }
-    fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
-    return Maintenance(
-        pool,
-        backpressure,
-        breaker,
-        tasks,
-        probes,
-        fingerprints,
-        lambda: _calls_are_short(settings, alone, backpressure),
-    )
-
-
-def _calls_are_short(settings: Settings, connected: Mapping[str, Crm], backpressure: Backpressure) -> bool:
-    """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
-    newest = USAGE_SECONDS if backpressure.batches_wait else None
-    used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
-    for stem, share in used.items():
-        counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
-    return any(share >= settings.batch_calls_share for share in used.values())
 
 
 def _warm_up(stem: str, crm: Crm) -> None:

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.errors import RefusalScope, Refused, Unavailable
-from connector.mapping.rules import same_value
+from connector.mapping.reasons import same_value
 from connector.model import Channel, Chat, Decision, OutboundSms, Skip, TextRequest, Ticket, TicketEvent
 from connector.store import events, outcomes, text_views, texts
 from connector.store.outcomes import WriteResult

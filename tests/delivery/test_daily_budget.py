@@ -15,7 +15,7 @@ from connector.cli import backfill_report
 from connector.mapping import daily_budgets
 from connector.mapping.rules import Mapping
 from connector.model import Channel, TextRequest, Ticket, TicketEvent
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from connector.preview import Previews
 from connector.store import events, held_notes, text_views
 from tests.support.remote import Remote, Tickets, as_crm

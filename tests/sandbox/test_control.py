@@ -458,8 +458,8 @@ def test_the_docs_name_every_address(http: httpx.Client) -> None:
 
 def test_the_docs_name_every_setting() -> None:
     told = set(re.findall(r"`(\w+)`", DOCS.read_text()))
-    sides = (ccaip, oidc, salesforce)
-    assert {name for side in sides for name in side.Settings.model_fields} <= told
+    models = (ccaip.settings.Settings, oidc.settings.Settings, salesforce.Settings)
+    assert {name for model in models for name in model.model_fields} <= told
 
 
 def test_time_is_utc() -> None:

@@ -17,6 +17,7 @@ from connector.delivery.pacing import Pacer
 from connector.delivery.pipeline import Delivery
 from connector.delivery.retry_policy import DIED, RetryPolicy
 from connector.delivery.sender import Sender, awake
+from connector.delivery.settlement import Settlement
 from connector.http.exchange import BeforeSend
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Chat, Decision, OutboundSms, TextRequest, Ticket
@@ -144,7 +145,17 @@ class Remote:
                 admitted = Admission(self.pool, {"salesforce": rules}, clock, tell_holds)
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
-                delivery = Delivery(self.pool, crms, admitted, sender, retry_policy, breaker, people, threads)
+                delivery = Delivery(
+                    self.pool,
+                    crms,
+                    admitted,
+                    sender,
+                    retry_policy,
+                    breaker,
+                    people,
+                    Settlement(self.pool, threads),
+                    threads,
+                )
                 try:
                     await delivery.deliver(texts)
                 except Snooze as later:

@@ -7,7 +7,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector.model import TextRequest
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from connector.preview import Previews
 from tests.support.agent import Agent, texts_to
 from tests.support.pipe import Pipe, wait_for

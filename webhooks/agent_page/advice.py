@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from connector.mapping.schema import MappingFile
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from webhooks.api import schemas
 
 # Checks that the agent can satisfy by editing the message. Any other stop is final or needs a reason.

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from connector.model import TextRequest
 from connector.policy import segments
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from webhooks.agent_page import advice
 from webhooks.agent_page.sessions import AgentSession
 from webhooks.api import schemas

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 
 from connector import expected
 from connector.model import Channel, State
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from connector.policy.opt_outs import Source
 from webhooks.absent import Sparse
 

@@ -8,7 +8,7 @@ from connector import phone
 from connector.errors import RefusalCode
 from connector.model import OUTCOMES, State
 from connector.policy import segments
-from connector.policy.checks import Said
+from connector.policy.findings import Said
 from connector.preview import Preview
 from connector.store.text_views import WriteBackState, write_back_state
 from webhooks.api import plain_words, schemas

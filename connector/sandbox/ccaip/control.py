@@ -7,7 +7,8 @@ from flask import Blueprint, Response, abort, jsonify, request
 from pydantic import BaseModel, ConfigDict
 
 from connector.sandbox import clock, control, journal
-from connector.sandbox.ccaip import Settings, chats, conversation, phones
+from connector.sandbox.ccaip import chats, conversation, phones
+from connector.sandbox.ccaip.settings import Settings
 
 routes = Blueprint("ccaip_control", __name__, url_prefix="/_sandbox")
 control.explain(routes)

@@ -5,27 +5,14 @@ The issuer is `{url}/oidc`. It speaks the authorization code flow with PKCE. Aut
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from joserfc.jwk import KeySet, RSAKey
-from pydantic import BaseModel, ConfigDict
 
 from connector.sandbox import clock, journal
+from connector.sandbox.oidc.settings import Settings
 
 RSA_BITS = 2048
-
-Fault = Literal[
-    "none",
-    "wrong_issuer",
-    "wrong_audience",
-    "wrong_nonce",
-    "expired",
-    "other_key",
-    "unlisted_key",
-    "no_groups",
-    "other_person",
-    "wrong_metadata",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +31,6 @@ PEOPLE = (
     Person("45c48cce", "Lea Moreau", "lea.moreau@example.com", ("leads", "ops")),
     Person("d3d94468", "Gus Park", "gus.park@example.com", ()),
 )
-
-
-class Settings(BaseModel):
-    """The registered client, and what is wrong with the tokens.
-
-    - `oidc_auth_methods`: how the client may authenticate;
-    - `oidc_groups_in`: the place of the groups;
-    - `oidc_fault`: `wrong_issuer`, `wrong_audience`, `wrong_nonce`, `expired`: that claim of the ID token; `other_key`:
-      it is signed with another key of the same id; `unlisted_key`: with a key that is not published; `no_groups`: it
-      names none; `other_person`: userinfo is about somebody else; `wrong_metadata`: the discovery document names
-      another issuer.
-    """
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
-
-    oidc_client_id: str = "sandbox-console"
-    oidc_client_secret: str = "sandbox-console-secret"  # noqa: S105 -- the sandbox's credentials are public
-    oidc_auth_methods: list[Literal["client_secret_basic", "client_secret_post"]] = [
-        "client_secret_basic",
-        "client_secret_post",
-    ]
-    oidc_groups_in: Literal["id_token", "userinfo"] = "id_token"
-    oidc_fault: Fault = "none"
 
 
 class Provider:

@@ -6,8 +6,9 @@ from typing import Any
 from flask import Blueprint
 
 from connector.sandbox import control
-from connector.sandbox.oidc import PEOPLE, Settings
+from connector.sandbox.oidc import PEOPLE
 from connector.sandbox.oidc.server import issuer, provider
+from connector.sandbox.oidc.settings import Settings
 
 routes = Blueprint("oidc_control", __name__, url_prefix="/_sandbox/oidc")
 control.explain(routes)

@@ -23,6 +23,7 @@ create table texts (
     ticket_id      text not null,
     channel        text not null,
     received_at    timestamptz not null default now(),
+    due_at         timestamptz not null default now(),      -- when it was to leave at first: at once, or when it was scheduled for
     state          text not null default 'received'
                    check (state in ('received', 'queued', 'sending', 'sent',
                                     'skipped', 'failed', 'unknown', 'cancelled')),
@@ -250,6 +251,20 @@ create table secrets (
     made_at timestamptz not null default now()
 );
 
+-- Sessions of the console. Only the hash of a session's token is stored.
+create table console_sessions (
+    id       bigint generated always as identity primary key,
+    hash     text not null unique,      -- SHA-256, hexadecimal
+    who      text not null,             -- the name of an API key, or of the person at the identity provider
+    method   text not null check (method in ('key', 'openid')),
+    roles    text[] not null,           -- of method openid; a key's session has the key's
+    origin   text not null,             -- the browser's address
+    began_at timestamptz not null default now(),
+    seen_at  timestamptz not null default now(),
+    ends_at  timestamptz not null,
+    notice   jsonb                      -- what the next page shows once: {"words", "problem"}
+);
+
 -- Links to the hosted page that were used. Each can be used once.
 create table used_links (
     id         text primary key,
@@ -372,7 +387,7 @@ create table audit (
     id     bigint generated always as identity primary key,
     at     timestamptz not null default clock_timestamp(),
     who    text not null,               -- a system user, an API key, an agent
-    source text not null check (source in ('cli', 'api', 'page', 'process')),
+    source text not null check (source in ('cli', 'api', 'page', 'console', 'process')),
     origin text not null,               -- the host of the command, or the address of the request
     what   text not null,
     about  text not null,               -- such as "text 17"; a number only as a keyed hash of its own kind
@@ -406,47 +421,30 @@ create table setting_versions (
     primary key (process, name)
 );
 
--- Counts of texts by state, channel, rule and refusal, by the hour (UTC) in which a text got its state. Rows are only
--- added, so that transitions do not wait for each other; the counts of an hour are the sums of its rows. A worker
--- replaces the rows of an hour by their sums.
+-- Counts of texts by outcome, or by another step; see store/roll_ups.py.
 create table roll_ups (
-    hour    timestamptz not null,
-    state   text not null,
+    period  timestamptz not null,       -- the start of 5 minutes, or of an hour (UTC) once that is two days old
+    step    text not null,              -- the state of an outcome; `written`: its ticket was told for the first time
     channel text not null,
     rule    text not null,
     code    text not null,
+    bucket  float8 not null,            -- at most so many seconds from when the text was due to this step
     texts   bigint not null,
-    summed  boolean not null default false
+    primary key (period, step, channel, rule, code, bucket)
 );
-create index roll_ups_hour on roll_ups (hour);
-create index roll_ups_new on roll_ups (hour) where not summed;
+create index roll_ups_fine on roll_ups (period) where date_bin('1 hour', period, timestamptz 'epoch') <> period;
 
--- Counts each statement's changes of texts in the same transaction. A text that kept its state cancels itself out.
-create function texts_roll_up() returns trigger language plpgsql as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), count(*)
-        from new_texts group by 1, 2, 3, 4, 5;
-    elsif tg_op = 'DELETE' then
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), -count(*)
-        from old_texts group by 1, 2, 3, 4, 5;
-    else
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), sum(added)
-        from (select changed_at, state, channel, rule, code, 1 as added from new_texts
-              union all select changed_at, state, channel, rule, code, -1 from old_texts) as changes
-        group by 1, 2, 3, 4, 5 having sum(added) <> 0;
-    end if;
-    return null;
-end $$;
-create trigger texts_inserted after insert on texts referencing new table as new_texts
-    for each statement execute function texts_roll_up();
-create trigger texts_updated after update on texts referencing old table as old_texts new table as new_texts
-    for each statement execute function texts_roll_up();
-create trigger texts_deleted after delete on texts referencing old table as old_texts
-    for each statement execute function texts_roll_up();
+-- What the counts do not include yet. Rows are only added, so that transitions do not wait for each other.
+create table roll_up_changes (
+    period  timestamptz not null,
+    step    text not null,
+    channel text not null,
+    rule    text not null,
+    code    text not null,
+    bucket  float8 not null,
+    texts   bigint not null
+);
+
 -- Pauses by an operator: no text that one covers is sent, until an operator resumes it or its time is over.
 create table operator_pauses (
     scope       text not null check (scope in ('all', 'account', 'channel', 'rule')),

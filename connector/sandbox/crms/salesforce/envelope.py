@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from connector.sandbox import clock
-from connector.sandbox.crms.salesforce import outbound, schema
+from connector.sandbox.crms.salesforce import schema
+from connector.sandbox.crms.salesforce.outbound_message import Notification
 
 if TYPE_CHECKING:
     from connector.sandbox.crms.salesforce import Side
@@ -48,7 +49,7 @@ NOTIFICATION = """\
    </Notification>"""
 
 
-def write(org: "Side", notifications: list[outbound.Notification]) -> bytes:
+def write(org: "Side", notifications: list[Notification]) -> bytes:
     """The message for these notifications, with the cases' present values."""
     with org.store.lock:
         written = [NOTIFICATION.format(id=each.id, fields=_fields(org, each.case_id)) for each in notifications]

@@ -1,6 +1,6 @@
 """Salesforce's refusals: a status, and a list of `{message, errorCode, fields?}`."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from connector.sandbox import crms
 
@@ -28,3 +28,7 @@ def no_such_record() -> ApiError:
 
 def invalid_session() -> ApiError:
     return ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+
+
+def malformed_query(message: str) -> NoReturn:
+    raise ApiError(400, "MALFORMED_QUERY", message)

@@ -8,8 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connector.sandbox import clock, server
 from connector.sandbox.crms.salesforce import ids
+from connector.sandbox.crms.salesforce.outbound_message import Attempt, Message, Notification
 
 LARGEST_BATCH = 100
 MAX_PAUSE_S = 2 * 3600.0
@@ -54,48 +53,6 @@ class Settings(BaseModel):
     @classmethod
     def on_this_machine(cls, url: str | None) -> str | None:
         return server.require_loopback(url) if url else None
-
-
-@dataclass(frozen=True, slots=True)
-class Notification:
-    """A change of a case. Repetitions carry the same id."""
-
-    id: str
-    case_id: str
-    due: float
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A delivery. `status` is the HTTP status, or the name of the error."""
-
-    at: datetime
-    status: int | str
-    acked: bool
-    seconds: float
-
-
-@dataclass(slots=True)
-class Message:
-    """Notifications that travel together and share one acknowledgement."""
-
-    number: int
-    notifications: list[Notification]
-    first_due: float
-    attempts: list[Attempt] = field(default_factory=list)
-    state: str = "waiting"  # waiting, acked, given up
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "state": self.state,
-            "notification_ids": [notification.id for notification in self.notifications],
-            "case_ids": [notification.case_id for notification in self.notifications],
-            "attempts": [
-                {"at": clock.timestamp(a.at), "status": a.status, "acked": a.acked, "seconds": round(a.seconds, 4)}
-                for a in self.attempts
-            ],
-        }
 
 
 class Messages:

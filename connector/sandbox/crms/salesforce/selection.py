@@ -196,7 +196,7 @@ def _operand(field: schema.Field, value: Any, comparison: soql.Comparison) -> An
 
 def _like(pattern: Any) -> re.Pattern[str]:
     if not isinstance(pattern, str):
-        soql.malformed("LIKE needs a string")
+        errors.malformed_query("LIKE needs a string")
     wild = {"%": ".*", "_": "."}
     return re.compile("".join(wild.get(char, re.escape(char)) for char in pattern), re.IGNORECASE | re.DOTALL)
 

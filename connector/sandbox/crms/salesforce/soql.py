@@ -1,24 +1,12 @@
 """A parser for the part of SOQL that a connector uses. Returns a `Query`; raises MALFORMED_QUERY."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
-from connector.sandbox.crms.salesforce import errors
+from connector.sandbox.crms.salesforce import errors, soql_tokens
 
-TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<string>'(?:[^'\\]|\\.)*')
-      | (?P<moment>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))
-      | (?P<date>\d{4}-\d\d-\d\d)
-      | (?P<number>[+-]?\d+(?:\.\d+)?)
-      | (?P<word>[A-Za-z_][\w.]*(?::\d+)?)
-      | (?P<sign><=|>=|!=|<>|[=<>(),])
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
 ESCAPES = {"n": "\n", "N": "\n", "r": "\r", "R": "\r", "t": "\t", "T": "\t", "b": "\b", "f": "\f"}
 SIGNS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 CONSTANTS = {"null": None, "true": True, "false": False}
@@ -78,16 +66,12 @@ def parse(text: str, now: datetime) -> Query:
     return _Parser(text, now).query()
 
 
-def malformed(message: str) -> NoReturn:
-    raise errors.ApiError(400, "MALFORMED_QUERY", message)
-
-
 class _Parser:
     """Recursive descent over the tokens. `self._at` is the index of the next one."""
 
     def __init__(self, text: str, now: datetime) -> None:
         self._now = now
-        self._tokens = list(_tokens(text))
+        self._tokens = list(soql_tokens.tokens(text))
         self._at = 0
 
     def query(self) -> Query:
@@ -100,9 +84,9 @@ class _Parser:
         limit = self._count() if self._skip("limit") else None
         offset = self._count() if self._skip("offset") else 0
         if self._skip("for") and self._name().lower() not in ("view", "reference", "update"):
-            malformed("FOR needs VIEW, REFERENCE or UPDATE")
+            errors.malformed_query("FOR needs VIEW, REFERENCE or UPDATE")
         if self._at < len(self._tokens):
-            malformed(f"unexpected token: '{self._tokens[self._at][1]}'")
+            errors.malformed_query(f"unexpected token: '{self._tokens[self._at][1]}'")
         return Query(paths, thing, where, orders, limit, offset)
 
     def _paths(self) -> tuple[str, ...]:
@@ -123,7 +107,7 @@ class _Parser:
         while self._skip(word):
             parts.append(self._part())
         if self._peek() in ("and", "or"):
-            malformed(f"unexpected token: '{self._peek()}': AND and OR need parentheses between them")
+            errors.malformed_query(f"unexpected token: '{self._peek()}': AND and OR need parentheses between them")
         return Combination(word, tuple(parts))
 
     def _part(self) -> Condition:
@@ -143,13 +127,13 @@ class _Parser:
             quoted = any(kind == "string" for kind, _ in values)
             return Comparison(path, "not in" if negated else "in", [value for _, value in values], quoted)
         if negated:
-            malformed(f"unexpected token: 'not' after '{path}'")
+            errors.malformed_query(f"unexpected token: 'not' after '{path}'")
         if self._skip("like"):
             kind, value = self._value()
             return Comparison(path, "like", value, kind == "string")
         token = self._next()
         if token[1] not in SIGNS:
-            malformed(f"unexpected token: '{token[1]}'")
+            errors.malformed_query(f"unexpected token: '{token[1]}'")
         kind, value = self._value()
         return Comparison(path, SIGNS[token[1]], value, kind == "string")
 
@@ -187,7 +171,7 @@ class _Parser:
             "NEXT_N_DAYS": (today + timedelta(days=1), today + timedelta(days=1) + days),
         }
         if word not in known or word.endswith("_N_DAYS") != bool(count):
-            malformed(f"unexpected token: '{text}'")
+            errors.malformed_query(f"unexpected token: '{text}'")
         return Period(*known[word])
 
     def _orders(self) -> tuple[Order, ...]:
@@ -202,19 +186,19 @@ class _Parser:
         descending = not self._skip("asc") and self._skip("desc")
         nulls = self._next()[1].lower() if self._skip("nulls") else "first"
         if nulls not in ("first", "last"):
-            malformed(f"unexpected token: '{nulls}'")
+            errors.malformed_query(f"unexpected token: '{nulls}'")
         return Order(path, descending, nulls == "last")
 
     def _count(self) -> int:
         kind, text = self._next()
         if kind != "number" or not text.isdigit():
-            malformed(f"unexpected token: '{text}'")
+            errors.malformed_query(f"unexpected token: '{text}'")
         return int(text)
 
     def _name(self) -> str:
         kind, text = self._next()
         if kind != "word" or text.lower() in RESERVED or ":" in text or text.endswith("."):
-            malformed(f"unexpected token: '{text}'")
+            errors.malformed_query(f"unexpected token: '{text}'")
         return text
 
     def _peek(self) -> str:
@@ -230,23 +214,13 @@ class _Parser:
     def _expect(self, word: str) -> None:
         if not self._skip(word):
             text = self._tokens[self._at][1] if self._at < len(self._tokens) else "<EOF>"
-            malformed(f"unexpected token: '{text}', expecting '{word}'")
+            errors.malformed_query(f"unexpected token: '{text}', expecting '{word}'")
 
     def _next(self) -> tuple[str, str]:
         if self._at >= len(self._tokens):
-            malformed("unexpected token: '<EOF>'")
+            errors.malformed_query("unexpected token: '<EOF>'")
         self._at += 1
         return self._tokens[self._at - 1]
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at, end = 0, len(text.rstrip())
-    while at < end:
-        match = TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            malformed(f"line 1:{at} no viable alternative at character '{text[at:].lstrip()[:1]}'")
-        yield match.lastgroup, match[match.lastgroup]
-        at = match.end()
 
 
 def _day(start: datetime) -> Period:

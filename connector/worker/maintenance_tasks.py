@@ -1,0 +1,84 @@
+"""What a worker keeps up besides its jobs: the list of maintenance tasks, and the probes of the accounts."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from psycopg_pool import ConnectionPool
+
+from connector import bootstrap
+from connector.backfill import feeder
+from connector.backfill.feeder import Feeder
+from connector.ccaip.client import Account
+from connector.crms import Crm
+from connector.delivery import opt_out_fields
+from connector.delivery.backpressure import Backpressure
+from connector.delivery.breaker import Breaker
+from connector.delivery.chat_write_back import ChatWriteBack
+from connector.mapping.rules import Mapping as TicketMapping
+from connector.metrics import counters
+from connector.settings import Settings
+from connector.store import audit, circuit_breaker, mapping_version, opt_outs, retention, roll_ups
+from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
+from connector.worker.maintenance import Maintenance, MaintenanceTask
+
+# Intervals of the tasks, in seconds.
+REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
+# Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
+USAGE_SECONDS = 300.0
+
+
+def build(
+    settings: Settings,
+    account: Account,
+    connected: Mapping[str, tuple[Crm, TicketMapping]],
+    pool: ConnectionPool,
+    backpressure: Backpressure,
+    breaker: Breaker,
+) -> Maintenance:
+    numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
+    alone = {stem: crm for stem, (crm, _) in connected.items()}
+    mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
+    words = bootstrap.opt_out_words(mappings)
+    tasks = [
+        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
+        chat_events.task(settings.ccaip_customer_senders, words),
+        MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
+        MaintenanceTask("free", FREE_SECONDS, retention.free),
+        MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
+        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
+    ]
+    tasks += [
+        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
+    ]
+    if settings.unknown_from_chats:
+        tasks.append(chat_reconciler.finder(account))
+    if any(mapping.file.write_back.chat for _, mapping in connected.values()):
+        writer = ChatWriteBack(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
+        if settings.chat_poll_seconds:
+            tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
+    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
+        stem: crm.probe for stem, crm in alone.items()
+    }
+    fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
+    return Maintenance(
+        pool,
+        backpressure,
+        breaker,
+        tasks,
+        probes,
+        fingerprints,
+        lambda: _calls_are_short(settings, alone, backpressure),
+    )
+
+
+def _calls_are_short(settings: Settings, connected: Mapping[str, Crm], backpressure: Backpressure) -> bool:
+    """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
+    newest = USAGE_SECONDS if backpressure.batches_wait else None
+    used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
+    for stem, share in used.items():
+        counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
+    return any(share >= settings.batch_calls_share for share in used.values())
