@@ -43,7 +43,7 @@ def claims(token: str, keys: KeySet, algorithms: Sequence[str], expected: Expect
         raise UnknownKey from None
     except ExpiredTokenError:
         raise SignInRefused(
-            "the identity provider's ID token has expired; is the clock of both machines right?"
+            "the identity provider's ID token has expired: the clocks of the two machines may differ"
         ) from None
     except ClaimError as error:
         raise SignInRefused(f"the claim {error.claim} of the ID token is not the one expected") from None

@@ -1,10 +1,8 @@
 """An identity provider: where a person signs in, and who came back. Thread-safe."""
 
-import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from authlib.common.security import generate_token
@@ -19,6 +17,7 @@ from connector.oidc import calls, id_token, identity, metadata, settings
 from connector.oidc.id_token import Expected, UnknownKey
 from connector.oidc.identity import Identity
 from connector.oidc.metadata import Metadata
+from connector.oidc.pending import PendingSignIn
 from connector.oidc.settings import Settings
 
 Value = TypeVar("Value")
@@ -28,15 +27,6 @@ CACHE_SECONDS = 3600.0
 # Seconds between two reads of the keys because a token names an unknown one.
 UNKNOWN_KEY_SECONDS = 60.0
 VERIFIER_CHARACTERS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSignIn:
-    """A sign-in that has begun in one browser, which keeps it. The identity provider never learns the verifier."""
-
-    state: str
-    nonce: str
-    verifier: str
 
 
 class _Cached(Generic[Value]):
@@ -138,7 +128,7 @@ def configured(public_url: str | None) -> IdentityProvider | None:
 
 def _code(answer: Mapping[str, str], pending: PendingSignIn, found: Metadata) -> str:
     """Return the code of the answer, which must belong to the sign-in that this browser began."""
-    if not hmac.compare_digest(answer.get("state", "").encode("utf-8", "replace"), pending.state.encode()):
+    if not pending.matches(answer.get("state", "")):
         raise SignInRefused("this answer does not belong to the sign-in that this browser began")
     if (
         answer.get("iss", None if found.authorization_response_iss_parameter_supported else found.issuer)

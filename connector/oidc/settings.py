@@ -1,5 +1,6 @@
 """The settings of sign-in with OpenID Connect: every CONNECTOR_OIDC_… variable is defined here."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -76,7 +77,7 @@ class Settings(environment.FromEnvironment):
     scopes: Annotated[setting_types.Words, AfterValidator(_scopes)] = ["openid", "profile", "email"]
     """Scopes to ask for. Some providers tell groups only with a scope of their own."""
 
-    def roles_of(self, groups: list[str]) -> frozenset[str]:
+    def roles_of(self, groups: Iterable[str]) -> frozenset[str]:
         """Return the roles of a person in these groups. Empty: the person may not sign in."""
         known = group_roles(self.roles)
         return frozenset().union(*(known.get(group, frozenset()) for group in groups))

@@ -12,7 +12,8 @@ from connector import settings
 from connector.errors import SignInRefused, Unavailable
 from connector.http.config import Network
 from connector.oidc import metadata, provider
-from connector.oidc.provider import IdentityProvider, PendingSignIn
+from connector.oidc.pending import PendingSignIn
+from connector.oidc.provider import IdentityProvider
 from connector.oidc.settings import Settings
 from connector.sandbox import Sandbox
 

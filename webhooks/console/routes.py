@@ -12,7 +12,7 @@ from connector import __version__
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
-from webhooks.console import filters, overview, roles, search, sign_in
+from webhooks.console import filters, oidc, overview, roles, search, sign_in
 from webhooks.console.access import STATIC, Access
 from webhooks.console.page import Console
 from webhooks.problems import Problem
@@ -44,6 +44,7 @@ def blueprint(
     access = Access(pool, BrowserSecurity(settings.public_url, ()))
     _add_frame(pages, console, access)
     sign_in.add(pages, console, access)
+    oidc.add(pages, console, access)
     for page in PAGES:
         page.add(pages, console)
     pages.record(lambda state: roles.check(state.app, NAME))
