@@ -237,3 +237,11 @@ def test_the_identity_provider_is_asked(monkeypatch: pytest.MonkeyPatch) -> None
     assert "it calls itself https://other.example/oidc" in wrong[0]
     monkeypatch.setenv("CONNECTOR_OIDC_ISSUER", "")
     assert [line[1] for line in check._identity_provider(settings.load())] == [check.Mark.NEITHER]
+
+
+def test_the_docs_sign_in_settings_are_those_of_the_demo() -> None:
+    shown = (DOCS / "sandbox.md").read_text().partition("These settings connect the console to it:\n\n```sh\n")[2]
+    lines = shown.partition("```")[0].splitlines()
+
+    told = {name: value.strip('"') for name, value in (line.split("=", 1) for line in lines)}
+    assert told == demo.sign_in(Sandbox(port=8787), 8080)
