@@ -43,7 +43,7 @@ ORDER = (
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
     "connector.late_answers",
-    *("connector.expressions", "connector.send_at", "connector.chat_status"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status", "connector.person_record"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -53,6 +53,7 @@ ORDER = (
     *("connector.ccaip", "connector.crms", "connector.oidc", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
+    "connector.pausing",
     "connector.worker",
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
@@ -106,6 +107,7 @@ PURE = (
     "transitions",
     "late_answers",
     "chat_status",
+    "person_record",
     "expressions",
     "languages",
     "send_at",
@@ -270,6 +272,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/delivery/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
+        "connector/pausing.py",
         "connector/cli/*.py",
         "webhooks/*.py",
     ),

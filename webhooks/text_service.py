@@ -14,14 +14,14 @@ from psycopg_pool import ConnectionPool
 
 from connector import crms, send_at
 from connector.crms import Crm
-from connector.errors import BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
+from connector.errors import ActionRefused, BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, TextRequest
 from connector.policy.findings import Finding, Said
 from connector.preview import Preview, Previews
-from connector.store import agent_requests, audit, leases, postgres, text_views
+from connector.store import actions, agent_requests, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest
-from connector.store.audit import Action, Actor
+from connector.store.audit import Actor
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
 
@@ -144,14 +144,15 @@ class TextService:
 
     def cancel(self, text: int, by: str, actor: Actor) -> dict[str, Any]:
         """Cancel a text that was not sent yet. `by`: the person's name for people. Raises Problem 404 or 409."""
-        with self._pool.connection() as connection, connection.transaction():
-            done = text_views.cancel(connection, text, by)
-            if done:
-                audit.record(connection, actor, Action.TEXT_CANCEL, audit.text(text))
-        row = self.seen(text)
-        if not done and row["state"] != "cancelled":
-            raise Problem(409, f"it is too late to cancel: the text is {row['state']}")
-        return row
+        try:
+            with self._pool.connection() as connection:
+                actions.cancel(connection, text, actor, by)
+        except ActionRefused:
+            row = self.seen(text)
+            if row["state"] != "cancelled":
+                raise Problem(409, f"it is too late to cancel: the text is {row['state']}") from None
+            return row
+        return self.seen(text)
 
     def database(self, do: Callable[[psycopg.Connection], Any]) -> Any:
         with self._pool.connection() as connection:

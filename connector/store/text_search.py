@@ -1,6 +1,6 @@
 """Search for texts, for people who look something up. Filters can be combined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,10 +8,12 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from connector.errors import RefusalCode
 from connector.model import Channel, State
 from connector.store import pseudonyms, queries
+from connector.store.rows import jsonb
 
 SQL = queries.load(__file__)
 # `rule` and `channel` have no index: they are looked for among so many of the newest texts that fit all other filters.
@@ -63,7 +65,37 @@ def find(connection: psycopg.Connection, wanted: Search, most: int) -> list[dict
         return cursor.execute(SQL["find"], parameters(connection, wanted, most), prepare=False).fetchall()
 
 
+def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[dict[str, Any]]:
+    """Return at most `most` of these texts in the same form, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SQL["of"], {"ids": list(ids), "most": most}).fetchall()
+
+
 def parameters(connection: psycopg.Connection, wanted: Search, most: int) -> dict[str, Any]:
     """Return the parameters of the query `find`."""
     number = wanted.number and pseudonyms.of_number(connection, wanted.number)
     return asdict(wanted) | {"crms": list(wanted.crms), "number": number, "most": most, "scanned": MAX_SCANNED}
+
+
+def count(connection: psycopg.Connection, wanted: Search, most: int) -> int:
+    """Return how many texts fit, at most `most`."""
+    [(texts,)] = connection.execute(SQL["count"], parameters(connection, wanted, most), prepare=False).fetchall()
+    return int(texts)
+
+
+def freeze(connection: psycopg.Connection, wanted: Search, most: int, bulk: int) -> int:
+    """Make the texts that fit, at most `most`, the items of this bulk action. Return how many."""
+    asked = parameters(connection, wanted, most) | {"bulk": bulk}
+    return connection.execute(SQL["freeze"], asked, prepare=False).rowcount
+
+
+def stored(connection: psycopg.Connection, wanted: Search) -> Jsonb:
+    """Return a search in the form that `fitting` takes. Instead of a number it has its keyed hash."""
+    found = parameters(connection, wanted, 0)
+    return jsonb({name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()})
+
+
+def fitting(connection: psycopg.Connection, search: Mapping[str, Any], ids: Sequence[int]) -> set[int]:
+    """Return those of these texts that fit a stored search now."""
+    rows = connection.execute(SQL["fitting"], {**search, "ids": list(ids)}, prepare=False)
+    return {text for (text,) in rows}

@@ -12,7 +12,20 @@ from connector import __version__
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
-from webhooks.console import filters, oidc, overview, roles, search, sign_in
+from webhooks.console import (
+    bulk,
+    filters,
+    oidc,
+    overview,
+    pauses,
+    person,
+    reason,
+    roles,
+    search,
+    sign_in,
+    text,
+    unknowns,
+)
 from webhooks.console.access import STATIC, Access
 from webhooks.console.page import Console
 from webhooks.problems import Problem
@@ -22,7 +35,7 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search)
+PAGES = (overview, search, text, reason, unknowns, person, bulk, pauses)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",
