@@ -205,10 +205,9 @@ def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]
 def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder: Path) -> None:
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
     console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
+    console.print("or with your organization, which is the sandbox: Vera Lund may look, Lea Moreau may do everything.")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
     console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
     console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
-    console.print(
-        f"The console:  {web}/console/  Sign in with your organization, as Lea Moreau: she may do everything."
-    )
+    console.print()
     console.print("Ctrl-C ends everything.")

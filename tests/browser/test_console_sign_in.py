@@ -11,6 +11,12 @@ from connector.cli import demo
 from connector.sandbox import Sandbox
 from tests.support.pipe import free_port, wait_for
 
+# A form sent by hand, with the token of the viewer's own session.
+ACT = """path => {
+  const body = new URLSearchParams({token: document.querySelector("[name=token]").value})
+  return fetch(path, {method: "POST", body}).then(answer => answer.text())
+}"""
+
 
 @pytest.fixture
 def web(url: str, tmp_path: Path) -> Iterator[str]:
@@ -34,6 +40,10 @@ def test_who_has_no_role_reads_why_and_a_viewer_signs_in_and_out(window: Page, w
     window.get_by_role("link", name="Vera Lund").click()
     expect(window).to_have_url(f"{web}/console/texts?q=state:failed")
     expect(window.get_by_text("You are vera.lund@example.com (8f14e45f).")).to_be_visible()
+
+    window.goto(f"{web}/console/pauses")
+    expect(window.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
+    assert "You may not change anything here" in window.evaluate(ACT, "/console/pauses")
 
     window.get_by_role("button", name="Sign out").click()
     window.get_by_role("link", name="Sign out there too").click()
