@@ -52,9 +52,8 @@ ORDER = (
     # the four outsides
     *("connector.ccaip", "connector.crms", "connector.oidc", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
-    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
-    "connector.pausing",
-    "connector.worker",
+    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.dry_run"),
+    *("connector.backfill", "connector.pausing", "connector.worker"),
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
@@ -120,6 +119,9 @@ PURE = (
     "mapping",
     "policy",
     "backfill/decoding",
+    "dry_run/verdicts",
+    "dry_run/differences",
+    "dry_run/trial",
 )
 PURE_FILES = sorted(
     path
@@ -270,6 +272,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/store/*.py",
         "connector/backfill/*.py",
         "connector/delivery/*.py",
+        "connector/dry_run/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
         "connector/pausing.py",

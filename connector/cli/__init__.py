@@ -25,6 +25,7 @@ COMMANDS = {
     "worker": ("run", "work"),
     "migrate": ("database", "migrate"),
     "check": ("check", "check"),
+    "try-mapping": ("try_mapping", "command"),
     "status": ("status", "status"),
     "pause": ("pause", "pause"),
     "resume": ("resume", "resume"),

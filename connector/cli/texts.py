@@ -9,6 +9,7 @@ import psycopg
 
 from connector import phone
 from connector.cli.connection import connected
+from connector.cli.decide_again import decide_again
 from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
@@ -25,6 +26,7 @@ def texts_group() -> None:
 
 
 texts_group.add_command(list_texts)
+texts_group.add_command(decide_again)
 
 
 @texts_group.command()

@@ -14,6 +14,7 @@ from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
 from webhooks.console import (
     bulk,
+    decide_again,
     filters,
     oidc,
     overview,
@@ -24,6 +25,7 @@ from webhooks.console import (
     search,
     sign_in,
     text,
+    try_mapping,
     unknowns,
 )
 from webhooks.console.access import STATIC, Access
@@ -35,7 +37,7 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search, text, reason, unknowns, person, bulk, pauses)
+PAGES = (overview, search, text, reason, decide_again, unknowns, person, bulk, pauses, try_mapping)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",
