@@ -11,6 +11,7 @@ import structlog
 from connector import crms, environment, settings, supervisor, tracing
 from connector.cli import whereabouts, worker_probe
 from connector.errors import BadSettings, Problems
+from connector.oidc import settings as oidc_settings
 from connector.store import mapping_version, postgres, setting_versions
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def web_needs(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]"
     """Check the settings as a web process does. Raises BadSettings."""
     from webhooks import crm_hooks
 
-    crm_hooks.opened(wanted, mappings)
+    problems = Problems()
+    with problems.noted():
+        crm_hooks.opened(wanted, mappings)
+    with problems.noted():
+        oidc_settings.load(wanted.public_url)
+    problems.refuse()
 
 
 def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
