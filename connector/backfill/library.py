@@ -28,6 +28,7 @@ from connector.errors import BadSettings
 from connector.model import OUTCOMES, Channel, State, TextRequest, TicketEvent
 from connector.store import events as event_store
 from connector.store import postgres, queries
+from connector.store.audit import Actor
 
 SQL = queries.load(__file__)
 # Events per commit, and texts per query; seconds between two polls.
@@ -60,8 +61,11 @@ class BackFill:
         ask: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
+        actor: Actor | None = None,
     ) -> str:
         """Plan for the tickets that a query finds, or for these ids; return the plan's id. Sends nothing.
+
+        `actor`: who asks for it, for the audit trail; None: this system user.
 
         Raises BadSettings, Refused or Unavailable. No plan exists then.
         """
@@ -75,7 +79,7 @@ class BackFill:
         connected = crms.connect(crm, mappings[crm].file)
         try:
             planner = Planner(crm, connected, mappings[crm], self._wanted.batch_rate, postgres.now(self.connection))
-            return planner.plan(self.connection, source, ask, one_each, on_page)
+            return planner.plan(self.connection, source, ask, one_each, on_page, actor)
         finally:
             connected.close()
 

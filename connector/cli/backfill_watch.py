@@ -15,12 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from connector import harmless
-from connector.backfill import plans
+from connector.backfill import operations, plans
 from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.cli import backfill_report, output
 from connector.model import OUTCOMES, State
 from connector.store import audit, leases
-from connector.store.audit import Action
 
 # Seconds: between two polls; until a run whose command has died is paused; until a run without progress is reported.
 LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
@@ -94,12 +93,8 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
 
 def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
     """Pause the plan: take back unsent texts, then wait for those being sent."""
-    with connection.transaction():
-        taken_back = plans.halt(connection, name, PlanState.PAUSED, "interrupted")
-        if taken_back is None:
-            return
-        after = {"state": PlanState.PAUSED, "texts_taken_back": taken_back}
-        audit.record(connection, audit.this_user(), Action.BACKFILL_PAUSE, audit.named("plan", name), after=after)
+    if operations.halt(connection, name, audit.this_user(), PlanState.PAUSED, "interrupted") is None:
+        return
     show.say("Pausing: waiting for texts that are being sent …")
     end = time.monotonic() + WATCHED
     while plans.tally(connection, name).get(State.SENDING) and time.monotonic() < end:
