@@ -85,8 +85,8 @@ def _why_not(row: dict[str, Any]) -> circuit_breaker.SendingPaused | None:
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
     """Undo these claims, if they were made: the connection was lost during the claim, and no call was made."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
-        told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
+        told = cursor.execute(SQL["unclaim"], _columns(tries), prepare=False).fetchall()
+        told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}, prepare=False).fetchall()
         jobs.add(connection, jobs.write_backs(told))
 
 

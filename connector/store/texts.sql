@@ -66,12 +66,13 @@ with paused as (
            operators.*
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
         as w (id, revision, token, share)
-    join texts on texts.id = w.id and texts.revision = w.revision
+    cross join lateral (select * from texts where texts.id = w.id offset 0) texts  -- an index lookup for each text
+    left join lateral ({pause_of_text}) operators on true
+    where texts.revision = w.revision
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
         and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
         and not exists (select from opt_out_reviews
                         where number = texts.sms ->> 'end_user_number' and decided_at is null)
-    left join lateral ({pause_of_text}) operators on true
 ), claimed as (
     update texts set
         state = 'sending',

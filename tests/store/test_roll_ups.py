@@ -65,9 +65,15 @@ def some_texts(connection: psycopg.Connection, name: str, seed: int) -> None:
 
 def agree(connection: psycopg.Connection) -> bool:
     """Whether the roll-ups say what the table says, before and after they are summed up."""
-    before = counted(connection) == in_table(connection) and outcomes_rolled_up(connection) == outcomes_in_table(connection)
+    before = counted(connection) == in_table(connection) and outcomes_rolled_up(connection) == outcomes_in_table(
+        connection
+    )
     roll_ups.sum_up(connection)
-    return before and counted(connection) == in_table(connection) and outcomes_rolled_up(connection) == outcomes_in_table(connection)
+    return (
+        before
+        and counted(connection) == in_table(connection)
+        and outcomes_rolled_up(connection) == outcomes_in_table(connection)
+    )
 
 
 def test_roll_ups_equal_the_truth_after_random_transitions_at_the_same_time(pool: ConnectionPool) -> None:
@@ -92,14 +98,20 @@ def test_counts_outlive_the_texts_data(pool: ConnectionPool, erase: str) -> None
     """Erasure cancels what waits, and leaves the counts of all else."""
     with pool.connection() as connection:
         text, waiting = sent(connection, "a"), saved(connection, "b")
-        queued(connection, {waiting: Decision("requested", "b", OutboundSms(f"+1415555{text:04}", "+16285550199", "Hi", "case b"))})
+        queued(
+            connection,
+            {waiting: Decision("requested", "b", OutboundSms(f"+1415555{text:04}", "+16285550199", "Hi", "case b"))},
+        )
 
         if erase == "purge":
             erasure.purge(connection, f"+1415555{text:04}")
         else:
             retention.keep(connection, 0)
 
-        assert connection.execute("select sms from texts where id = %s", [text]).fetchone() == (None,) or erase == "retention"
+        assert (
+            connection.execute("select sms from texts where id = %s", [text]).fetchone() == (None,)
+            or erase == "retention"
+        )
         assert {count.state for count in counted(connection)} == {"sent", "cancelled" if erase == "purge" else "queued"}
         assert agree(connection)
 
@@ -173,7 +185,7 @@ def test_old_periods_become_hours(pool: ConnectionPool) -> None:
             connection.execute("update roll_up_changes set period = %s", [old + timedelta(minutes=minutes)])
             roll_ups.sum_up(connection)
 
-        rows = connection.execute("select period, step, texts from roll_ups").fetchall()
+        rows = connection.execute("select period, step, sum(texts) from roll_ups group by 1, 2").fetchall()
 
     assert rows == [(old, "sent", 3)]
 
