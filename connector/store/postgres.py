@@ -158,9 +158,9 @@ def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
     )
 
 
-async def connect(url: str, options: str = OPTIONS) -> psycopg.AsyncConnection:
-    """Open one asynchronous connection, in autocommit. `options`: how its statements are planned."""
-    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=options)
+async def connect(url: str) -> psycopg.AsyncConnection:
+    """Open one asynchronous connection, in autocommit."""
+    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)
 
 
 def _impatient(url: str) -> str:

@@ -86,7 +86,7 @@ def kept_plans(connection: psycopg.Connection) -> dict[str, str]:
 def wrong(plan: str) -> list[str]:
     """What reads a whole table or index of many rows."""
     whole = re.findall(rf"Seq Scan on (?:{'|'.join(LARGE)})\b.*", plan)
-    indexes = {name for name in re.findall(r"Index (?:Only )?Scan (?:Backward )?(?:using|on) (texts_\w+)", plan)}
+    indexes = set(re.findall(r"Index (?:Only )?Scan (?:Backward )?(?:using|on) (texts_\w+)", plan))
     return whole + sorted(indexes - LOOK_UPS)
 
 

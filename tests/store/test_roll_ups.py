@@ -193,7 +193,9 @@ def test_old_periods_become_hours(pool: ConnectionPool) -> None:
 def test_series_counts_outcomes_by_time(pool: ConnectionPool) -> None:
     now = datetime.now(UTC)
     with pool.connection() as connection:
-        sent(connection, "a"), sent(connection, "b"), saved(connection, "c")  # noqa: B018
+        sent(connection, "a")
+        sent(connection, "b")
+        saved(connection, "c")
         roll_ups.sum_up(connection)
         failed = saved(connection, "d")
         texts.move(connection, [transitions.refused(failed, decided(connection, failed), "no", code=CODES[1])])
