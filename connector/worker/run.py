@@ -27,6 +27,7 @@ from connector.errors import CallFailed
 from connector.metrics import counters, exposition
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
+from connector.policy.daily_budget import Budgets
 from connector.settings import Settings
 from connector.store import gauges, postgres, rate_limit
 from connector.store.jobs import Kind
@@ -62,7 +63,8 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
-        _expose(settings, url, stack)
+        budgets = bootstrap.budgets(mapping for _, mapping in connected.values())
+        _expose(settings, url, budgets, stack)
         ask = Asking(pool, threads)
         backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
@@ -80,7 +82,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             settings.ccaip_requests_at_once,
             settings.ccaip_read_timeout,
             people.left,
-            budgets=bootstrap.budgets(mapping for _, mapping in connected.values()),
+            budgets=budgets,
         )
         tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
@@ -110,11 +112,11 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
     return 1 if settlement.lost else 0
 
 
-def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> None:
+def _expose(settings: Settings, url: str, budgets: Budgets, stack: contextlib.AsyncExitStack) -> None:
     """Serve this worker's metrics until the stack ends, if a port is set for them."""
     counters.RATE_LIMIT.set(settings.ccaip_requests_per_second)
     if settings.worker_metrics_port:
-        metrics = Metrics(Readings(partial(gauges.read, url), logs.errors.copy))
+        metrics = Metrics(Readings(partial(gauges.read, url, budgets), logs.errors.copy))
         host, port = settings.worker_metrics_host, settings.worker_metrics_port
         stack.callback(exposition.serve(host, port, settings.metrics_keys, metrics.text))
 

@@ -1,4 +1,4 @@
-"""The plans that a worker's steps keep, made on empty tables, find every row by an index that is right for full ones."""
+"""A worker's steps keep plans that are made on empty tables and right for full ones: each row is found by an index."""
 
 import re
 from collections.abc import Iterator

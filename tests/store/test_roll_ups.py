@@ -65,15 +65,15 @@ def some_texts(connection: psycopg.Connection, name: str, seed: int) -> None:
 
 def agree(connection: psycopg.Connection) -> bool:
     """Whether the roll-ups say what the table says, before and after they are summed up."""
-    before = counted(connection) == in_table(connection) and outcomes_rolled_up(connection) == outcomes_in_table(
-        connection
-    )
+
+    def now() -> bool:
+        return counted(connection) == in_table(connection) and outcomes_rolled_up(connection) == outcomes_in_table(
+            connection
+        )
+
+    before = now()
     roll_ups.sum_up(connection)
-    return (
-        before
-        and counted(connection) == in_table(connection)
-        and outcomes_rolled_up(connection) == outcomes_in_table(connection)
-    )
+    return before and now()
 
 
 def test_roll_ups_equal_the_truth_after_random_transitions_at_the_same_time(pool: ConnectionPool) -> None:
