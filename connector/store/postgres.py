@@ -127,8 +127,9 @@ SESSION = (
 OPTIONS = f"-c plan_cache_mode=force_custom_plan {SESSION}"
 # For statements with only one possible plan, whatever the tables hold: a tenth more events are saved per second.
 KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
-# For statements that find each row by an index. Making their plans costs as much as running them, and the only plans
-# that would be wrong once the tables are full are those that read whole tables: these are not considered.
+# For a worker's steps: making their plans costs as much as running them. They find each row by one index only, and may
+# not read whole tables. A statement that could use another index while the tables are small is not prepared, which has
+# it planned each time; tests/store/test_kept_plans.py finds these.
 BY_INDEX = f"-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off {KEEPS_PLANS}"
 # Without these timeouts, a connection to a machine that is gone waits for a quarter of an hour. In seconds, except
 # `tcp_user_timeout` (milliseconds). The database URL can override them.
@@ -157,9 +158,9 @@ def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
     )
 
 
-async def connect(url: str, options: str = OPTIONS) -> psycopg.AsyncConnection:
-    """Open one asynchronous connection, in autocommit. `options`: how its statements are planned."""
-    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=options)
+async def connect(url: str) -> psycopg.AsyncConnection:
+    """Open one asynchronous connection, in autocommit."""
+    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)
 
 
 def _impatient(url: str) -> str:

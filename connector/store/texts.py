@@ -95,7 +95,7 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
     """
     with connection.transaction():
         asked = {"ids": [one.text for one in wanted], "revisions": [one.revision for one in wanted]}
-        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked)}
+        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked, prepare=False)}
         wanted = [one for one in wanted if one.text in live]
         claims = [recipients.Claim(one.text, one.sms.end_user_number, one.window) for one in wanted]
         claimed = recipients.claim(connection, claims, now)
@@ -164,10 +164,10 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
             if row["to_state"] in NOTHING_SAID and (row["quiet"] or row["same_as"] is not None)
         ]
         if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
-            none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders})]
-        revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
+            none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders}, prepare=False)]
+        revived = cursor.execute(SQL["revive_followers"], {"ids": none}, prepare=False).fetchall() if none else []
         ended = [row["id"] for row in told if row["id"] not in none and not row["note"]]
-        told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
+        told += cursor.execute(SQL["tell_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(

@@ -95,7 +95,7 @@ create index texts_asked on texts (changed_at) where ask is not null;
 create index texts_words on texts (changed_at) where sms is null and ask is null
     and (why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null);
 -- Searches by people: see store/text_search.py.
-create index texts_received on texts (received_at, id);
+create index texts_received on texts (received_at);
 create index texts_number on texts (number, received_at) where number is not null;
 create index texts_code on texts (code, received_at) where code is not null;
 create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
