@@ -88,8 +88,8 @@ def resume(
 ) -> Resumed:
     """End a pause, and use accounts again whose probe passes; committed and recorded when it returns.
 
-    `anyway`: without probes. `dry_run`: probe, and change nothing. `restored`: what becomes of texts that waited when the
-    database was restored; "send" only if nothing was sent since the backup.
+    `anyway`: without probes. `dry_run`: probe, and change nothing. `restored`: what becomes of texts that waited when
+    the database was restored; "send" only if nothing was sent since the backup.
     """
     with connect() as connection:
         in_force = {(one.scope, one.name) for one in pauses.current(connection)}
