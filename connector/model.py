@@ -72,7 +72,7 @@ class TicketEvent:
     `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM user
     who made the change, where the CRM reports it. `body` is the received payload as JSON. It is a hint only: the ticket
     is read back before a text is sent. `ticket_id` None: there is nothing to text about, and `problem` says why. `raw`
-    is the payload where it could not be parsed.
+    is the payload where it could not be parsed. `traceparent`: the trace that it belongs to, if any (W3C).
     """
 
     crm: str
@@ -84,6 +84,7 @@ class TicketEvent:
     problem: str | None = None
     ask: TextRequest | None = None
     raw: bytes | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ class Text:
     `busy_for`: seconds that the customer has been in another session. `early`: its next try is still to come; None:
     none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
     decided before. `arrived`: when its event was received, by this process's monotonic clock; for metrics only.
+    `traceparent`: the trace of its event. `maybe_sent`: it waited when the database was restored, and may have been
+    sent since the backup.
     """
 
     id: int
@@ -223,6 +226,8 @@ class Text:
     ask: TextRequest | None = None
     accepted: Accepted | None = None
     arrived: float = field(default=0.0, compare=False)
+    traceparent: str | None = field(default=None, compare=False)
+    maybe_sent: bool = False
 
     @property
     def attended(self) -> bool:

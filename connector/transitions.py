@@ -73,6 +73,11 @@ def unknown(text: int, claim: int, why: str, after: float | None = None) -> Tran
     return Transition(text, SENDING, State.UNKNOWN, why, claim, tell=True, after=after, unclear=True)
 
 
+def maybe_sent(text: int, revision: int, why: str) -> Transition:
+    """Mark a text that waited as possibly sent: the database was restored, and does not know."""
+    return Transition(text, UNDECIDED, State.UNKNOWN, why, revision, tell=True)
+
+
 def refused(
     text: int,
     claim: int,

@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 from connector import backoff
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Change, Crm
-from connector.delivery import isolation, measures
+from connector.delivery import isolation, measures, spans
 from connector.delivery.breaker import Breaker
 from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
@@ -96,18 +96,20 @@ class WriteBack:
             if to_tell.soon:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
         unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
-        for stem in {outcome.crm for outcome in newest}:
-            part: dict[int, Change] = {
-                one.text: (one.ticket_id, changes[one.text])
-                for one in newest
-                if one.crm == stem and one.text in changes
-            }
-            try:
-                answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
-            except (Refused, Unavailable) as error:
-                unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
-            else:
-                self._breaker.passed(stem)
+        with spans.writing([one for one in newest if one.text in changes]) as traced:
+            for stem in {outcome.crm for outcome in newest}:
+                part: dict[int, Change] = {
+                    one.text: (one.ticket_id, changes[one.text])
+                    for one in newest
+                    if one.crm == stem and one.text in changes
+                }
+                try:
+                    answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
+                except (Refused, Unavailable) as error:
+                    unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+                else:
+                    self._breaker.passed(stem)
+            spans.written(traced, answers | {text: error for text, (_, error) in unavailable.items()})
         told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
         told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:

@@ -50,7 +50,7 @@ with steps as (
 ), reasons as (
     delete from reasons where text = any(%(ids)s)
 )
-update texts set sms = null, number = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
+update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, contradicted = null, accepted = null, wrote = null, reason = null,
                 held = null, held_wrote = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end

@@ -19,7 +19,7 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update texts set sms = null, number = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, why = '', contradicted = null, accepted = null, wrote = null,
                 held = null, held_wrote = null,
                 write_refused = null
 from old where texts.id = old.id

@@ -4,7 +4,7 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.r
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early, extract(epoch from clock_timestamp() - events.received_at)::float8 as age,
        case when texts.state = 'unknown' then texts.sms end as sms, texts.ask,
-       texts.accepted
+       texts.accepted, texts.traceparent, texts.restored_at is not null as maybe_sent
 from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
 
@@ -75,6 +75,7 @@ with paused as (
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
         as w (id, revision, token, share)
     join texts on texts.id = w.id and texts.revision = w.revision
+        and texts.restored_at is null
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
         and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
         and not exists (select from opt_out_reviews

@@ -35,6 +35,7 @@ create table texts (
 
     -- The request and the decision.
     ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
+    traceparent    text,                -- the trace of its event, where traces are on (W3C)
     rule           text,
     sms            jsonb,               -- numbers and message
     number         text,                -- whom it is or was meant for, as far as known: a keyed hash; finds a person's texts
@@ -49,6 +50,7 @@ create table texts (
     busy_since     timestamptz,         -- since when the customer has been in another session
     suspected      int not null default 0,          -- refusals of this text alone, while other texts were accepted
     refused_at     timestamptz,         -- its last failure of a kind that would affect every text
+    restored_at    timestamptz,         -- it waited when the database was restored: it may have been sent since the backup
     tried_again    boolean not null default false,  -- an unknown text has had its second attempt, if that is enabled
     claim_until    timestamptz,         -- sending: when the claim expires, by the database's clock
     claim_token    bigint,              -- the attempt that claimed it; one that lost the connection undoes its claim
@@ -389,6 +391,7 @@ create table chats (
 );
 create index chats_open on chats (seen_at) where not ended;
 create index chats_seen on chats (seen_at);
+create index chats_listed on chats (seen_at) where source = 'list';
 
 -- The status fields of tickets that show a chat: one row for each text that told its ticket of a chat.
 create table chat_updates (
