@@ -142,7 +142,7 @@ def of(connection: psycopg.Connection, text: int) -> ReasonView | None:
         asked["rule"],
         asked["reason_name"],
         asked["repeats"],
-        held and held["text"],
+        held["text"] if held else None,
         requests,
         _clicks(connection, requests),
         _plan_rows(connection, asked, requests),
