@@ -5,10 +5,13 @@ ConnectorError
 ├── BadMapping         a mapping file is wrong: refused at start
 ├── BadFile            a file given to a command is wrong: refused, nothing done
 ├── Unreadable         an authentic event cannot be parsed: saved, acknowledged, shown
+├── SignInRefused      an identity provider's answer signs nobody in: refused, nothing saved
 ├── NotAuthentic       a request from an unknown sender: refused, nothing saved
 ├── NotThere           the requested ticket or plan does not exist
 ├── BadTime            a text cannot be scheduled for this time
 ├── KeyUsedOtherwise   the idempotency key was used for another request
+├── MoreThanConfirmed  a bulk action has more texts than the person has confirmed: nothing done
+├── ActionRefused      a person asked for what cannot be done to this text or number: nothing done
 └── CallFailed         a call to a remote side failed
     ├── Refused        refused: certainly not done
     ├── Unavailable    not reached, or asked to wait: certainly not done, retry later
@@ -97,6 +100,14 @@ class NotAuthentic(ConnectorError):
         self.status = status
 
 
+class NotTimely(NotAuthentic):
+    """The signature of a request is right, but it was made too long ago, or in the future."""
+
+
+class SignInRefused(ConnectorError):
+    """An identity provider's answer signs nobody in. The message says why, for the person in front of the browser."""
+
+
 class NotThere(ConnectorError):
     """The requested object does not exist, or is not visible."""
 
@@ -107,6 +118,21 @@ class BadTime(ConnectorError):
 
 class KeyUsedOtherwise(ConnectorError):
     """The idempotency key was used for another request."""
+
+
+class ActionRefused(ConnectorError):
+    """An action by a person is refused; nothing was changed. `why` continues a sentence that begins with `about`."""
+
+    def __init__(self, about: str, why: str) -> None:
+        super().__init__(f"{about[0].upper()}{about[1:]} {why}.")
+        self.about, self.why = about, why
+
+
+class MoreThanConfirmed(ConnectorError):
+    """A bulk action would have more texts than its person has seen the number of. Nothing was started."""
+
+    def __init__(self, confirmed: int) -> None:
+        super().__init__(f"the search finds more than {confirmed:,} texts now: look at them and confirm again")
 
 
 class CallFailed(ConnectorError):

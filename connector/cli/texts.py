@@ -1,7 +1,8 @@
-"""connector texts: list and show texts, settle unknown ones, cancel, give up a write-back."""
+"""connector texts: list and show texts, settle unknown ones, cancel, send again, and what their tickets are told."""
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,12 +10,13 @@ import psycopg
 
 from connector import phone
 from connector.cli.connection import connected
+from connector.cli.decide_again import decide_again
 from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
-from connector.model import MAX_CHAT_ID, State
-from connector.store import audit, chat_updates, outcomes, text_views, texts, unknowns
-from connector.store.audit import Action
+from connector.model import MAX_CHAT_ID
+from connector.store import actions, audit, chat_updates, text_views, texts, unknowns
+from connector.store.text_views import TextStory, WriteBackState
 from connector.store.unknowns import Settled
 
 TEXT = click.argument("id", type=TextNumber(1))
@@ -26,6 +28,7 @@ def texts_group() -> None:
 
 
 texts_group.add_command(list_texts)
+texts_group.add_command(decide_again)
 
 
 @texts_group.command()
@@ -43,28 +46,29 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
     if story is None:
         say(f"There is no text {text}.", err=True)
         return 1
-    sms = story.pop("sms")
-    story["chat_status_refused"] = chat_updates.refused(connection, text)
-    story["to"] = phone.mask(sms["end_user_number"]) if sms else None
-    story["message"] = f"{len(sms['message'])} characters" if sms else None
+    shown = asdict(story) | {
+        "chat_status_refused": chat_updates.refused(connection, text),
+        "to": phone.mask(story.sms.end_user_number) if story.sms else None,
+        "message": f"{len(story.sms.message)} characters" if story.sms else None,
+    }
+    del shown["sms"]
     if as_json:
-        print_json(story)
+        print_json(shown)
         return 0
-    history, trace = story.pop("history"), story.pop("trace")
-    for name, value in _told(story):
+    for name, value in _lines(story, shown):
         say(f"{name:<12} {value}")
     say()
-    if trace:
-        print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in trace])
+    if story.trace:
+        print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in story.trace])
         say()
     print_table(
         ["at (UTC)", "from", "to", "why"],
-        [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
+        [[step.at, step.from_state, step.to_state, step.why] for step in story.history],
     )
     return 0
 
 
-def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(story: TextStory, shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     names = (
         "id",
         "crm",
@@ -83,19 +87,18 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "event_id",
         "received_at",
     )
-    yield from ((name.replace("_", " "), plain(story[name])) for name in names if story[name] not in (None, ""))
-    if story["chat"]:
-        ended = ", ended" if story["chat"].get("ended") else ""
-        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip() + ended
-    if story["chat_status_refused"]:
-        yield "chat status", f"not written: {story['chat_status_refused']}"
-    if story["contradicted"]:
-        yield "contradicted", story["contradicted"]
-    state = text_views.write_back_state(story)
-    pending = state is text_views.WriteBackState.PENDING
-    if story["write_refused"]:
-        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story['write_refused']}"
-    elif state is not text_views.WriteBackState.NONE:
+    yield from ((name.replace("_", " "), plain(shown[name])) for name in names if shown[name] not in (None, ""))
+    if story.chat:
+        ended = ", ended" if story.chat.get("ended") else ""
+        yield "chat", f"{story.chat['id']} {story.chat['status']}".rstrip() + ended
+    if shown["chat_status_refused"]:
+        yield "chat status", f"not written: {shown['chat_status_refused']}"
+    if story.contradicted:
+        yield "contradicted", story.contradicted
+    pending = story.write_back is WriteBackState.PENDING
+    if story.write_refused:
+        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story.write_refused}"
+    elif story.write_back is not WriteBackState.NONE:
         yield "ticket", "does not have the outcome yet" if pending else "has the outcome"
 
 
@@ -135,38 +138,13 @@ def _resolve(connection: psycopg.Connection, text: int, chat: int | None, why: s
     return 1
 
 
-# The reason for refusing to cancel a text, by state.
-TOO_LATE = {
-    State.SENDING: "is being sent at this moment: it cannot be taken back",
-    State.SENT: "was sent already: it cannot be taken back",
-    State.SKIPPED: "was skipped: nothing was sent, and nothing will be",
-    State.FAILED: "has failed: nothing was sent, and nothing will be",
-    State.UNKNOWN: "may have been sent, nobody knows yet: it cannot be taken back. See: connector texts resolve -h",
-    State.CANCELLED: "was cancelled before",
-}
-
-
 @texts_group.command()
 @TEXT
 def cancel(id: int) -> None:
     """Take back a text that has not left. Its ticket is told."""
     with connected() as connection:
-        sys.exit(_cancel(connection, id))
-
-
-def _cancel(connection: psycopg.Connection, text: int) -> int:
-    """Cancel a text that was not sent yet."""
-    with connection.transaction():
-        cancelled = text_views.cancel(connection, text, "an operator")
-        if cancelled:
-            audit.record(connection, audit.this_user(), Action.TEXT_CANCEL, audit.text(text))
-    if cancelled:
-        say(f"Text {text} is cancelled. The ticket will be told.")
-        return 0
-    loaded = texts.load(connection, [text]).get(text)
-    why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else "does not exist"
-    say(f"Text {text} {why}.", err=True)
-    return 1
+        actions.cancel(connection, id, audit.this_user())
+    say(f"Text {id} is cancelled. The ticket will be told.")
 
 
 @texts_group.command(name="give-up")
@@ -175,17 +153,24 @@ def _cancel(connection: psycopg.Connection, text: int) -> int:
 def give_up(id: int, why: str) -> None:
     """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""
     with connected() as connection:
-        sys.exit(_give_up(connection, id, why))
+        actions.give_up_write_back(connection, id, audit.this_user(), why)
+    say(f"Text {id}: its ticket is not told any more.")
 
 
-def _give_up(connection: psycopg.Connection, text: int, why: str) -> int:
-    """Record an operator's decision to give up a write-back."""
-    with connection.transaction():
-        given_up = outcomes.give_up(connection, text, f"given up: {why}")
-        if given_up:
-            audit.record(connection, audit.this_user(), Action.TEXT_GIVE_UP, audit.text(text), why=why)
-    if given_up:
-        say(f"Text {text}: its ticket is not told any more.")
-        return 0
-    say(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)
-    return 1
+@texts_group.command(name="write-back")
+@TEXT
+def write_back(id: int) -> None:
+    """Tell a ticket again, at once: where the CRM refused it, where it was given up, or where it was written over."""
+    with connected() as connection:
+        actions.repeat_write_back(connection, id, audit.this_user())
+    say(f"Text {id}: its ticket will be told again.")
+
+
+@texts_group.command(name="send-again")
+@TEXT
+@click.option("--why", required=True, help="For whoever looks at the new text later.")
+def send_again(id: int, why: str) -> None:
+    """Ask once more for a text that failed, as an agent does. What stops other texts stops the new one too."""
+    with connected() as connection:
+        new = actions.send_again(connection, id, audit.this_user(), why)
+    say(f"Text {new} was asked for in place of text {id}.")

@@ -15,7 +15,7 @@ from connector.model import Decision, OutboundSms, Skip, Text
 from connector.outcome import Hold
 from connector.policy.checks import Policy
 from connector.policy.findings import Finding, Ruling
-from connector.store import daily_budget, postgres, recipients, suppressions, texts
+from connector.store import daily_budget, postgres, recipients, record_fields, suppressions, texts
 from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
@@ -61,6 +61,8 @@ class Admission:
                 if rulings[text.id].against is None
             ]
             held = texts.admit(connection, wanted, at) if wanted else {}
+            if marked := [(text.crm, text.ticket_id) for text, decision in asked if decision.marked_invalid]:
+                record_fields.found_set(connection, marked)
         for text, _ in asked:
             measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
@@ -126,10 +128,11 @@ def _admitted(
         if held.number:
             return replace(text, revision=held.revision), ruling.sms
         why = "another text to this number left a moment ago"
-        return transitions.skipped(text.id, Skip(why), ruling.trace, text.revision)
+        return transitions.skipped(text.id, Skip(why, accepted=decision.accepted), ruling.trace, text.revision)
     if against.check == "reason" and ruling.same_reason is not None:
         if decision.empty and ruling.same_reason_told:
-            return transitions.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
+            skip = Skip(_too_alike(decision, ruling), accepted=decision.accepted)
+            return transitions.skipped(text.id, skip, ruling.trace, text.revision)
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
         seconds, number = (against.until - at).total_seconds(), decision.sms.end_user_number
@@ -137,7 +140,7 @@ def _admitted(
             text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number
         )
         return replace(put_off, hold=_hold(against)) if tells_holds else put_off
-    return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
+    return transitions.skipped(text.id, Skip(against.why, accepted=decision.accepted), ruling.trace, text.revision)
 
 
 def _hold(finding: Finding) -> Hold:

@@ -69,7 +69,9 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["forget_texts"], who)
         connection.execute(SQL["forget_chats"], who)
         connection.execute(SQL["forget_number"], who)
-        audit.forget_notes(connection, [audit.number(connection, number), *map(audit.text, who["ids"])])
+        bulks = [audit.bulk(bulk) for (bulk,) in connection.execute(SQL["forget_bulk_actions"], who)]
+        about = [audit.number(connection, number), *map(audit.text, who["ids"]), *bulks]
+        audit.forget_notes(connection, about)
         recipients.forget(connection, number)
         opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount

@@ -17,7 +17,7 @@ select id from plans where id in (
 -- name: tickets
 -- The tickets of one person: those of texts to the number, of events that name it, and of plan cases for it.
 select ticket_id from texts
-where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or held_for = %(hash)s or number = %(hash)s or event = any(%(events)s)
+where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or number = %(hash)s or event = any(%(events)s)
    or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
 union select ticket_id from events where id = any(%(events)s) and ticket_id is not null
 union select ticket_id from plan_cases where number = %(hash)s
@@ -50,8 +50,8 @@ with steps as (
 ), reasons as (
     delete from reasons where text = any(%(ids)s)
 )
-update texts set sms = null, number = null, ask = null, trace = null, contradicted = null, accepted = null, wrote = null, reason = null,
-                held_for = null, held = null, held_wrote = null,
+update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, contradicted = null, accepted = null, wrote = null, reason = null,
+                held = null, held_wrote = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end
 where id = any(%(ids)s)
@@ -62,6 +62,14 @@ with forgotten as (
     select chat_id, status, ended from chats
     where chat_id in (select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null) order by chat_id for update
 ), {forget_chats}
+
+-- name: forget_bulk_actions
+-- Erase the reasons of bulk actions on these texts, and searches for the number. Return their ids.
+update bulk_actions set why = case when why = '' then '' else 'erased' end,
+    query = case when search ->> 'number' = %(hash)s then 'erased' else query end,
+    search = case when search ->> 'number' = %(hash)s then jsonb_set(search, array['number'], '"erased"') else search end
+where search ->> 'number' = %(hash)s or id in (select bulk from bulk_items where text = any(%(ids)s))
+returning id
 
 -- name: forget_number
 -- Erase the number's hash from texts that were sent to another one, and that it was looked up.

@@ -62,9 +62,11 @@ class Erased:
     chat_events: int = 0
     chats: int = 0
     pauses: int = 0
+    bulk_actions: int = 0
     person_lookups: int = 0
     budgets: int = 0
     budget_corrections: int = 0
+    record_fields: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -81,9 +83,11 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "chat_events": retention_days,
         "chats": retention_days,
         "pauses": ENDED_PAUSE_DAYS,
+        "bulk_actions": retention_days,
         "person_lookups": LOOKUP_DAYS,
         "budgets": BUDGET_DAYS,
         "budget_corrections": BUDGET_DAYS,
+        "record_fields": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

@@ -19,7 +19,7 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update texts set sms = null, number = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, why = '', contradicted = null, accepted = null, wrote = null,
                 held = null, held_wrote = null,
                 write_refused = null
 from old where texts.id = old.id
@@ -62,6 +62,13 @@ delete from plans where id in (
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_record_fields
+-- Delete what is known of fields that the connector has cleared, or that it has only seen as set.
+delete from record_fields where (crm, ticket_id, kind) in (
+    select crm, ticket_id, kind from record_fields
+    where version <= written and due_at < now() - %(days)s * interval '1 day'
+      and (not value or before is null and kind = 'phone_invalid') limit %(most)s)
+
 -- name: erase_person_lookups
 -- Delete numbers that were looked up long ago.
 delete from person_lookups where hash in (
@@ -72,6 +79,11 @@ delete from person_lookups where hash in (
 delete from chat_events where id in (
     select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
     for update skip locked)
+
+-- name: erase_bulk_actions
+-- Delete old bulk actions that have ended, with their items. The audit trail keeps what was done.
+delete from bulk_actions where id in (
+    select id from bulk_actions where ended_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_pauses
 -- Delete operators' pauses that ended long ago by themselves.

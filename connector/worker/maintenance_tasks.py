@@ -8,17 +8,20 @@ from psycopg_pool import ConnectionPool
 from connector import bootstrap
 from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
+from connector.ccaip import client
 from connector.ccaip.client import Account
 from connector.crms import Crm
-from connector.delivery import opt_out_fields
+from connector.delivery import crm_opt_outs, pause_notes, record_fields, scheduled_numbers
 from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.chat_write_back import ChatWriteBack
+from connector.delivery.pause_notes import PauseNotes
+from connector.delivery.scheduled_numbers import ScheduledNumbers
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters
 from connector.settings import Settings
 from connector.store import audit, circuit_breaker, crm_usage, mapping_version, opt_outs, retention, roll_ups
-from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
+from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 # Intervals of the tasks, in seconds.
@@ -46,13 +49,18 @@ def build(
         MaintenanceTask("free", FREE_SECONDS, retention.free),
         MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
         MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("bulk actions", bulk_actions.LOOK_SECONDS, bulk_actions.run),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
-        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
-        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
+        MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, ScheduledNumbers(connected).find),
         MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
     ]
+    if any(mapping.tells_holds for _, mapping in connected.values()):
+        notes = PauseNotes(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("pause notes", pause_notes.LOOK_SECONDS, notes.note))
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
     if any(mapping.file.write_back.chat for _, mapping in connected.values()):
@@ -60,7 +68,7 @@ def build(
         tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
         if settings.chat_poll_seconds:
             tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
-    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
+    probes = {circuit_breaker.PLATFORM: client.probe_of(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }
     fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)

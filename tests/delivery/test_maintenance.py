@@ -13,6 +13,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.ccaip import client
 from connector.ccaip.chats import ListedChat
 from connector.ccaip.client import Account, Client
 from connector.delivery.backpressure import Backpressure, in_hand
@@ -113,7 +114,7 @@ def due(connection: psycopg.Connection) -> None:
 def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
     box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool
 ) -> None:
-    keeper = keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER]))
+    keeper = keeper_of(pool, probe=client.probe_of(account(box), [NUMBER]))
     box.ccaip.settings.outbound_sms_enabled = False
     circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "Outbound SMS is not enabled")
     keeper.probe(circuit_breaker.PLATFORM)
@@ -136,7 +137,7 @@ def test_a_probe_without_an_answer_changes_nothing(
     box.faults.add(side="ccaip", **fault)
     circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     due(connection)
-    keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
+    keeper_of(pool, probe=client.probe_of(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
     assert circuit_breaker.current_pause(connection)
 
 
@@ -260,10 +261,11 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     finder = chat_reconciler.finder(account(box))
     for _ in range(2):
         finder.do(connection)
-    stories = [text_views.story(connection, text) or {} for text in ids]
-    assert [story["state"] for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
+    stories = [text_views.story(connection, text) for text in ids]
+    assert [story and story.state for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
     if names_ticket:
-        assert stories[1]["chat"] == {"id": lost.id, "status": "selecting"}
+        assert stories[1]
+        assert stories[1].chat == {"id": lost.id, "status": "selecting"}
 
 
 def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connection: psycopg.Connection) -> None:

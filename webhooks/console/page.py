@@ -24,6 +24,9 @@ NAVIGATION = [
     ("Texts", "console.search", Role.VIEW),
     ("Unknown", "console.unknowns", Role.VIEW),
     ("Person", "console.person", Role.VIEW),
+    ("Bulk actions", "console.bulk_list", Role.VIEW),
+    ("Pauses", "console.pauses", Role.VIEW),
+    ("Try a mapping", "console.try_mapping", Role.ACT),
 ]
 # Sent by the script of a page that refreshes itself.
 LIVE_HEADER = "X-Live"

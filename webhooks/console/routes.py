@@ -12,7 +12,22 @@ from connector import __version__
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
-from webhooks.console import filters, overview, person, reason, roles, search, sign_in, unknowns
+from webhooks.console import (
+    bulk,
+    decide_again,
+    filters,
+    oidc,
+    overview,
+    pauses,
+    person,
+    reason,
+    roles,
+    search,
+    sign_in,
+    text,
+    try_mapping,
+    unknowns,
+)
 from webhooks.console.access import STATIC, Access
 from webhooks.console.page import Console
 from webhooks.problems import Problem
@@ -22,7 +37,7 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search, unknowns, reason, person)
+PAGES = (overview, search, text, reason, decide_again, unknowns, person, bulk, pauses, try_mapping)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",
@@ -44,6 +59,7 @@ def blueprint(
     access = Access(pool, BrowserSecurity(settings.public_url, ()))
     _add_frame(pages, console, access)
     sign_in.add(pages, console, access)
+    oidc.add(pages, console, access)
     for page in PAGES:
         page.add(pages, console)
     pages.record(lambda state: roles.check(state.app, NAME))
