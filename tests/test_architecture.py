@@ -43,7 +43,7 @@ ORDER = (
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
     "connector.late_answers",
-    *("connector.expressions", "connector.send_at", "connector.chat_status"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status", "connector.person_record"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -52,9 +52,8 @@ ORDER = (
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
-    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
-    "connector.pausing",
-    "connector.worker",
+    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.dry_run"),
+    *("connector.backfill", "connector.pausing", "connector.worker"),
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
@@ -107,6 +106,7 @@ PURE = (
     "transitions",
     "late_answers",
     "chat_status",
+    "person_record",
     "expressions",
     "languages",
     "send_at",
@@ -119,6 +119,9 @@ PURE = (
     "mapping",
     "policy",
     "backfill/decoding",
+    "dry_run/verdicts",
+    "dry_run/differences",
+    "dry_run/trial",
 )
 PURE_FILES = sorted(
     path
@@ -267,6 +270,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/store/*.py",
         "connector/backfill/*.py",
         "connector/delivery/*.py",
+        "connector/dry_run/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
         "connector/pausing.py",

@@ -1,9 +1,10 @@
 """The text service, shared by the API and the agent page: preview, send, watch, cancel."""
 
+import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -67,18 +68,28 @@ class TextService:
         self._require_known(stem, ask)
         if ask.send_at:
             self.require_time(send_at.parse(ask.send_at))
+        with self.calling(stem, caller):
+            found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+        worker = self.database(leases.heard).lately
+        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
+
+    @contextlib.contextmanager
+    def calling(self, stem: str, caller: str) -> Iterator[None]:
+        """Call a CRM in the block. Raises Problem: 404 for NotThere, 429 for too many calls, 503 for CallFailed."""
         try:
             with self._crm_calls.place(caller) as free:
                 if not free:
                     raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
-                found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+                yield
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
             log.warning("the CRM cannot be asked", crm=stem, why=str(error))
             raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
-        worker = self.database(leases.heard).lately
-        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
+
+    def crm(self, stem: str) -> Crm:
+        """The connected CRM, to be called within `calling`. Raises BadSettings."""
+        return self._connected().crm(stem)
 
     def send(self, asked: SendRequest) -> SendReceipt:
         """Save a request once. It is committed when this returns. Raises Problem 422."""

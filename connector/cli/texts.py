@@ -9,12 +9,13 @@ import psycopg
 
 from connector import phone
 from connector.cli.connection import connected
+from connector.cli.decide_again import decide_again
 from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
-from connector.model import MAX_CHAT_ID, State
-from connector.store import actions, audit, chat_updates, text_views, texts
-from connector.store.audit import Action
+from connector.model import MAX_CHAT_ID
+from connector.store import actions, audit, chat_updates, text_views, texts, unknowns
+from connector.store.unknowns import Settled
 
 TEXT = click.argument("id", type=TextNumber(1))
 
@@ -25,6 +26,7 @@ def texts_group() -> None:
 
 
 texts_group.add_command(list_texts)
+texts_group.add_command(decide_again)
 
 
 @texts_group.command()
@@ -108,28 +110,26 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     help="It was sent; this is its chat in CCAI Platform.",
 )
 @click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
-def resolve(id: int, chat: int | None, not_sent: bool) -> None:
+@click.option("--why", default="", help="How you know, for whoever reads the audit trail.")
+def resolve(id: int, chat: int | None, not_sent: bool, why: str) -> None:
     """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
     if (chat is None) is not not_sent:
         raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
     with connected() as connection:
-        sys.exit(_resolve(connection, id, chat))
+        sys.exit(_resolve(connection, id, chat, why))
 
 
-def _resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
+def _resolve(connection: psycopg.Connection, text: int, chat: int | None, why: str) -> int:
     """Record an operator's finding about an unknown text."""
-    with connection.transaction():
-        resolved = text_views.resolve(connection, text, chat)
-        if resolved:
-            after = {"state": State.SENT if chat is not None else State.FAILED, "chat": chat}
-            before = {"state": State.UNKNOWN}
-            audit.record(
-                connection, audit.this_user(), Action.TEXT_RESOLVE, audit.text(text), before=before, after=after
-            )
-    if resolved:
+    settled = unknowns.settle(connection, audit.this_user(), text, chat, why)
+    if settled is Settled.DONE:
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
         say(f"Text {text}: {found}. The ticket will be told.")
         return 0
+    if settled is Settled.CHAT_TAKEN and chat is not None:
+        other = unknowns.text_of_chat(connection, chat)
+        say(f"Chat {chat} is that of text {other}: nothing was changed.", err=True)
+        return 1
     loaded = texts.load(connection, [text]).get(text)
     state = f"is {loaded.state}, not unknown: nothing was changed" if loaded else "does not exist"
     say(f"Text {text} {state}.", err=True)

@@ -72,7 +72,10 @@ where search ->> 'number' = %(hash)s or id in (select bulk from bulk_items where
 returning id
 
 -- name: forget_number
--- Erase the number's hash from texts that were sent to another one.
+-- Erase the number's hash from texts that were sent to another one, and that it was looked up.
+with lookups as (
+    delete from person_lookups where hash = %(hash)s
+)
 update texts set number = null where number = %(hash)s
 
 -- name: forget_events

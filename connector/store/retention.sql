@@ -62,6 +62,11 @@ delete from plans where id in (
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_person_lookups
+-- Delete numbers that were looked up long ago.
+delete from person_lookups where hash in (
+    select hash from person_lookups where at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: erase_chat_events
 -- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
 delete from chat_events where id in (

@@ -18,7 +18,7 @@ from connector.delivery.chat_write_back import ChatWriteBack
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters
 from connector.settings import Settings
-from connector.store import audit, circuit_breaker, mapping_version, opt_outs, retention, roll_ups
+from connector.store import audit, circuit_breaker, crm_usage, mapping_version, opt_outs, retention, roll_ups
 from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
@@ -73,14 +73,18 @@ def build(
         tasks,
         probes,
         fingerprints,
-        lambda: _calls_are_short(settings, alone, backpressure),
+        lambda: _calls_are_short(settings, pool, alone, backpressure),
     )
 
 
-def _calls_are_short(settings: Settings, connected: Mapping[str, Crm], backpressure: Backpressure) -> bool:
+def _calls_are_short(
+    settings: Settings, pool: ConnectionPool, connected: Mapping[str, Crm], backpressure: Backpressure
+) -> bool:
     """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
     newest = USAGE_SECONDS if backpressure.batches_wait else None
     used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
     for stem, share in used.items():
         counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
+    with pool.connection() as connection:
+        crm_usage.record(connection, used)
     return any(share >= settings.batch_calls_share for share in used.values())

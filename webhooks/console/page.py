@@ -22,8 +22,11 @@ from webhooks.text_service import TextService
 NAVIGATION = [
     ("Overview", "console.overview", Role.VIEW),
     ("Texts", "console.search", Role.VIEW),
+    ("Unknown", "console.unknowns", Role.VIEW),
+    ("Person", "console.person", Role.VIEW),
     ("Bulk actions", "console.bulk_list", Role.VIEW),
     ("Pauses", "console.pauses", Role.VIEW),
+    ("Try a mapping", "console.try_mapping", Role.ACT),
 ]
 # Sent by the script of a page that refreshes itself.
 LIVE_HEADER = "X-Live"

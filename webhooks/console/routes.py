@@ -12,7 +12,21 @@ from connector import __version__
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
-from webhooks.console import bulk, filters, overview, pauses, roles, search, sign_in, text
+from webhooks.console import (
+    bulk,
+    decide_again,
+    filters,
+    overview,
+    pauses,
+    person,
+    reason,
+    roles,
+    search,
+    sign_in,
+    text,
+    try_mapping,
+    unknowns,
+)
 from webhooks.console.access import STATIC, Access
 from webhooks.console.page import Console
 from webhooks.problems import Problem
@@ -22,7 +36,7 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search, text, bulk, pauses)
+PAGES = (overview, search, text, reason, decide_again, unknowns, person, bulk, pauses, try_mapping)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",

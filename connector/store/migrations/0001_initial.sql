@@ -98,6 +98,9 @@ create index texts_received on texts (received_at, id);
 create index texts_number on texts (number, received_at) where number is not null;
 create index texts_code on texts (code, received_at) where code is not null;
 create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
+-- All texts that ever claimed a reason: see store/reason_view.py. A hash is smaller than the reason.
+create index texts_reason on texts using hash (reason) where reason is not null;
+create index texts_held_for on texts (held_for) where held_for is not null;
 create index texts_contradicted on texts (received_at) where contradicted is not null;
 create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
 create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
@@ -114,6 +117,8 @@ create table history (
     why        text not null
 );
 create index history_text on history (text, at);
+-- The ends of unknown texts, for the time to resolve them.
+create index history_resolved on history (at) where from_state = 'unknown' and to_state <> 'unknown';
 
 -- One text per reason, across all channels. Outlives the text's own retention period.
 create table reasons (
@@ -173,6 +178,13 @@ create table sending_state (
     probe_at      timestamptz,                          -- when the next probe is due
     passed_at     timestamptz,                          -- the last answer that no setting is to blame for
     refused_text  bigint                                -- the text whose refusal last tripped the breaker
+);
+
+-- The used share of each CRM's daily API calls, 0 to 1, as last read by a worker.
+create table crm_usage (
+    crm   text primary key,
+    share double precision not null,
+    at    timestamptz not null default now()
 );
 
 -- Periodic tasks, each run by one worker at a time.
@@ -243,6 +255,7 @@ create table idempotency_keys (
     primary key (caller, key)
 );
 create index idempotency_keys_at on idempotency_keys (at);
+create index idempotency_keys_text on idempotency_keys (text);
 
 -- Secrets created once for the database: the signing key of links and sessions, and the key of the hashes.
 create table secrets (
@@ -292,6 +305,14 @@ create table opt_out_words (
     said_at   timestamptz not null
 );
 
+-- Numbers that a person looked up and that no text has: the address of a person's page holds only the hash.
+create table person_lookups (
+    hash   text primary key,            -- keyed hash of the number
+    number text not null,               -- E.164
+    at     timestamptz not null default now()
+);
+create index person_lookups_at on person_lookups (at);
+
 -- Messages that may be an opt-out. The number is not texted until a person has decided.
 create table opt_out_reviews (
     id         bigint generated always as identity primary key,
@@ -310,6 +331,7 @@ create table opt_out_reviews (
     why        text not null default ''
 );
 create index opt_out_reviews_open on opt_out_reviews (number) where decided_at is null;
+create index opt_out_reviews_number on opt_out_reviews (number) where number is not null;
 create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
 
 -- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
