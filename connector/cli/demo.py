@@ -20,6 +20,7 @@ from connector.sandbox import Sandbox
 from connector.settings import Settings, load
 from connector.store import api_keys, migrations, postgres, text_views
 from connector.store.api_keys import Right
+from connector.store.text_views import TextStory
 
 Found = TypeVar("Found")
 
@@ -144,17 +145,16 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
         box.salesforce.request_text(case["id"])
         text = _wait("the event is taken in", lambda: _newest(connection, after=earlier))
         step("event", f"taken in and committed as text {text}")
-        story = _wait("the text is decided", lambda: _told(connection, text, "sms", "outcome"))
-        if not story["sms"]:
-            raise DidNotHappen(f"the text was {story['state']}: {story['why']}")
-        sms = story["sms"]
-        step("decision", f"rule {story['rule']}, to {phone.mask(sms['end_user_number'])}: {sms['message']}")
+        story = _wait("the text is decided", lambda: _once(connection, text, lambda story: story.sms or story.outcome))
+        if not (sms := story.sms):
+            raise DidNotHappen(f"the text was {story.state}: {story.why}")
+        step("decision", f"rule {story.rule}, to {phone.mask(sms.end_user_number)}: {sms.message}")
         request = _wait("the SMS request", lambda: next(iter(box.ccaip.texts), None))
         step("SMS request", f"POST /apps/api/v1/sms, ticket_id {request.ticket_id}")
-        story = _wait("the outcome", lambda: _told(connection, text, "outcome"))
-        chat = story["chat"] or {}
-        step("chat", f"{story['state']}, chat {chat.get('id')} is {chat.get('status')}")
-        _wait("the write-back", lambda: _told(connection, text, "written"))
+        story = _wait("the outcome", lambda: _once(connection, text, lambda story: story.outcome))
+        chat = story.chat or {}
+        step("chat", f"{story.state}, chat {chat.get('id')} is {chat.get('status')}")
+        _wait("the write-back", lambda: _once(connection, text, lambda story: story.written))
         step("write-back", "the case has it")
     after = box.salesforce.case(case["id"])
     console.print(_before_and_after(case["number"], before, after))
@@ -167,9 +167,11 @@ def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> i
     return row["id"] if row else 0
 
 
-def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
+def _once(
+    connection: psycopg.Connection[dict[str, Any]], text: int, reached: Callable[[TextStory], object]
+) -> TextStory | None:
     story = text_views.story(connection, text)
-    return story if story and any(story[key] for key in keys) else None
+    return story if story and reached(story) else None
 
 
 def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen[bytes]] = ()) -> Found:

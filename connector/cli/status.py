@@ -43,8 +43,8 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
     reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
-    total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
-    leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    total = {name: sum(getattr(row, name) for row in counts) for name in ("untold", "refused", "contradicted", "held")}
+    leaves_at = _leaves_at(accounts, operator, [row.leaves_at for row in counts if row.leaves_at])
     budgets = daily_budgets.rows(connection)
     stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
     bad = bool(total["refused"] or reviews.overdue or fields_refused or stopped)
@@ -58,7 +58,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "accounts": [asdict(one) for one in accounts],
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
-                "texts": {row["state"]: row["texts"] for row in counts},
+                "texts": {row.state: row.texts for row in counts},
                 "untold": total["untold"],
                 "refused": total["refused"],
                 "contradicted": total["contradicted"],
@@ -78,7 +78,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         say(line)
     for remark in chat_sources.remarks(wanted, chats):
         say(f"{remark.words}.")
-    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
+    print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.untold] for row in counts])
     return int(bad)
 
 

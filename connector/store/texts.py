@@ -31,8 +31,8 @@ NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
 NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
 
 
-def _ask(row: dict[str, Any]) -> TextRequest:
-    """The request as it was saved; JSON has no tuples."""
+def request_of(row: dict[str, Any]) -> TextRequest:
+    """Return a request as it was saved; JSON has no tuples."""
     overrides = row.get("overrides")
     return TextRequest(**row | {"overrides": None if overrides is None else tuple(overrides)})
 
@@ -45,7 +45,7 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    ask = _ask(row["ask"]) if row["ask"] else None
+    ask = request_of(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
     arrived = time.monotonic() - row.pop("age")
     made = {

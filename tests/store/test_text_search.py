@@ -27,7 +27,7 @@ def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
 
 
 def found(connection: psycopg.Connection, wanted: Search) -> list[int]:
-    return [row["id"] for row in text_search.find(connection, wanted, 50)]
+    return [row.id for row in text_search.find(connection, wanted, 50)]
 
 
 def three(connection: psycopg.Connection) -> None:

@@ -1,7 +1,6 @@
 """The agent page's answers: the form with a preview, and the transition from a form to a text."""
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,7 @@ from connector import send_at
 from connector.errors import BadTime
 from connector.policy import segments
 from connector.store.agent_requests import SendRequest
+from connector.store.text_views import TextStatus
 from webhooks.agent_page import advice, forms, progress
 from webhooks.agent_page.forms import Draft, Problems
 from webhooks.agent_page.sessions import AgentSession
@@ -112,7 +112,7 @@ class Presenter:
         text. Raises Problem.
         """
         asked = None if after is None else requested(self._texts.newer(session, after))
-        words = (asked["ask"] or {}).get("message") if asked else None
+        words = asked.request.message if asked and asked.request else None
         return self.form(session, Draft(message=words, after=self._texts.newest(session) if after is None else after))
 
     def after(self, session: AgentSession, draft: Draft, seen: schemas.Preview) -> int:
@@ -167,27 +167,27 @@ class Presenter:
             return self._asked_already(session, draft, self._texts.get(session, taken.text))
         return _to(session, taken.text, again=False)
 
-    def _asked_already(self, session: AgentSession, draft: Draft, row: Mapping[str, Any]) -> Shown:
+    def _asked_already(self, session: AgentSession, draft: Draft, text: TextStatus) -> Shown:
         """The progress of the text already requested, with the unsent draft when its words differ."""
-        if draft.message in ("", None, (row["ask"] or {}).get("message")):
-            return _to(session, row["id"], again=True)
+        if draft.message in ("", None, text.request and text.request.message):
+            return _to(session, text.id, again=True)
         unsent = replace(draft, override="", overrides=(), after=self._texts.newest(session))
-        return self._watched(409, session, row, again=True, unsent=unsent)
+        return self._watched(409, session, text, again=True, unsent=unsent)
 
     def watch(self, session: AgentSession, text: int, again: bool) -> Shown:
         """The page with a text's progress. Raises Problem."""
         return self._watched(200, session, self._texts.get(session, text), again)
 
     def _watched(
-        self, status: int, session: AgentSession, row: Mapping[str, Any], again: bool, unsent: Draft | None = None
+        self, status: int, session: AgentSession, text: TextStatus, again: bool, unsent: Draft | None = None
     ) -> Shown:
         return self._shown(
             "watch",
             status,
             session,
-            text=serializers.text(row),
-            steps=progress.steps(row),
-            done=progress.done(row),
+            text=serializers.text(text),
+            steps=progress.steps(text),
+            done=progress.done(text),
             again=again,
             unsent=unsent,
         )

@@ -14,7 +14,6 @@ from werkzeug.exceptions import HTTPException
 
 from connector import __version__
 from connector.errors import NotAuthentic
-from connector.model import OUTCOMES
 from webhooks import refusals
 from webhooks.agent_page import advice, forms, progress
 from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
@@ -181,14 +180,14 @@ def _add_watching(pages: Blueprint, access: PageAccess, presenter: Presenter, te
         """The progress for the page's script, once there is an outcome or after `wait` seconds."""
         session = access.admit(page)
         wait = request.args.get("wait", 0.0, float)
-        row = texts.get(session, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
+        found = texts.get(session, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
         return jsonify(
-            said=serializers.text(row).said,
-            progress=part("progress", serializers.text(row), progress.steps(row)),
+            said=serializers.text(found).said,
+            progress=part("progress", serializers.text(found), progress.steps(found)),
             texts=presenter.texts(session, access.sessions.form_token(session)),
-            final=row["state"] in OUTCOMES,
-            done=progress.done(row),
-            waits=progress.waits(row),
+            final=found.is_final,
+            done=progress.done(found),
+            waits=progress.waits(found),
         )
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")

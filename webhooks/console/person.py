@@ -98,7 +98,7 @@ def _full_id(crm: str, typed: str) -> str:
         return typed
 
 
-def _page(console: Console, hashed: str, record: dict[str, Any], **values: object) -> ResponseReturnValue:
+def _page(console: Console, hashed: str, record: dict[str, Any], **values: Any) -> ResponseReturnValue:
     shown = record if viewer().may(Role.READ_CONTENT) else person_record.masked(record)
     return console.page(
         "console/person.html",
