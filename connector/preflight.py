@@ -39,6 +39,7 @@ def look(wanted: Settings, *needs: Need) -> Looked:
     for need in needs:
         with problems.noted():
             need(wanted, found)
+    importlib.import_module("connector.oidc.settings")  # registers its settings
     for stem in crms.known():
         importlib.import_module(f"connector.crms.{stem}")  # registers its settings
     return Looked(list(problems), [*environment.unknown(), *bootstrap.advice(wanted, found)])

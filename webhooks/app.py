@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from connector import __version__, bootstrap, expected, logs, settings
+from connector import __version__, bootstrap, expected, logs, settings, tracing
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.store import gauges
-from webhooks import crm_hooks, health, receive, refusals, strict_json
+from webhooks import crm_hooks, health, receive, refusals, spans, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Presenter
@@ -58,7 +58,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     stopping = app.extensions[STOPPING] = Stopping()
     app.register_blueprint(health.blueprint(events or pool, stopping))
     if wanted.metrics_keys:
-        metrics = Metrics(Readings(partial(gauges.read, str(pool.conninfo)), logs.errors.copy))
+        read = partial(gauges.read, str(pool.conninfo), bootstrap.budgets(mappings.values()))
+        metrics = Metrics(Readings(read, logs.errors.copy))
         app.register_blueprint(health.metrics_blueprint(wanted.metrics_keys, metrics.text))
     for stem, entrances in found.entrances.items():
         app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
@@ -72,6 +73,8 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
     app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.visitors))
     app.register_blueprint(console.blueprint(pool, mappings, wanted, text_service))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
+    if tracing.active():
+        spans.trace_requests(app)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)

@@ -8,9 +8,10 @@ import click
 import psycopg
 import structlog
 
-from connector import crms, settings, supervisor
+from connector import crms, environment, settings, supervisor, tracing
 from connector.cli import whereabouts, worker_probe
 from connector.errors import BadSettings, Problems
+from connector.oidc import settings as oidc_settings
 from connector.store import mapping_version, postgres, setting_versions
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def web_needs(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]"
     """Check the settings as a web process does. Raises BadSettings."""
     from webhooks import crm_hooks
 
-    crm_hooks.opened(wanted, mappings)
+    problems = Problems()
+    with problems.noted():
+        crm_hooks.opened(wanted, mappings)
+    with problems.noted():
+        oidc_settings.load(wanted.public_url)
+    problems.refuse()
 
 
 def _worker(wanted: settings.Settings, mappings: "Mapping[str, TicketMapping]") -> None:
@@ -90,12 +96,12 @@ def run(host: str | None, port: int | None) -> None:
         return there
 
     with postgres.ready(wanted) as url:
-        environment = {
+        variables = {
             "CONNECTOR_DATABASE_URL": url,
             "CONNECTOR_HOST": wanted.host,
             "CONNECTOR_PORT": str(wanted.port),
         }
-        with supervisor.children(["serve", "worker"], environment, options=["--checked"]) as started:
+        with supervisor.children(["serve", "worker"], variables, options=["--checked"]) as started:
             status = supervisor.wait(started, announced)
     sys.exit(status)
 
@@ -110,7 +116,8 @@ def serve(checked: bool) -> None:
         _note_start(wanted, url, "serve")
         from webhooks.server import serve as serve_web
 
-        serve_web(wanted, url)
+        with tracing.configured("serve", environment.OpenTelemetry().wanted):
+            serve_web(wanted, url)
 
 
 def _require_free_for_metrics(wanted: settings.Settings) -> None:
@@ -135,5 +142,6 @@ def work(checked: bool, probe: bool) -> None:
         _note_start(wanted, url, "worker")
         from connector.worker import run
 
-        status = run.run(wanted, url)
+        with tracing.configured("worker", environment.OpenTelemetry().wanted):
+            status = run.run(wanted, url)
     sys.exit(status)
