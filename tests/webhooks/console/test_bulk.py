@@ -59,6 +59,7 @@ def test_all_that_match_are_confirmed_started_and_done(console: Operators, conne
     page = browser.get(f"/bulk/{bulk.id}").text
     assert 'value="12"' in page
     assert "data-live" not in page
+    assert 'data-live="bulk"' in browser.get(f"/bulk/{bulk.id}", headers={"X-Live": "1"}).text, "its end is shown"
     assert "wrong words" in browser.get("/bulk").text
 
 
