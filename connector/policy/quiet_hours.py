@@ -32,7 +32,7 @@ class Closed:
     zone: str = field(default="", compare=False)
 
 
-def look(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
+def check_hours(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
     """Decide whether the customer with this number (E.164) may be texted now.
 
     `zone` (IANA) and `state` are the CRM's values for the customer; an unknown zone counts as none.

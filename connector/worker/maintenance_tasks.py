@@ -22,7 +22,7 @@ from connector.worker import chat_events, chat_follower, chat_reconciler, mainte
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 # Intervals of the tasks, in seconds.
-REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
+REQUEUE_SECONDS, ROLL_UP_SECONDS, RETENTION_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
 # Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
 
@@ -44,14 +44,16 @@ def build(
         chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
-        MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
-        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask(
+            "retention", RETENTION_SECONDS, partial(retention.keep, retention_days=settings.retention_days)
+        ),
+        MaintenanceTask("audit retention", RETENTION_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
         MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
         MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
-        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
+        MaintenanceTask("opt-out reviews", RETENTION_SECONDS, opt_outs.say_overdue),
     ]
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))

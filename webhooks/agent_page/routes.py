@@ -16,7 +16,7 @@ from connector import __version__
 from connector.errors import NotAuthentic
 from webhooks import refusals
 from webhooks.agent_page import advice, forms, progress
-from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
+from webhooks.agent_page.access import PER_MINUTE, PageAccess, SessionReaders
 from webhooks.agent_page.forms import Draft
 from webhooks.agent_page.presenter import OTHER_LANGUAGE, Presenter, part
 from webhooks.agent_page.sessions import AGAIN, AgentSession
@@ -40,7 +40,7 @@ TITLES = {
 }
 
 
-def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: Visitors) -> Blueprint:
+def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: SessionReaders) -> Blueprint:
     """The routes /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
     _add_frame(pages, access)
@@ -84,7 +84,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
         return closed(Problem(error.code or 500, error.description or error.name))
 
 
-def _add_ways_in(pages: Blueprint, access: PageAccess, known: Visitors) -> None:
+def _add_ways_in(pages: Blueprint, access: PageAccess, known: SessionReaders) -> None:
     @pages.get("/text")
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
@@ -143,7 +143,7 @@ def _add_writing(pages: Blueprint, access: PageAccess, presenter: Presenter) -> 
         session, draft = _typed(access, page)
         if found := forms.too_long(draft):
             raise Problem(422, found.message or found.override)
-        seen = presenter.look(session, draft, typing=True)
+        seen = presenter.preview(session, draft, typing=True)
         return jsonify(
             preview=part("preview", seen),
             verdict=part("verdict", seen, forms.outdated(seen, draft)),

@@ -64,7 +64,7 @@ class _Envelope(_Loose):
 Read = Callable[[str, float], AgentSession]
 
 
-def visitor() -> Read | None:
+def session_reader() -> Read | None:
     """A reader of signed requests. None when Canvas is not set up. Raises BadSettings."""
     wanted = settings.load(Canvas)
     if not wanted.canvas_secrets:
