@@ -9,6 +9,8 @@ ConnectorError
 ├── NotThere           the requested ticket or plan does not exist
 ├── BadTime            a text cannot be scheduled for this time
 ├── KeyUsedOtherwise   the idempotency key was used for another request
+├── MoreThanConfirmed  a bulk action has more texts than the person has confirmed: nothing done
+├── ActionRefused      a person asked for what cannot be done to this text or number: nothing done
 └── CallFailed         a call to a remote side failed
     ├── Refused        refused: certainly not done
     ├── Unavailable    not reached, or asked to wait: certainly not done, retry later
@@ -107,6 +109,21 @@ class BadTime(ConnectorError):
 
 class KeyUsedOtherwise(ConnectorError):
     """The idempotency key was used for another request."""
+
+
+class ActionRefused(ConnectorError):
+    """An action by a person is refused; nothing was changed. `why` continues a sentence that begins with `about`."""
+
+    def __init__(self, about: str, why: str) -> None:
+        super().__init__(f"{about[0].upper()}{about[1:]} {why}.")
+        self.about, self.why = about, why
+
+
+class MoreThanConfirmed(ConnectorError):
+    """A bulk action would have more texts than its person has seen the number of. Nothing was started."""
+
+    def __init__(self, confirmed: int) -> None:
+        super().__init__(f"the search finds more than {confirmed:,} texts now: look at them and confirm again")
 
 
 class CallFailed(ConnectorError):

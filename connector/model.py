@@ -112,12 +112,13 @@ class Skip:
     """A decision not to text, with the reason for the ticket. `told` False: no text was requested; no write-back.
 
     `check` names the source of the decision for operators: the ticket, its phone, the mapping, or the message's
-    content.
+    content. `accepted`: set where a rule's `when` held.
     """
 
     why: str
     told: bool = True
     check: str = "ticket"
+    accepted: "Accepted | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

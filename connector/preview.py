@@ -86,6 +86,9 @@ class Previews:
         # Tickets that were read recently, with the time by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
+    def crm(self, stem: str) -> Crm:
+        return self._connected[stem][0]
+
     def preview(self, connect: Connect, stem: str, ticket_id: str, ask: TextRequest, typing: bool = False) -> Preview:
         """Preview one text. Raises NotThere; Refused or Unavailable when the call to the CRM fails.
 

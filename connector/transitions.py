@@ -150,6 +150,7 @@ def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | N
         tell=skip.told,
         release=True,
         trace=trace,
+        accepted=skip.accepted,
         phone_problem=PhoneProblem.UNUSABLE if skip.check == "phone" else None,
     )
 

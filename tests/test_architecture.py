@@ -43,7 +43,7 @@ ORDER = (
     *("connector.phone", "connector.model", "connector.merge_syntax", "connector.harmless", "connector.addresses"),
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
     "connector.late_answers",
-    *("connector.expressions", "connector.send_at", "connector.chat_status"),
+    *("connector.expressions", "connector.send_at", "connector.chat_status", "connector.person_record"),
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -52,13 +52,14 @@ ORDER = (
     # the three outsides
     *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
-    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.backfill"),
-    "connector.worker",
+    *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.dry_run"),
+    *("connector.backfill", "connector.pausing", "connector.worker"),
     # everything over HTTP
     *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
     *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
-    *("webhooks.health", "webhooks.text_service"),
-    *("webhooks.api", "webhooks.agent_page", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
+    *("webhooks.health", "webhooks.text_service", "webhooks.signed_values", "webhooks.browser_security"),
+    *("webhooks.api", "webhooks.agent_page", "webhooks.console", "webhooks.crm_hooks", "webhooks.crms"),
+    *("webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),
 )
@@ -105,6 +106,7 @@ PURE = (
     "transitions",
     "late_answers",
     "chat_status",
+    "person_record",
     "expressions",
     "languages",
     "send_at",
@@ -117,6 +119,9 @@ PURE = (
     "mapping",
     "policy",
     "backfill/decoding",
+    "dry_run/verdicts",
+    "dry_run/differences",
+    "dry_run/trial",
 )
 PURE_FILES = sorted(
     path
@@ -245,7 +250,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/http/transport.py",
         "connector/sandbox/*",
     ),
-    "itsdangerous": ("webhooks/agent_page/signed_values.py",),
+    "itsdangerous": ("webhooks/signed_values.py",),
     "jinja2": (
         "connector/expressions.py",
         "connector/sandbox/page.py",
@@ -265,8 +270,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "connector/store/*.py",
         "connector/backfill/*.py",
         "connector/delivery/*.py",
+        "connector/dry_run/*.py",
         "connector/worker/*.py",
         "connector/preview.py",
+        "connector/pausing.py",
         "connector/cli/*.py",
         "webhooks/*.py",
     ),

@@ -29,6 +29,7 @@ from webhooks.agent_page.ticket_texts import TicketTexts
 from webhooks.api import auth, openapi, schemas
 from webhooks.api import routes as api
 from webhooks.ccaip import chat_events
+from webhooks.console import routes as console
 from webhooks.health import Stopping
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
@@ -70,6 +71,7 @@ def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool 
     texts = TicketTexts(text_service)
     access, presenter = PageAccess(text_service, sessions, security), Presenter(text_service, texts)
     app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.session_readers))
+    app.register_blueprint(console.blueprint(pool, mappings, settings, text_service))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)

@@ -1,9 +1,10 @@
 """The text service, shared by the API and the agent page: preview, send, watch, cancel."""
 
+import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,14 +15,14 @@ from psycopg_pool import ConnectionPool
 
 from connector import crms, send_at
 from connector.crms import Crm
-from connector.errors import BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
+from connector.errors import ActionRefused, BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import State, TextRequest
 from connector.policy.findings import Finding, Said
 from connector.preview import Preview, Previews
-from connector.store import agent_requests, audit, leases, postgres, text_views
+from connector.store import actions, agent_requests, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest
-from connector.store.audit import Action, Actor
+from connector.store.audit import Actor
 from connector.store.text_views import TextStatus
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
@@ -68,18 +69,28 @@ class TextService:
         self._require_known(stem, ask)
         if ask.send_at:
             self.require_time(send_at.parse(ask.send_at))
+        with self.calling(stem, caller):
+            found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+        worker = self.database(leases.heard).lately
+        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
+
+    @contextlib.contextmanager
+    def calling(self, stem: str, caller: str) -> Iterator[None]:
+        """Call a CRM in the block. Raises Problem: 404 for NotThere, 429 for too many calls, 503 for CallFailed."""
         try:
             with self._crm_calls.place(caller) as free:
                 if not free:
                     raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
-                found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+                yield
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
             log.warning("the CRM cannot be asked", crm=stem, why=str(error))
             raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
-        worker = self.database(leases.heard).lately
-        return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
+
+    def crm(self, stem: str) -> Crm:
+        """The connected CRM, to be called within `calling`. Raises BadSettings."""
+        return self._connected().crm(stem)
 
     def send(self, asked: SendRequest) -> SendReceipt:
         """Save a request once. It is committed when this returns. Raises Problem 422."""
@@ -143,14 +154,15 @@ class TextService:
 
     def cancel(self, text: int, by: str, actor: Actor) -> TextStatus:
         """Cancel a text that was not sent yet. `by`: the person's name for people. Raises Problem 404 or 409."""
-        with self._pool.connection() as connection, connection.transaction():
-            done = text_views.cancel(connection, text, by)
-            if done:
-                audit.record(connection, actor, Action.TEXT_CANCEL, audit.text(text))
-        found = self.seen(text)
-        if not done and found.state is not State.CANCELLED:
-            raise Problem(409, f"it is too late to cancel: the text is {found.state}")
-        return found
+        try:
+            with self._pool.connection() as connection:
+                actions.cancel(connection, text, actor, by)
+        except ActionRefused:
+            found = self.seen(text)
+            if found.state is not State.CANCELLED:
+                raise Problem(409, f"it is too late to cancel: the text is {found.state}") from None
+            return found
+        return self.seen(text)
 
     def database(self, do: Callable[[psycopg.Connection], Any]) -> Any:
         with self._pool.connection() as connection:

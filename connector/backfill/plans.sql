@@ -114,10 +114,13 @@ where texts.state in ('received', 'queued') and texts.channel = 'batch' and plan
 with back as (
     update plan_cases set text = null where plan = %(plan)s and text = any(%(texts)s)
 ), untold as (
-    delete from texts where id = any(%(texts)s) and state = 'cancelled' and outcome = 0 returning id, event
-), steps as (
+    delete from texts where id = any(%(texts)s) and state = 'cancelled' and outcome = 0
+    returning id, event, channel, rule, code, changed_at, due_at
+), transitions as (
     delete from history using untold where history.text = untold.id
-)
+), steps as (
+    select 'cancelled' as step, channel, rule, code, changed_at as at, due_at, -1 as texts from untold
+), {roll_up}
 delete from events using untold where events.id = untold.event
 
 -- name: progress

@@ -8,6 +8,7 @@ words or the kind of failure, never the request.
 import asyncio
 import base64
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,3 +123,16 @@ def probe(account: Account, outbound_number: str) -> None:
             await client.close()
 
     asyncio.run(ask())
+
+
+def probe_of(account: Account, numbers: Sequence[str]) -> Callable[[], None]:
+    """A function that checks the settings for these outbound numbers, by requests that cannot send a text.
+
+    It raises CallFailed.
+    """
+
+    def ask() -> None:
+        for number in numbers:
+            probe(account, number)
+
+    return ask

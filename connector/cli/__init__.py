@@ -16,7 +16,7 @@ import psycopg
 
 from connector import INTERRUPTED, INTERRUPTED_STATUS, __version__, logs
 from connector.cli import console
-from connector.errors import BadMapping, BadSettings
+from connector.errors import ActionRefused, BadMapping, BadSettings
 
 # The file in this folder and the function in it, for each command.
 COMMANDS = {
@@ -25,6 +25,7 @@ COMMANDS = {
     "worker": ("run", "work"),
     "migrate": ("database", "migrate"),
     "check": ("check", "check"),
+    "try-mapping": ("try_mapping", "command"),
     "status": ("status", "status"),
     "pause": ("pause", "pause"),
     "resume": ("resume", "resume"),
@@ -32,11 +33,13 @@ COMMANDS = {
     "opt-outs": ("opt_outs", "opt_outs"),
     "suppress": ("suppressions", "suppress"),
     "keys": ("api_keys", "keys"),
+    "person": ("person", "person"),
     "purge": ("purge", "purge"),
     "audit": ("audit", "audit"),
     "report": ("report", "report"),
     "psql": ("psql", "psql"),
     "backfill": ("backfill", "backfill"),
+    "bulk": ("bulk", "bulk"),
     "sandbox": ("sandbox", "sandbox"),
     "demo": ("demo", "demo"),
 }
@@ -69,6 +72,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo(INTERRUPTED, err=True)
             sys.exit(INTERRUPTED_STATUS)
+        except ActionRefused as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
         except (BadSettings, BadMapping) as error:
             raise click.UsageError(str(error)) from None
         except UnicodeEncodeError:

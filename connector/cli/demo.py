@@ -1,10 +1,11 @@
 """The demo: one text from event to write-back, with the sandbox as CCAI Platform and Salesforce."""
 
+import contextlib
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,9 @@ Found = TypeVar("Found")
 
 STEP_SECONDS = 30.0
 LOOK = 0.05
-KEY = "the demo's sandbox"
+KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
+# The rights of the console: everything.
+CONSOLE = [Right.VIEW, Right.ACT, Right.CONTENT, Right.KEYS]
 # The case fields that the demo shows: the flow's request and the connector's write-back.
 FIELDS = {
     "CCAIP_SMS_Status__c": "SMS status",
@@ -65,12 +68,12 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     )
     console.print("Starting PostgreSQL, the sandbox, the web process and a worker …")
     with (
-        postgres.running(settings.model_copy(update={"data_dir": folder})) as url,
+        _migrated(settings.model_copy(update={"data_dir": folder})) as url,
         Sandbox(
             port=sandbox_port,
             outbound_message_url=hook,
             agents_url=web,
-            agents_key=_key_for_links(url),
+            agents_key=_key(url, KEY, [Right.SEND]),
             switches={"chat_webhook_url": f"{web}/webhooks/ccaip/chat-events"},
         ).running() as box,
     ):
@@ -83,17 +86,24 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
                 console.print(f"[red]Not in time: {error}.[/red] The logs may say why: {folder}/*.log")
                 return 1
             if stay and fine:
-                _print_addresses(console, box.url, web, folder)
+                _print_addresses(console, box.url, web, _key(url, CONSOLE_KEY, CONSOLE), folder)
                 return supervisor.wait(started)
     return 0 if fine else 1
 
 
-def _key_for_links(url: str) -> str:
-    """Create the API key with which the sandbox asks for links to the agent page. Migrates the database first."""
-    migrations.migrate(url)
+@contextlib.contextmanager
+def _migrated(settings: Settings) -> Iterator[str]:
+    """The demo's own database."""
+    with postgres.running(settings) as url:
+        migrations.migrate(url)
+        yield url
+
+
+def _key(url: str, name: str, rights: Sequence[Right]) -> str:
+    """Create an API key: for the sandbox, which asks for links to the agent page, or for a person at the console."""
     with psycopg.connect(url, autocommit=True) as connection:
-        api_keys.revoke(connection, KEY)  # left by an earlier demo
-        return api_keys.add(connection, KEY, [Right.SEND], per_minute=60) or ""
+        api_keys.revoke(connection, name)  # left by an earlier demo
+        return api_keys.add(connection, name, rights, per_minute=60) or ""
 
 
 def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]:
@@ -183,8 +193,9 @@ def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]
     return table
 
 
-def _print_addresses(console: Console, sandbox: str, web: str, folder: Path) -> None:
+def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder: Path) -> None:
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
+    console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
     console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
     console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')

@@ -8,14 +8,13 @@ from typing import Any
 import click
 import psycopg
 
-from connector import bootstrap
+from connector import bootstrap, pausing
 from connector.cli.connection import connected
 from connector.cli.output import JSON, plain, print_json, say
 from connector.errors import BadMapping, BadSettings
 from connector.model import Channel
 from connector.settings import load
-from connector.store import audit, pauses
-from connector.store.audit import Action
+from connector.store import audit
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
 
@@ -93,10 +92,7 @@ def _paused(
 ) -> int:
     if until and until <= datetime.now(UTC):
         raise click.BadParameter("expected a time that is still to come", param_hint="--until")
-    with connection.transaction():
-        begun = pauses.pause(connection, scope, name, why, by, until)
-        about = audit.named(scope.value, name or "everything")
-        audit.record(connection, audit.this_user(), Action.SENDING_PAUSE, about, why=why)
+    begun = pausing.pause(connection, audit.this_user(), scope, name, why, by, until)
     if as_json:
         print_json(asdict(begun))
     else:
@@ -130,7 +126,6 @@ def _require_known(scope: Scope, name: str) -> None:
         mappings = bootstrap.mappings(load())
     except (BadSettings, BadMapping):
         return  # sending must be stoppable, whatever is wrong with the settings here
-    rules = [rule.name for mapping in mappings.values() for rule in mapping.file.rules]
-    known = rules if scope is Scope.RULE else [PLATFORM, *mappings]
+    known = pausing.known(mappings)[scope]
     if name not in known:
         raise click.BadParameter(f"there is no {scope.value} {name}; expected one of: {', '.join(known)}")

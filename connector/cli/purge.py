@@ -10,7 +10,6 @@ from connector.cli.connection import connected
 from connector.cli.output import count, say
 from connector.cli.suppressions import number_of
 from connector.store import audit, erasure
-from connector.store.audit import Action
 
 
 @click.command()
@@ -25,11 +24,7 @@ def purge(phone: str, suppress: bool) -> None:
 def _purge(connection: psycopg.Connection, typed: str, suppress: bool) -> int:
     """Erase a person's data."""
     number = number_of(typed)
-    with connection.transaction():
-        erased = erasure.purge(connection, number, suppress)
-        after = {"texts": erased.texts, "events": erased.events, "suppressed": suppress}
-        about = audit.number(connection, number)
-        audit.record(connection, audit.this_user(), Action.NUMBER_PURGE, about, after=after)
+    erased = erasure.erase(connection, audit.this_user(), number, suppress)
     what = f"{count(erased.texts, 'text')}, {count(erased.events, 'event')}"
     say(f"Erased what is known of {phone.mask(number)}: {what}.")
     return 0

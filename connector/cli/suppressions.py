@@ -9,7 +9,7 @@ import psycopg
 from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
-from connector.store import audit, suppressions
+from connector.store import actions, audit, suppressions
 from connector.store.audit import Action
 
 
@@ -33,11 +33,7 @@ def suppress_number(number: str, why: str) -> None:
 def _suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
     """Put a number on the suppression list."""
     number = number_of(typed)
-    with connection.transaction():
-        new = suppressions.suppress(connection, number, why, "an operator")
-        if new:
-            about = audit.number(connection, number)
-            audit.record(connection, audit.this_user(), Action.NUMBER_SUPPRESS, about, why=why)
+    new = actions.suppress(connection, number, audit.this_user(), why)
     say(f"{phone.mask(number)} {'is' if new else 'was already'} on the suppression list.")
     return 0
 

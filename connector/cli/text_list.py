@@ -84,7 +84,7 @@ def list_texts(
     connector texts list --state unknown
     connector texts list --phone +14155550132 --since 2026-11-24
     """
-    full, problem = _meant(ticket) if ticket else (None, "")
+    full, problem = full_id(ticket) if ticket else (None, "")
     wanted = Search(
         state=State(state) if state else None,
         crms=crms.known(),
@@ -117,7 +117,7 @@ def _show(
     return 1
 
 
-def _meant(ticket: str) -> tuple[str, str]:
+def full_id(ticket: str) -> tuple[str, str]:
     """The ticket's full id, and the reason when no CRM has ids like it."""
     problems = []
     for stem in crms.known():

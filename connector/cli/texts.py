@@ -1,4 +1,4 @@
-"""connector texts: list and show texts, settle unknown ones, cancel, give up a write-back."""
+"""connector texts: list and show texts, settle unknown ones, cancel, send again, and what their tickets are told."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,14 @@ import psycopg
 
 from connector import phone
 from connector.cli.connection import connected
+from connector.cli.decide_again import decide_again
 from connector.cli.output import JSON, plain, print_json, print_table, say
 from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
-from connector.model import MAX_CHAT_ID, State
-from connector.store import audit, chat_updates, outcomes, text_views, texts
-from connector.store.audit import Action
+from connector.model import MAX_CHAT_ID
+from connector.store import actions, audit, chat_updates, text_views, texts, unknowns
 from connector.store.text_views import TextStory, WriteBackState
+from connector.store.unknowns import Settled
 
 TEXT = click.argument("id", type=TextNumber(1))
 
@@ -27,6 +28,7 @@ def texts_group() -> None:
 
 
 texts_group.add_command(list_texts)
+texts_group.add_command(decide_again)
 
 
 @texts_group.command()
@@ -110,43 +112,30 @@ def _lines(story: TextStory, shown: Mapping[str, Any]) -> Iterator[tuple[str, st
     help="It was sent; this is its chat in CCAI Platform.",
 )
 @click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
-def resolve(id: int, chat: int | None, not_sent: bool) -> None:
+@click.option("--why", default="", help="How you know, for whoever reads the audit trail.")
+def resolve(id: int, chat: int | None, not_sent: bool, why: str) -> None:
     """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
     if (chat is None) is not not_sent:
         raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
     with connected() as connection:
-        sys.exit(_resolve(connection, id, chat))
+        sys.exit(_resolve(connection, id, chat, why))
 
 
-def _resolve(connection: psycopg.Connection, text: int, chat: int | None) -> int:
+def _resolve(connection: psycopg.Connection, text: int, chat: int | None, why: str) -> int:
     """Record an operator's finding about an unknown text."""
-    with connection.transaction():
-        resolved = text_views.resolve(connection, text, chat)
-        if resolved:
-            after = {"state": State.SENT if chat is not None else State.FAILED, "chat": chat}
-            before = {"state": State.UNKNOWN}
-            audit.record(
-                connection, audit.this_user(), Action.TEXT_RESOLVE, audit.text(text), before=before, after=after
-            )
-    if resolved:
+    settled = unknowns.settle(connection, audit.this_user(), text, chat, why)
+    if settled is Settled.DONE:
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
         say(f"Text {text}: {found}. The ticket will be told.")
         return 0
+    if settled is Settled.CHAT_TAKEN and chat is not None:
+        other = unknowns.text_of_chat(connection, chat)
+        say(f"Chat {chat} is that of text {other}: nothing was changed.", err=True)
+        return 1
     loaded = texts.load(connection, [text]).get(text)
     state = f"is {loaded.state}, not unknown: nothing was changed" if loaded else "does not exist"
     say(f"Text {text} {state}.", err=True)
     return 1
-
-
-# The reason for refusing to cancel a text, by state.
-TOO_LATE = {
-    State.SENDING: "is being sent at this moment: it cannot be taken back",
-    State.SENT: "was sent already: it cannot be taken back",
-    State.SKIPPED: "was skipped: nothing was sent, and nothing will be",
-    State.FAILED: "has failed: nothing was sent, and nothing will be",
-    State.UNKNOWN: "may have been sent, nobody knows yet: it cannot be taken back. See: connector texts resolve -h",
-    State.CANCELLED: "was cancelled before",
-}
 
 
 @texts_group.command()
@@ -154,22 +143,8 @@ TOO_LATE = {
 def cancel(id: int) -> None:
     """Take back a text that has not left. Its ticket is told."""
     with connected() as connection:
-        sys.exit(_cancel(connection, id))
-
-
-def _cancel(connection: psycopg.Connection, text: int) -> int:
-    """Cancel a text that was not sent yet."""
-    with connection.transaction():
-        cancelled = text_views.cancel(connection, text, "an operator")
-        if cancelled:
-            audit.record(connection, audit.this_user(), Action.TEXT_CANCEL, audit.text(text))
-    if cancelled:
-        say(f"Text {text} is cancelled. The ticket will be told.")
-        return 0
-    loaded = texts.load(connection, [text]).get(text)
-    why = TOO_LATE.get(loaded.state, "is changing at this moment: try again") if loaded else "does not exist"
-    say(f"Text {text} {why}.", err=True)
-    return 1
+        actions.cancel(connection, id, audit.this_user())
+    say(f"Text {id} is cancelled. The ticket will be told.")
 
 
 @texts_group.command(name="give-up")
@@ -178,17 +153,24 @@ def _cancel(connection: psycopg.Connection, text: int) -> int:
 def give_up(id: int, why: str) -> None:
     """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""
     with connected() as connection:
-        sys.exit(_give_up(connection, id, why))
+        actions.give_up_write_back(connection, id, audit.this_user(), why)
+    say(f"Text {id}: its ticket is not told any more.")
 
 
-def _give_up(connection: psycopg.Connection, text: int, why: str) -> int:
-    """Record an operator's decision to give up a write-back."""
-    with connection.transaction():
-        given_up = outcomes.give_up(connection, text, f"given up: {why}")
-        if given_up:
-            audit.record(connection, audit.this_user(), Action.TEXT_GIVE_UP, audit.text(text), why=why)
-    if given_up:
-        say(f"Text {text}: its ticket is not told any more.")
-        return 0
-    say(f"Text {text} has nothing to tell its ticket, or does not exist: nothing was changed.", err=True)
-    return 1
+@texts_group.command(name="write-back")
+@TEXT
+def write_back(id: int) -> None:
+    """Tell a ticket again, at once: where the CRM refused it, where it was given up, or where it was written over."""
+    with connected() as connection:
+        actions.repeat_write_back(connection, id, audit.this_user())
+    say(f"Text {id}: its ticket will be told again.")
+
+
+@texts_group.command(name="send-again")
+@TEXT
+@click.option("--why", required=True, help="For whoever looks at the new text later.")
+def send_again(id: int, why: str) -> None:
+    """Ask once more for a text that failed, as an agent does. What stops other texts stops the new one too."""
+    with connected() as connection:
+        new = actions.send_again(connection, id, audit.this_user(), why)
+    say(f"Text {new} was asked for in place of text {id}.")

@@ -131,6 +131,12 @@ def named(stem: str, given: str) -> str:
     return full
 
 
+def ticket_page(stem: str, ticket_id: str) -> str:
+    """Return the address at which people see a ticket in its CRM; empty: it is not known. Makes no call."""
+    page = getattr(importlib.import_module(f"connector.crms.{stem}"), "ticket_page", None)
+    return str(page(ticket_id)) if page else ""
+
+
 def connect(stem: str, file: MappingFile) -> Crm:
     """Return the CRM of this name, with its own settings. Makes no call yet. Raises BadSettings."""
     crm: Crm = importlib.import_module(f"connector.crms.{stem}").connect(file)

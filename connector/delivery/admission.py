@@ -126,10 +126,11 @@ def _admitted(
         if held.number:
             return replace(text, revision=held.revision), ruling.sms
         why = "another text to this number left a moment ago"
-        return transitions.skipped(text.id, Skip(why), ruling.trace, text.revision)
+        return transitions.skipped(text.id, Skip(why, accepted=decision.accepted), ruling.trace, text.revision)
     if against.check == "reason" and ruling.same_reason is not None:
         if decision.empty and ruling.same_reason_told:
-            return transitions.skipped(text.id, Skip(_too_alike(decision, ruling)), ruling.trace, text.revision)
+            skip = Skip(_too_alike(decision, ruling), accepted=decision.accepted)
+            return transitions.skipped(text.id, skip, ruling.trace, text.revision)
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)
     if against.until is not None:
         seconds, number = (against.until - at).total_seconds(), decision.sms.end_user_number
@@ -137,7 +138,7 @@ def _admitted(
             text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number
         )
         return replace(put_off, hold=_hold(against)) if tells_holds else put_off
-    return transitions.skipped(text.id, Skip(against.why), ruling.trace, text.revision)
+    return transitions.skipped(text.id, Skip(against.why, accepted=decision.accepted), ruling.trace, text.revision)
 
 
 def _hold(finding: Finding) -> Hold:

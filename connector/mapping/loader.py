@@ -18,16 +18,23 @@ from connector.policy.opt_out_words import OptOutClass
 def load(path: Path) -> MappingFile:
     """Load and validate one mapping file. Raises BadMapping, which lists every problem found."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(text)
+        content = path.read_bytes()
     except OSError as error:
         raise BadMapping(str(path), [Fault("the file", f"cannot be read: {error.strerror}")]) from None
+    return loads(content, str(path))
+
+
+def loads(content: bytes, name: str) -> MappingFile:
+    """Validate the content of a mapping file; `name` stands for the file in errors. Raises BadMapping, like `load`."""
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise BadMapping(str(path), [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
+        raise BadMapping(name, [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
     except tomllib.TOMLDecodeError as error:
-        raise BadMapping(str(path), [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
-    return parse(raw, str(path), text)
+        raise BadMapping(name, [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
+    return parse(raw, name, text)
 
 
 def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:

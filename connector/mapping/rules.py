@@ -84,13 +84,8 @@ class Mapping:
         rule = next((rule for rule in self.file.rules if rule.name == accepted.rule), None)
         if rule is None:
             return Skip(f"there is no rule {accepted.rule} any more", check="rule")
-        restored = {
-            name: value
-            for name, value in accepted.values.items()
-            if any(same_value(ticket.values.get(name), wrote[name]) for wrote in own_writes if name in wrote)
-        }
         try:
-            asks = rule.when.search({**ticket.values, **restored})
+            asks = rule.when.search({**ticket.values, **before_own_writes(ticket.values, accepted, own_writes)})
         except CannotApply:
             asks = False
         if not asks:
@@ -98,8 +93,7 @@ class Mapping:
         return self._accepted(rule, ticket, accepted)
 
     def _accepted(self, rule: Rule, ticket: Ticket, accepted: Accepted) -> Decision | Skip:
-        decided = self._applied(rule, ticket, TextRequest())
-        return replace(decided, accepted=accepted) if isinstance(decided, Decision) else decided
+        return replace(self._applied(rule, ticket, TextRequest()), accepted=accepted)
 
     def _own(self, rule: Rule, values: Values) -> dict[str, Any]:
         """Return the values that the rule's `when` uses and that write-backs may change, by the mapping's names."""
@@ -230,3 +224,12 @@ class Mapping:
     def note(self, note: HeldNote) -> dict[str, str | None]:
         """Return the ticket's fields while its text waits, by CRM names. Raises CannotApply."""
         return written_fields.of_note(self.file, note)
+
+
+def before_own_writes(values: Values, accepted: Accepted, own_writes: Sequence[Values]) -> Values:
+    """Return the values at acceptance of those fields that still have what the connector wrote to them since."""
+    return {
+        name: value
+        for name, value in accepted.values.items()
+        if any(same_value(values.get(name), wrote[name]) for wrote in own_writes if name in wrote)
+    }

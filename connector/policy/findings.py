@@ -66,7 +66,11 @@ class Ruling:
 
     @property
     def trace(self) -> list[dict[str, str]]:
-        return [{"check": one.check, "said": one.said.value, "why": one.why} for one in self.findings]
+        """Return the findings as they are stored with the text. `about` is left out where it is empty."""
+        return [
+            {"check": one.check, "said": one.said.value, "why": one.why} | ({"about": one.about} if one.about else {})
+            for one in self.findings
+        ]
 
     @property
     def line(self) -> str:

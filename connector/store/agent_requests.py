@@ -23,7 +23,8 @@ class SendRequest:
     """One text that an agent requests.
 
     `after` is the id of the newest text that the agent saw on the ticket (0: none); None: the newest one now. A second
-    request with the same `caller` and `key` is a duplicate and makes no new text.
+    request with the same `caller` and `key` is a duplicate and makes no new text. `channel` BATCH: it has no priority,
+    and waits where an agent's would fail.
     """
 
     crm: str
@@ -32,6 +33,7 @@ class SendRequest:
     caller: str
     key: str
     after: int | None = None
+    channel: Channel = Channel.AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def take_in(connection: psycopg.Connection, asked: SendRequest, max_days: float 
             return SendReceipt(row[1], duplicate=True)
         after = newest(connection, asked.crm, asked.ticket_id) if asked.after is None else asked.after
         event = TicketEvent(
-            asked.crm, f"agent:{asked.ticket_id}:{after}", asked.ticket_id, channel=Channel.AGENT, ask=asked.ask
+            asked.crm, f"agent:{asked.ticket_id}:{after}", asked.ticket_id, channel=asked.channel, ask=asked.ask
         )
         [taken] = events.save(connection, [event])
         if asked.ask.send_at and not taken.duplicate:

@@ -18,12 +18,16 @@ PREFIX = "ccaisms_"
 
 
 class Right(StrEnum):
-    """A permission of an API key."""
+    """A permission of an API key: the first four for the API, the others are the roles of the console."""
 
     PREVIEW = "preview"
     SEND = "send"
     READ = "read"
     SUPPRESS = "suppress"
+    VIEW = "view"
+    ACT = "act"
+    CONTENT = "content"
+    KEYS = "keys"
 
 
 @dataclass(frozen=True, slots=True)

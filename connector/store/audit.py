@@ -38,6 +38,7 @@ class Source(StrEnum):
     CLI = "cli"
     API = "api"
     PAGE = "page"
+    CONSOLE = "console"
     PROCESS = "process"
 
 
@@ -66,6 +67,10 @@ class Action(StrEnum):
     TEXT_CANCEL = "text.cancel"
     TEXT_RESOLVE = "text.resolve"
     TEXT_GIVE_UP = "text.give_up"
+    TEXT_WRITE_BACK = "text.write_back"
+    TEXT_SEND_AGAIN = "text.send_again"
+    BULK_START = "bulk.start"
+    BULK_STOP = "bulk.stop"
     SENDING_PAUSE = "sending.pause"
     SENDING_RESUME = "sending.resume"
     OPT_OUT_DECIDE = "opt_out.decide"
@@ -75,6 +80,8 @@ class Action(StrEnum):
     NUMBER_PURGE = "number.purge"
     KEY_ADD = "key.add"
     KEY_REVOKE = "key.revoke"
+    SESSION_BEGIN = "session.begin"
+    SESSION_END = "session.end"
     LINK_CREATE = "link.create"
     BACKFILL_PLAN = "backfill.plan"
     BACKFILL_RUN = "backfill.run"
@@ -144,6 +151,11 @@ def record(
 def text(text_id: int) -> str:
     """Name a text."""
     return f"text {text_id}"
+
+
+def bulk(bulk_id: int) -> str:
+    """Name a bulk action."""
+    return f"bulk action {bulk_id}"
 
 
 def number(connection: psycopg.Connection, e164: str) -> str:

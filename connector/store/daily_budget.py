@@ -95,6 +95,31 @@ def holding(connection: psycopg.Connection, texts: Sequence[int]) -> set[int]:
     return {text for (text,) in connection.execute(SQL["holding"], {"ids": list(texts)})}
 
 
+def without_own(
+    connection: psycopg.Connection,
+    known: Mapping[int, Known],
+    numbers: Mapping[int, str],
+    budgets: Budgets,
+    now: datetime,
+) -> dict[int, Known]:
+    """Take the share that each text itself has of the day's budget out of what its outbound number has sent today."""
+    own = {text: (number, day, Use(-1, -segments)) for text, number, day, segments in _shares(connection, known)}
+    return {
+        text: replace(one, sent_today=one.sent_today + own[text][2])
+        if text in own and own[text][:2] == _number_day(numbers[text], budgets, now)
+        else one
+        for text, one in known.items()
+    }
+
+
+def _shares(connection: psycopg.Connection, texts: Iterable[int]) -> list[tuple[int, str, date, int]]:
+    return connection.execute(SQL["shares"], {"ids": list(texts)}).fetchall()
+
+
+def _number_day(number: str, budgets: Budgets, now: datetime) -> NumberDay | None:
+    return (number, budgets[number].day(now)) if number in budgets else None
+
+
 def charge_again(connection: psycopg.Connection, text: int) -> None:
     """Count a text that had given its share back, and was sent after all."""
     connection.execute(SQL["charge_again"], {"id": text})

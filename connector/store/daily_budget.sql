@@ -25,6 +25,11 @@ where b.number = r.number and b.day = r.day
 -- Those of these texts that hold a share.
 select id from texts where id = any(%(ids)s) and budget_share is not null and not budget_returned
 
+-- name: shares
+-- The shares that these texts hold.
+select id, budget_share ->> 'number', (budget_share ->> 'day')::date, (budget_share ->> 'segments')::int
+from texts where id = any(%(ids)s) and budget_share is not null and not budget_returned
+
 -- name: charge_again
 -- Count a text again that had given its share back.
 with charged as (

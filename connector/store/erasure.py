@@ -18,6 +18,7 @@ from connector.masking import Spellings
 from connector.model import State
 from connector.store import audit, opt_outs, pseudonyms, queries, recipients, suppressions
 from connector.store import texts as text_store
+from connector.store.audit import Action, Actor
 
 SQL = queries.load(__file__)
 WAITING = (State.RECEIVED, State.QUEUED)
@@ -68,7 +69,9 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         connection.execute(SQL["forget_texts"], who)
         connection.execute(SQL["forget_chats"], who)
         connection.execute(SQL["forget_number"], who)
-        audit.forget_notes(connection, [audit.number(connection, number), *map(audit.text, who["ids"])])
+        bulks = [audit.bulk(bulk) for (bulk,) in connection.execute(SQL["forget_bulk_actions"], who)]
+        about = [audit.number(connection, number), *map(audit.text, who["ids"]), *bulks]
+        audit.forget_notes(connection, about)
         recipients.forget(connection, number)
         opt_outs.forget(connection, number, who["tickets"])
         events = connection.execute(SQL["forget_events"], who).rowcount
@@ -76,6 +79,15 @@ def purge(connection: psycopg.Connection, number: str, suppress: bool = False) -
         for table in tables.values():
             _sweep(connection, table, spellings)
     return Erased(events, len(who["ids"]))
+
+
+def erase(connection: psycopg.Connection, actor: Actor, number: str, suppress: bool = False) -> Erased:
+    """Purge this number, and record who did, in one transaction. See `purge`."""
+    with connection.transaction():
+        erased = purge(connection, number, suppress)
+        after = {"texts": erased.texts, "events": erased.events, "suppressed": suppress}
+        audit.record(connection, actor, Action.NUMBER_PURGE, audit.number(connection, number), after=after)
+    return erased
 
 
 def _cancelled(connection: psycopg.Connection, who: Mapping[str, Any]) -> list[int]:

@@ -63,8 +63,19 @@ with forgotten as (
     where chat_id in (select chat ->> 'id' from texts where id = any(%(ids)s) and chat is not null) order by chat_id for update
 ), {forget_chats}
 
+-- name: forget_bulk_actions
+-- Erase the reasons of bulk actions on these texts, and searches for the number. Return their ids.
+update bulk_actions set why = case when why = '' then '' else 'erased' end,
+    query = case when search ->> 'number' = %(hash)s then 'erased' else query end,
+    search = case when search ->> 'number' = %(hash)s then jsonb_set(search, array['number'], '"erased"') else search end
+where search ->> 'number' = %(hash)s or id in (select bulk from bulk_items where text = any(%(ids)s))
+returning id
+
 -- name: forget_number
--- Erase the number's hash from texts that were sent to another one.
+-- Erase the number's hash from texts that were sent to another one, and that it was looked up.
+with lookups as (
+    delete from person_lookups where hash = %(hash)s
+)
 update texts set number = null where number = %(hash)s
 
 -- name: forget_events

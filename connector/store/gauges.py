@@ -78,7 +78,12 @@ def read(url: str) -> list[Reading]:
     conninfo = make_conninfo("", **conninfo_to_dict(url) | {"connect_timeout": CONNECT_SECONDS})
     options = f"-c statement_timeout={STATEMENT_MS} -c default_transaction_read_only=on"
     with psycopg.connect(conninfo, autocommit=True, options=options) as connection:
-        return [reading for gauge in GAUGES for reading in _readings(connection, gauge)]
+        return readings(connection)
+
+
+def readings(connection: psycopg.Connection) -> list[Reading]:
+    """Read all gauges."""
+    return [reading for gauge in GAUGES for reading in _readings(connection, gauge)]
 
 
 def _readings(connection: psycopg.Connection, gauge: Gauge) -> list[Reading]:

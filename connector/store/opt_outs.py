@@ -107,7 +107,7 @@ def _act(connection: psycopg.Connection, customer: _Customer, opt_out: OptOut) -
 
 def _opt_in(connection: psycopg.Connection, customer: _Customer) -> Heard:
     """Lift what a word had set, and nothing else."""
-    if not suppressions.lift_word(connection, customer.number):
+    if not suppressions.lift(connection, customer.number, Source.WORD):
         return Heard.NOTHING
     if not suppressions.sources(connection, customer.number):
         opt_out_fields.opt_in(connection, customer.number)

@@ -64,6 +64,7 @@ order by texts.id, other.id desc
 -- newer one is written again: that of the newest text, or of the text itself.
 with w as (
     select w.text as id, w.version, w.overtaken, w.refused, texts.crm, texts.ticket_id, newest.id as newest,
+           texts.told = 0 and not w.overtaken and w.refused is null as first,
            not w.overtaken and texts.outcome > w.version or w.overtaken and texts.write_begun > 0 as late
     from jsonb_to_recordset(%(results)s) as w (text bigint, version int, overtaken boolean, refused text)
     join texts on texts.id = w.text
@@ -87,13 +88,15 @@ with w as (
         select w.*, late and newest is null or exists (select from w older where older.late and older.newest = w.id) as anew
         from w
     ) w where texts.id = w.id
-    returning texts.id, texts.channel, w.anew
+    returning texts.id, texts.channel, texts.due_at, w.anew, w.first
 ), anew as (
     update texts set outcome = texts.outcome + 1
     where texts.id in (select newest from w where late or not overtaken and refused is null)
       and texts.id not in (select id from w) and (texts.outcome <= texts.written or texts.write_begun > 0)
     returning texts.id, texts.channel
-)
+), steps as (
+    select 'written' as step, channel, null as rule, null as code, now() as at, due_at, 1 as texts from settled where first
+), {roll_up}
 select id, channel from anew union all select id, channel from settled where anew
 
 -- name: write_later

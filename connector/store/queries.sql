@@ -40,3 +40,21 @@ where (pause.ends_at is null or pause.ends_at > clock_timestamp())
                        when 'channel' then pause.name = texts.channel
                        else pause.name = coalesce(texts.rule, texts.accepted ->> 'rule', texts.ask ->> 'rule') end
 order by pause.scope <> 'all', pause.scope, pause.name limit 1
+
+-- part: outcome_states
+('sent', 'skipped', 'failed', 'unknown', 'cancelled')
+
+-- part: latency_bounds
+-- The upper bounds of latencies in the roll-ups, in seconds.
+array[0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 'infinity']::float8[]
+
+-- part: roll_up
+-- Count the `steps` of a statement: (step, channel, rule, code, at, due_at, texts), where `texts` is 1 for a state that a
+-- text got and -1 for one that it left. Texts without an outcome are not counted: there are few, and an index has them.
+rolled_up as (
+    insert into roll_up_changes (period, step, channel, rule, code, bucket, texts)
+    select date_bin('5 minutes', at, timestamptz 'epoch'), step, channel, coalesce(rule, ''), coalesce(code, ''),
+           ({latency_bounds})[1 + width_bucket(extract(epoch from at - due_at)::float8, {latency_bounds})], sum(texts)
+    from steps where step in {outcome_states} or step = 'written'
+    group by 1, 2, 3, 4, 5, 6 having sum(texts) <> 0
+)

@@ -40,15 +40,15 @@ def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decisi
 
 
 def _known(row: Mapping[str, Any]) -> Known:
-    own, other_reason = row["texted_by"] == row["id"], row["same_reason"] not in (None, row["id"])
+    other_reason = row["same_reason"] not in (None, row["id"])
     return Known(
         suppressed=OptOut(Source(row["source"]), row["suppressed_at"], row["words"], row["asked"])
         if row["source"]
         else None,
         review=OpenReview(row["review"], row["said_at"]) if row["review"] else None,
         other_number=row["other_number"],
-        texted_by=None if own else row["texted_by"],
-        texted_at=None if own else row["texted_at"],
+        texted_by=row["texted_by"],
+        texted_at=row["texted_at"],
         same_reason=row["same_reason"] if other_reason else None,
         same_reason_state=State(row["same_reason_state"]) if other_reason else None,
         same_reason_told=other_reason and row["same_reason_told"],

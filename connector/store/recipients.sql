@@ -1,7 +1,9 @@
 -- name: known
--- The facts about the numbers and reasons of these texts, with one index lookup for each.
+-- The facts about the numbers and reasons of these texts, with one index lookup for each. Where the text itself has the
+-- number, the text before it counts.
 select d.id, s.source, s.at as suppressed_at, s.words, s.chat is not null as asked, review.id as review, review.said_at,
-       r.text as texted_by, r.at as texted_at,
+       case when r.text = d.id then r.before_text else r.text end as texted_by,
+       case when r.text <> d.id then r.at when r.before_text is not null then r.before_at end as texted_at,
        held.text as same_reason, held.state as same_reason_state, held.told as same_reason_told,
        coalesce(d.meant_for <> d.hash, false) as other_number
 from jsonb_to_recordset(%(asked)s) as d (
@@ -15,7 +17,7 @@ left join lateral (
 left join lateral (
     select id, said_at from opt_out_reviews open where open.number = d.number and decided_at is null order by id limit 1
 ) review on true
-left join lateral (select text, at from recipients where recipients.number = d.hash limit 1) r on true
+left join lateral (select text, at, before_text, before_at from recipients where recipients.number = d.hash limit 1) r on true
 left join lateral (
     select texts.id as text, texts.state, texts.told > 0 as told from reasons join texts on texts.id = reasons.text
     where reasons.crm = d.crm and reasons.rule = d.rule and reasons.reason = d.reason limit 1

@@ -28,6 +28,8 @@ USED_LINK_DAYS = 1
 USE_DAYS = 1
 # Counts of past days are kept for questions about them; nothing uses them. A text's late answer may still correct them.
 BUDGET_DAYS = 30
+# A number that a person looked up is needed while the page of that person is open.
+LOOKUP_DAYS = 1
 # A pause that has ended by itself matters no more.
 ENDED_PAUSE_DAYS = 1
 
@@ -60,6 +62,8 @@ class Erased:
     chat_events: int = 0
     chats: int = 0
     pauses: int = 0
+    bulk_actions: int = 0
+    person_lookups: int = 0
     budgets: int = 0
     budget_corrections: int = 0
 
@@ -78,6 +82,8 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "chat_events": retention_days,
         "chats": retention_days,
         "pauses": ENDED_PAUSE_DAYS,
+        "bulk_actions": retention_days,
+        "person_lookups": LOOKUP_DAYS,
         "budgets": BUDGET_DAYS,
         "budget_corrections": BUDGET_DAYS,
     }

@@ -62,11 +62,21 @@ delete from plans where id in (
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_person_lookups
+-- Delete numbers that were looked up long ago.
+delete from person_lookups where hash in (
+    select hash from person_lookups where at < now() - %(days)s * interval '1 day' limit %(most)s)
+
 -- name: erase_chat_events
 -- Delete old chat events, processed or not. A signature that old is refused, so their keys are not needed either.
 delete from chat_events where id in (
     select id from chat_events where received_at < now() - %(days)s * interval '1 day' limit %(most)s
     for update skip locked)
+
+-- name: erase_bulk_actions
+-- Delete old bulk actions that have ended, with their items. The audit trail keeps what was done.
+delete from bulk_actions where id in (
+    select id from bulk_actions where ended_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
 -- name: erase_pauses
 -- Delete operators' pauses that ended long ago by themselves.

@@ -77,9 +77,9 @@ def allow(connection: psycopg.Connection, number: str) -> bool:
     return bool(connection.execute(SQL["allow"], {"number": number}).rowcount)
 
 
-def lift_word(connection: psycopg.Connection, number: str) -> bool:
-    """Remove the entry that a word of the customer has made. False: there is none."""
-    return bool(connection.execute(SQL["lift_word"], {"number": number}).rowcount)
+def lift(connection: psycopg.Connection, number: str, source: Source) -> bool:
+    """Remove the entry of this source. False: there is none."""
+    return bool(connection.execute(SQL["lift"], {"number": number, "source": source}).rowcount)
 
 
 def sources(connection: psycopg.Connection, number: str) -> list[Source]:

@@ -9,9 +9,9 @@ returning xmax = 0
 -- Remove a number from the suppression list.
 delete from suppressions where number = %(number)s
 
--- name: lift_word
--- Remove the entry that a word has made.
-delete from suppressions where number = %(number)s and source = 'word'
+-- name: lift
+-- Remove the entry of one source.
+delete from suppressions where number = %(number)s and source = %(source)s
 
 -- name: sources
 select distinct source from suppressions where number = %(number)s order by source

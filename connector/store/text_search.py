@@ -8,10 +8,12 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from connector.errors import RefusalCode
 from connector.model import Channel, State
 from connector.store import pseudonyms, queries
+from connector.store.rows import jsonb
 
 SQL = queries.load(__file__)
 # `rule` and `channel` have no index: they are looked for among so many of the newest texts that fit all other filters.
@@ -93,6 +95,12 @@ def find(connection: psycopg.Connection, search: Search, most: int) -> list[Foun
     return [_found(row) for row in rows]
 
 
+def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[FoundText]:
+    """Return at most `most` of these texts in the same form, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_found(row) for row in cursor.execute(SQL["of"], {"ids": list(ids), "most": most})]
+
+
 def _found(row: dict[str, Any]) -> FoundText:
     code = row["code"] and RefusalCode(row["code"])
     return FoundText(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "code": code})
@@ -102,3 +110,27 @@ def parameters(connection: psycopg.Connection, search: Search, most: int) -> dic
     """Return the parameters of the query `find`."""
     number = search.number and pseudonyms.of_number(connection, search.number)
     return asdict(search) | {"crms": list(search.crms), "number": number, "most": most, "scanned": MAX_SCANNED}
+
+
+def count(connection: psycopg.Connection, search: Search, most: int) -> int:
+    """Return how many texts fit, at most `most`."""
+    [(texts,)] = connection.execute(SQL["count"], parameters(connection, search, most), prepare=False).fetchall()
+    return int(texts)
+
+
+def freeze(connection: psycopg.Connection, search: Search, most: int, bulk: int) -> int:
+    """Make the texts that fit, at most `most`, the items of this bulk action. Return how many."""
+    asked = parameters(connection, search, most) | {"bulk": bulk}
+    return connection.execute(SQL["freeze"], asked, prepare=False).rowcount
+
+
+def stored(connection: psycopg.Connection, search: Search) -> Jsonb:
+    """Return a search in the form that `fitting` takes. Instead of a number it has its keyed hash."""
+    values = parameters(connection, search, 0)
+    return jsonb({name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()})
+
+
+def fitting(connection: psycopg.Connection, search: Mapping[str, Any], ids: Sequence[int]) -> set[int]:
+    """Return those of these texts that fit a stored search now."""
+    rows = connection.execute(SQL["fitting"], {**search, "ids": list(ids)}, prepare=False)
+    return {text for (text,) in rows}

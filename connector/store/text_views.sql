@@ -36,14 +36,28 @@ where texts.crm = %(crm)s and texts.ticket_id = %(ticket)s
 order by texts.id desc limit %(most)s
 
 -- name: counts
--- For each state: the number of texts, of outcomes not written back, and of texts queued for later; and when the next
--- of these is sent.
-select state, count(*) as texts, count(*) filter (where outcome > written) as untold,
-       count(*) filter (where outcome > written and write_refused is not null) as refused,
-       count(*) filter (where contradicted is not null) as contradicted,
-       count(*) filter (where state in ('received', 'queued') and not_before > now()) as held,
-       min(not_before) filter (where state in ('received', 'queued') and not_before > now()) as leaves_at
-from texts group by state order by state
+-- For each state: the number of texts, from the roll-ups or by an index; of outcomes not written back; and of texts
+-- queued for later, and when the next of these is sent.
+with totals as (
+    select step as state, sum(texts)::bigint as texts
+    from (select step, texts from roll_ups union all select step, texts from roll_up_changes) as counted
+    where step <> 'written' group by 1 having sum(texts) <> 0
+    union all
+    select state, count(*) from texts where state in ('received', 'queued') group by 1
+    union all
+    select state, count(*) from texts where state = 'sending' group by 1
+), noted as (
+    select state, count(*) filter (where outcome > written) as untold,
+           count(*) filter (where outcome > written and write_refused is not null) as refused,
+           count(*) filter (where state in ('received', 'queued') and not_before > now()) as held,
+           min(not_before) filter (where state in ('received', 'queued') and not_before > now()) as leaves_at
+    from texts where state in ('received', 'queued') or outcome > written group by 1
+), wrong as (
+    select state, count(*) as contradicted from texts where contradicted is not null group by 1
+)
+select state, texts, coalesce(untold, 0) as untold, coalesce(refused, 0) as refused,
+       coalesce(contradicted, 0) as contradicted, coalesce(held, 0) as held, leaves_at
+from totals left join noted using (state) left join wrong using (state) order by state
 
 -- name: story
 -- One text and its event, for display.

@@ -62,7 +62,8 @@ with paused as (
     select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
     from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
 ), c as (
-    select texts.id, texts.revision, w.token, w.share, texts.state as from_state, operators.*
+    select texts.id, texts.revision, w.token, w.share, texts.state as from_state, texts.changed_at as from_changed_at,
+           operators.*
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
         as w (id, revision, token, share)
     join texts on texts.id = w.id and texts.revision = w.revision
@@ -85,10 +86,13 @@ with paused as (
         changed_at = now()
     from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
       and c.scope is null
-    returning texts.id, texts.claim_token, texts.revision, c.from_state
+    returning texts.id, texts.claim_token, texts.revision, c.from_state, texts.channel, texts.rule, texts.code,
+              c.from_changed_at, texts.due_at
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
-)
+), steps as (
+    select from_state as step, channel, rule, code, from_changed_at as at, due_at, -1 as texts from claimed
+), {roll_up}
 select claim_token as token, revision as claim, null as tripped_why, null as confirmed, null as paused_for, null as paused_why,
        null as scope, null as name, null as why, null as paused_by, null::timestamptz as since, null::timestamptz as ends_at
 from claimed
@@ -111,7 +115,8 @@ with c as (
                     budget_returned = texts.budget_returned or c.to_state = 'queued' and texts.budget_share is not null,
                     known = case when c.to_state = 'sent' then nextval('outcome_order') else texts.known end
     from c where texts.id = c.id
-    returning texts.id, texts.state, texts.channel, texts.budget_share as share
+    returning texts.id, texts.state, texts.channel, texts.rule, texts.code, texts.changed_at, texts.due_at,
+              texts.budget_share as share
 ), noted as (
     insert into history (text, from_state, to_state, why)
     select id, 'sending', state, 'the database was lost before the call' from back
@@ -119,7 +124,9 @@ with c as (
     insert into daily_budget_corrections (number, day, texts, segments)
     select share ->> 'number', (share ->> 'day')::date, -1, -(share ->> 'segments')::int
     from back where state = 'queued' and share is not null
-)
+), steps as (
+    select state as step, channel, rule, code, changed_at as at, due_at, 1 as texts from back
+), {roll_up}
 select id, channel from back where state = 'sent'
 
 -- name: lock_holders
@@ -140,7 +147,8 @@ with m as (
            m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
-           texts.state as from_state, texts.revision as from_revision,
+           texts.state as from_state, texts.revision as from_revision, texts.code as from_code,
+           texts.changed_at as from_changed_at,
            case when m.to_state not in ('sent', 'unknown') and not texts.budget_returned then texts.budget_share end as share,
            m.tell and (same.id is null or same.outcome > 0)
                or (texts.outcome > 0 or texts.held_version > 0) and m.to_state in ('cancelled', 'skipped') as tell,
@@ -186,7 +194,8 @@ with m as (
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
     returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
-              m.share, m.code, texts.sms ->> 'end_user_number' as number
+              m.share, m.code, texts.sms ->> 'end_user_number' as number, texts.rule, m.from_code, m.from_changed_at,
+              texts.changed_at, texts.due_at
 ), suppressed as (
     insert into suppressions (number, source) select distinct number, 'platform' from moved
     where code = 'opted_out' and number is not null order by number
@@ -209,7 +218,10 @@ with m as (
       and not exists (select from moved after where after.id = recipients.text and after.release)
 ), released as (
     delete from reasons using moved where reasons.text = moved.id and moved.release
-)
+), steps as (
+    select to_state as step, channel, rule, code, changed_at as at, due_at, 1 as texts from moved
+    union all select from_state, channel, rule, from_code, from_changed_at, due_at, -1 from moved
+), {roll_up}
 select id, channel, to_state, same_as, tell, quiet, after, note from moved
 
 -- name: tell_followers
@@ -218,12 +230,17 @@ update texts set outcome = outcome + 1 where same_as = any(%(ids)s) and state = 
 
 -- name: revive_followers
 -- Decide again the texts that were skipped for these, because these ended without a result of their own.
-with follower as (
-    update texts set state = 'received', revision = revision + 1, same_as = null, not_before = null, why = '', code = null,
-                    changed_at = now()
-    where same_as = any(%(ids)s) and state = 'skipped'
-    returning id, channel
-), noted as (
+with skipped as (
+    select id, channel, rule, code, changed_at, due_at from texts where same_as = any(%(ids)s) and state = 'skipped'
+    order by id for update
+), follower as (
+    update texts set state = 'received', revision = texts.revision + 1, same_as = null, not_before = null, why = '',
+                    code = null, changed_at = now()
+    from skipped where texts.id = skipped.id
+    returning texts.id, texts.channel
+), steps as (
+    select 'skipped' as step, channel, rule, code, changed_at as at, due_at, -1 as texts from skipped
+), {roll_up}, noted as (
     insert into history (text, from_state, to_state, why)
     select id, 'skipped', 'received', 'the text for the same reason has ended without a result' from follower
 )

@@ -16,8 +16,6 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
-from connector.ccaip import client
-from connector.ccaip.client import Account
 from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import DIED
@@ -162,13 +160,3 @@ class Maintenance:
         with self._pool.connection() as connection:
             if leases.take(connection, one.name, one.every):
                 one.do(connection)
-
-
-def platform_probe(account: Account, numbers: Sequence[str]) -> Probe:
-    """A probe that checks the settings for these outbound numbers, by requests that cannot send a text."""
-
-    def probe() -> None:
-        for number in numbers:
-            client.probe(account, number)
-
-    return probe

@@ -8,6 +8,7 @@ from psycopg_pool import ConnectionPool
 from connector import bootstrap
 from connector.backfill import feeder
 from connector.backfill.feeder import Feeder
+from connector.ccaip import client
 from connector.ccaip.client import Account
 from connector.crms import Crm
 from connector.delivery import opt_out_fields
@@ -17,8 +18,8 @@ from connector.delivery.chat_write_back import ChatWriteBack
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters
 from connector.settings import Settings
-from connector.store import audit, circuit_breaker, mapping_version, opt_outs, retention, roll_ups
-from connector.worker import chat_events, chat_follower, chat_reconciler, maintenance
+from connector.store import audit, circuit_breaker, crm_usage, mapping_version, opt_outs, retention, roll_ups
+from connector.worker import bulk_actions, chat_events, chat_follower, chat_reconciler
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 # Intervals of the tasks, in seconds.
@@ -48,6 +49,7 @@ def build(
             "retention", RETENTION_SECONDS, partial(retention.keep, retention_days=settings.retention_days)
         ),
         MaintenanceTask("audit retention", RETENTION_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("bulk actions", bulk_actions.LOOK_SECONDS, bulk_actions.run),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
@@ -62,7 +64,7 @@ def build(
         tasks.append(MaintenanceTask("write chat statuses", settings.chat_write_seconds, writer.write))
         if settings.chat_poll_seconds:
             tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
-    probes = {circuit_breaker.PLATFORM: maintenance.platform_probe(account, numbers)} | {
+    probes = {circuit_breaker.PLATFORM: client.probe_of(account, numbers)} | {
         stem: crm.probe for stem, crm in alone.items()
     }
     fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
@@ -73,14 +75,18 @@ def build(
         tasks,
         probes,
         fingerprints,
-        lambda: _calls_are_short(settings, alone, backpressure),
+        lambda: _calls_are_short(settings, pool, alone, backpressure),
     )
 
 
-def _calls_are_short(settings: Settings, connected: Mapping[str, Crm], backpressure: Backpressure) -> bool:
+def _calls_are_short(
+    settings: Settings, pool: ConnectionPool, connected: Mapping[str, Crm], backpressure: Backpressure
+) -> bool:
     """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
     newest = USAGE_SECONDS if backpressure.batches_wait else None
     used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
     for stem, share in used.items():
         counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
+    with pool.connection() as connection:
+        crm_usage.record(connection, used)
     return any(share >= settings.batch_calls_share for share in used.values())

@@ -37,7 +37,7 @@ from connector.worker import job_loop, maintenance_tasks
 log = structlog.get_logger()
 
 # Threads for the database and the CRM: one for each kind of batched call, and some to spare. Further connections.
-STEP_THREADS, MORE_CONNECTIONS = 8, 9
+STEP_THREADS, MORE_CONNECTIONS = 8, 10
 # Seconds beyond the longest call for which a stopping worker waits for jobs that the database does not release.
 END_SECONDS = 1.0
 NICE = 10

@@ -13,6 +13,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from connector import transitions
+from connector.ccaip import client
 from connector.ccaip.chats import ListedChat
 from connector.ccaip.client import Account, Client
 from connector.delivery.backpressure import Backpressure, in_hand
@@ -113,7 +114,7 @@ def due(connection: psycopg.Connection) -> None:
 def test_a_stopped_account_is_probed_and_goes_on_by_itself_when_the_setting_is_right(
     box: Sandbox, connection: psycopg.Connection, pool: ConnectionPool
 ) -> None:
-    keeper = keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER]))
+    keeper = keeper_of(pool, probe=client.probe_of(account(box), [NUMBER]))
     box.ccaip.settings.outbound_sms_enabled = False
     circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "Outbound SMS is not enabled")
     keeper.probe(circuit_breaker.PLATFORM)
@@ -136,7 +137,7 @@ def test_a_probe_without_an_answer_changes_nothing(
     box.faults.add(side="ccaip", **fault)
     circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "SMS is not enabled")
     due(connection)
-    keeper_of(pool, probe=maintenance.platform_probe(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
+    keeper_of(pool, probe=client.probe_of(account(box), [NUMBER])).probe(circuit_breaker.PLATFORM)
     assert circuit_breaker.current_pause(connection)
 
 

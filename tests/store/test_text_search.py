@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.errors import RefusalCode
 from connector.model import Channel, Decision, OutboundSms, Skip, State, TextRequest, TicketEvent
-from connector.store import audit, erasure, events, retention, roll_ups, text_search, texts
+from connector.store import audit, bulk_actions, erasure, events, retention, roll_ups, text_details, text_search, texts
 from connector.store.text_search import Only, Search
 from tests.conftest import created
 from tests.support.remote import queued, started
@@ -213,3 +213,69 @@ def test_a_report_reads_only_its_hours(filled: psycopg.Connection) -> None:
 
 def test_summing_up_reads_only_hours_with_new_rows(filled: psycopg.Connection) -> None:
     assert "Seq Scan" not in plan(filled, roll_ups.SQL["sum_up"], None)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_count_for_a_bulk_action_uses_an_index(filled: psycopg.Connection, name: str) -> None:
+    chosen = plan(filled, text_search.SQL["count"], text_search.parameters(filled, SEARCHES[name], 100_001))
+
+    assert "Seq Scan" not in chosen, chosen
+
+
+def test_texts_are_compared_with_a_stored_search_one_by_one(filled: psycopg.Connection) -> None:
+    search = text_search.stored(filled, SEARCHES["combined"]).obj
+
+    chosen = plan(filled, text_search.SQL["fitting"], {**search, "ids": list(range(20))})
+
+    assert "Index Cond: (id = ANY" in chosen, chosen
+
+
+@pytest.fixture(scope="module")
+def detailed(filled: psycopg.Connection) -> psycopg.Connection:
+    """The same, with transitions, chat events and bulk actions."""
+    filled.execute(
+        "insert into history (text, from_state, to_state, why) select n, 'a', 'b', '' from generate_series(1, 20000) n"
+    )
+    filled.execute(
+        """insert into chat_events (key, chat_id, occurred_at, processed_at)
+           select n::text, (n / 4)::text, now(), now() from generate_series(1, 20000) n"""
+    )
+    filled.execute(
+        """insert into bulk_actions (action, query, why, who, source, origin, requested, state)
+           select 'cancel', '', '', 'ada', 'cli', 'host', 10, case when n > 1999 then 'running' else 'done' end
+           from generate_series(1, 2000) n"""
+    )
+    filled.execute(
+        """insert into bulk_items (bulk, text, ended_at, refused)
+           select n / 10 + 1, n, case when n < 19990 then now() end, case when n % 7 = 0 then 'no' end
+           from generate_series(1, 19990) n"""
+    )
+    filled.execute("vacuum analyze history, chat_events, bulk_actions, bulk_items")
+    return filled
+
+
+@pytest.mark.parametrize(
+    ("query", "table"), [("steps", "history"), ("reports", "chat_events"), ("followers", "texts"), ("details", "texts")]
+)
+def test_the_page_of_a_text_reads_only_its_own_rows(detailed: psycopg.Connection, query: str, table: str) -> None:
+    asked = {"id": 17, "chat": "17", "reports": 100, "followers": 20}
+
+    chosen = plan(detailed, text_details.SQL[query], asked)
+
+    assert f"Seq Scan on {table}" not in chosen, chosen
+
+
+@pytest.mark.parametrize(
+    ("query", "table"),
+    [("find", "bulk_actions"), ("one", "bulk_actions"), ("take", "bulk_actions"), ("next_items", "bulk_items")],
+)
+def test_a_bulk_action_reads_only_its_own_rows(detailed: psycopg.Connection, query: str, table: str) -> None:
+    chosen = plan(detailed, bulk_actions.SQL[query], {"bulk": 2000, "before": 1000, "most": 20})
+
+    assert f"Seq Scan on {table}" not in chosen, chosen
+
+
+def test_the_refusals_of_a_bulk_action_are_found_by_their_index(detailed: psycopg.Connection) -> None:
+    chosen = plan(detailed, bulk_actions.SQL["refusals"], {"bulk": 1000, "most": 50})
+
+    assert "Seq Scan" not in chosen, chosen

@@ -332,3 +332,12 @@ def test_what_is_wrong_with_the_fields_that_follow_a_chat_is_named(
         raw["write_back"]["chat"] = chat
     with pytest.raises(BadMapping, match=words):
         loader.parse(raw, "a.toml")
+
+
+def test_a_pasted_file_may_have_any_line_ends() -> None:
+    """A browser sends CR LF."""
+    text = SHIPPED.read_text()
+    for content in (text.replace("\n", "\r\n"), text.replace("\n", "\r"), "\ufeff" + text):
+        assert loader.loads(content.encode(), "draft.toml").rules[0].name == "requested"
+    with pytest.raises(BadMapping, match=r"draft.toml: the file: expected TOML 1.0 in UTF-8: .*at line 2"):
+        loader.loads(b"a = 1\r\nb =\r\n", "draft.toml")

@@ -12,7 +12,7 @@ from connector.store.api_keys import Right
 from tests.support.agent import Agent, Page, link, plain
 from tests.support.pipe import Pipe
 from webhooks.agent_page.sessions import LINK_SECONDS, SESSION_SECONDS, AgentSession, AgentSessions, unopened
-from webhooks.agent_page.signed_values import Purpose
+from webhooks.signed_values import Purpose
 
 COOKIE = "texting"
 

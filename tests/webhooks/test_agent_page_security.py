@@ -10,7 +10,7 @@ from tests.support.agent import Agent, Page, plain, texts_to
 from tests.support.pipe import Pipe, without_job
 from webhooks.agent_page.access import PER_MINUTE
 from webhooks.agent_page.sessions import AgentSessions
-from webhooks.agent_page.signed_values import Purpose
+from webhooks.signed_values import Purpose
 
 
 def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, agent: Agent) -> None:

@@ -10,8 +10,8 @@ from webhooks import rate_limit
 from webhooks.agent_page.presenter import Shown
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AGAIN, AgentSession, AgentSessions
-from webhooks.agent_page.signed_values import Purpose, same
 from webhooks.problems import Problem
+from webhooks.signed_values import Purpose, same
 from webhooks.text_service import TextService
 
 # Requests per agent and minute, including polls.

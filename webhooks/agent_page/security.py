@@ -1,58 +1,36 @@
-"""Protection of the agent page from other sites: headers, cookie, and the origin of forms."""
+"""The cookie of the agent page, and its protection from other sites."""
 
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from flask import Request, Response
 
 from webhooks.agent_page.sessions import AgentSession
-from webhooks.problems import Problem
+from webhooks.browser_security import BrowserSecurity
 
 COOKIE = "texting"
 
 
-class PageSecurity:
+class PageSecurity(BrowserSecurity):
     """`public_url`: the web process's address for browsers; None: the address of each request.
 
     `frame_ancestors`: the origins that may show the page in a frame.
     """
 
     def __init__(self, public_url: str | None, frame_ancestors: Sequence[str]) -> None:
-        self._public_url = public_url
+        super().__init__(public_url, frame_ancestors)
         self._framed = bool(frame_ancestors)
-        self._headers = {
-            "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "
-            "connect-src 'self'; form-action 'self'; base-uri 'none'; "
-            f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Resource-Policy": "same-origin",
-        }
-        if not self._framed:
-            self._headers["X-Frame-Options"] = "DENY"  # for browsers without frame-ancestors
-
-    def protect(self, response: Response, kept: bool = False) -> Response:
-        """Add the headers. `kept`: browsers may cache the response, which must then hold no personal data."""
-        response.headers.update(self._headers)
-        if not kept:
-            response.headers["Cache-Control"] = "no-store"
-        return response
-
-    def base(self, request: Request) -> str:
-        """The address of this web process, without a trailing slash."""
-        return self._public_url or request.host_url.rstrip("/")
 
     def cookie(self, request: Request) -> str:
-        return request.cookies.get(self._name(request), "")
+        return request.cookies.get(self.cookie_name(request, COOKIE), "")
 
     def set_cookie(self, request: Request, response: Response, session: AgentSession, sealed: str) -> None:
         """Set the cookie for this page's path. An agent with two open tickets has two cookies, one for each form."""
-        secure = self._secure(request)
+        secure = self.secure(request)
         in_frames = self._framed and secure
         left = max(int(session.until - time.time()), 0)
         response.set_cookie(
-            self._name(request),
+            self.cookie_name(request, COOKIE),
             sealed,
             max_age=left,
             path=f"/agents/text/{session.id}",
@@ -61,25 +39,3 @@ class PageSecurity:
             samesite="None" if in_frames else "Lax",
             partitioned=in_frames,
         )
-
-    def refuse_strangers(self, request: Request) -> None:
-        """Refuse a form from another site. Raises Problem 403."""
-        if not self.from_us(request):
-            raise Problem(403, "This form was sent by a page of somebody else. Nothing was sent to anybody.")
-
-    def from_us(self, request: Request) -> bool:
-        """Whether this page sent the form.
-
-        Under this Referrer-Policy browsers send a form's origin as "null". Sec-Fetch-Site must then say same-origin.
-        """
-        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        ours = {request.host, urlsplit(self.base(request)).netloc}
-        from_us = site == "same-origin" or (site is None and origin != "null")
-        return from_us and (origin in (None, "null") or urlsplit(origin).netloc in ours)
-
-    def _name(self, request: Request) -> str:
-        # Browsers accept this prefix over https only. __Host- would require the path / for all pages.
-        return f"__Secure-{COOKIE}" if self._secure(request) else COOKIE
-
-    def _secure(self, request: Request) -> bool:
-        return request.is_secure or (self._public_url or "").startswith("https:")

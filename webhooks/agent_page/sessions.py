@@ -9,9 +9,9 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from connector.store import agent_requests, page_links
-from webhooks.agent_page import signed_values
-from webhooks.agent_page.signed_values import BadSignature, Purpose
+from webhooks import signed_values
 from webhooks.problems import Problem
+from webhooks.signed_values import BadSignature, Purpose
 
 log = structlog.get_logger()
 

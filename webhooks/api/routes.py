@@ -23,11 +23,11 @@ from connector.store.audit import Action, Actor, Source
 from webhooks import strict_json
 from webhooks.agent_page.security import PageSecurity
 from webhooks.agent_page.sessions import AgentSessions, unopened
-from webhooks.agent_page.signed_values import Purpose
 from webhooks.api import schemas, serializers
 from webhooks.api.auth import Caller, Callers
 from webhooks.api.openapi import NOT_KNOWN, TAG, answers
 from webhooks.problems import Problem
+from webhooks.signed_values import Purpose
 from webhooks.text_service import TextService
 
 # The right that each operation needs.

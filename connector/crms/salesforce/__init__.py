@@ -11,6 +11,12 @@ def address() -> str:
     return settings.load_address()
 
 
+def ticket_page(ticket_id: str) -> str:
+    """Return the record's address in the org, which leads to its page; empty where no address is set."""
+    org = settings.load_address().rstrip("/")
+    return f"{org}/{ticket_id}" if org.startswith("https://") else ""
+
+
 def ticket_id(given: str) -> str:
     """Return a record's id in full, of 18 characters. Surrounding spaces are removed. Raises Unreadable."""
     if problem := ids.problem(given.strip()):

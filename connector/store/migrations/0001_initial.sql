@@ -23,6 +23,7 @@ create table texts (
     ticket_id      text not null,
     channel        text not null,
     received_at    timestamptz not null default now(),
+    due_at         timestamptz not null default now(),      -- when it was to leave at first: at once, or when it was scheduled for
     state          text not null default 'received'
                    check (state in ('received', 'queued', 'sending', 'sent',
                                     'skipped', 'failed', 'unknown', 'cancelled')),
@@ -97,6 +98,9 @@ create index texts_received on texts (received_at, id);
 create index texts_number on texts (number, received_at) where number is not null;
 create index texts_code on texts (code, received_at) where code is not null;
 create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
+-- All texts that ever claimed a reason: see store/reason_view.py. A hash is smaller than the reason.
+create index texts_reason on texts using hash (reason) where reason is not null;
+create index texts_held_for on texts (held_for) where held_for is not null;
 create index texts_contradicted on texts (received_at) where contradicted is not null;
 create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
 create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
@@ -113,6 +117,8 @@ create table history (
     why        text not null
 );
 create index history_text on history (text, at);
+-- The ends of unknown texts, for the time to resolve them.
+create index history_resolved on history (at) where from_state = 'unknown' and to_state <> 'unknown';
 
 -- One text per reason, across all channels. Outlives the text's own retention period.
 create table reasons (
@@ -172,6 +178,13 @@ create table sending_state (
     probe_at      timestamptz,                          -- when the next probe is due
     passed_at     timestamptz,                          -- the last answer that no setting is to blame for
     refused_text  bigint                                -- the text whose refusal last tripped the breaker
+);
+
+-- The used share of each CRM's daily API calls, 0 to 1, as last read by a worker.
+create table crm_usage (
+    crm   text primary key,
+    share double precision not null,
+    at    timestamptz not null default now()
 );
 
 -- Periodic tasks, each run by one worker at a time.
@@ -242,12 +255,27 @@ create table idempotency_keys (
     primary key (caller, key)
 );
 create index idempotency_keys_at on idempotency_keys (at);
+create index idempotency_keys_text on idempotency_keys (text);
 
 -- Secrets created once for the database: the signing key of links and sessions, and the key of the hashes.
 create table secrets (
     name    text primary key,
     value   bytea not null,
     made_at timestamptz not null default now()
+);
+
+-- Sessions of the console. Only the hash of a session's token is stored.
+create table console_sessions (
+    id       bigint generated always as identity primary key,
+    hash     text not null unique,      -- SHA-256, hexadecimal
+    who      text not null,             -- the name of an API key, or of the person at the identity provider
+    method   text not null check (method in ('key', 'openid')),
+    roles    text[] not null,           -- of method openid; a key's session has the key's
+    origin   text not null,             -- the browser's address
+    began_at timestamptz not null default now(),
+    seen_at  timestamptz not null default now(),
+    ends_at  timestamptz not null,
+    notice   jsonb                      -- what the next page shows once: {"words", "problem"}
 );
 
 -- Links to the hosted page that were used. Each can be used once.
@@ -277,6 +305,14 @@ create table opt_out_words (
     said_at   timestamptz not null
 );
 
+-- Numbers that a person looked up and that no text has: the address of a person's page holds only the hash.
+create table person_lookups (
+    hash   text primary key,            -- keyed hash of the number
+    number text not null,               -- E.164
+    at     timestamptz not null default now()
+);
+create index person_lookups_at on person_lookups (at);
+
 -- Messages that may be an opt-out. The number is not texted until a person has decided.
 create table opt_out_reviews (
     id         bigint generated always as identity primary key,
@@ -295,6 +331,7 @@ create table opt_out_reviews (
     why        text not null default ''
 );
 create index opt_out_reviews_open on opt_out_reviews (number) where decided_at is null;
+create index opt_out_reviews_number on opt_out_reviews (number) where number is not null;
 create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
 
 -- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
@@ -372,7 +409,7 @@ create table audit (
     id     bigint generated always as identity primary key,
     at     timestamptz not null default clock_timestamp(),
     who    text not null,               -- a system user, an API key, an agent
-    source text not null check (source in ('cli', 'api', 'page', 'process')),
+    source text not null check (source in ('cli', 'api', 'page', 'console', 'process')),
     origin text not null,               -- the host of the command, or the address of the request
     what   text not null,
     about  text not null,               -- such as "text 17"; a number only as a keyed hash of its own kind
@@ -406,47 +443,30 @@ create table setting_versions (
     primary key (process, name)
 );
 
--- Counts of texts by state, channel, rule and refusal, by the hour (UTC) in which a text got its state. Rows are only
--- added, so that transitions do not wait for each other; the counts of an hour are the sums of its rows. A worker
--- replaces the rows of an hour by their sums.
+-- Counts of texts by outcome, or by another step; see store/roll_ups.py.
 create table roll_ups (
-    hour    timestamptz not null,
-    state   text not null,
+    period  timestamptz not null,       -- the start of 5 minutes, or of an hour (UTC) once that is two days old
+    step    text not null,              -- the state of an outcome; `written`: its ticket was told for the first time
     channel text not null,
     rule    text not null,
     code    text not null,
+    bucket  float8 not null,            -- at most so many seconds from when the text was due to this step
     texts   bigint not null,
-    summed  boolean not null default false
+    primary key (period, step, channel, rule, code, bucket)
 );
-create index roll_ups_hour on roll_ups (hour);
-create index roll_ups_new on roll_ups (hour) where not summed;
+create index roll_ups_fine on roll_ups (period) where date_bin('1 hour', period, timestamptz 'epoch') <> period;
 
--- Counts each statement's changes of texts in the same transaction. A text that kept its state cancels itself out.
-create function texts_roll_up() returns trigger language plpgsql as $$
-begin
-    if tg_op = 'INSERT' then
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), count(*)
-        from new_texts group by 1, 2, 3, 4, 5;
-    elsif tg_op = 'DELETE' then
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), -count(*)
-        from old_texts group by 1, 2, 3, 4, 5;
-    else
-        insert into roll_ups (hour, state, channel, rule, code, texts)
-        select date_trunc('hour', changed_at, 'UTC'), state, channel, coalesce(rule, ''), coalesce(code, ''), sum(added)
-        from (select changed_at, state, channel, rule, code, 1 as added from new_texts
-              union all select changed_at, state, channel, rule, code, -1 from old_texts) as changes
-        group by 1, 2, 3, 4, 5 having sum(added) <> 0;
-    end if;
-    return null;
-end $$;
-create trigger texts_inserted after insert on texts referencing new table as new_texts
-    for each statement execute function texts_roll_up();
-create trigger texts_updated after update on texts referencing old table as old_texts new table as new_texts
-    for each statement execute function texts_roll_up();
-create trigger texts_deleted after delete on texts referencing old table as old_texts
-    for each statement execute function texts_roll_up();
+-- What the counts do not include yet. Rows are only added, so that transitions do not wait for each other.
+create table roll_up_changes (
+    period  timestamptz not null,
+    step    text not null,
+    channel text not null,
+    rule    text not null,
+    code    text not null,
+    bucket  float8 not null,
+    texts   bigint not null
+);
+
 -- Pauses by an operator: no text that one covers is sent, until an operator resumes it or its time is over.
 create table operator_pauses (
     scope       text not null check (scope in ('all', 'account', 'channel', 'rule')),
@@ -475,3 +495,36 @@ create table daily_budget_corrections (
     segments int not null
 );
 create index daily_budget_corrections_day on daily_budget_corrections (number, day);
+
+-- One action of a person on many texts. A worker does it, item by item.
+create table bulk_actions (
+    id         bigint generated always as identity primary key,
+    action     text not null check (action in ('cancel', 'write_back', 'send_again', 'suppress')),
+    query      text not null,           -- the words of the search, as typed; empty: texts were selected without one
+    search     jsonb,                   -- the same as parameters; each text must still fit when its turn comes
+    why        text not null,
+    who        text not null,
+    source     text not null,
+    origin     text not null,
+    requested  int not null,            -- items
+    done       int not null default 0,
+    refused    int not null default 0,
+    state      text not null default 'running' check (state in ('running', 'stopped', 'done')),
+    stopped_by text not null default '',
+    started_at timestamptz not null default now(),
+    ended_at   timestamptz
+);
+create index bulk_actions_running on bulk_actions (id) where state = 'running';
+create index bulk_actions_ended on bulk_actions (ended_at) where ended_at is not null;
+
+-- Its texts, fixed when it starts.
+create table bulk_items (
+    bulk     bigint not null references bulk_actions on delete cascade,
+    text     bigint not null,
+    ended_at timestamptz,               -- null: its turn has not come
+    refused  text,                      -- why nothing was done; null: it was done
+    primary key (bulk, text)
+);
+create index bulk_items_waiting on bulk_items (bulk, text) where ended_at is null;
+create index bulk_items_refused on bulk_items (bulk, refused) where refused is not null;
+create index bulk_items_text on bulk_items (text);

@@ -16,6 +16,7 @@ class Purpose(StrEnum):
     SESSION = "session of the page"
     FORM = "form of the page"
     FINDINGS = "findings shown with a form"
+    CONSOLE_FORM = "form of the console"
 
 
 class BadSignature(Exception):

@@ -1,0 +1,105 @@
+"""The page of pauses: pause and resume, and what a resume asks first."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from connector.store import audit, circuit_breaker, pauses
+from connector.store.audit import Filter
+from connector.store.circuit_breaker import PLATFORM
+from connector.store.pauses import Scope
+from tests.webhooks.console.conftest import Operators
+from webhooks.console.roles import Role
+
+
+def in_force(connection: psycopg.Connection) -> list[tuple[str, str, str]]:
+    return [(one.scope, one.name, one.why) for one in pauses.current(connection)]
+
+
+def test_everything_is_paused_and_resumed(console: Operators, connection: psycopg.Connection) -> None:
+    browser = console.client(Role.VIEW, Role.ACT, name="ops")
+
+    said = browser.notice(browser.post("/pauses", scope="all:", why="wrong words", back="/console/pauses"))
+    assert said == "Sending is paused by ops: wrong words. Nothing that it covers is sent from now on."
+    assert in_force(connection) == [("all", "", "wrong words")]
+    assert "wrong words" in browser.get("/pauses").text
+
+    said = browser.notice(browser.post("/pauses/resume", scope="all:"))
+    assert said == "This pause has ended."
+    assert in_force(connection) == []
+    assert [(one.what, one.who, one.source) for one in audit.find(connection, Filter(about="all everything"), 9)] == [
+        ("sending.resume", "key:ops", "console"),
+        ("sending.pause", "key:ops", "console"),
+    ]
+
+
+@pytest.mark.parametrize("scope", ["channel:batch", "account:ccaip", "account:salesforce", "rule:requested"])
+def test_a_part_is_paused_until_a_time(console: Operators, connection: psycopg.Connection, scope: str) -> None:
+    browser = console.client(Role.VIEW, Role.ACT)
+    until = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
+
+    browser.post("/pauses", scope=scope, why="load", until=f"{until:%Y-%m-%dT%H:%M}")
+
+    [pause] = pauses.current(connection)
+    assert (f"{pause.scope}:{pause.name}", pause.ends_at) == (scope, until)
+
+
+@pytest.mark.parametrize(
+    ("form", "why_not"),
+    [
+        ({"scope": "rule:nothing", "why": "x"}, "is not known here"),
+        ({"scope": "channel:agent", "why": "x"}, "is not known here"),
+        ({"scope": "all:", "why": " "}, "needs a reason"),
+        ({"scope": "all:", "why": "x", "until": "soon"}, "has to be a time"),
+        ({"scope": "all:", "why": "x", "until": "2020-01-01T00:00"}, "still to come"),
+    ],
+)
+def test_a_wrong_form_pauses_nothing(
+    console: Operators, connection: psycopg.Connection, form: dict[str, str], why_not: str
+) -> None:
+    browser = console.client(Role.VIEW, Role.ACT)
+
+    assert why_not in browser.notice(browser.post("/pauses", **form))
+    assert in_force(connection) == []
+
+
+def test_a_tripped_account_is_asked_before_it_is_used_again(console: Operators, connection: psycopg.Connection) -> None:
+    circuit_breaker.trip(connection, PLATFORM, "Outbound SMS is not enabled")
+    console.box.ccaip.settings.outbound_sms_enabled = False
+    browser = console.client(Role.VIEW, Role.ACT)
+    try:
+        said = browser.notice(browser.post("/pauses/resume", scope="account:ccaip"))
+        assert said.startswith("CCAI Platform still refuses, and stays paused: ")
+        assert [one.account for one in circuit_breaker.status(connection)] == [PLATFORM]
+    finally:
+        console.box.ccaip.settings.outbound_sms_enabled = True
+
+    said = browser.notice(browser.post("/pauses/resume", scope="account:ccaip", check="1"))
+    assert said == "CCAI Platform would be used again."
+    assert [one.account for one in circuit_breaker.status(connection)] == [PLATFORM], "a check changes nothing"
+
+    assert browser.notice(browser.post("/pauses/resume", scope="account:ccaip")) == "CCAI Platform is used again."
+    assert circuit_breaker.status(connection) == []
+
+
+def test_it_is_said_what_else_stops_the_texts(console: Operators, connection: psycopg.Connection) -> None:
+    for scope, name in ((Scope.ALL, ""), (Scope.CHANNEL, "batch")):
+        pauses.pause(connection, scope, name, f"of {scope}", "ada")
+    browser = console.client(Role.VIEW, Role.ACT)
+
+    said = browser.notice(browser.post("/pauses/resume", scope="channel:batch"))
+
+    assert said == "This pause has ended. But Sending is paused by ada: of all."
+
+
+def test_whoever_may_only_look_sees_no_form_and_pauses_nothing(
+    console: Operators, connection: psycopg.Connection
+) -> None:
+    pauses.pause(connection, Scope.ALL, "", "wrong words", "ada")
+    browser = console.client(Role.VIEW)
+
+    assert "<select" not in browser.get("/pauses").text
+    assert browser.post("/pauses", scope="channel:batch", why="x").status_code == 403
+    assert browser.post("/pauses/resume", scope="all:").status_code == 403
+    assert in_force(connection) == [("all", "", "wrong words")]

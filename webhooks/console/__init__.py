@@ -1,0 +1,1 @@
+"""The console, /console/…: pages for the people who operate the connector."""

@@ -1,0 +1,105 @@
+"""The overview: whether texts are sent, what needs a person, and charts of the last hour, day and week."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from connector.metrics.readings import Reading
+from connector.settings import Settings
+from connector.store import chat_events, circuit_breaker, crm_usage, gauges, leases, opt_out_fields, opt_outs, pauses
+from webhooks.console import charts
+from webhooks.console.page import Console
+from webhooks.console.roles import Role, needs
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number of the overview. `q`: the search for what it counts. `level`: "bad" or "warn": it needs a person."""
+
+    label: str
+    value: str
+    level: str = ""
+    q: str = ""
+    endpoint: str = "console.search"
+
+
+class Gauges:
+    """The gauges by name and label values."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._values = {(one.name, tuple(labels)): value for one in readings for labels, value in one.values}
+
+    def sum(self, name: str) -> float:
+        """The sum of a gauge over all its label values."""
+        return sum(value for (key, _), value in self._values.items() if key == name)
+
+    def value(self, name: str, *labels: str) -> float:
+        return self._values.get((name, labels), 0)
+
+    def largest(self, name: str) -> float:
+        return max((value for (key, _), value in self._values.items() if key == name), default=0)
+
+
+def add(pages: Blueprint, console: Console) -> None:
+    """Add the route."""
+
+    @pages.get("/")
+    @needs(Role.VIEW)
+    def overview() -> ResponseReturnValue:
+        span = charts.SPANS.get(request.args.get("span", ""), charts.SPANS["day"])
+        with console.read() as connection:
+            shown = _shown(connection, console.settings)
+            drawn = charts.drawn(connection, span)
+        return console.page("console/overview.html", **shown, span=span, spans=charts.SPANS.values(), charts=drawn)
+
+
+def _shown(connection: psycopg.Connection, settings: Settings) -> dict[str, Any]:
+    """What the overview shows besides its charts."""
+    values = Gauges(gauges.readings(connection))
+    heard = leases.heard(connection)
+    accounts, operator = circuit_breaker.status(connection), pauses.current(connection)
+    return {
+        "heard": heard,
+        "workers": int(values.value("connector_workers")),
+        "accounts": accounts,
+        "platform": circuit_breaker.PLATFORM,
+        "operator": operator,
+        "stopped": any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator),
+        "figures": list(_figures(connection, values)),
+        "states": [
+            (state, [(channel, int(values.value("connector_texts_waiting", state, channel))) for channel in CHANNELS])
+            for state in WAITING
+        ],
+        "channels": CHANNELS,
+        "rate": charts.sent_a_second(connection),
+        "limit": settings.ccaip_requests_per_second,
+        "usage": crm_usage.latest(connection),
+        "chat_events": chat_events.summary(connection),
+        "webhooks_on": bool(settings.ccaip_webhook_secrets),
+    }
+
+
+WAITING, CHANNELS = ("received", "queued", "held", "sending"), ("agent", "trigger", "batch")
+
+
+def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]:
+    waiting = values.sum("connector_texts_waiting")
+    unknown, refused = values.value("connector_texts_unknown"), values.sum("connector_write_backs_refused")
+    reviews, fields = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
+    oldest = values.largest("connector_texts_waiting_age_seconds")
+    return [
+        Figure("texts are waiting", f"{waiting:,.0f}", q="state:queued"),
+        Figure("seconds the oldest has been due", f"{oldest:,.0f}", "warn" if oldest > 300 else "", "state:queued"),
+        Figure("unknown texts to settle", f"{unknown:,.0f}", "bad" if unknown else "", "state:unknown"),
+        Figure("messages that may be opt-outs", f"{reviews.open:,}", _level(reviews), "", "console.opt_outs"),
+        Figure("write-backs the CRM refuses", f"{refused:,.0f}", "bad" if refused else "", "is:refused"),
+        Figure("opt-out fields the CRM refuses", f"{fields:,}", "bad" if fields else "", "", "console.opt_outs"),
+    ]
+
+
+def _level(reviews: opt_outs.OpenReviews) -> str:
+    return "bad" if reviews.overdue else "warn" if reviews.open else ""

@@ -1,0 +1,123 @@
+"""The pauses: what is paused and why, a new pause, and its end after asking what it concerns."""
+
+from datetime import UTC, datetime
+
+import psycopg
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from connector import pausing
+from connector.errors import ActionRefused
+from connector.pausing import Resumed
+from connector.store import circuit_breaker, pauses
+from connector.store.circuit_breaker import PLATFORM
+from connector.store.pauses import Pause, Scope
+from webhooks.console.acting import attempt, reason
+from webhooks.console.page import Console, viewer
+from webhooks.console.roles import Role, needs
+
+
+def add(pages: Blueprint, console: Console) -> None:
+    """Add the routes."""
+    choices = {
+        f"{scope.value}:{name}": _words(scope, name)
+        for scope, names in pausing.known(console.mappings).items()
+        for name in names
+    }
+
+    @pages.get("/pauses", endpoint="pauses")
+    @needs(Role.VIEW)
+    def show_pauses() -> ResponseReturnValue:
+        with console.read() as connection:
+            in_force, accounts = pauses.current(connection), circuit_breaker.status(connection)
+        return console.page(
+            "console/pauses.html",
+            pauses=in_force,
+            accounts=accounts,
+            choices=choices,
+            chosen=request.args.get("scope", ""),
+            platform=PLATFORM,
+        )
+
+    @pages.post("/pauses")
+    @needs(Role.ACT)
+    def begin_pause() -> ResponseReturnValue:
+        def begin(connection: psycopg.Connection) -> str:
+            scope, name = _target(choices)
+            by = viewer()
+            begun = pausing.pause(connection, by.actor, scope, name, reason(), by.who, _until())
+            return f"{_sentence(begun)} Nothing that it covers is sent from now on."
+
+        return attempt(console, begin)
+
+    @pages.post("/pauses/resume")
+    @needs(Role.ACT)
+    def resume() -> ResponseReturnValue:
+        """End a pause. With `check`, only say what would happen. With `anyway`, ask nothing first."""
+        try:
+            scope, name = _target(choices)
+        except ActionRefused as error:
+            return console.refused(str(error))
+        check, anyway = "check" in request.form, "anyway" in request.form
+        actor = viewer().actor
+        found = pausing.resume(console.read, console.settings, actor, scope, name, anyway=anyway, dry_run=check)
+        words = " ".join(_said(found, check))
+        return console.refused(words) if found.wrong or found.is_blocked else console.done(words)
+
+
+def _words(scope: Scope, name: str) -> str:
+    words = Pause(scope, name, "", "", datetime.now(UTC)).what
+    return words[0].upper() + words[1:]
+
+
+def _target(choices: dict[str, str]) -> tuple[Scope, str]:
+    """What the form names. Raises ActionRefused for something that cannot be paused here."""
+    chosen = request.form.get("scope", "")
+    if chosen not in choices:
+        raise ActionRefused("this", "is not known here: choose something from the list. Nothing was done")
+    scope, _, name = chosen.partition(":")
+    return Scope(scope), name
+
+
+def _until() -> datetime | None:
+    """The end in the form, in UTC; None: it is open. Raises ActionRefused."""
+    typed = request.form.get("until", "").strip()
+    if not typed:
+        return None
+    try:
+        moment = datetime.fromisoformat(typed)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ActionRefused("the end", "has to be a time, such as 2026-11-30T08:00. Nothing was done") from None
+    if moment <= datetime.now(UTC):
+        raise ActionRefused("the end", "has to be still to come. Nothing was done")
+    return moment
+
+
+def _sentence(one: Pause) -> str:
+    words = f"{one.what} is paused by {one.paused_by}: {one.why.rstrip('.')}."
+    return words[0].upper() + words[1:]
+
+
+def _said(found: Resumed, check: bool) -> list[str]:
+    """What a resume has done, or would do, in sentences."""
+    lines = []
+    for name, why in found.wrong.items():
+        lines.append(f"{_account(name)} still refuses, and stays paused: {why.rstrip('.')}. Put it right first.")
+    for name in found.unasked:
+        lines.append(f"{_account(name)} is not set up in this process, and was not asked.")
+    for name in found.accounts:
+        lines.append(f"{_account(name)} {'would be' if check else 'is'} used again.")
+    if found.ended:
+        lines.append("This pause would end." if check else "This pause has ended.")
+    if not lines:
+        lines.append("It was not paused: nothing was changed.")
+    lines += [f"But {_sentence(one)}" for one in found.wider]
+    if found.tripped:
+        lines.append(f"But CCAI Platform cannot be used: {found.tripped.rstrip('.')}.")
+    lines += [_sentence(one) for one in found.others]
+    return lines
+
+
+def _account(name: str) -> str:
+    return "CCAI Platform" if name == PLATFORM else name

@@ -1,0 +1,56 @@
+// Replaces the live parts of a page every few seconds. Not while it is paused, hidden, or in use.
+import { localTimes } from "./times.js";
+
+const EVERY_MS = 5000;
+const KEY = "console.paused";
+
+export function startLive() {
+  const button = document.getElementById("live");
+  if (!button || !document.querySelector("[data-live]")) return;
+  button.hidden = false;
+  show(button);
+  button.addEventListener("click", () => {
+    localStorage.setItem(KEY, paused() ? "" : "yes");
+    show(button);
+    if (!paused()) refresh();
+  });
+  setInterval(() => paused() || document.hidden || refresh(), EVERY_MS);
+}
+
+const paused = () => localStorage.getItem(KEY) === "yes";
+
+function show(button) {
+  button.setAttribute("aria-pressed", String(paused()));
+  button.textContent = paused() ? "Refreshing is paused" : "Pause refreshing";
+}
+
+async function refresh() {
+  let response;
+  try {
+    response = await fetch(location.href, { headers: { "X-Live": "1" } });
+  } catch {
+    return; // the connector cannot be reached; the next refresh tries again
+  }
+  if (!response.ok || paused()) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  localTimes(fresh);
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
+    if (now && !inUse(part) && now.innerHTML !== part.innerHTML) replace(part, now);
+  }
+}
+
+// A part with the focus, a selection, or something typed or ticked stays as it is.
+function inUse(part) {
+  const selection = getSelection();
+  return part.contains(document.activeElement) || part.querySelector(":checked, dialog[open]")
+    || (!selection.isCollapsed && part.contains(selection.anchorNode));
+}
+
+function replace(part, now) {
+  const at = [...part.querySelectorAll("[data-row]")].findIndex((row) => row.classList.contains("here"));
+  const open = [...part.querySelectorAll("details")].map((details) => details.open);
+  part.replaceChildren(...now.childNodes);
+  part.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
+  part.querySelectorAll("[data-row]")[at]?.classList.add("here");
+}
