@@ -143,8 +143,8 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         earlier = _newest(connection)
         box.salesforce.request_text(case["id"])
-        text = _wait("the event is taken in", lambda: _newest(connection, after=earlier))
-        step("event", f"taken in and committed as text {text}")
+        text = _wait("the event is saved", lambda: _newest(connection, after=earlier))
+        step("event", f"committed as text {text}")
         story = _wait("the text is decided", lambda: _once(connection, text, lambda story: story.sms or story.outcome))
         if not (sms := story.sms):
             raise DidNotHappen(f"the text was {story.state}: {story.why}")

@@ -104,7 +104,7 @@ def run(host: str | None, port: int | None) -> None:
 @click.command()
 @CHECKED
 def serve(checked: bool) -> None:
-    """The web process alone: takes in what CRMs send."""
+    """The web process alone: accepts what CRMs send."""
     settings = load() if checked else _accepted(web_needs)
     supervisor.require_free(settings.host, settings.port, "CONNECTOR_PORT")
     with postgres.ready(settings) as url:

@@ -82,7 +82,7 @@ def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> 
     errors = [one.why for one in refused]
     if misused:
         named = ", ".join(misused)
-        errors.append(f"used for another case, and not taken in: {named}; each event has an id of its own")
+        errors.append(f"used for another case, and not saved: {named}; each event has an id of its own")
     if refused:
         said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
     if errors:
