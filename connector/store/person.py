@@ -99,8 +99,7 @@ def _with_history(cursor: psycopg.Cursor[dict[str, Any]], texts: list[dict[str, 
     for step in cursor.execute(SQL["history"], {"ids": list(steps)}).fetchall():
         steps[step.pop("text")].append(step)
     for text in texts:
-        text["write_back"] = text_views.write_back_state(
-            text.pop("outcome"), text.pop("written"), text["write_refused"]
-        ).value
+        outcome, written = text.pop("outcome"), text.pop("written")
+        text["write_back"] = text_views.write_back_state(outcome, written, text["write_refused"]).value
         text["history"] = steps[text["id"]]
     return texts

@@ -95,12 +95,6 @@ def find(connection: psycopg.Connection, search: Search, most: int) -> list[Foun
     return [_found(row) for row in rows]
 
 
-def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[FoundText]:
-    """Return at most `most` of these texts in the same form, newest first."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return [_found(row) for row in cursor.execute(SQL["of"], {"ids": list(ids), "most": most})]
-
-
 def _found(row: dict[str, Any]) -> FoundText:
     code = row["code"] and RefusalCode(row["code"])
     return FoundText(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "code": code})
@@ -110,6 +104,13 @@ def parameters(connection: psycopg.Connection, search: Search, most: int) -> dic
     """Return the parameters of the query `find`."""
     number = search.number and pseudonyms.of_number(connection, search.number)
     return asdict(search) | {"crms": list(search.crms), "number": number, "most": most, "scanned": MAX_SCANNED}
+
+
+def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[FoundText]:
+    """Return at most `most` of these texts, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["of"], {"ids": list(ids), "most": most}).fetchall()
+    return [_found(row) for row in rows]
 
 
 def count(connection: psycopg.Connection, search: Search, most: int) -> int:
@@ -126,8 +127,8 @@ def freeze(connection: psycopg.Connection, search: Search, most: int, bulk: int)
 
 def stored(connection: psycopg.Connection, search: Search) -> Jsonb:
     """Return a search in the form that `fitting` takes. Instead of a number it has its keyed hash."""
-    values = parameters(connection, search, 0)
-    return jsonb({name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()})
+    found = parameters(connection, search, 0)
+    return jsonb({name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()})
 
 
 def fitting(connection: psycopg.Connection, search: Mapping[str, Any], ids: Sequence[int]) -> set[int]:

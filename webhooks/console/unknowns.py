@@ -29,10 +29,11 @@ def add(pages: Blueprint, console: Console) -> None:
     def unknowns() -> ResponseReturnValue:
         with console.read() as connection:
             rows = store.open_unknowns(connection, ROWS + 1, _place(request.args.get("after", "")))
-            shown: dict[str, Any] = {"times": store.time_to_resolve(connection), "count": store.count(connection)}
+            times, count = store.time_to_resolve(connection), store.count(connection)
         last = rows[ROWS - 1] if len(rows) > ROWS else None
         after = f"{last.given_up_at.isoformat()},{last.id}" if last else None
-        return console.page("console/unknowns.html", rows=rows[:ROWS], after=after, days=store.RESOLVED_DAYS, **shown)
+        shown: dict[str, Any] = {"rows": rows[:ROWS], "after": after, "days": store.RESOLVED_DAYS}
+        return console.page("console/unknowns.html", times=times, count=count, **shown)
 
     @pages.get("/unknowns/<int:text>")
     @needs(Role.VIEW)

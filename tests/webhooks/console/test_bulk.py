@@ -24,10 +24,10 @@ def found(connection: psycopg.Connection) -> list[BulkAction]:
     return bulk_actions.find(connection, 9)
 
 
-def fields(page: str) -> dict[str, list[str]]:
+def fields(page: str) -> dict[str, Any]:
     """The hidden fields of the form that starts it."""
     form = page[page.index('action="/console/bulk/start"') :]
-    names: dict[str, list[str]] = {}
+    names: dict[str, Any] = {}
     for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[: form.index("</form>")]):
         names.setdefault(name, []).append(value)
     return names
