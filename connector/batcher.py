@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Seconds between two checks whether more items are expected, while a call waits for them.
-LOOK = 0.05
+LINGER_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Batcher(Generic[Item, Answer]):
             left = since + self._linger - loop.time()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, LOOK))
+            await asyncio.sleep(min(left, LINGER_POLL_SECONDS))
 
     def _count(self) -> int:
         return sum(len(part.items) for part in self._waiting)

@@ -33,7 +33,7 @@ from connector.store import postgres, queries
 SQL = queries.load(__file__)
 # Events per commit, and texts per query; seconds between two polls.
 TOGETHER = 500
-LOOK = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class BackFill:
                     yield outcome
             if not left or (end is not None and time.monotonic() >= end):
                 return
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
 
     def _over(self, texts: Sequence[int]) -> list[TextOutcome]:
         states = [state.value for state in OUTCOMES]

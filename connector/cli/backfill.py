@@ -91,7 +91,7 @@ def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: b
     from connector.store.audit import Action
 
     with connected() as connection, backfill_watch.interruptible() as interrupted:
-        watched = None if detach else backfill_watch.WATCHED
+        watched = None if detach else backfill_watch.WATCHED_SECONDS
         with connection.transaction():
             started = plans.start(connection, plan, canary, max_failed / 100, cooling_off, watched)
             if started:

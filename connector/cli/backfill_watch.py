@@ -23,7 +23,7 @@ from connector.store import audit, leases
 from connector.store.audit import Action
 
 # Seconds: between two polls; until a run whose command has died is paused; until a run without progress is reported.
-LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
+POLL_SECONDS, WATCHED_SECONDS, WARN_SECONDS = 0.5, 15.0, 20.0
 # Seconds between two lines of progress when there is no terminal.
 LINE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,7 +78,7 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
             return
         if (plan.state, tally) != before:
             since, before = time.monotonic(), (plan.state, tally)
-        elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
+        elif plan.state is not PlanState.COOLING and time.monotonic() - since > WARN_SECONDS and not warned:
             held = plans.held(connection, name)
             show.say(
                 f"{output.count(held, 'text')} held until the hours open; until when: connector texts list --held"
@@ -88,8 +88,8 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
                 else NO_WORKER
             )
             warned = True
-        plans.watch(connection, name, WATCHED)
-        interrupted.wait(LOOK)
+        plans.watch(connection, name, WATCHED_SECONDS)
+        interrupted.wait(POLL_SECONDS)
 
 
 def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
@@ -101,9 +101,9 @@ def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
         after = {"state": PlanState.PAUSED, "texts_taken_back": taken_back}
         audit.record(connection, audit.this_user(), Action.BACKFILL_PAUSE, audit.named("plan", name), after=after)
     show.say("Pausing: waiting for texts that are being sent …")
-    end = time.monotonic() + WATCHED
+    end = time.monotonic() + WATCHED_SECONDS
     while plans.tally(connection, name).get(State.SENDING) and time.monotonic() < end:
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
 
 
 class _Rate(ProgressColumn):

@@ -25,7 +25,7 @@ from connector.store.text_views import TextStory
 Found = TypeVar("Found")
 
 STEP_SECONDS = 30.0
-LOOK = 0.05
+POLL_SECONDS = 0.05
 KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
 # The rights of the console: everything.
 CONSOLE = [Right.VIEW, Right.ACT, Right.CONTENT, Right.KEYS]
@@ -180,7 +180,7 @@ def _wait(what: str, look: Callable[[], Found | None], started: Collection[subpr
     while time.monotonic() < end and all(process.poll() is None for process in started):
         if found := look():
             return found
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
     raise DidNotHappen(what)
 
 

@@ -138,7 +138,7 @@ SILENCE = {
 }
 # Seconds to wait for a connection, and seconds for which a pool reconnects by itself before it waits for the next
 # request. The pool's growing pauses would otherwise outlast the database's absence.
-PATIENCE, RECONNECT = 5.0, 3.0
+CONNECTION_SECONDS, RECONNECT_SECONDS = 5.0, 3.0
 
 
 def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
@@ -148,8 +148,8 @@ def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
         min_size=1,
         max_size=most,
         kwargs={"autocommit": True, "options": KEEPS_PLANS if keeps_plans else OPTIONS},
-        timeout=PATIENCE,
-        reconnect_timeout=RECONNECT,
+        timeout=CONNECTION_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=True,
     )
 

@@ -41,7 +41,7 @@ def build(
     mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
     words = bootstrap.opt_out_words(mappings)
     tasks = [
-        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
+        MaintenanceTask("feed back-fills", feeder.FEED_SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
         chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
@@ -49,7 +49,7 @@ def build(
             "retention", RETENTION_SECONDS, partial(retention.keep, retention_days=settings.retention_days)
         ),
         MaintenanceTask("audit retention", RETENTION_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
-        MaintenanceTask("bulk actions", bulk_actions.LOOK_SECONDS, bulk_actions.run),
+        MaintenanceTask("bulk actions", bulk_actions.POLL_SECONDS, bulk_actions.run),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 # The longest wait of a poll, in seconds.
 MAX_WAIT = 15.0
 # Between two polls of the page's script, which use half of an agent's rate limit.
-LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
+POLL_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
     403: "This page is not open",
     404: "There is nothing here",
@@ -58,7 +58,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
     def shared() -> dict[str, Any]:
         return {
             "version": __version__,
-            "look_every_ms": LOOK_EVERY_MS,
+            "poll_ms": POLL_MS,
             "form_token": access.sessions.form_token,
             "seal_findings": access.sessions.seal_findings,
         }
