@@ -69,9 +69,21 @@ class FromEnvironment(BaseSettings):
 
 
 class OfAllPrograms(BaseSettings):
-    """Variables shared with other programs. They are read only where CONNECTOR_TRUST_ENVIRONMENT is set."""
+    """Variables shared with other programs. Those of the network are read only with CONNECTOR_TRUST_ENVIRONMENT."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+
+class OpenTelemetry(OfAllPrograms):
+    """OpenTelemetry's own variables for where traces are sent. Its library reads these, and all others."""
+
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_traces_endpoint: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether traces are to be sent."""
+        return bool(self.otel_exporter_otlp_endpoint or self.otel_exporter_otlp_traces_endpoint)
 
 
 def prefix(kind: type[BaseSettings]) -> str:

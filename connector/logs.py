@@ -16,24 +16,34 @@ from typing import Any
 
 import structlog
 
-from connector import harmless, masking
+from connector import harmless, masking, tracing
 
 # Seconds between two logs of the same library message. Libraries repeat themselves while a service is unavailable.
 SAY_AGAIN = 10.0
 # Fields that hold ids. They are not masked, whatever they look like.
-IDS = ("ticket", "plan")
-# The errors that are worth an alarm, by their sentence: their names in metrics. docs/operations.md lists them.
+IDS = ("ticket", "plan", "trace_id", "span_id")
+# The errors that are worth an alarm, by the beginning of their sentence: their names in metrics. Each has an alert of
+# its own; docs/operations.md lists them.
 ALARMS = {
     "an account is stopped: put it right; it goes on by itself, or with: connector resume": "account_stopped",
+    "an account stays stopped": "account_stopped",
+    "text failed": "account_stopped",  # an error only where the account refuses every text
     "the outcome is unknown": "outcome_unknown",
+    "the outcome stays unknown": "outcome_unknown",
     "an answer contradicts what a text was settled as": "answer_contradicts",
     "sending is paused until somebody confirms": "waits_for_person",
     "a message cannot be read; it is kept": "message_unreadable",
     "a chat event cannot be read; it is kept": "chat_event_unreadable",
     "a chat event was set aside": "chat_event_set_aside",
     "the CRM refuses an outcome": "write_back_refused",
+    "the CRM refuses a chat status": "field_write_refused",
+    "opt-out reviews are overdue": "opt_out_review_overdue",
     "the database does not answer": "database_away",
+    "the database does not take what is known": "database_away",
+    "a message could not be kept": "database_away",
+    "a breaker could not be asked": "database_away",
     "the embedded database has ended": "embedded_database_ended",
+    "the embedded database cannot be started yet": "embedded_database_ended",
     "a process has ended": "process_ended",
 }
 OTHER = "other"
@@ -51,6 +61,7 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             count_errors,
+            tracing.name_trace,
             safe,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,

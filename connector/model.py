@@ -72,7 +72,7 @@ class TicketEvent:
     `event_id` is the CRM's own id of the event and makes a redelivery harmless. `changed_by` is the id of the CRM user
     who made the change, where the CRM reports it. `body` is the received payload as JSON. It is a hint only: the ticket
     is read back before a text is sent. `ticket_id` None: there is nothing to text about, and `problem` says why. `raw`
-    is the payload where it could not be parsed.
+    is the payload where it could not be parsed. `traceparent`: the trace that it belongs to, if any (W3C).
     """
 
     crm: str
@@ -84,6 +84,7 @@ class TicketEvent:
     problem: str | None = None
     ask: TextRequest | None = None
     raw: bytes | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,8 @@ class Decision:
 
     `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
     set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
-    ticket. `language`: the language of the message, and why it was chosen.
+    ticket. `language`: the language of the message, and why it was chosen. `marked_invalid`: the CRM's field says that
+    the number cannot be texted.
     """
 
     rule: str
@@ -166,6 +168,7 @@ class Decision:
     accepted: Accepted | None = None
     empty: Sequence[str] = ()
     language: LanguageChoice = LanguageChoice()
+    marked_invalid: bool = False
 
 
 def _no_flag(value: object) -> object:
@@ -203,6 +206,8 @@ class Text:
     `busy_for`: seconds that the customer has been in another session. `early`: its next try is still to come; None:
     none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
     decided before. `arrived`: when its event was received, by this process's monotonic clock; for metrics only.
+    `traceparent`: the trace of its event. `maybe_sent`: it waited when the database was restored, and may have been
+    sent since the backup.
     """
 
     id: int
@@ -221,8 +226,25 @@ class Text:
     ask: TextRequest | None = None
     accepted: Accepted | None = None
     arrived: float = field(default=0.0, compare=False)
+    traceparent: str | None = field(default=None, compare=False)
+    maybe_sent: bool = False
 
     @property
     def attended(self) -> bool:
         """Whether a person waits for the result. Such a text fails at once where others wait or are tried again."""
         return self.channel is Channel.AGENT and not (self.ask and self.ask.send_at)
+
+
+class FieldKind(StrEnum):
+    """A checkbox in the CRM that the connector writes beside the fields of the outcomes."""
+
+    OPT_OUT = "opt_out"
+    PHONE_INVALID = "phone_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldState:
+    """A checkbox of the CRM as it is now, and the id of the record that has it."""
+
+    record: str
+    value: bool

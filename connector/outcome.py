@@ -28,7 +28,7 @@ class Outcome:
 
     `chat` is {"id": int, "status": str} or None; `at` is in UTC. `contradicted` describes an answer that arrived after
     an operator had settled the text otherwise. `reason_name`: the name of a back-fill's own reason.
-    `phone_problem`: set where the outcome is the fault of the customer's number.
+    `phone_problem`: set where the outcome is the fault of the customer's number. `traceparent`: the trace of its event.
     """
 
     text: int
@@ -46,6 +46,7 @@ class Outcome:
     reason_name: str = ""
     phone_problem: PhoneProblem | None = None
     age: float = field(default=0.0, compare=False)
+    traceparent: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import psycopg
 
@@ -14,7 +15,7 @@ from connector.errors import BadMapping, BadSettings, CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel
 from connector.settings import Settings
-from connector.store import audit, circuit_breaker, pauses
+from connector.store import audit, circuit_breaker, installation, pauses
 from connector.store.audit import Action, Actor
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
@@ -83,10 +84,12 @@ def resume(
     *,
     anyway: bool = False,
     dry_run: bool = False,
+    restored: Literal["unknown", "send"] = "unknown",
 ) -> Resumed:
     """End a pause, and use accounts again whose probe passes; committed and recorded when it returns.
 
-    `anyway`: without probes. `dry_run`: probe, and change nothing.
+    `anyway`: without probes. `dry_run`: probe, and change nothing. `restored`: what becomes of texts that waited when
+    the database was restored; "send" only if nothing was sent since the backup.
     """
     with connect() as connection:
         in_force = {(one.scope, one.name) for one in pauses.current(connection)}
@@ -106,7 +109,7 @@ def resume(
         if not dry_run:
             found.ended = is_ended and _ended(connection, actor, scope, name)
             found.accounts = [
-                used for one in resumable for used in _used_again(connection, actor, one, probed=not anyway)
+                used for one in resumable for used in _used_again(connection, actor, one, not anyway, restored)
             ]
         _add_what_is_left(connection, found, scope, name)
     return found
@@ -125,14 +128,17 @@ def _ended(connection: psycopg.Connection, actor: Actor, scope: Scope, name: str
 
 
 def _used_again(
-    connection: psycopg.Connection, actor: Actor, account: circuit_breaker.Status, probed: bool
+    connection: psycopg.Connection, actor: Actor, account: circuit_breaker.Status, probed: bool, restored: str
 ) -> Sequence[str]:
+    after = {"restored": restored} if account.manual_resume else None
     before = {"why": account.tripped_why or account.paused_why, "probed": probed}
     with connection.transaction():
+        if account.manual_resume and restored == "send":
+            installation.trust(connection)
         names = list(circuit_breaker.resume(connection, account.account))
         for name in names:
             about = audit.named("account", name)
-            audit.record(connection, actor, Action.SENDING_RESUME, about, before=before)
+            audit.record(connection, actor, Action.SENDING_RESUME, about, before=before, after=after)
     return names
 
 

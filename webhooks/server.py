@@ -62,7 +62,7 @@ def serve(settings: Settings, url: str) -> None:
         mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
     with (
         closing(postgres.pool(url, settings.web_threads)) as pool,
-        closing(postgres.pool(url, EVENT_CONNECTIONS, keeps_plans=True)) as events,
+        closing(postgres.pool(url, EVENT_CONNECTIONS, postgres.KEEPS_PLANS)) as events,
     ):
         server = Server(application.create_app(settings, pool, events), settings)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -99,15 +99,15 @@ from plan_cases join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and texts.state in ('received', 'queued', 'sending')
 
 -- name: take_back
--- Texts that have not been sent.
+-- Texts that have not been sent. One that waited when the database was restored may have been.
 select texts.id from plan_cases join texts on texts.id = plan_cases.text
-where plan_cases.plan = %(plan)s and texts.state in ('received', 'queued')
+where plan_cases.plan = %(plan)s and texts.state in ('received', 'queued') and texts.restored_at is null
 
 -- name: left_behind
 -- Halted plans with such texts: their calls were in progress when the plan was halted, and sent nothing.
 select distinct plans.id from texts
 join plan_cases on plan_cases.text = texts.id join plans on plans.id = plan_cases.plan
-where texts.state in ('received', 'queued') and texts.channel = 'batch' and plans.state in ('paused', 'stopped', 'cancelled')
+where texts.state in ('received', 'queued') and texts.restored_at is null and texts.channel = 'batch' and plans.state in ('paused', 'stopped', 'cancelled')
 
 -- name: give_back
 -- Resets the cases, and deletes the texts that were not written back to a ticket.

@@ -17,6 +17,7 @@ from connector.cli import chat_sources, whereabouts
 from connector.cli.run import web_needs
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
+from connector.oidc import settings as oidc_settings
 from connector.settings import Settings, load_with_defaults
 from connector.store import chat_events, postgres
 
@@ -72,6 +73,7 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
         if database[1] is not Mark.WRONG:
             yield from _chat_events(settings)
         yield from remote(settings, mappings)
+        yield from _identity_provider(settings)
 
 
 def _mappings(settings: Settings) -> Mapping[str, TicketMapping]:
@@ -131,6 +133,8 @@ def _policy_in_words(mapping: TicketMapping) -> Iterator[str]:
     written = f"; {path[field]} is written" if (field := mapping.file.opt_outs.field) else ""
     extra = ", ".join([*mapping.file.opt_outs.words, *mapping.file.opt_outs.start_words])
     yield f"  opt-outs by text: the connector's words{f' and {extra}' if extra else ''}{written}"
+    if invalid := mapping.file.invalid_numbers.field:
+        yield f"  numbers that cannot be texted: {path[invalid]} is written"
     yield f"  from {start} to {end} {zone}, else {keys.hours.zone}{days_off}"
     if keys.hours.by_state:
         yield f"  narrower in {', '.join(keys.hours.by_state)}, by {path[keys.state or '']}"
@@ -164,6 +168,26 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
             continue
         yield from _ask(stem, crm)
         crm.close()
+
+
+def _identity_provider(settings: Settings) -> Iterator[Line]:
+    """Test the identity provider of the console. One that is not set up is not called."""
+    from connector.oidc import provider
+
+    try:
+        found = provider.configured(settings.public_url)
+    except BadSettings:
+        yield "the identity provider is not asked: it is not set up", Mark.NEITHER
+        return
+    if found is None:
+        return
+    try:
+        found.check()
+    except CallFailed as error:
+        yield str(error), Mark.WRONG
+    else:
+        back = f"{settings.public_url}{oidc_settings.CALLBACK_PATH}"
+        yield f"the identity provider answers, and its metadata fit; register {back} there", Mark.FINE
 
 
 def _probe(account: Account, number: str) -> Line:

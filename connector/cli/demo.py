@@ -77,7 +77,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
             switches={"chat_webhook_url": f"{web}/webhooks/ccaip/chat-events"},
         ).running() as box,
     ):
-        connected = environment(box, url, port, token)
+        connected = environment(box, url, port, token) | sign_in(box, port)
         with supervisor.children(["serve", "worker"], connected, logs=folder) as started:
             try:
                 _wait("the web process answers", lambda: supervisor.answers("127.0.0.1", port), started.values())
@@ -127,6 +127,17 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
         "CONNECTOR_SALESFORCE_CLIENT_SECRET": salesforce.client_secret,
         "CONNECTOR_SALESFORCE_ORGANIZATION_ID": salesforce.organization_id,
         "CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS": token,
+    }
+
+
+def sign_in(box: Sandbox, port: int) -> dict[str, str]:
+    """The settings with which the sandbox's people sign in to the console."""
+    return {
+        "CONNECTOR_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "CONNECTOR_OIDC_ISSUER": f"{box.url}/oidc",
+        "CONNECTOR_OIDC_CLIENT_ID": box.oidc.settings.oidc_client_id,
+        "CONNECTOR_OIDC_CLIENT_SECRET": box.oidc.settings.oidc_client_secret,
+        "CONNECTOR_OIDC_ROLES": "support=view; ops=view,act; leads=view,act,content,keys",
     }
 
 
@@ -196,7 +207,9 @@ def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]
 def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder: Path) -> None:
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
     console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
+    console.print("or with your organization, which is the sandbox: Vera Lund may look, Lea Moreau may do everything.")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
     console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
     console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
+    console.print()
     console.print("Ctrl-C ends everything.")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Literal
 
 import click
 import psycopg
@@ -13,17 +14,30 @@ from connector.cli.output import JSON, count, plain, print_json, say
 from connector.cli.pause import scopes, sentence, target
 from connector.pausing import Resumed
 from connector.settings import load
-from connector.store import audit, text_views
+from connector.store import audit, circuit_breaker, installation, text_views
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Scope
 
 
 @click.command()
 @scopes
+@click.option(
+    "--restored",
+    type=click.Choice(["unknown", "send"]),
+    help="After a restore: what waited becomes unknown, as it may have been sent since the backup; or it is sent.",
+)
 @click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
 @click.option("--dry-run", is_flag=True, help="Ask, and change nothing.")
 @JSON
-def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry_run: bool, as_json: bool) -> None:
+def resume(
+    rule: str | None,
+    batch: bool,
+    account: str | None,
+    restored: Literal["unknown", "send"] | None,
+    anyway: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Let texts leave again: end a pause, and use accounts again after a wrong setting was put right.
 
     What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses, or if something
@@ -31,8 +45,16 @@ def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry
     """
     scope, name = target(rule, batch, account)
     with connected() as connection:
+        _require_word(connection, restored)
         found = pausing.resume(
-            lambda: nullcontext(connection), load(), audit.this_user(), scope, name, anyway=anyway, dry_run=dry_run
+            lambda: nullcontext(connection),
+            load(),
+            audit.this_user(),
+            scope,
+            name,
+            anyway=anyway,
+            dry_run=dry_run,
+            restored=restored or "unknown",
         )
         other = [*map(sentence, found.others), *_held(connection)]
     for unasked, why in found.unasked.items():
@@ -51,6 +73,19 @@ def resume(rule: str | None, batch: bool, account: str | None, anyway: bool, dry
     else:
         _say(found, other, scope, dry_run)
     sys.exit(1 if found.wrong or found.is_blocked else 0)
+
+
+def _require_word(connection: psycopg.Connection, restored: str | None) -> None:
+    """Raise UsageError where texts wait in a restored database and it is not said what becomes of them."""
+    marked = installation.marked(connection)
+    waits = any(one.manual_resume for one in circuit_breaker.status(connection)) and (marked.texts or marked.cases)
+    if waits and restored is None:
+        raise click.UsageError(
+            f"{count(marked.texts, 'text')} and {count(marked.cases, 'case')} of back-fills waited when this database "
+            "was restored, and may have been sent since the backup. With --restored unknown, these texts become "
+            "unknown and these cases are skipped: none of them is sent. With --restored send, all are sent: only if "
+            "nothing was sent since the backup"
+        )
 
 
 def _blocking(found: Resumed) -> Iterator[str]:

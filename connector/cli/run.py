@@ -8,9 +8,10 @@ import click
 import psycopg
 import structlog
 
-from connector import crms, supervisor
+from connector import crms, environment, supervisor, tracing
 from connector.cli import whereabouts, worker_probe
 from connector.errors import BadSettings, Problems
+from connector.oidc import settings as oidc_settings
 from connector.settings import Settings, load, load_with_defaults, values_in_clear
 from connector.store import mapping_version, postgres, setting_versions
 
@@ -25,7 +26,12 @@ def web_needs(settings: Settings, mappings: "Mapping[str, TicketMapping]") -> No
     """Check the settings as a web process does. Raises BadSettings."""
     from webhooks import crm_hooks
 
-    crm_hooks.opened(settings, mappings)
+    problems = Problems()
+    with problems.noted():
+        crm_hooks.opened(settings, mappings)
+    with problems.noted():
+        oidc_settings.load(settings.public_url)
+    problems.refuse()
 
 
 def _worker(settings: Settings, mappings: "Mapping[str, TicketMapping]") -> None:
@@ -91,12 +97,12 @@ def run(host: str | None, port: int | None) -> None:
         return there
 
     with postgres.ready(settings) as url:
-        environment = {
+        variables = {
             "CONNECTOR_DATABASE_URL": url,
             "CONNECTOR_HOST": settings.host,
             "CONNECTOR_PORT": str(settings.port),
         }
-        with supervisor.children(["serve", "worker"], environment, options=["--checked"]) as started:
+        with supervisor.children(["serve", "worker"], variables, options=["--checked"]) as started:
             status = supervisor.wait(started, announced)
     sys.exit(status)
 
@@ -111,7 +117,8 @@ def serve(checked: bool) -> None:
         _note_start(settings, url, "serve")
         from webhooks.server import serve as serve_web
 
-        serve_web(settings, url)
+        with tracing.configured("serve", environment.OpenTelemetry().wanted):
+            serve_web(settings, url)
 
 
 def _require_free_for_metrics(settings: Settings) -> None:
@@ -138,5 +145,6 @@ def work(checked: bool, probe: bool) -> None:
         _note_start(settings, url, "worker")
         from connector.worker import run
 
-        status = run.run(settings, url)
+        with tracing.configured("worker", environment.OpenTelemetry().wanted):
+            status = run.run(settings, url)
     sys.exit(status)

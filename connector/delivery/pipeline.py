@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 from connector import transitions
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Crm
-from connector.delivery import deciding, measures
+from connector.delivery import deciding, measures, spans
 from connector.delivery.admission import Admission
 from connector.delivery.breaker import Breaker
 from connector.delivery.retry_policy import RetryPolicy
@@ -31,6 +31,7 @@ from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.daily_budget import OverBudget
+from connector.store.installation import MAYBE_SENT
 from connector.store.jobs import Snooze
 from connector.store.waiting_senders import WaitingSenders
 from connector.transitions import UNDECIDED, Transition
@@ -89,18 +90,27 @@ class Delivery:
         loaded = [one for one in await self._load(ids) if one is not None and not one[0].early]
         paused = [(text, pause) for text, pause in loaded if pause]
         texts = [text for text, pause in loaded if not pause]
-        fresh = [text for text in texts if text.state in UNDECIDED]
+        maybe_sent = [text for text in texts if text.maybe_sent and text.state is State.QUEUED]
+        fresh = [text for text in texts if text.state in UNDECIDED and text not in maybe_sent]
         unknown = [text for text in texts if text.state is State.UNKNOWN and text.early is False]
         self.under_way += len(fresh)
         try:
             with self._people.waiting([text.id for text in fresh if text.channel is not Channel.BATCH]):
                 decided, waits = await self._decided(fresh)
                 self._people.left({text.id for text in fresh} - {text.id for text, _ in decided})
-                paused += await self._send([(text, text.sms) for text in unknown if text.sms] + decided)
+                await self._give_up([*maybe_sent, *(text for text, _ in decided if text.maybe_sent)])
+                ready = [(text, sms) for text, sms in decided if not text.maybe_sent]
+                paused += await self._send([(text, text.sms) for text in unknown if text.sms] + ready)
         finally:
             self.under_way -= len(fresh)
         if await self._refused(paused) or waits:
             raise Snooze(max((pause.retry_after for _, pause in paused), default=circuit_breaker.PAUSE_POLL_SECONDS))
+
+    async def _give_up(self, texts: Sequence[Text]) -> None:
+        """These texts may have been sent before the database was restored: their outcome is unknown."""
+        for text in texts:
+            log.error("the outcome is unknown", text=text.id, ticket=text.ticket_id, why=MAYBE_SENT)
+        await self._settlement.settle([transitions.maybe_sent(text.id, text.revision, MAYBE_SENT) for text in texts])
 
     async def _decided(self, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
         """Decide these texts: those to send now, queued with their decisions; and whether some have to wait.
@@ -120,7 +130,9 @@ class Delivery:
             return await self._waiting(texts, pause)
         people = any(text.channel is Channel.AGENT for text in texts)
         try:
-            decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+            with spans.deciding(texts) as traced:
+                decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+                spans.decided(traced, decisions)
         except (Unavailable, Refused) as error:
             return await self._waiting(texts, await self._paused_by(stem, error))
         self._breaker.passed(stem)
@@ -168,13 +180,13 @@ class Delivery:
         people = [
             (text, transitions.failed(text.id, str(pause), text.revision))
             for text, pause in paused
-            if pause.until_resumed and text.attended and text.state in UNDECIDED
+            if pause.until_resumed and text.attended and text.state in UNDECIDED and not text.maybe_sent
         ]
         moves = [move for _, move in people]
         await self._settlement.settle(moves)
         measures.settled([text for text, _ in people], moves)
         holds = {
-            text.id: Hold(str(pause), pause.until)
+            text.id: pause.hold
             for text, pause in paused
             if pause.by_operator and not text.attended and self._crms[text.crm][1].tells_holds
         }
@@ -193,19 +205,21 @@ class Delivery:
         ]
 
     async def _send_one(self, text: Text, sms: OutboundSms) -> None:
-        try:
-            result = await self._sender.send(text, sms)
-        except OverBudget as error:
-            if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
-                raise Snooze(UNCOUNTED_PAUSE) from None
-            await self._settlement.settle([transitions.over_budget(text.id, text.revision, str(error))])
-            return
-        if result:
-            assessment = await self._breaker.assess(text, result.outcome)
-            move = self._retry_policy.after_call(text, result, assessment)
-            await self._settlement.settle([move])
-            measures.called(result.outcome)
-            measures.settled([text], [move])
+        with spans.sending(text) as span:
+            try:
+                result = await self._sender.send(text, sms)
+            except OverBudget as error:
+                if text.state is State.UNKNOWN:  # its first try was not counted: there was no budget yet
+                    raise Snooze(UNCOUNTED_PAUSE) from None
+                await self._settlement.settle([transitions.over_budget(text.id, text.revision, str(error))])
+                return
+            if result:
+                spans.answered(span, result.outcome)
+                assessment = await self._breaker.assess(text, result.outcome)
+                move = self._retry_policy.after_call(text, result, assessment)
+                await self._settlement.settle([move])
+                measures.called(result.outcome)
+                measures.settled([text], [move])
 
     def _own_writes(self, ids: Sequence[int]) -> deciding.OwnWrites:
         with self._pool.connection() as connection:
@@ -216,7 +230,10 @@ class Delivery:
             held_notes.pause(connection, holds)
 
     def _load_many(self, ids: Sequence[int]) -> list[tuple[Text, SendingPaused | None] | None]:
-        """Each text, and the operator's pause that covers it."""
+        """Each text, and the operator's pause that covers it. After a restore, texts wait for the operator's word."""
         with self._pool.connection() as connection:
             texts, paused = text_store.load(connection, ids), pauses.covering(connection, ids)
+            maybe_sent = [text.id for text in texts.values() if text.maybe_sent]
+            if maybe_sent and (pause := circuit_breaker.current_pause(connection)):
+                paused = dict.fromkeys(maybe_sent, pause) | paused
         return [(texts[text], paused.get(text)) if text in texts else None for text in ids]

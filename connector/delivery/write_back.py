@@ -5,20 +5,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
+import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
 from connector import backoff
 from connector.batcher import Batcher
 from connector.crms import CRM_BATCH_SIZE, Change, Crm
-from connector.delivery import isolation, measures
+from connector.delivery import isolation, measures, spans
 from connector.delivery.breaker import Breaker
 from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import FieldKind, State
 from connector.outcome import Outcome
-from connector.store import chat_updates, circuit_breaker
+from connector.store import chat_updates, circuit_breaker, record_fields
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Snooze
 from connector.store.outcomes import WriteResult
@@ -94,23 +96,26 @@ class WriteBack:
             if to_tell.soon:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
         unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
-        for stem in {outcome.crm for outcome in newest}:
-            part: dict[int, Change] = {
-                one.text: (one.ticket_id, changes[one.text])
-                for one in newest
-                if one.crm == stem and one.text in changes
-            }
-            try:
-                answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
-            except (Refused, Unavailable) as error:
-                unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
-            else:
-                self._breaker.passed(stem)
+        with spans.writing([one for one in newest if one.text in changes]) as traced:
+            for stem in {outcome.crm for outcome in newest}:
+                part: dict[int, Change] = {
+                    one.text: (one.ticket_id, changes[one.text])
+                    for one in newest
+                    if one.crm == stem and one.text in changes
+                }
+                try:
+                    answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
+                except (Refused, Unavailable) as error:
+                    unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+                else:
+                    self._breaker.passed(stem)
+            spans.written(traced, answers | {text: error for text, (_, error) in unavailable.items()})
         told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
         told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
             with connection.transaction():
                 outcome_store.record(connection, told)
+                self._mark_numbers(connection, newest, told)
                 if shown := self._shown(newest, told):
                     chat_updates.follow(connection, shown)
             if later:
@@ -131,6 +136,21 @@ class WriteBack:
                     status = str(outcome.chat.get("status", ""))
                     shown.append(chat_updates.Shown(outcome.text, status, fields))
         return shown
+
+    def _mark_numbers(
+        self, connection: psycopg.Connection, outcomes: Sequence[Outcome], told: Sequence[WriteResult]
+    ) -> None:
+        """Have the numbers marked that cannot be texted, where the mapping names a field for it, and marks cleared."""
+        written = {one.text for one in told if not one.overtaken and one.refused is None}
+        marking = [
+            one
+            for one in outcomes
+            if one.text in written and FieldKind.PHONE_INVALID in self._crms[one.crm][1].file.record_fields
+        ]
+        if invalid := [one.text for one in marking if one.phone_problem]:
+            record_fields.number_invalid(connection, invalid)
+        if sent := [one.text for one in marking if one.state is State.SENT]:
+            record_fields.number_valid(connection, sent)
 
     def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
         """By text: the fields to write; and an error where the mapping cannot render them."""

@@ -27,6 +27,14 @@ EVENTS = Counter(
     ["crm", "channel", "result"],
     registry=REGISTRY,
 )
+CHAT_EVENTS_REFUSED = Counter(
+    "connector_chat_events_refused",
+    "Chat webhooks that were refused (reason: signature, stale, off).",
+    ["reason"],
+    registry=REGISTRY,
+)
+for reason in ("signature", "stale", "off"):
+    CHAT_EVENTS_REFUSED.labels(reason)  # 0 from the start, so that the first one is an increase
 DECISIONS = Counter(
     "connector_decisions",
     "Decisions about texts (result: allowed, skipped, held), by the check that decided. A held text is decided again.",

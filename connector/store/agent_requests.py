@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import psycopg
 
-from connector import send_at
+from connector import send_at, tracing
 from connector.errors import KeyUsedOtherwise
 from connector.model import Channel, TextRequest, TicketEvent
 from connector.store import events, postgres, pseudonyms, queries
@@ -66,7 +66,12 @@ def take_in(connection: psycopg.Connection, asked: SendRequest, max_days: float 
             return SendReceipt(row[1], duplicate=True)
         after = newest(connection, asked.crm, asked.ticket_id) if asked.after is None else asked.after
         event = TicketEvent(
-            asked.crm, f"agent:{asked.ticket_id}:{after}", asked.ticket_id, channel=asked.channel, ask=asked.ask
+            asked.crm,
+            f"agent:{asked.ticket_id}:{after}",
+            asked.ticket_id,
+            channel=asked.channel,
+            ask=asked.ask,
+            traceparent=tracing.current(),
         )
         [taken] = events.save(connection, [event])
         if asked.ask.send_at and not taken.duplicate:

@@ -1,6 +1,7 @@
 """The gauges that are read from the database at a scrape. A new one is a line of GAUGES and a query of the same name.
 
-A query returns the label values, then one number for each metric; a number that is null is left out.
+A query returns the label values, then one number for each metric; a number that is null is left out. Daily budgets
+are a case of their own, because their limits are in the mapping files.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connector.metrics.readings import Reading
-from connector.store import circuit_breaker, leases, queries
+from connector.policy.daily_budget import Budgets
+from connector.store import circuit_breaker, daily_budget, leases, postgres, queries
 
 SQL = queries.load(__file__)
 # Seconds to connect, and milliseconds for each statement. A scrape must not burden a busy database.
@@ -44,6 +46,21 @@ GAUGES = (
         ),
     ),
     Gauge(
+        "settled",
+        ("quantile",),
+        (
+            (
+                "connector_texts_unknown_settled_seconds",
+                "Seconds from becoming unknown to being settled, of texts that were settled within 7 days.",
+            ),
+        ),
+    ),
+    Gauge(
+        "settled_count",
+        (),
+        (("connector_texts_unknown_settled", "Unknown texts that were settled within 7 days."),),
+    ),
+    Gauge(
         "outcomes",
         ("crm",),
         (
@@ -53,9 +70,47 @@ GAUGES = (
         ),
     ),
     Gauge(
+        "refused_fields",
+        ("crm", "field"),
+        (
+            (
+                "connector_field_writes_refused",
+                "Tickets whose field (opt_out, phone_invalid, chat_status) is to be written and that the CRM refuses.",
+            ),
+        ),
+    ),
+    Gauge(
         "breakers",
         ("account", "state"),
         (("connector_breaker_state", "1: the account is closed (in use), paused, tripped, or waits_for_person."),),
+    ),
+    Gauge(
+        "operator_pauses",
+        ("scope",),
+        (("connector_operator_pauses", "Pauses by operators that are in force (scope: all, account, channel, rule)."),),
+    ),
+    Gauge(
+        "opt_outs",
+        ("source",),
+        (("connector_opt_outs", "Entries of the suppression list (source: person, word, platform, crm)."),),
+    ),
+    Gauge(
+        "opt_out_reviews",
+        (),
+        (
+            ("connector_opt_out_reviews_pending", "Messages that may be an opt-out and wait for a person's decision."),
+            ("connector_opt_out_reviews_overdue", "Those of them that are older than two business days."),
+        ),
+    ),
+    Gauge(
+        "chat_sources",
+        ("source",),
+        (
+            (
+                "connector_chat_source_age_seconds",
+                "Seconds since a source of chat events (webhook, list) last delivered one. Missing if it never did.",
+            ),
+        ),
     ),
     Gauge(
         "workers",
@@ -73,16 +128,16 @@ GAUGES = (
 )
 
 
-def read(url: str) -> list[Reading]:
+def read(url: str, budgets: Budgets) -> list[Reading]:
     """Read all gauges, over a connection of their own. Raises psycopg.Error when the database cannot be read."""
     conninfo = make_conninfo("", **conninfo_to_dict(url) | {"connect_timeout": CONNECT_SECONDS})
     options = f"-c statement_timeout={STATEMENT_MS} -c default_transaction_read_only=on"
     with psycopg.connect(conninfo, autocommit=True, options=options) as connection:
-        return readings(connection)
+        return readings(connection) + _budgets(connection, budgets)
 
 
 def readings(connection: psycopg.Connection) -> list[Reading]:
-    """Read all gauges."""
+    """Read all gauges but those of daily budgets."""
     return [reading for gauge in GAUGES for reading in _readings(connection, gauge)]
 
 
@@ -103,4 +158,19 @@ def _readings(connection: psycopg.Connection, gauge: Gauge) -> list[Reading]:
             [(row[:count], row[count + place]) for row in rows if row[count + place] is not None],
         )
         for place, (name, words) in enumerate(gauge.metrics)
+    ]
+
+
+def _budgets(connection: psycopg.Connection, budgets: Budgets) -> list[Reading]:
+    """The day's budgets. Numbered from 1 in the order of the mapping files: no label holds an outbound number."""
+    uses = daily_budget.used(connection, budgets, postgres.now(connection))
+    rows = [
+        ((f"{place}", budget.unit), float(budget.used(uses[number])), float(budget.limit))
+        for place, (number, budget) in enumerate(budgets.items(), 1)
+    ]
+    labels = ("budget", "unit")
+    used, limit = [(key, used) for key, used, _ in rows], [(key, limit) for key, _, limit in rows]
+    return [
+        Reading("connector_daily_budget_used", "What an outbound number has used of its budget today.", labels, used),
+        Reading("connector_daily_budget_limit", "The daily budget of an outbound number.", labels, limit),
     ]

@@ -68,6 +68,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         reason_name=row["reason_name"],
         phone_problem=PhoneProblem(row["phone_problem"]) if row["phone_problem"] else None,
         age=row["age"] or 0.0,
+        traceparent=row["traceparent"],
     )
 
 

@@ -2,7 +2,7 @@
 -- An outcome as the ticket learns it: the newest status of its chat is part of it.
 texts.id, texts.outcome, texts.crm, texts.ticket_id, told.state, told.why, told.rule, told.changed_at, told.contradicted,
        coalesce(told.ask ->> 'reason_name', '') as reason_name, told.phone_problem,
-       texts.write_attempts, texts.write_refused is not null as refused_before,
+       texts.traceparent, texts.write_attempts, texts.write_refused is not null as refused_before,
        (select extract(epoch from clock_timestamp() - events.received_at)::float8
         from events where events.id = texts.event) as age,
        case when chats.chat_id is null then told.chat else told.chat || jsonb_build_object('status', chats.status) end as chat

@@ -88,7 +88,7 @@ def _record(
         "opt_outs": cursor.execute(SQL["opt_outs"], asked).fetchall(),
         "last_word": cursor.execute(SQL["last_word"], asked).fetchone(),
         "reviews": cursor.execute(SQL["reviews"], asked).fetchall(),
-        "opt_out_fields": cursor.execute(SQL["opt_out_fields"], asked).fetchall(),
+        "record_fields": cursor.execute(SQL["record_fields"], asked).fetchall(),
         "actions": cursor.execute(SQL["actions"], asked | {"abouts": abouts}).fetchall(),
     }
 

@@ -127,6 +127,9 @@ SESSION = (
 OPTIONS = f"-c plan_cache_mode=force_custom_plan {SESSION}"
 # For statements with only one possible plan, whatever the tables hold: a tenth more events are saved per second.
 KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
+# For statements that find each row by an index. Making their plans costs as much as running them, and the only plans
+# that would be wrong once the tables are full are those that read whole tables: these are not considered.
+BY_INDEX = f"-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off {KEEPS_PLANS}"
 # Without these timeouts, a connection to a machine that is gone waits for a quarter of an hour. In seconds, except
 # `tcp_user_timeout` (milliseconds). The database URL can override them.
 SILENCE = {
@@ -141,22 +144,22 @@ SILENCE = {
 CONNECTION_SECONDS, RECONNECT_SECONDS = 5.0, 3.0
 
 
-def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
-    """A pool of at most `most` connections. `keeps_plans`: for statements that have only one possible plan."""
+def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
+    """A pool of at most `most` connections. `options`: how its statements are planned."""
     return ConnectionPool(
         _impatient(url),
         min_size=1,
         max_size=most,
-        kwargs={"autocommit": True, "options": KEEPS_PLANS if keeps_plans else OPTIONS},
+        kwargs={"autocommit": True, "options": options},
         timeout=CONNECTION_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
         open=True,
     )
 
 
-async def connect(url: str) -> psycopg.AsyncConnection:
-    """Open one asynchronous connection, in autocommit."""
-    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)
+async def connect(url: str, options: str = OPTIONS) -> psycopg.AsyncConnection:
+    """Open one asynchronous connection, in autocommit. `options`: how its statements are planned."""
+    return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=options)
 
 
 def _impatient(url: str) -> str:

@@ -19,7 +19,7 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update texts set sms = null, number = null, ask = null, trace = null, why = '', contradicted = null, accepted = null, wrote = null,
+update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, why = '', contradicted = null, accepted = null, wrote = null,
                 held = null, held_wrote = null,
                 write_refused = null
 from old where texts.id = old.id
@@ -61,6 +61,13 @@ delete from plans where id in (
 -- Delete old reviews that were decided. The suppression list keeps the opt-outs, and keyed hashes stand for the rest.
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
+
+-- name: erase_record_fields
+-- Delete what is known of fields that the connector has cleared, or that it has only seen as set.
+delete from record_fields where (crm, ticket_id, kind) in (
+    select crm, ticket_id, kind from record_fields
+    where version <= written and due_at < now() - %(days)s * interval '1 day'
+      and (not value or before is null and kind = 'phone_invalid') limit %(most)s)
 
 -- name: erase_person_lookups
 -- Delete numbers that were looked up long ago.

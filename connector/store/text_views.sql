@@ -1,7 +1,11 @@
 -- name: unknown
 -- Texts whose outcome is unknown, with the time of the call, oldest first.
 select texts.id, texts.crm, texts.ticket_id, texts.sms ->> 'outbound_number' as outbound_number,
-       (select max(at) from history where history.text = texts.id and to_state = 'sending') as called_at,
+       -- a text that waited when the database was restored may have been called at any time since its last step
+       case when texts.restored_at is null
+            then (select max(at) from history where history.text = texts.id and to_state = 'sending')
+            else coalesce((select max(at) from history where history.text = texts.id and at <= texts.restored_at),
+                          texts.received_at) end as called_at,
        texts.changed_at as given_up_at
 from texts where state = 'unknown' and changed_at > %(since)s
 order by changed_at

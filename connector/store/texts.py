@@ -5,7 +5,7 @@ off quickly. They raise psycopg.Error when the database does not answer; nothing
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,6 +119,18 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
     return {text: ClaimResult(holder, text in claimed, revision) for text, holder, revision in found}
 
 
+def scheduled_without_number(connection: psycopg.Connection) -> list[int]:
+    """Texts scheduled for later that are not known to be meant for any number, the next one first."""
+    return [text for (text,) in connection.execute(SQL["scheduled_without_number"])]
+
+
+def meant_for(connection: psycopg.Connection, numbers: Mapping[int, str]) -> None:
+    """Record whom these scheduled texts are meant for, by text (E.164). One that has been decided knows it already."""
+    rows = {text: pseudonyms.of_number(connection, number) for text, number in sorted(numbers.items())}
+    asked = {"ids": list(rows), "hashes": list(rows.values())}
+    connection.execute(SQL["meant_for"], asked)
+
+
 def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
     """Those of these texts that are still waiting to be sent."""
     return {text for (text,) in connection.execute(SQL["to_be_sent"], {"ids": list(ids)})}
@@ -174,7 +186,6 @@ def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
     return fields(move) | {
         "accepted": move.accepted and fields(move.accepted),
         "hold": move.hold and fields(move.hold),
-        "held_for": move.held_for and pseudonyms.of_number(connection, move.held_for),
         "number": move.number and pseudonyms.of_number(connection, move.number),
     }
 

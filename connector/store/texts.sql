@@ -4,7 +4,7 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.r
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early, extract(epoch from clock_timestamp() - events.received_at)::float8 as age,
        case when texts.state = 'unknown' then texts.sms end as sms, texts.ask,
-       texts.accepted
+       texts.accepted, texts.traceparent, texts.restored_at is not null as maybe_sent
 from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
 
@@ -37,7 +37,7 @@ with d as (
     ) reasons
 ), queued as (
     update texts set state = 'queued', revision = texts.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
-                    number = d.hash, trace = d.trace, held_for = null, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
+                    number = d.hash, trace = d.trace, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
     from d where texts.id = d.id and d.holder = d.id and d.number
     returning texts.id, d.from_state
 ), noted as (
@@ -45,6 +45,14 @@ with d as (
     select id, from_state, 'queued', '' from queued where from_state <> 'queued'
 )
 select id, holder, case when holder = id and number then revision + 1 else revision end from d
+
+-- name: scheduled_without_number
+-- Texts scheduled for later whose number is not known. The search uses the index of open texts.
+select id from texts where state = 'received' and not_before > now() and number is null order by not_before limit 2000
+
+-- name: meant_for
+update texts set number = m.hash from unnest(%(ids)s::bigint[], %(hashes)s::text[]) as m (id, hash)
+where texts.id = m.id and texts.state = 'received' and texts.number is null
 
 -- name: to_be_sent
 -- Those of these texts that are neither cancelled nor sent. An unknown one may be waiting for its second attempt.
@@ -67,6 +75,7 @@ with paused as (
     from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
         as w (id, revision, token, share)
     join texts on texts.id = w.id and texts.revision = w.revision
+        and texts.restored_at is null
         and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
         and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
         and not exists (select from opt_out_reviews
@@ -144,7 +153,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- Of two texts that hold and held a number, both may be released at once: a statement changes a row only once.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.number, m.code, nullif(m.hold, 'null') as hold,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision, texts.code as from_code,
@@ -156,7 +165,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, hold jsonb,
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, hold jsonb,
         number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
@@ -182,7 +191,6 @@ with m as (
         unclear = case when m.unclear then texts.unclear || texts.revision else texts.unclear end,
         contradicted = coalesce(m.contradicted, texts.contradicted),
         phone_problem = m.phone_problem,
-        held_for = m.held_for,
         held = coalesce(m.hold, texts.held),
         held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',

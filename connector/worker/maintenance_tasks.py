@@ -11,10 +11,12 @@ from connector.backfill.feeder import Feeder
 from connector.ccaip import client
 from connector.ccaip.client import Account
 from connector.crms import Crm
-from connector.delivery import opt_out_fields
+from connector.delivery import crm_opt_outs, pause_notes, record_fields, scheduled_numbers
 from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.chat_write_back import ChatWriteBack
+from connector.delivery.pause_notes import PauseNotes
+from connector.delivery.scheduled_numbers import ScheduledNumbers
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters
 from connector.settings import Settings
@@ -53,10 +55,14 @@ def build(
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
-        MaintenanceTask("opt-out fields", opt_out_fields.WRITE_SECONDS, opt_out_fields.writer(connected)),
-        MaintenanceTask("CRM opt-outs", opt_out_fields.FOLLOW_SECONDS, opt_out_fields.follower(connected)),
+        MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
+        MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
+        MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, ScheduledNumbers(connected).find),
         MaintenanceTask("opt-out reviews", RETENTION_SECONDS, opt_outs.say_overdue),
     ]
+    if any(mapping.tells_holds for _, mapping in connected.values()):
+        notes = PauseNotes(connected, backpressure, settings.chat_calls_share)
+        tasks.append(MaintenanceTask("pause notes", pause_notes.LOOK_SECONDS, notes.note))
     if settings.unknown_from_chats:
         tasks.append(chat_reconciler.finder(account))
     if any(mapping.file.write_back.chat for _, mapping in connected.values()):

@@ -27,6 +27,7 @@ from connector.errors import CallFailed
 from connector.metrics import counters, exposition
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
+from connector.policy.daily_budget import Budgets
 from connector.settings import Settings
 from connector.store import gauges, postgres, rate_limit
 from connector.store.jobs import Kind
@@ -56,12 +57,14 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         for crm, _ in connected.values():
             stack.callback(crm.close)
         pool = stack.enter_context(postgres.pool(url, STEP_THREADS + MORE_CONNECTIONS))
+        steps = stack.enter_context(postgres.pool(url, STEP_THREADS, postgres.BY_INDEX))
         threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
         loop = asyncio.get_running_loop()
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
-        _expose(settings, url, stack)
+        budgets = bootstrap.budgets(mapping for _, mapping in connected.values())
+        _expose(settings, url, budgets, stack)
         ask = Asking(pool, threads)
         backpressure = Backpressure(in_hand(settings.ccaip_requests_per_second), connected.keys())
         breaker, people = Breaker(ask, backpressure), WaitingSenders(ask)
@@ -72,23 +75,23 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
         )
         sender = Sender(
-            pool,
+            steps,
             client,
             pacer,
             threads,
             settings.ccaip_requests_at_once,
             settings.ccaip_read_timeout,
             people.left,
-            budgets=bootstrap.budgets(mapping for _, mapping in connected.values()),
+            budgets=budgets,
         )
         tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
         policies = {stem: mapping.policy for stem, (_, mapping) in connected.items()}
-        admission = Admission(pool, policies, tell_holds=tell_holds)
-        settlement = Settlement(pool, threads)
-        delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
+        admission = Admission(steps, policies, tell_holds=tell_holds)
+        settlement = Settlement(steps, threads)
+        delivery = Delivery(steps, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
         write_back = WriteBack(
-            pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
+            steps, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
         handlers: dict[Kind, job_loop.Handle] = dict.fromkeys(Kind, delivery.deliver)
         handlers[Kind.WRITE_BACK] = write_back.write_back
@@ -109,11 +112,11 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
     return 1 if settlement.lost else 0
 
 
-def _expose(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> None:
+def _expose(settings: Settings, url: str, budgets: Budgets, stack: contextlib.AsyncExitStack) -> None:
     """Serve this worker's metrics until the stack ends, if a port is set for them."""
     counters.RATE_LIMIT.set(settings.ccaip_requests_per_second)
     if settings.worker_metrics_port:
-        metrics = Metrics(Readings(partial(gauges.read, url), logs.errors.copy))
+        metrics = Metrics(Readings(partial(gauges.read, url, budgets), logs.errors.copy))
         host, port = settings.worker_metrics_host, settings.worker_metrics_port
         stack.callback(exposition.serve(host, port, settings.metrics_keys, metrics.text))
 

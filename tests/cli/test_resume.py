@@ -6,8 +6,9 @@ import psycopg
 import pytest
 
 from connector.cli import demo
+from connector.model import TicketEvent
 from connector.sandbox import Sandbox
-from connector.store import circuit_breaker
+from connector.store import circuit_breaker, events, installation
 from tests.cli.test_cli import connector
 
 WRONG_TOKEN = {"CONNECTOR_CCAIP_TOKEN": "a-wrong-token"}
@@ -95,3 +96,24 @@ def test_a_pause_ends_without_a_question(box: Sandbox, url: str, connection: psy
 
 def test_nothing_to_resume_is_said(box: Sandbox, url: str) -> None:
     assert resume(box, url, **WRONG_TOKEN) == (0, "Sending was not paused.\n")
+
+
+def test_after_a_restore_it_has_to_be_said_what_becomes_of_what_waited(
+    box: Sandbox, url: str, connection: psycopg.Connection
+) -> None:
+    events.save(connection, [TicketEvent("salesforce", "e", "500000000000001AAA")])
+    installation.check(url)
+    connection.execute("update installation set identity = 'another'")
+    installation.check(url)
+
+    unsaid = connector("resume", "--anyway", **demo.environment(box, url, 8080, "t" * 24))
+    assert unsaid.returncode == 2
+    assert "1 text and 0 cases of back-fills waited when this database was restored" in unsaid.stderr
+    assert stopped(connection) == [circuit_breaker.PLATFORM]
+    assert resume(box, url, "--restored", "unknown", "--dry-run")[0] == 0
+    assert stopped(connection) == [circuit_breaker.PLATFORM]
+    assert resume(box, url, "--restored", "send") == (0, "Texts may leave again.\n")
+    assert stopped(connection) == []
+    assert installation.marked(connection).texts == 0
+    [(after,)] = connection.execute("select after from audit where what = 'sending.resume'").fetchall()
+    assert after == {"restored": "send"}

@@ -122,6 +122,22 @@ def test_the_opt_out_field_is_written_wherever_it_belongs(
     assert not of.opted_out(box, first)
 
 
+def test_a_checkbox_is_read_with_the_record_that_has_it(
+    crm: Crm, of: ModuleType, box: Sandbox, file: MappingFile
+) -> None:
+    first, lonely, last = of.new_tickets(box, 3)
+    of.without_customer(box, lonely)
+    field = file.invalid_numbers.field
+    assert field
+    crm.write_field(field, [(first, "true")])
+
+    found = crm.read_field(field, [first, lonely, of.nobody(), last])
+
+    assert {ticket: state.value for ticket, state in found.items()} == {first: True, last: False}
+    assert found[first].record not in (first, found[last].record)
+    assert of.phone_invalid(box, first)
+
+
 def test_what_a_query_finds_comes_by_pages_like_what_is_read(crm: Crm, of: ModuleType, box: Sandbox) -> None:
     tickets = of.new_tickets(box, of.MANY)
     pages = list(crm.find(of.query_of(box, tickets)))

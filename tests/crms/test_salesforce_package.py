@@ -144,8 +144,8 @@ def test_the_fields_are_those_of_the_mapping() -> None:
 def test_the_integration_user_reads_what_is_mapped_and_edits_what_is_written() -> None:
     fields = granted("CCAIP_SMS_Integration")
     assert mapped() | written_back() <= set(fields)
-    opt_out = MAPPING["fields"][MAPPING["opt_outs"]["field"]]
-    assert {field for field, editable in fields.items() if editable} == written_back() | {opt_out}
+    checkboxes = {MAPPING["fields"][MAPPING[table]["field"]] for table in ("opt_outs", "invalid_numbers")}
+    assert {field for field, editable in fields.items() if editable} == written_back() | checkboxes
     assert one_of(read("permissionsets", "CCAIP_SMS_Integration"), "customPermissions/name") == "CCAIP_SMS_Bypass"
     assert read("customPermissions", "CCAIP_SMS_Bypass") is not None
 

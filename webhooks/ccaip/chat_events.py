@@ -8,7 +8,8 @@ import structlog
 from flask import Blueprint, Response, request
 from psycopg_pool import ConnectionPool
 
-from connector.errors import NotAuthentic
+from connector.errors import NotAuthentic, NotTimely
+from connector.metrics import counters
 from connector.settings import Settings
 from connector.store import chat_events as store
 from webhooks import receive, refusals
@@ -32,6 +33,7 @@ def blueprint(settings: Settings, pool: ConnectionPool) -> Blueprint:
     @hooks.post(PATH)
     def chat_events() -> Response:
         if not secrets:
+            counters.CHAT_EVENTS_REFUSED.labels("off").inc()
             refusals.log("a chat event was refused", why="no secret is configured")
             return receive.problem(403, OFF)
         content = request.get_data(cache=False)
@@ -41,6 +43,7 @@ def blueprint(settings: Settings, pool: ConnectionPool) -> Blueprint:
                 content, request.headers.get("X-Signature", ""), timestamp, secrets, datetime.now(UTC), tolerance
             )
         except NotAuthentic as error:
+            counters.CHAT_EVENTS_REFUSED.labels("stale" if isinstance(error, NotTimely) else "signature").inc()
             refusals.log("a chat event was refused", why=str(error))
             return receive.problem(error.status, str(error))
         event = parse.parse(timestamp.encode("latin-1", "replace") + content, content, signed_at, tolerance)

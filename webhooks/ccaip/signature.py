@@ -16,7 +16,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
-from connector.errors import NotAuthentic
+from connector.errors import NotAuthentic, NotTimely
 from webhooks.ccaip import moments
 
 SIGNATURE = re.compile(r"(?:primary|secondary)\s*=\s*([A-Za-z0-9+/]{43}=)(?![A-Za-z0-9+/=])", re.IGNORECASE)
@@ -29,7 +29,8 @@ def verify(
 ) -> datetime:
     """Return when the message was signed (UTC). Compares in constant time.
 
-    `signatures` and `timestamp` are the two headers, `tolerance` is in seconds. Raises NotAuthentic.
+    `signatures` and `timestamp` are the two headers, `tolerance` is in seconds. Raises NotAuthentic, and
+    NotTimely where only the time is wrong.
     """
     given = [base64.b64decode(one) for one in SIGNATURE.findall(signatures)[:MAX_SIGNATURES]]
     if not given:
@@ -45,5 +46,5 @@ def verify(
     age = (now - signed_at).total_seconds()
     if abs(age) > tolerance:
         what = "too old" if age > 0 else "in the future"
-        raise NotAuthentic(f"the signature is {what}: check the clocks, or CONNECTOR_CCAIP_WEBHOOK_TOLERANCE_SECONDS")
+        raise NotTimely(f"the signature is {what}: check the clocks, or CONNECTOR_CCAIP_WEBHOOK_TOLERANCE_SECONDS")
     return signed_at

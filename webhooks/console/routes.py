@@ -16,6 +16,7 @@ from webhooks.console import (
     bulk,
     decide_again,
     filters,
+    oidc,
     overview,
     pauses,
     person,
@@ -58,6 +59,7 @@ def blueprint(
     access = Access(pool, BrowserSecurity(settings.public_url, ()))
     _add_frame(pages, console, access)
     sign_in.add(pages, console, access)
+    oidc.add(pages, console, access)
     for page in PAGES:
         page.add(pages, console)
     pages.record(lambda state: roles.check(state.app, NAME))
