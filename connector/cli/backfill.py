@@ -90,7 +90,7 @@ def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: b
     from connector.store import audit
 
     with connected() as connection, backfill_watch.interruptible() as interrupted:
-        watched = None if detach else backfill_watch.WATCHED
+        watched = None if detach else backfill_watch.WATCHED_SECONDS
         user = audit.this_user()
         if not operations.start(connection, plan, user, canary, max_failed / 100, cooling_off, watched):
             found = plans.found(connection, plan)

@@ -37,13 +37,12 @@ def add(pages: Blueprint, console: Console) -> None:
         with console.read() as connection:
             _found(connection, plan)
 
-        @stream_with_context
         def lines() -> Iterator[str]:
             with console.read() as connection:
                 yield from outcome_file.csv_lines(connection, plan)
 
         headers = {"Content-Disposition": f'attachment; filename="back-fill-{plan}.csv"'}
-        return Response(lines(), content_type="text/csv; charset=utf-8", headers=headers)
+        return Response(stream_with_context(lines()), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:

@@ -1,4 +1,4 @@
-"""The unknowns desk: texts that may have been sent, their evidence, and the verdict of a person."""
+"""Texts that may have been sent: their evidence, and a person's decision on each."""
 
 from datetime import datetime
 

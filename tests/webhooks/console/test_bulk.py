@@ -35,7 +35,7 @@ def fields(page: str) -> dict[str, Any]:
 
 def start(browser: Browser, confirmation: TestResponse, why: str = "wrong words") -> TestResponse:
     assert confirmation.status_code == 200, confirmation.text
-    values = fields(confirmation.text)
+    values: dict[str, Any] = {**fields(confirmation.text)}
     del values["token"]
     return browser.post("/bulk/start", **values | {"why": why})
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import psycopg
 
 from connector.model import Decision, OutboundSms, TicketEvent
+from connector.policy.opt_outs import Source
 from connector.store import audit, events, opt_outs, suppressions
 from connector.store.audit import Filter
-from connector.store.suppressions import Source
 from tests.support.remote import queued
 from tests.webhooks.console.conftest import Operators
 from webhooks.console.roles import Role
