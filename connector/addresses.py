@@ -1,7 +1,7 @@
 """Validate addresses in settings. Each error suggests the value that was probably meant."""
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationInfo
 
@@ -10,6 +10,21 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 def https_or_loopback(url: str) -> str:
     """Return the URL without a trailing slash. Plain http exposes secrets: it is accepted for loopback only."""
+    parts = _https_or_loopback(url)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("expected an address such as https://host, without a path or anything else behind the host")
+    return url.rstrip("/")
+
+
+def https_or_loopback_path(url: str) -> str:
+    """Return the URL unchanged. It may have a path, but no query and no fragment. Plain http: loopback only."""
+    parts = _https_or_loopback(url)
+    if parts.query or parts.fragment:
+        raise ValueError("expected an address such as https://host/path, without a query or a fragment")
+    return url
+
+
+def _https_or_loopback(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.port == 0
@@ -17,11 +32,9 @@ def https_or_loopback(url: str) -> str:
         raise ValueError("expected an address such as https://host") from None
     if wrong:
         raise ValueError("expected an address such as https://host")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError("expected an address such as https://host, without a path or anything else behind the host")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError("expected https://; plain http is for addresses of this machine only")
-    return url.rstrip("/")
+    return parts
 
 
 def subdomain(given: str) -> str:

@@ -5,6 +5,7 @@ ConnectorError
 ├── BadMapping         a mapping file is wrong: refused at start
 ├── BadFile            a file given to a command is wrong: refused, nothing done
 ├── Unreadable         an authentic event cannot be parsed: saved, acknowledged, shown
+├── SignInRefused      an identity provider's answer signs nobody in: refused, nothing saved
 ├── NotAuthentic       a request from an unknown sender: refused, nothing saved
 ├── NotThere           the requested ticket or plan does not exist
 ├── BadTime            a text cannot be scheduled for this time
@@ -101,6 +102,10 @@ class NotAuthentic(ConnectorError):
 
 class NotTimely(NotAuthentic):
     """The signature of a request is right, but it was made too long ago, or in the future."""
+
+
+class SignInRefused(ConnectorError):
+    """An identity provider's answer signs nobody in. The message says why, for the person in front of the browser."""
 
 
 class NotThere(ConnectorError):

@@ -156,7 +156,8 @@ class Decision:
 
     `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
     set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
-    ticket. `language`: the language of the message, and why it was chosen.
+    ticket. `language`: the language of the message, and why it was chosen. `marked_invalid`: the CRM's field says that
+    the number cannot be texted.
     """
 
     rule: str
@@ -167,6 +168,7 @@ class Decision:
     accepted: Accepted | None = None
     empty: Sequence[str] = ()
     language: LanguageChoice = LanguageChoice()
+    marked_invalid: bool = False
 
 
 def _no_flag(value: object) -> object:
@@ -231,3 +233,18 @@ class Text:
     def attended(self) -> bool:
         """Whether a person waits for the result. Such a text fails at once where others wait or are tried again."""
         return self.channel is Channel.AGENT and not (self.ask and self.ask.send_at)
+
+
+class FieldKind(StrEnum):
+    """A checkbox in the CRM that the connector writes beside the fields of the outcomes."""
+
+    OPT_OUT = "opt_out"
+    PHONE_INVALID = "phone_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldState:
+    """A checkbox of the CRM as it is now, and the id of the record that has it."""
+
+    record: str
+    value: bool

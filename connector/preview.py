@@ -11,7 +11,7 @@ import psycopg
 from connector import send_at
 from connector.crms import Crm
 from connector.delivery.admission import Clock
-from connector.errors import NotThere
+from connector.errors import NotThere, RefusalCode
 from connector.expressions import CannotApply
 from connector.languages import Messages
 from connector.mapping import message_language
@@ -164,13 +164,12 @@ class Previews:
             for pause in in_the_way
         ]
         scheduled = Search(crms=[stem], ticket=ticket_id, only=Only.SCHEDULED)
-        for row in text_search.find(connection, scheduled, MAX_SCHEDULED):
-            why = f"text {row['id']} about this ticket is {row['why']}"
-            found.append(Finding("scheduled", Said.WARN, why, about=str(row["id"])))
-        newest = text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1)
-        if newest and (newest[0]["busy_since"] or "active SMS session" in newest[0]["why"]):
-            at: datetime = newest[0]["changed_at"]
-            if newest[0]["state"] != State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:
+        for text in text_search.find(connection, scheduled, MAX_SCHEDULED):
+            why = f"text {text.id} about this ticket is {text.why}"
+            found.append(Finding("scheduled", Said.WARN, why, about=str(text.id)))
+        for newest in text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1):
+            at, busy = newest.changed_at, newest.busy_since or newest.code is RefusalCode.CUSTOMER_BUSY
+            if busy and newest.state is not State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:
                 why = f"the customer was in another session at {at.astimezone(UTC):%H:%M} UTC"
                 found.append(Finding("session", Said.WARN, why))
         return found

@@ -140,7 +140,7 @@ class Settings(FromEnvironment):
     chat_write_seconds: float = Field(default=60, ge=1, le=3600)
     """Seconds between two writes of changed chat statuses to the CRM."""
     chat_calls_share: float = Field(default=0.7, ge=0, le=1)
-    """Chat statuses wait once the org has used this share of its daily API calls, 0 to 1."""
+    """Chat statuses and notes of pauses wait once the org has used this share of its daily API calls, 0 to 1."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
@@ -186,7 +186,7 @@ def load(kind: type[BaseSettings] = Settings, **given: Any) -> BaseSettings:
         raise BadSettings("\n".join(_problem(one, kind) for one in error.errors())) from None
 
 
-def look(problems: Problems, **given: Any) -> Settings:
+def load_with_defaults(problems: Problems, **given: Any) -> Settings:
     """Return the settings, with defaults in place of invalid values, so that the rest can be checked too.
 
     Each invalid value is added to `problems`. Raises BadSettings where the .env file cannot be read.
@@ -201,7 +201,7 @@ def look(problems: Problems, **given: Any) -> Settings:
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
 
 
-def values() -> dict[str, str]:
+def values_in_clear() -> dict[str, str]:
     """Return all settings of the loaded modules by variable, secrets in clear: for fingerprints only."""
     found = dict[str, str]()
     for kind in environment.kinds():

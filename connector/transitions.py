@@ -28,9 +28,9 @@ class Transition:
     `revision`: the revision that the transition starts from; None: any, for actions of operators. `suspected`: this
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
-    stored the first time. `phone_problem`: the fault lies with the customer's number. `held_for`: the number (E.164)
-    that the text waits for. `number` (E.164): whom the text is meant for; stored as a keyed hash. `code`: that of the
-    platform's refusal, if it has one. `hold`: what the ticket is to show while the text waits.
+    stored the first time. `phone_problem`: the fault lies with the customer's number. `number` (E.164): whom the
+    text is meant for; stored as a keyed hash. `code`: that of the platform's refusal, if it has one. `hold`: what the
+    ticket is to show while the text waits.
     """
 
     id: int
@@ -53,7 +53,6 @@ class Transition:
     unclear: bool = False
     if_unclear: str = ""
     phone_problem: PhoneProblem | None = None
-    held_for: str | None = None
     number: str | None = None
     code: RefusalCode | None = None
     hold: Hold | None = None
@@ -212,7 +211,25 @@ def held(
         after=seconds,
         trace=trace,
         accepted=accepted,
-        held_for=number,
+        number=number,
+    )
+
+
+def paused(text: int, revision: int, hold: Hold, accepted: Accepted | None, number: str) -> Transition:
+    """Queue a text that was not decided before, for the end of a pause. It is decided then; it reserves no reason.
+
+    `number` (E.164): an opt-out of this number ends the text. `hold`: what the ticket is to show.
+    """
+    return Transition(
+        text,
+        UNDECIDED,
+        State.QUEUED,
+        revision=revision,
+        release=True,
+        after=0,
+        accepted=accepted,
+        number=number,
+        hold=hold,
     )
 
 

@@ -17,6 +17,7 @@ class Purpose(StrEnum):
     FORM = "form of the page"
     FINDINGS = "findings shown with a form"
     CONSOLE_FORM = "form of the console"
+    CONSOLE_SIGN_IN = "sign-in to the console"
 
 
 class BadSignature(Exception):

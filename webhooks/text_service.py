@@ -17,19 +17,20 @@ from connector import crms, send_at
 from connector.crms import Crm
 from connector.errors import ActionRefused, BadSettings, BadTime, CallFailed, KeyUsedOtherwise, NotThere, Unreadable
 from connector.mapping.rules import Mapping as TicketMapping
-from connector.model import OUTCOMES, TextRequest
+from connector.model import State, TextRequest
 from connector.policy.findings import Finding, Said
 from connector.preview import Preview, Previews
 from connector.store import actions, agent_requests, leases, postgres, text_views
 from connector.store.agent_requests import SendReceipt, SendRequest
 from connector.store.audit import Actor
+from connector.store.text_views import TextStatus
 from webhooks.concurrency import MAX_CRM_CALLS, MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.problems import Problem
 
 log = structlog.get_logger()
 
 # Seconds between two polls for an outcome: in the first second, and afterwards.
-LOOK, LOOK_LATER = 0.02, 0.2
+POLL_SECONDS, LATER_POLL_SECONDS = 0.02, 0.2
 # The number of a ticket's texts that are shown, newest first.
 MAX_SHOWN = 50
 NO_WORKER = Finding(
@@ -117,8 +118,8 @@ class TextService:
             what, _, known = found
             raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known) or 'none'}")
 
-    def seen(self, text: int, wait: float = 0, caller: str = "") -> dict[str, Any]:
-        """A text, once it has its outcome or after `wait` seconds. `worker`: one is running. Raises Problem 404.
+    def seen(self, text: int, wait: float = 0, caller: str = "") -> TextStatus:
+        """A text, once it has its outcome or after `wait` seconds. Raises Problem 404.
 
         Does not wait when too many requests wait already, in total or for this caller.
         """
@@ -127,42 +128,40 @@ class TextService:
         with self._waits.place(caller) as free:
             return self._seen(text, wait if free else 0)
 
-    def _seen(self, text: int, wait: float) -> dict[str, Any]:
+    def _seen(self, text: int, wait: float) -> TextStatus:
         end = time.monotonic() + wait
         early = time.monotonic() + 1
         while True:
             with self._pool.connection() as connection:
-                row = text_views.seen(connection, text)
+                found = text_views.seen(connection, text)
                 worker = leases.heard(connection).lately
-            if row is None:
+            if found is None:
                 raise Problem(404, "there is no such text")
-            row |= {"worker": worker}
             left = end - time.monotonic()
             # A text that waits for its hours or its customer does not change for a while.
-            if row["state"] in OUTCOMES or row["leaves_at"] or left <= 0:
+            if found.is_final or found.leaves_at or left <= 0:
                 with self._pool.connection() as connection:
-                    text_views.add_pauses(connection, [row])
-                return row
-            time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
+                    [found] = text_views.with_pauses(connection, [replace(found, worker=worker)])
+                return found
+            time.sleep(min(POLL_SECONDS if time.monotonic() < early else LATER_POLL_SECONDS, left))
 
-    def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[dict[str, Any]]:
-        """A ticket's texts, newest first. `worker`: one is running."""
+    def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[TextStatus]:
+        """A ticket's texts, newest first."""
         with self._pool.connection() as connection:
-            worker = {"worker": leases.heard(connection).lately}
-            rows = text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)
-            text_views.add_pauses(connection, rows)
-            return [row | worker for row in rows]
+            worker = leases.heard(connection).lately
+            found = text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)
+            return text_views.with_pauses(connection, [replace(text, worker=worker) for text in found])
 
-    def cancel(self, text: int, by: str, actor: Actor) -> dict[str, Any]:
+    def cancel(self, text: int, by: str, actor: Actor) -> TextStatus:
         """Cancel a text that was not sent yet. `by`: the person's name for people. Raises Problem 404 or 409."""
         try:
             with self._pool.connection() as connection:
                 actions.cancel(connection, text, actor, by)
         except ActionRefused:
-            row = self.seen(text)
-            if row["state"] != "cancelled":
-                raise Problem(409, f"it is too late to cancel: the text is {row['state']}") from None
-            return row
+            found = self.seen(text)
+            if found.state is not State.CANCELLED:
+                raise Problem(409, f"it is too late to cancel: the text is {found.state}") from None
+            return found
         return self.seen(text)
 
     def database(self, do: Callable[[psycopg.Connection], Any]) -> Any:

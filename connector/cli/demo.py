@@ -20,11 +20,12 @@ from connector.sandbox import Sandbox
 from connector.settings import Settings, load
 from connector.store import api_keys, migrations, postgres, text_views
 from connector.store.api_keys import Right
+from connector.store.text_views import TextStory
 
 Found = TypeVar("Found")
 
 STEP_SECONDS = 30.0
-LOOK = 0.05
+POLL_SECONDS = 0.05
 KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
 # The rights of the console: everything.
 CONSOLE = [Right.VIEW, Right.ACT, Right.CONTENT, Right.KEYS]
@@ -76,7 +77,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
             switches={"chat_webhook_url": f"{web}/webhooks/ccaip/chat-events"},
         ).running() as box,
     ):
-        connected = environment(box, url, port, token)
+        connected = environment(box, url, port, token) | sign_in(box, port)
         with supervisor.children(["serve", "worker"], connected, logs=folder) as started:
             try:
                 _wait("the web process answers", lambda: supervisor.answers("127.0.0.1", port), started.values())
@@ -129,6 +130,17 @@ def environment(box: Sandbox, url: str, port: int, token: str) -> dict[str, str]
     }
 
 
+def sign_in(box: Sandbox, port: int) -> dict[str, str]:
+    """The settings with which the sandbox's people sign in to the console."""
+    return {
+        "CONNECTOR_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "CONNECTOR_OIDC_ISSUER": f"{box.url}/oidc",
+        "CONNECTOR_OIDC_CLIENT_ID": box.oidc.settings.oidc_client_id,
+        "CONNECTOR_OIDC_CLIENT_SECRET": box.oidc.settings.oidc_client_secret,
+        "CONNECTOR_OIDC_ROLES": "support=view; ops=view,act; leads=view,act,content,keys",
+    }
+
+
 def _show(console: Console, box: Sandbox, url: str) -> bool:
     """Show one text step by step. True when the case carries the chat id that the sandbox issued."""
     case = box.salesforce.tickets()[0][0]
@@ -142,19 +154,18 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         earlier = _newest(connection)
         box.salesforce.request_text(case["id"])
-        text = _wait("the event is taken in", lambda: _newest(connection, after=earlier))
-        step("event", f"taken in and committed as text {text}")
-        story = _wait("the text is decided", lambda: _told(connection, text, "sms", "outcome"))
-        if not story["sms"]:
-            raise DidNotHappen(f"the text was {story['state']}: {story['why']}")
-        sms = story["sms"]
-        step("decision", f"rule {story['rule']}, to {phone.mask(sms['end_user_number'])}: {sms['message']}")
+        text = _wait("the event is saved", lambda: _newest(connection, after=earlier))
+        step("event", f"committed as text {text}")
+        story = _wait("the text is decided", lambda: _once(connection, text, lambda story: story.sms or story.outcome))
+        if not (sms := story.sms):
+            raise DidNotHappen(f"the text was {story.state}: {story.why}")
+        step("decision", f"rule {story.rule}, to {phone.mask(sms.end_user_number)}: {sms.message}")
         request = _wait("the SMS request", lambda: next(iter(box.ccaip.texts), None))
         step("SMS request", f"POST /apps/api/v1/sms, ticket_id {request.ticket_id}")
-        story = _wait("the outcome", lambda: _told(connection, text, "outcome"))
-        chat = story["chat"] or {}
-        step("chat", f"{story['state']}, chat {chat.get('id')} is {chat.get('status')}")
-        _wait("the write-back", lambda: _told(connection, text, "written"))
+        story = _wait("the outcome", lambda: _once(connection, text, lambda story: story.outcome))
+        chat = story.chat or {}
+        step("chat", f"{story.state}, chat {chat.get('id')} is {chat.get('status')}")
+        _wait("the write-back", lambda: _once(connection, text, lambda story: story.written))
         step("write-back", "the case has it")
     after = box.salesforce.case(case["id"])
     console.print(_before_and_after(case["number"], before, after))
@@ -167,9 +178,11 @@ def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> i
     return row["id"] if row else 0
 
 
-def _told(connection: psycopg.Connection[dict[str, Any]], text: int, *keys: str) -> dict[str, Any] | None:
+def _once(
+    connection: psycopg.Connection[dict[str, Any]], text: int, reached: Callable[[TextStory], object]
+) -> TextStory | None:
     story = text_views.story(connection, text)
-    return story if story and any(story[key] for key in keys) else None
+    return story if story and reached(story) else None
 
 
 def _wait(what: str, look: Callable[[], Found | None], started: Collection[subprocess.Popen[bytes]] = ()) -> Found:
@@ -178,7 +191,7 @@ def _wait(what: str, look: Callable[[], Found | None], started: Collection[subpr
     while time.monotonic() < end and all(process.poll() is None for process in started):
         if found := look():
             return found
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
     raise DidNotHappen(what)
 
 
@@ -194,7 +207,9 @@ def _before_and_after(number: str, before: dict[str, Any], after: dict[str, Any]
 def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder: Path) -> None:
     console.print(f"\nThe sandbox, cases on one side and the customer's phone on the other:  [bold]{sandbox}[/bold]")
     console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
+    console.print("or with your organization, which is the sandbox: Vera Lund may look, Lea Moreau may do everything.")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
     console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
     console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
+    console.print()
     console.print("Ctrl-C ends everything.")

@@ -72,6 +72,6 @@ TABLES = {
     "texts": ("id", "ticket", "state", "received_at", "changed_at", "write_back", "agent", "message", "why"),
     "opt_outs": ("source", "added_at", "added_by", "said_at", "words", "why"),
     "reviews": ("id", "ticket", "said_at", "decided_at", "decision", "decided_by", "words"),
-    "opt_out_fields": ("crm", "ticket", "opted_out", "written", "refused"),
+    "record_fields": ("crm", "ticket", "kind", "value", "written", "refused"),
     "actions": ("at", "who", "what", "about", "why"),
 }

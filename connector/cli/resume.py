@@ -97,8 +97,8 @@ def _blocking(found: Resumed) -> Iterator[str]:
 
 def _held(connection: psycopg.Connection) -> Iterator[str]:
     counts = text_views.counts(connection)
-    if held := sum(row["held"] for row in counts):
-        due = min(row["leaves_at"] for row in counts if row["leaves_at"])
+    if held := sum(row.held for row in counts):
+        due = min(row.leaves_at for row in counts if row.leaves_at)
         waits = "waits" if held == 1 else "wait"
         yield (
             f"{count(held, 'queued text')} still {waits} for quiet hours to end, for their time, or for another try: "

@@ -8,14 +8,17 @@ from datetime import datetime
 import click
 import psycopg
 
-from connector import settings
 from connector.cli import chat_sources, daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
-from connector.settings import Settings
-from connector.store import chat_events, circuit_breaker, leases, opt_out_fields, opt_outs, pauses, text_views
+from connector.model import FieldKind
+from connector.settings import Settings, load
+from connector.store import chat_events, circuit_breaker, leases, opt_outs, pauses, record_fields, text_views
 from connector.store.pauses import Pause, Scope
+
+# What the fields of records are called.
+FIELDS = {FieldKind.OPT_OUT: "opt-out field", FieldKind.PHONE_INVALID: "mark of an invalid number"}
 
 
 @click.command()
@@ -23,10 +26,10 @@ from connector.store.pauses import Pause, Scope
 def status(as_json: bool) -> None:
     """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
     with connected() as connection:
-        sys.exit(show_status(connection, settings.load(), as_json))
+        sys.exit(show_status(connection, load(), as_json))
 
 
-def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
+def show_status(connection: psycopg.Connection, settings: Settings, as_json: bool) -> int:
     """Print whether texts may be sent, and counts by state.
 
     1 when sending or an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
@@ -42,12 +45,12 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         (one for one in accounts if one.account == circuit_breaker.PLATFORM),
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
-    reviews, fields_refused = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
-    total = {name: sum(row[name] for row in counts) for name in ("untold", "refused", "contradicted", "held")}
-    leaves_at = _leaves_at(accounts, operator, [row["leaves_at"] for row in counts if row["leaves_at"]])
+    reviews, fields_refused = opt_outs.open_reviews(connection), record_fields.refused(connection)
+    total = {name: sum(getattr(row, name) for row in counts) for name in ("untold", "refused", "contradicted", "held")}
+    leaves_at = _leaves_at(accounts, operator, [row.leaves_at for row in counts if row.leaves_at])
     budgets = daily_budgets.rows(connection)
     stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
-    bad = bool(total["refused"] or reviews.overdue or fields_refused or stopped)
+    bad = bool(total["refused"] or reviews.overdue or any(fields_refused.values()) or stopped)
     if as_json:
         print_json(
             {
@@ -58,7 +61,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "accounts": [asdict(one) for one in accounts],
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
-                "texts": {row["state"]: row["texts"] for row in counts},
+                "texts": {row.state: row.texts for row in counts},
                 "untold": total["untold"],
                 "refused": total["refused"],
                 "contradicted": total["contradicted"],
@@ -66,8 +69,8 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "next_leaves_at": leaves_at,
                 "daily_budgets": budgets,
                 "opt_out_reviews": asdict(reviews),
-                "opt_out_fields_refused": fields_refused,
-                "chat_events": chat_sources.as_json(wanted, chats),
+                "fields_refused": fields_refused,
+                "chat_events": chat_sources.as_json(settings, chats),
             }
         )
         return int(bad)
@@ -76,9 +79,9 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         say(line)
     for line in daily_budgets.in_words(budgets):
         say(line)
-    for remark in chat_sources.remarks(wanted, chats):
+    for remark in chat_sources.remarks(settings, chats):
         say(f"{remark.words}.")
-    print_table(["state", "texts", "not told yet"], [[row["state"], row["texts"], row["untold"]] for row in counts])
+    print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.untold] for row in counts])
     return int(bad)
 
 
@@ -119,12 +122,13 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"
 
 
-def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: int) -> Iterator[str]:
+def _said_of_opt_outs(reviews: opt_outs.OpenReviews, fields_refused: Mapping[FieldKind, int]) -> Iterator[str]:
     if reviews.open:
         late = f"; {reviews.overdue:,} overdue" if reviews.overdue else ""
         yield f"{count(reviews.open, 'message')} may be an opt-out{late}: connector opt-outs list --pending"
-    if fields_refused:
-        yield f"{count(fields_refused, 'opt-out field')} refused by the CRM, and written again: see the worker's log"
+    for kind, refused in fields_refused.items():
+        if refused:
+            yield f"{count(refused, FIELDS[kind])} refused by the CRM, and written again: see the worker's log"
 
 
 def _leaves_at(

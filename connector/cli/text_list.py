@@ -1,6 +1,7 @@
 """connector texts list: search for texts."""
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 
 import click
@@ -106,10 +107,10 @@ def _show(
     """Print the newest texts. 1 when there is none for the ticket; `problem` says what is wrong with its id."""
     rows = text_search.find(connection, wanted, most)
     if as_json:
-        print_json(rows)
+        print_json([asdict(row) for row in rows])
     elif rows or not ticket:
         columns = LISTED_ONLY[wanted.only] if wanted.only else LISTED
-        print_table(list(columns), [[row[name] for name in columns.values()] for row in rows])
+        print_table(list(columns), [[getattr(row, name) for name in columns.values()] for row in rows])
     if rows or not ticket:
         return 0
     click.echo(f"There is no such text about ticket {ticket}{f': {problem}' if problem else ''}.", err=True)

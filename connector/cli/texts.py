@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from connector.cli.text_list import list_texts
 from connector.cli.text_number import TextNumber
 from connector.model import MAX_CHAT_ID
 from connector.store import actions, audit, chat_updates, text_views, texts, unknowns
+from connector.store.text_views import TextStory, WriteBackState
 from connector.store.unknowns import Settled
 
 TEXT = click.argument("id", type=TextNumber(1))
@@ -44,28 +46,29 @@ def show_text(connection: psycopg.Connection, text: int, as_json: bool) -> int:
     if story is None:
         say(f"There is no text {text}.", err=True)
         return 1
-    sms = story.pop("sms")
-    story["chat_status_refused"] = chat_updates.refused(connection, text)
-    story["to"] = phone.mask(sms["end_user_number"]) if sms else None
-    story["message"] = f"{len(sms['message'])} characters" if sms else None
+    shown = asdict(story) | {
+        "chat_status_refused": chat_updates.refused(connection, text),
+        "to": phone.mask(story.sms.end_user_number) if story.sms else None,
+        "message": f"{len(story.sms.message)} characters" if story.sms else None,
+    }
+    del shown["sms"]
     if as_json:
-        print_json(story)
+        print_json(shown)
         return 0
-    history, trace = story.pop("history"), story.pop("trace")
-    for name, value in _told(story):
+    for name, value in _lines(story, shown):
         say(f"{name:<12} {value}")
     say()
-    if trace:
-        print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in trace])
+    if story.trace:
+        print_table(["check", "said", "why"], [[one["check"], one["said"], one["why"]] for one in story.trace])
         say()
     print_table(
         ["at (UTC)", "from", "to", "why"],
-        [[step["at"], step["from_state"], step["to_state"], step["why"]] for step in history],
+        [[step.at, step.from_state, step.to_state, step.why] for step in story.history],
     )
     return 0
 
 
-def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines(story: TextStory, shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     names = (
         "id",
         "crm",
@@ -84,19 +87,18 @@ def _told(story: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "event_id",
         "received_at",
     )
-    yield from ((name.replace("_", " "), plain(story[name])) for name in names if story[name] not in (None, ""))
-    if story["chat"]:
-        ended = ", ended" if story["chat"].get("ended") else ""
-        yield "chat", f"{story['chat']['id']} {story['chat']['status']}".rstrip() + ended
-    if story["chat_status_refused"]:
-        yield "chat status", f"not written: {story['chat_status_refused']}"
-    if story["contradicted"]:
-        yield "contradicted", story["contradicted"]
-    state = text_views.write_back_state(story)
-    pending = state is text_views.WriteBackState.PENDING
-    if story["write_refused"]:
-        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story['write_refused']}"
-    elif state is not text_views.WriteBackState.NONE:
+    yield from ((name.replace("_", " "), plain(shown[name])) for name in names if shown[name] not in (None, ""))
+    if story.chat:
+        ended = ", ended" if story.chat.get("ended") else ""
+        yield "chat", f"{story.chat['id']} {story.chat['status']}".rstrip() + ended
+    if shown["chat_status_refused"]:
+        yield "chat status", f"not written: {shown['chat_status_refused']}"
+    if story.contradicted:
+        yield "contradicted", story.contradicted
+    pending = story.write_back is WriteBackState.PENDING
+    if story.write_refused:
+        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story.write_refused}"
+    elif story.write_back is not WriteBackState.NONE:
         yield "ticket", "does not have the outcome yet" if pending else "has the outcome"
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from connector.errors import BadSettings, CallFailed
 from connector.mapping.schema import MappingFile
-from connector.model import Ticket
+from connector.model import FieldState, Ticket
 
 # A ticket's id and its fields after an outcome, by the CRM's names; None empties a field.
 Change = tuple[str, Mapping[str, str | None]]
@@ -65,11 +65,18 @@ class Crm(Protocol):
         """
         ...
 
+    def read_field(self, name: str, ids: Sequence[str]) -> dict[str, FieldState]:
+        """Return the state of a checkbox of the mapping, by its name there, for at most CRM_BATCH_SIZE tickets, by id.
+
+        The field may belong to a record that the ticket refers to, such as its contact. A ticket without such a record
+        is left out. Raises like `read`. Called only where `[opt_outs]` or `[invalid_numbers]` names a field.
+        """
+        ...
+
     def write_field(self, name: str, values: Sequence[tuple[str, str]]) -> list[CallFailed | None]:
         """Write a field of the mapping, by its name there, for the (ticket, value)s of at most CRM_BATCH_SIZE tickets.
 
-        The field may belong to a record that the ticket refers to, such as its contact. Returns and raises like
-        `write`; Refused(GONE): there is no such record. Called only where the mapping's `[opt_outs]` names a field.
+        Returns and raises like `write`; Refused(GONE): there is no such record. Called like `read_field`.
         """
         ...
 

@@ -15,7 +15,7 @@ from connector.model import Decision, OutboundSms, Skip, Text
 from connector.outcome import Hold
 from connector.policy.checks import Policy
 from connector.policy.findings import Finding, Ruling
-from connector.store import daily_budget, postgres, recipients, suppressions, texts
+from connector.store import daily_budget, postgres, recipients, record_fields, suppressions, texts
 from connector.store.suppressions import FieldSays
 from connector.store.texts import Claim, ClaimResult
 from connector.transitions import Transition
@@ -61,6 +61,8 @@ class Admission:
                 if rulings[text.id].against is None
             ]
             held = texts.admit(connection, wanted, at) if wanted else {}
+            if marked := [(text.crm, text.ticket_id) for text, decision in asked if decision.marked_invalid]:
+                record_fields.found_set(connection, marked)
         for text, _ in asked:
             measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)

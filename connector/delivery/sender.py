@@ -88,6 +88,7 @@ class Sender:
         self._pool, self._client, self._pace, self._threads = pool, client, pace, threads
         self._good_for, self._clock = CLAIM_SECONDS + answer_seconds + GRACE, clock
         self._claim: Batcher[Attempt, Answer | None] = Batcher(self._claim_many, threads, 500)
+        self._paused: Batcher[int, circuit_breaker.SendingPaused | None] = Batcher(self._paused_many, threads, 500)
         self._permits = asyncio.Semaphore(at_once)
         self._draining = False
 
@@ -197,16 +198,21 @@ class Sender:
     async def _require_no_pause(self, text: Text) -> None:
         """Raise SendingPaused if an operator has paused the text since its claim, or if that cannot be found out."""
         try:
-            _, paused = await asyncio.get_running_loop().run_in_executor(self._threads, self._not_now, [text.id])
+            [pause] = await self._paused([text.id])
         except psycopg.Error:
             raise NotSent("the connector lost its database before it could send") from None
-        if pause := paused.get(text.id):
+        if pause:
             raise pause
 
     def _not_now(self, ids: Sequence[int]) -> tuple[set[int], dict[int, circuit_breaker.SendingPaused]]:
         """Those of these texts that are cancelled, and the pauses of those that an operator has paused."""
         with self._pool.connection() as connection:
             return set(ids) - texts.to_be_sent(connection, ids), pauses.covering(connection, ids)
+
+    def _paused_many(self, ids: Sequence[int]) -> list[circuit_breaker.SendingPaused | None]:
+        with self._pool.connection() as connection:
+            paused = pauses.covering(connection, ids)
+        return [paused.get(text) for text in ids]
 
     def _claim_many(self, tries: Sequence[Attempt]) -> list[Answer | None]:
         with self._pool.connection() as connection:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
+import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
 
@@ -17,8 +18,9 @@ from connector.delivery.hold_notes import HoldNotes
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.expressions import CannotApply
 from connector.mapping.rules import Mapping as TicketMapping
+from connector.model import FieldKind, State
 from connector.outcome import Outcome
-from connector.store import chat_updates, circuit_breaker
+from connector.store import chat_updates, circuit_breaker, record_fields
 from connector.store import outcomes as outcome_store
 from connector.store.jobs import Snooze
 from connector.store.outcomes import WriteResult
@@ -48,13 +50,13 @@ class WriteBack:
         crms: Mapping[str, tuple[Crm, TicketMapping]],
         breaker: Breaker,
         threads: Executor,
-        hold: float,
-        more_coming: Callable[[], bool],
+        linger: float,
+        expect_more: Callable[[], bool],
     ) -> None:
-        """While `more_coming()`, an outcome lingers for up to `hold` seconds, so that others join its batch."""
+        """While `expect_more()`, an outcome lingers for up to `linger` seconds, so that others join its batch."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
         self._notes = HoldNotes(pool, crms)
-        self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
+        self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, linger, expect_more)
 
     async def write_back(self, texts: Sequence[int]) -> None:
         """Write back these texts. When it returns, each is written or another attempt is queued, and committed.
@@ -67,7 +69,7 @@ class WriteBack:
 
     def drain(self) -> None:
         """The worker is stopping: flush the batch and linger no more."""
-        self._write.hurry()
+        self._write.flush()
 
     async def _pause_account(self, crm: str, error: Refused | Unavailable) -> None:
         if isinstance(error, Unavailable):
@@ -113,6 +115,7 @@ class WriteBack:
         with self._pool.connection() as connection:
             with connection.transaction():
                 outcome_store.record(connection, told)
+                self._mark_numbers(connection, newest, told)
                 if shown := self._shown(newest, told):
                     chat_updates.follow(connection, shown)
             if later:
@@ -133,6 +136,21 @@ class WriteBack:
                     status = str(outcome.chat.get("status", ""))
                     shown.append(chat_updates.Shown(outcome.text, status, fields))
         return shown
+
+    def _mark_numbers(
+        self, connection: psycopg.Connection, outcomes: Sequence[Outcome], told: Sequence[WriteResult]
+    ) -> None:
+        """Have the numbers marked that cannot be texted, where the mapping names a field for it, and marks cleared."""
+        written = {one.text for one in told if not one.overtaken and one.refused is None}
+        marking = [
+            one
+            for one in outcomes
+            if one.text in written and FieldKind.PHONE_INVALID in self._crms[one.crm][1].file.record_fields
+        ]
+        if invalid := [one.text for one in marking if one.phone_problem]:
+            record_fields.number_invalid(connection, invalid)
+        if sent := [one.text for one in marking if one.state is State.SENT]:
+            record_fields.number_valid(connection, sent)
 
     def _rendered(self, outcomes: Sequence[Outcome]) -> tuple[dict[int, Fields], Answers]:
         """By text: the fields to write; and an error where the mapping cannot render them."""

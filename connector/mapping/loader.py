@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from connector import expected
 from connector.errors import BadMapping, Fault
 from connector.mapping import feedback_loops, lines, message_checks, template_checks
-from connector.mapping.schema import MappingFile
+from connector.mapping.schema import RECORD_FIELD_KEYS, MappingFile
+from connector.model import FieldKind
 from connector.policy import opt_out_words
 from connector.policy.opt_out_words import OptOutClass
+
+# What asks about a checkbox in place of a rule's `when`.
+WHEN_INSTEAD = {FieldKind.OPT_OUT: "policy.opt_out", FieldKind.PHONE_INVALID: "skip_when"}
 
 
 def load(path: Path) -> MappingFile:
@@ -24,10 +28,15 @@ def load(path: Path) -> MappingFile:
     return loads(content, str(path))
 
 
+def text_of(content: bytes) -> str:
+    """Return the text of a mapping file, with any line ends made newlines. Raises UnicodeDecodeError."""
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def loads(content: bytes, name: str) -> MappingFile:
     """Validate the content of a mapping file; `name` stands for the file in errors. Raises BadMapping, like `load`."""
     try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = text_of(content)
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -52,6 +61,7 @@ def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:
         *_chat_status(file),
         *message_checks.find(file),
         *_opt_outs(file),
+        *_record_fields(file),
         *feedback_loops.find(file),
     ]
     if problems:
@@ -111,7 +121,7 @@ def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
 
 
 def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:
-    """Find words that mean both things, and rules that an opt-out would fire by writing its field."""
+    """Find words that mean both things."""
     keys = file.opt_outs
     lists: list[tuple[str, Sequence[str], Sequence[str], OptOutClass]] = [
         ("words", keys.words, keys.start_words, OptOutClass.START),
@@ -122,10 +132,18 @@ def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:
         for index, word in enumerate(words):
             if opt_out_words.classify(word) is opposite or opt_out_words.plain(word) in taken:
                 yield f"opt_outs.{key}.{index}", f'expected a word with one meaning: "{word}" means the opposite too'
+
+
+def _record_fields(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Find one field for two purposes, and rules that could fire when the connector writes such a field."""
+    names = file.record_fields
+    if len(set(names.values())) < len(names):
+        yield RECORD_FIELD_KEYS[FieldKind.PHONE_INVALID], "expected another field than that of opt_outs.field"
     for index, rule in enumerate(file.rules):
-        if keys.field in rule.when.names:
-            expectation = f"expected a condition without {keys.field}: an opt-out writes it; use policy.opt_out"
-            yield f"rules.{index}.when", expectation
+        for kind, name in names.items():
+            if name in rule.when.names:
+                expectation = f"expected a condition without {name}: {RECORD_FIELD_KEYS[kind]} is written by itself"
+                yield f"rules.{index}.when", f"{expectation}; use {WHEN_INSTEAD[kind]}"
 
 
 def _chat_status(file: MappingFile) -> Iterator[tuple[str, str]]:

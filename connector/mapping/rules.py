@@ -146,7 +146,12 @@ class Mapping:
             rule.window_hours,
             empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
             language=language,
+            marked_invalid=self._marked_invalid(ticket),
         )
+
+    def _marked_invalid(self, ticket: Ticket) -> bool:
+        name = self.file.invalid_numbers.field
+        return bool(name and ticket.values.get(name))
 
     def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[str, LanguageChoice]:
         """Return the message and its language; a request may bring its own words. Raises CannotApply."""

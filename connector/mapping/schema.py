@@ -21,7 +21,7 @@ from connector.config_types import (
 )
 from connector.expressions import Condition, Template
 from connector.languages import Messages
-from connector.model import OUTCOMES, State
+from connector.model import OUTCOMES, FieldKind, State
 from connector.policy import opt_out_words
 from connector.policy.config import PolicyKeys
 
@@ -150,6 +150,16 @@ class OptOuts(Strict):
     start_words: list[Word] = []
 
 
+class InvalidNumbers(Strict):
+    """Numbers that cannot be texted: the field of `[fields]` that marks them."""
+
+    field: Name | None = None
+
+
+# The keys that name the checkboxes which are written beside the outcomes.
+RECORD_FIELD_KEYS = {FieldKind.OPT_OUT: "opt_outs.field", FieldKind.PHONE_INVALID: "invalid_numbers.field"}
+
+
 class MappingFile(Strict):
     """A whole mapping file, validated. `skip_when` applies to all rules, in addition to each rule's own.
 
@@ -167,6 +177,7 @@ class MappingFile(Strict):
     agents: Agents = Agents()
     policy: PolicyKeys = PolicyKeys()
     opt_outs: OptOuts = OptOuts()
+    invalid_numbers: InvalidNumbers = InvalidNumbers()
     write_back: WriteBack
     chat_status: dict[StatusWord, StatusWord] = {}
 
@@ -175,6 +186,12 @@ class MappingFile(Strict):
         """Return the names of the fields that are written back."""
         paths = {self.comparable(path) for _, _, written in self.write_back.templates() for path in written}
         return frozenset(name for name, path in self.fields.items() if self.comparable(path) in paths)
+
+    @property
+    def record_fields(self) -> dict[FieldKind, str]:
+        """Return the names of the checkboxes that are written beside the outcomes, where the file has them."""
+        named = {FieldKind.OPT_OUT: self.opt_outs.field, FieldKind.PHONE_INVALID: self.invalid_numbers.field}
+        return {kind: name for kind, name in named.items() if name}
 
     @property
     def fallback_language(self) -> str:
@@ -225,5 +242,4 @@ class MappingFile(Strict):
         if self.languages:
             yield from (("languages.of", name) for name in sorted(self.languages.of.names))
         yield from self.policy.names()
-        if self.opt_outs.field:
-            yield "opt_outs.field", self.opt_outs.field
+        yield from ((RECORD_FIELD_KEYS[kind], name) for kind, name in self.record_fields.items())

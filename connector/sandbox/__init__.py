@@ -1,4 +1,4 @@
-"""The sandbox: CCAI Platform and the CRMs, emulated on this machine for trials and tests.
+"""The sandbox: CCAI Platform, the CRMs and an identity provider, emulated on this machine for trials and tests.
 
     with sandbox.Sandbox(port=0).running() as box:
         httpx.post(f"{box.url}/apps/api/v1/sms", auth=("sandbox", "sandbox-token"), json={...})
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from connector.sandbox import app, ccaip, crms, faults, server, switches
+from connector.sandbox import app, ccaip, crms, faults, oidc, server, switches
 from connector.sandbox.ccaip import guesses
 from connector.sandbox.clock import Clock
 
@@ -22,9 +22,9 @@ __all__ = ["Clock", "Sandbox"]
 
 
 class Sandbox:
-    """The emulated remote sides: `ccaip`, and each CRM under its name (`salesforce`).
+    """The emulated remote sides: `ccaip`, `oidc`, and each CRM under its name (`salesforce`).
 
-    Keyword arguments set any setting of a side (`ccaip.settings.Settings`, `crms.salesforce.Settings`), for example
+    Keyword arguments set any setting of a side (`ccaip.settings`, `oidc.settings`, `crms.salesforce`), for example
     `Sandbox(first_chat_id=114, outbound_message_url="http://127.0.0.1:8000/hooks")`. `switches` answers the questions
     that the vendors' documentation leaves open. Port 0 selects a free port. Raises ValueError for a host that is not a
     loopback address.
@@ -46,14 +46,14 @@ class Sandbox:
         self.faults = faults.Faults(self.clock)
         modules = crms.discover()
         self.switches = _switches(modules, switches)
-        chosen = _distribute(
-            {"ccaip": ccaip.settings.Settings, **{n: m.Settings for n, m in modules.items()}}, settings
-        )
+        of_sides: dict[str, type[BaseModel]] = {"ccaip": ccaip.settings.Settings, "oidc": oidc.settings.Settings}
+        chosen = _distribute(of_sides | {name: module.Settings for name, module in modules.items()}, settings)
         self.ccaip = ccaip.CcaiPlatform(self.clock, self.switches, chosen["ccaip"], self._knows_ticket)
+        self.oidc = oidc.Provider(self.clock, chosen["oidc"])
         self.crms: dict[str, crms.Crm] = {
             name: module.Side(self.clock, self.switches, self.faults, chosen[name]) for name, module in modules.items()
         }
-        self.sides: dict[str, Any] = {"ccaip": self.ccaip, **self.crms}
+        self.sides: dict[str, Any] = {"ccaip": self.ccaip, "oidc": self.oidc, **self.crms}
         self.app = app.create(self, modules)
 
     def __getattr__(self, name: str) -> Any:

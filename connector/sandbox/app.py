@@ -11,6 +11,9 @@ from werkzeug.exceptions import HTTPException
 from connector.sandbox import control, controls_page, page, server
 from connector.sandbox.ccaip import control as ccaip_control
 from connector.sandbox.ccaip import endpoint
+from connector.sandbox.oidc import control as oidc_control
+from connector.sandbox.oidc import endpoint as oidc_endpoint
+from connector.sandbox.oidc import server as oidc_server
 
 if TYPE_CHECKING:
     from connector.sandbox import Sandbox
@@ -33,7 +36,9 @@ def create(box: "Sandbox", modules: Mapping[str, Any]) -> Flask:
     app.extensions["sandbox"] = box
     app.before_request(refuse_strangers)
     app.register_error_handler(HTTPException, explain)
-    blueprints = [endpoint.routes, ccaip_control.routes, control.routes, page.routes, controls_page.routes]
+    oidc_server.install(app)
+    blueprints = [endpoint.routes, ccaip_control.routes, oidc_endpoint.routes, oidc_control.routes]
+    blueprints += [control.routes, page.routes, controls_page.routes]
     for blueprint in (*blueprints, *(each for module in modules.values() for each in module.BLUEPRINTS)):
         app.register_blueprint(blueprint)
     for side in box.sides:

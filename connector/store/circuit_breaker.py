@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 
 from connector import backoff
 from connector.errors import ConnectorError
+from connector.outcome import Hold
 from connector.store import queries
 
 SQL = queries.load(__file__)
@@ -43,6 +44,11 @@ class SendingPaused(ConnectorError):
         super().__init__(why)
         self.until_resumed, self.retry_after = until_resumed, retry_after
         self.by_operator, self.until = by_operator, until
+
+    @property
+    def hold(self) -> Hold:
+        """What a ticket is to show while its text waits for the end."""
+        return Hold(str(self), self.until)
 
 
 @dataclass(frozen=True, slots=True)

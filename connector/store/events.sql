@@ -12,9 +12,10 @@ with incoming as (
     on conflict (crm, event_id) do nothing
     returning id, crm, event_id, channel, ticket_id
 ), made as (
-    insert into texts (event, crm, ticket_id, channel, ask, traceparent, not_before, due_at, why)
-    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.ask, 'null'), incoming.traceparent,
-           (incoming.ask ->> 'send_at')::timestamptz, coalesce((incoming.ask ->> 'send_at')::timestamptz, now()),
+    insert into texts (event, crm, ticket_id, channel, ask, traceparent, number, not_before, due_at, why)
+    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.ask, 'null'),
+           incoming.traceparent, incoming.ask ->> 'number', (incoming.ask ->> 'send_at')::timestamptz,
+           coalesce((incoming.ask ->> 'send_at')::timestamptz, now()),
            coalesce('scheduled for ' || to_char((incoming.ask ->> 'send_at')::timestamptz at time zone 'UTC',
                                                 'YYYY-MM-DD HH24:MI') || ' UTC', '')
     from fresh join incoming on incoming.crm = fresh.crm and incoming.event_id = fresh.event_id

@@ -75,7 +75,7 @@ GAUGES = (
         (
             (
                 "connector_field_writes_refused",
-                "Tickets whose field (opt_out, chat_status) is to be written and that the CRM refuses.",
+                "Tickets whose field (opt_out, phone_invalid, chat_status) is to be written and that the CRM refuses.",
             ),
         ),
     ),

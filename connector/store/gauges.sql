@@ -45,11 +45,11 @@ from mapping_versions m left join (
 ) w on w.crm = m.crm
 
 -- name: refused_fields
--- Tickets whose opt-out field or chat status is to be written, and that the CRM refuses.
+-- Tickets whose opt-out field, mark of an invalid number or chat status is to be written, and that the CRM refuses.
 select m.crm, f.field, coalesce(w.tickets, 0)::float8
-from mapping_versions m cross join unnest(array['opt_out', 'chat_status']) as f (field) left join (
-    select crm, 'opt_out' as field, count(*) as tickets from opt_out_fields
-    where version > written and refused is not null group by crm
+from mapping_versions m cross join unnest(array['opt_out', 'phone_invalid', 'chat_status']) as f (field) left join (
+    select crm, kind as field, count(*) as tickets from record_fields
+    where version > written and refused is not null group by crm, kind
     union all
     select of.crm, 'chat_status', count(*) from chat_updates
     cross join lateral (select crm from texts where id = chat_updates.text limit 1) of  -- one index lookup for each

@@ -4,7 +4,8 @@ A note begins only while its text is queued and no text of the ticket has an out
 Outcomes of the ticket wait until it has ended. So a note is never written after an outcome.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -13,6 +14,7 @@ from psycopg.rows import dict_row
 
 from connector.outcome import HeldNote, Hold
 from connector.store import jobs, queries
+from connector.store.pauses import Pause, Scope
 from connector.store.rows import fields, jsonb
 
 SQL = queries.load(__file__)
@@ -55,6 +57,31 @@ def end(connection: psycopg.Connection, notes: Sequence[HeldNote]) -> None:
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         ended = cursor.execute(SQL["end"], {"notes": jsonb(rows)}).fetchall()
         jobs.add(connection, jobs.write_backs([row for row in ended if row["late"]]))
+
+
+@dataclass(frozen=True, slots=True)
+class PausedText:
+    """A text that an operator's pause covers, and whose ticket does not show it. `accepted`: it may be noted now."""
+
+    text: int
+    accepted: bool
+    hold: Hold
+
+
+def paused(
+    connection: psycopg.Connection, crm: str, in_force: Sequence[Pause], without: Collection[int], most: int
+) -> list[PausedText]:
+    """Return texts of this CRM that wait for the end of these pauses, the oldest first, and are otherwise due.
+
+    Texts of `without`, and agents' texts that are not scheduled, are left out: those fail with the reason.
+    """
+    holds = {(pause.scope, pause.name): pause.error.hold for pause in in_force}
+    rows = [{"scope": scope, "name": name, "held": fields(hold)} for (scope, name), hold in holds.items()]
+    asked = {"crm": crm, "holds": jsonb(rows), "without": list(without), "most": most}
+    return [
+        PausedText(text, accepted, holds[Scope(scope), name])
+        for text, accepted, scope, name in connection.execute(SQL["paused"], asked)
+    ]
 
 
 def pause(connection: psycopg.Connection, holds: Mapping[int, Hold]) -> None:

@@ -41,6 +41,18 @@ update texts set held_begun = null, held_written = greatest(texts.held_written, 
 from n where texts.id = n.id
 returning texts.id, texts.channel, n.late
 
+-- name: paused
+-- Texts that a pause covers and that are due otherwise, whose tickets do not show this pause. The search uses the index
+-- of open texts. A trigger that no rule has accepted yet may not be noted as it is, nor may a text that was not decided.
+select texts.id, texts.state = 'queued' and (texts.channel <> 'trigger' or texts.accepted is not null), p.scope, p.name
+from texts cross join lateral ({pause_of_text}) p
+join jsonb_to_recordset(%(holds)s) as h (scope text, name text, held jsonb) on h.scope = p.scope and h.name = p.name
+where texts.state in ('received', 'queued') and texts.crm = %(crm)s
+  and (texts.not_before is null or texts.not_before <= now())
+  and (texts.channel <> 'agent' or texts.ask ->> 'send_at' is not null)
+  and texts.held is distinct from h.held and not texts.id = any(%(without)s::bigint[])
+order by texts.id limit %(most)s
+
 -- name: pause
 -- The texts wait for the end of a pause; those whose hold is a new one. Not a trigger that no rule has accepted yet: the
 -- note may change what its rule looks at.

@@ -31,7 +31,7 @@ select exists (select from texts where state in ('received', 'queued'))
 -- person, who may have decided early. An unknown text gets no second try, and a case of a back-fill no text.
 with marked as (
     update texts set restored_at = now()
-    where state in ('received', 'queued') and (not_before is null or not_before <= now() or held_for is not null)
+    where state in ('received', 'queued') and (not_before is null or not_before <= now() or state = 'received' and revision > 0 and number is not null)
 ), tried as (
     update texts set tried_again = true where state = 'unknown' and not tried_again
 )

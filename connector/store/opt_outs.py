@@ -17,7 +17,7 @@ from connector import phone, transitions
 from connector.policy import opt_out_words
 from connector.policy.opt_out_words import NO_EXTRA, ExtraWords, OptOutClass
 from connector.policy.opt_outs import DUE_DAYS, LIMIT_DAYS, OptOut, Source, business_days_after
-from connector.store import opt_out_fields, pseudonyms, queries, suppressions
+from connector.store import pseudonyms, queries, record_fields, suppressions
 from connector.store import texts as text_store
 from connector.store.suppressions import Asked
 
@@ -98,10 +98,10 @@ def _customer(connection: psycopg.Connection, chat_id: str, number: str | None) 
 
 def _act(connection: psycopg.Connection, customer: _Customer, opt_out: OptOut) -> None:
     """Cancel the number's waiting texts, and have the CRM's field written. The number is on the list already."""
-    waiting = _waiting(connection, customer.number)
+    waiting = _waiting(connection, customer)
     text_store.move(connection, [transitions.cancelled(text, opt_out.why) for text in waiting])
     if customer.crm:
-        opt_out_fields.opt_out(connection, customer.crm, customer.ticket_id, customer.number)
+        record_fields.opt_out(connection, customer.crm, customer.ticket_id, customer.number)
     log.info("a customer opted out", to=phone.mask(customer.number), source=opt_out.source, cancelled=len(waiting))
 
 
@@ -110,7 +110,7 @@ def _opt_in(connection: psycopg.Connection, customer: _Customer) -> Heard:
     if not suppressions.lift(connection, customer.number, Source.WORD):
         return Heard.NOTHING
     if not suppressions.sources(connection, customer.number):
-        opt_out_fields.opt_in(connection, customer.number)
+        record_fields.opt_in(connection, customer.number)
     log.info("a customer opted in again", to=phone.mask(customer.number))
     return Heard.OPTED_IN
 
@@ -130,20 +130,25 @@ def _review(connection: psycopg.Connection, customer: _Customer, chat_id: str, w
     made = connection.execute(SQL["ask_person"], row).fetchone()
     if made is None:
         return Heard.NOTHING
-    _decide_again(connection, customer.number)
+    _decide_again(connection, customer)
     log.warning("a customer may have opted out; a person has to decide", review=made[0], to=phone.mask(customer.number))
     return Heard.REVIEW
 
 
-def _waiting(connection: psycopg.Connection, number: str) -> list[int]:
-    """The texts to this number that are not being sent yet, as far as their number has been read."""
-    asked = {"number": number, "hash": pseudonyms.of_number(connection, number)}
-    return [text for (text,) in connection.execute(SQL["waiting"], asked)]
+def _waiting(connection: psycopg.Connection, customer: _Customer) -> dict[int, bool]:
+    """The customer's texts that are not being sent yet, as far as it is known whom they are meant for.
+
+    By text: whether it was decided before.
+    """
+    number = pseudonyms.of_number(connection, customer.number)
+    asked = {"hash": number, "crm": customer.crm, "ticket": customer.ticket_id}
+    return dict(connection.execute(SQL["waiting"], asked).fetchall())
 
 
-def _decide_again(connection: psycopg.Connection, number: str) -> None:
-    """Have the policy decide the number's waiting texts at once."""
-    text_store.move(connection, [transitions.decide_again(text) for text in _waiting(connection, number)])
+def _decide_again(connection: psycopg.Connection, customer: _Customer) -> None:
+    """Have the policy decide the customer's waiting texts at once. One that it has not seen yet keeps its time."""
+    decided = [text for text, decided in _waiting(connection, customer).items() if decided]
+    text_store.move(connection, [transitions.decide_again(text) for text in decided])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ def decide(connection: psycopg.Connection, review_id: int, opt_out: bool, why: s
             cursor.execute(SQL["decide_others"], row | {"number": customer.number})
             _act(connection, customer, OptOut(Source.PERSON, decided["said_at"], asked=True))
         else:
-            _decide_again(connection, customer.number)
+            _decide_again(connection, customer)
     log.info("a person decided an opt-out review", review=review_id, decision=row["decision"])
     return True
 
@@ -236,4 +241,4 @@ def forget(connection: psycopg.Connection, number: str, tickets: Sequence[str]) 
     suppressions.forget_words(connection, number)
     connection.execute(SQL["forget_reviews"], asked)
     connection.execute(SQL["forget_word"], asked)
-    opt_out_fields.forget(connection, number)
+    record_fields.forget(connection, number, tickets)

@@ -15,11 +15,12 @@ on conflict (number) do update set opted_out = excluded.opted_out, said_at = exc
 returning number
 
 -- name: waiting
--- Texts to this number that wait: queued with it, or held for it. A text that was not decided yet has no number; the
--- policy finds the opt-out when it is decided.
-select id from texts
-where state in ('received', 'queued')
-  and (held_for = %(hash)s or state = 'queued' and sms ->> 'end_user_number' = %(number)s)
+-- Texts to this number that wait, as far as their number is known; and those scheduled for this ticket, if it is not.
+-- Another text without a number is about to be decided: the policy finds the opt-out then.
+select id, state = 'queued' as decided from texts where number = %(hash)s and state in ('received', 'queued')
+union
+select id, false from texts where crm = %(crm)s and ticket_id = %(ticket)s and state = 'received' and number is null
+    and not_before > now()
 order by id
 
 -- name: ask_person

@@ -38,7 +38,7 @@ class PendingOutcomes:
 def pending(connection: psycopg.Connection, ids: Sequence[int]) -> PendingOutcomes:
     """The outcomes of these texts to write back. A text that sent nothing has to wait for others of its ticket."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(SQL["outcomes"], {"ids": list(ids), "soon": SOON}).fetchall()
+        rows = cursor.execute(SQL["outcomes"], {"ids": list(ids), "soon": SOON}, prepare=False).fetchall()
     overtaken = {row["id"]: row["outcome"] for row in rows if row["overtaken"]}
     soon = [row["id"] for row in rows if row["soon"] and not row["overtaken"]]
     left = [row for row in rows if row["id"] not in overtaken and row["id"] not in soon]

@@ -88,7 +88,7 @@ def _record(
         "opt_outs": cursor.execute(SQL["opt_outs"], asked).fetchall(),
         "last_word": cursor.execute(SQL["last_word"], asked).fetchone(),
         "reviews": cursor.execute(SQL["reviews"], asked).fetchall(),
-        "opt_out_fields": cursor.execute(SQL["opt_out_fields"], asked).fetchall(),
+        "record_fields": cursor.execute(SQL["record_fields"], asked).fetchall(),
         "actions": cursor.execute(SQL["actions"], asked | {"abouts": abouts}).fetchall(),
     }
 
@@ -99,7 +99,7 @@ def _with_history(cursor: psycopg.Cursor[dict[str, Any]], texts: list[dict[str, 
     for step in cursor.execute(SQL["history"], {"ids": list(steps)}).fetchall():
         steps[step.pop("text")].append(step)
     for text in texts:
-        text["write_back"] = text_views.write_back_state(text).value
+        outcome, written = text.pop("outcome"), text.pop("written")
+        text["write_back"] = text_views.write_back_state(outcome, written, text["write_refused"]).value
         text["history"] = steps[text["id"]]
-        del text["outcome"], text["written"]
     return texts

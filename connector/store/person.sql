@@ -13,7 +13,7 @@ select exists (select from texts where number = %(hash)s)
     or exists (select from suppressions where number = %(number)s)
     or exists (select from opt_out_reviews where number = %(number)s)
     or exists (select from opt_out_words where number = %(hash)s)
-    or exists (select from opt_out_fields where number = %(hash)s)
+    or exists (select from record_fields where number = %(hash)s)
 
 -- name: hashes_of_ticket
 -- The numbers that texts of a ticket are for, as keyed hashes, the latest first.
@@ -28,11 +28,10 @@ select exists (select from texts where crm = %(crm)s and ticket_id = %(ticket)s)
 select distinct crm, ticket_id from texts where number = %(hash)s order by crm, ticket_id
 
 -- name: texts
--- The texts to a number: also those of its tickets that name no number, and those that wait for it. Or, without a
+-- The texts to a number: also those of its tickets that name no number. Or, without a
 -- number, all texts of the tickets. Newest first.
 with found as (
     select id from texts where number = %(hash)s
-    union select id from texts where held_for = %(hash)s and state in ('received', 'queued')
     union select texts.id from unnest(%(crms)s::text[], %(tickets)s::text[]) as mine (crm, ticket_id)
     join texts on texts.crm = mine.crm and texts.ticket_id = mine.ticket_id
     where texts.number is null or %(hash)s::text is null
@@ -66,10 +65,10 @@ select opted_out, said_at from opt_out_words where number = %(hash)s
 select id, crm, ticket_id as ticket, chat, words, said_at, due_at, decided_at, decided_by, decision, why
 from opt_out_reviews where number = %(number)s order by id limit %(most)s
 
--- name: opt_out_fields
--- The opt-out fields of the number's tickets in the CRM.
-select crm, ticket_id as ticket, opted_out, version <= written as written, refused
-from opt_out_fields where number = %(hash)s order by crm, ticket_id limit %(most)s
+-- name: record_fields
+-- The opt-out fields and the marks of invalid numbers in the CRM that concern the number.
+select crm, ticket_id as ticket, kind, value, version <= written as written, refused
+from record_fields where number = %(hash)s order by crm, ticket_id, kind limit %(most)s
 
 -- name: actions
 -- What people did about these, oldest first.

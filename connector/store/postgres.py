@@ -64,13 +64,13 @@ def place(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def ready(wanted: Settings) -> Iterator[str]:
+def ready(settings: Settings) -> Iterator[str]:
     """Yield the URL of a running database with a current schema. An embedded one is migrated first.
 
     Raises BadSettings when an external database's schema is not current.
     """
-    with running(wanted) as url:
-        if wanted.database_url is None:
+    with running(settings) as url:
+        if settings.database_url is None:
             migrations.migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             if not migrations.current(connection):
@@ -87,10 +87,10 @@ def require_place(settings: Settings) -> None:
     if settings.database_url:
         _address(settings.database_url.get_secret_value())
         return
-    wanted = settings.data_dir
-    there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too without permission
+    folder = settings.data_dir
+    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))  # false too without permission
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise BadSettings(f"CONNECTOR_DATA_DIR: {wanted} cannot be used")
+        raise BadSettings(f"CONNECTOR_DATA_DIR: {folder} cannot be used")
 
 
 def check(settings: Settings) -> str:
@@ -127,6 +127,10 @@ SESSION = (
 OPTIONS = f"-c plan_cache_mode=force_custom_plan {SESSION}"
 # For statements with only one possible plan, whatever the tables hold: a tenth more events are saved per second.
 KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
+# For a worker's steps: making their plans costs as much as running them. They find each row by one index only, and may
+# not read whole tables. A statement that could use another index while the tables are small is not prepared, which has
+# it planned each time; tests/store/test_kept_plans.py finds these.
+BY_INDEX = f"-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off {KEEPS_PLANS}"
 # Without these timeouts, a connection to a machine that is gone waits for a quarter of an hour. In seconds, except
 # `tcp_user_timeout` (milliseconds). The database URL can override them.
 SILENCE = {
@@ -138,18 +142,18 @@ SILENCE = {
 }
 # Seconds to wait for a connection, and seconds for which a pool reconnects by itself before it waits for the next
 # request. The pool's growing pauses would otherwise outlast the database's absence.
-PATIENCE, RECONNECT = 5.0, 3.0
+CONNECTION_SECONDS, RECONNECT_SECONDS = 5.0, 3.0
 
 
-def pool(url: str, most: int, keeps_plans: bool = False) -> ConnectionPool:
-    """A pool of at most `most` connections. `keeps_plans`: for statements that have only one possible plan."""
+def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
+    """A pool of at most `most` connections. `options`: how its statements are planned."""
     return ConnectionPool(
         _impatient(url),
         min_size=1,
         max_size=most,
-        kwargs={"autocommit": True, "options": KEEPS_PLANS if keeps_plans else OPTIONS},
-        timeout=PATIENCE,
-        reconnect_timeout=RECONNECT,
+        kwargs={"autocommit": True, "options": options},
+        timeout=CONNECTION_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=True,
     )
 

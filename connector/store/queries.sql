@@ -12,8 +12,10 @@ exists (select from texts other where other.crm = texts.crm and other.ticket_id 
 -- part: beside
 -- Other texts of these texts' tickets with an outcome to write back. A condition on their state follows.
 select distinct other.id, other.channel
-from texts join texts other on other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
-where texts.id = any(%(ids)s) and other.outcome > other.written
+from texts cross join lateral (  -- an index lookup for each ticket, whatever the planner's statistics say
+    select * from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id offset 0
+) other
+where texts.id = any(%(ids)s) and other.id <> texts.id and other.outcome > other.written
 
 -- part: forget_chats
 -- Forget the chats that `forgotten` names, and keep their last status with their texts.

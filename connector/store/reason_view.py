@@ -142,7 +142,7 @@ def of(connection: psycopg.Connection, text: int) -> ReasonView | None:
         asked["rule"],
         asked["reason_name"],
         asked["repeats"],
-        held and held["text"],
+        held["text"] if held else None,
         requests,
         _clicks(connection, requests),
         _plan_rows(connection, asked, requests),
@@ -155,10 +155,9 @@ def _request(row: dict[str, Any]) -> Request:
         State(row.pop("told_state")),
         row.pop("told_why"),
         row.pop("told_chat"),
-        text_views.write_back_state(row),
+        text_views.write_back_state(row.pop("outcome"), row.pop("written"), row["write_refused"]),
         row.pop("write_refused"),
     )
-    del row["outcome"], row["written"]
     return Request(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "told": told})
 
 

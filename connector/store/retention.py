@@ -66,6 +66,7 @@ class Erased:
     person_lookups: int = 0
     budgets: int = 0
     budget_corrections: int = 0
+    record_fields: int = 0
 
 
 def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
@@ -86,6 +87,7 @@ def keep(connection: psycopg.Connection, retention_days: float) -> Erased:
         "person_lookups": LOOKUP_DAYS,
         "budgets": BUDGET_DAYS,
         "budget_corrections": BUDGET_DAYS,
+        "record_fields": retention_days,
     }
     erased = Erased(**{name: _all_of(connection, f"erase_{name}", many) if many else 0 for name, many in days.items()})
     if erased != Erased():

@@ -62,6 +62,13 @@ delete from plans where id in (
 delete from opt_out_reviews where id in (
     select id from opt_out_reviews where decided_at < now() - %(days)s * interval '1 day' limit %(most)s)
 
+-- name: erase_record_fields
+-- Delete what is known of fields that the connector has cleared, or that it has only seen as set.
+delete from record_fields where (crm, ticket_id, kind) in (
+    select crm, ticket_id, kind from record_fields
+    where version <= written and due_at < now() - %(days)s * interval '1 day'
+      and (not value or before is null and kind = 'phone_invalid') limit %(most)s)
+
 -- name: erase_person_lookups
 -- Delete numbers that were looked up long ago.
 delete from person_lookups where hash in (

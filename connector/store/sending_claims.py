@@ -1,6 +1,6 @@
 """Claims of texts before their calls: `sending` is committed first, so that a crash cannot hide a text.
 
-Its queries are those of texts.sql. Each function is one transaction, committed when it returns.
+Each function is one transaction, committed when it returns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from connector.store import circuit_breaker, daily_budget, jobs, pauses, postgres
+from connector.store import circuit_breaker, daily_budget, jobs, pauses, postgres, queries, texts
 from connector.store.daily_budget import OverBudget, Share
-from connector.store.texts import SQL
+
+SQL = queries.load(__file__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,10 @@ def _why_not(row: dict[str, Any]) -> circuit_breaker.SendingPaused | None:
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
     """Undo these claims, if they were made: the connection was lost during the claim, and no call was made."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        told = cursor.execute(SQL["unclaim"], _columns(tries)).fetchall()
-        told += cursor.execute(SQL["tell_followers"], {"ids": [row["id"] for row in told]}).fetchall()
+        told = cursor.execute(SQL["unclaim"], _columns(tries), prepare=False).fetchall()
+        told += cursor.execute(
+            texts.SQL["tell_followers"], {"ids": [row["id"] for row in told]}, prepare=False
+        ).fetchall()
         jobs.add(connection, jobs.write_backs(told))
 
 

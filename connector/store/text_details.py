@@ -78,8 +78,7 @@ class TextDetails:
 
     @property
     def write_back(self) -> WriteBackState:
-        columns = {"outcome": self.outcome, "written": self.written, "write_refused": self.write_refused}
-        return text_views.write_back_state(columns)
+        return text_views.write_back_state(self.outcome, self.written, self.write_refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,40 +58,76 @@ class Search:
     only: Only | None = None
 
 
-def find(connection: psycopg.Connection, wanted: Search, most: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class FoundText:
+    """A text in a list. Times are in UTC; `chat` is {"id", "status", "ended"} or None.
+
+    `busy_since`: when its customer was first found in another session. `agent`: who asked for it, by name or e-mail
+    address. `leaves_at`: the time until which it waits.
+    """
+
+    id: int
+    crm: str
+    ticket_id: str
+    channel: Channel
+    state: State
+    rule: str | None
+    why: str
+    code: RefusalCode | None
+    chat: Mapping[str, Any] | None
+    chat_id: int | None
+    outcome: int
+    written: int
+    write_refused: str | None
+    contradicted: str | None
+    busy_since: datetime | None
+    received_at: datetime
+    changed_at: datetime
+    agent: str | None
+    leaves_at: datetime | None
+
+
+def find(connection: psycopg.Connection, search: Search, most: int) -> list[FoundText]:
     """Return at most `most` texts, newest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         # Not prepared: one plan for all filters would use no index.
-        return cursor.execute(SQL["find"], parameters(connection, wanted, most), prepare=False).fetchall()
+        rows = cursor.execute(SQL["find"], parameters(connection, search, most), prepare=False).fetchall()
+    return [_found(row) for row in rows]
 
 
-def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[dict[str, Any]]:
-    """Return at most `most` of these texts in the same form, newest first."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["of"], {"ids": list(ids), "most": most}).fetchall()
+def _found(row: dict[str, Any]) -> FoundText:
+    code = row["code"] and RefusalCode(row["code"])
+    return FoundText(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "code": code})
 
 
-def parameters(connection: psycopg.Connection, wanted: Search, most: int) -> dict[str, Any]:
+def parameters(connection: psycopg.Connection, search: Search, most: int) -> dict[str, Any]:
     """Return the parameters of the query `find`."""
-    number = wanted.number and pseudonyms.of_number(connection, wanted.number)
-    return asdict(wanted) | {"crms": list(wanted.crms), "number": number, "most": most, "scanned": MAX_SCANNED}
+    number = search.number and pseudonyms.of_number(connection, search.number)
+    return asdict(search) | {"crms": list(search.crms), "number": number, "most": most, "scanned": MAX_SCANNED}
 
 
-def count(connection: psycopg.Connection, wanted: Search, most: int) -> int:
+def of(connection: psycopg.Connection, ids: Sequence[int], most: int) -> list[FoundText]:
+    """Return at most `most` of these texts, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["of"], {"ids": list(ids), "most": most}).fetchall()
+    return [_found(row) for row in rows]
+
+
+def count(connection: psycopg.Connection, search: Search, most: int) -> int:
     """Return how many texts fit, at most `most`."""
-    [(texts,)] = connection.execute(SQL["count"], parameters(connection, wanted, most), prepare=False).fetchall()
+    [(texts,)] = connection.execute(SQL["count"], parameters(connection, search, most), prepare=False).fetchall()
     return int(texts)
 
 
-def freeze(connection: psycopg.Connection, wanted: Search, most: int, bulk: int) -> int:
+def freeze(connection: psycopg.Connection, search: Search, most: int, bulk: int) -> int:
     """Make the texts that fit, at most `most`, the items of this bulk action. Return how many."""
-    asked = parameters(connection, wanted, most) | {"bulk": bulk}
+    asked = parameters(connection, search, most) | {"bulk": bulk}
     return connection.execute(SQL["freeze"], asked, prepare=False).rowcount
 
 
-def stored(connection: psycopg.Connection, wanted: Search) -> Jsonb:
+def stored(connection: psycopg.Connection, search: Search) -> Jsonb:
     """Return a search in the form that `fitting` takes. Instead of a number it has its keyed hash."""
-    found = parameters(connection, wanted, 0)
+    found = parameters(connection, search, 0)
     return jsonb({name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()})
 
 

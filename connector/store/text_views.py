@@ -1,7 +1,7 @@
 """Queries for operators and agents: lists of texts, the history of each, and decisions on unknown and waiting texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,8 +10,10 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from connector import transitions
-from connector.model import Chat, State
+from connector.errors import RefusalCode
+from connector.model import OUTCOMES, Channel, Chat, OutboundSms, State, TextRequest
 from connector.store import pauses, queries, texts
+from connector.transitions import UNDECIDED, Trace
 
 SQL = queries.load(__file__)
 
@@ -25,22 +27,145 @@ class WriteBackState(StrEnum):
     DROPPED = "dropped"
 
 
-def write_back_state(row: Mapping[str, Any]) -> WriteBackState:
-    """Return the state of a row that has `outcome`, `written` and `write_refused`."""
-    if row["outcome"] > row["written"]:
+def write_back_state(outcome: int, written: int, write_refused: str | None) -> WriteBackState:
+    """Return the state for a text's newest outcome, the last that was written or given up, and the CRM's refusal."""
+    if outcome > written:
         return WriteBackState.PENDING
-    if not row["outcome"]:
+    if not outcome:
         return WriteBackState.NONE
-    return WriteBackState.DROPPED if row["write_refused"] else WriteBackState.WRITTEN
+    return WriteBackState.DROPPED if write_refused else WriteBackState.WRITTEN
 
 
-def story(connection: psycopg.Connection[Any], text: int) -> dict[str, Any] | None:
-    """All data of one text and its `history`, for display. None: there is no such text."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transition of a text."""
+
+    at: datetime
+    from_state: State
+    to_state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextStory:
+    """All that is kept of a text, for operators. Times are in UTC; `chat` is {"id", "status", "ended"} or None.
+
+    `leaves_at`: the time until which it waits. `history` is oldest first.
+    """
+
+    id: int
+    crm: str
+    ticket_id: str
+    channel: Channel
+    state: State
+    rule: str | None
+    sms: OutboundSms | None
+    chat: Mapping[str, Any] | None
+    why: str
+    outcome: int
+    written: int
+    write_refused: str | None
+    contradicted: str | None
+    event_id: str
+    received_at: datetime
+    changed_at: datetime
+    trace: Trace | None
+    agent: str | None
+    override: str | None
+    send_at: datetime | None
+    reason: str | None
+    leaves_at: datetime | None
+    history: Sequence[Step]
+
+    @property
+    def write_back(self) -> WriteBackState:
+        return write_back_state(self.outcome, self.written, self.write_refused)
+
+
+def story(connection: psycopg.Connection[Any], text: int) -> TextStory | None:
+    """Return all that is kept of one text. None: there is no such text."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(SQL["story"], {"id": text}).fetchone()
-        if row:
-            row["history"] = cursor.execute(SQL["history"], {"id": text}).fetchall()
-        return row
+        if row is None:
+            return None
+        steps = cursor.execute(SQL["history"], {"id": text}).fetchall()
+    history = [Step(**step | {name: State(step[name]) for name in ("from_state", "to_state")}) for step in steps]
+    return TextStory(**row | _typed(row) | {"history": history})
+
+
+def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "channel": Channel(row["channel"]),
+        "state": State(row["state"]),
+        "sms": OutboundSms(**row["sms"]) if row["sms"] else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TextStatus:
+    """A text as shown to the agent or API client that requested it. Times are in UTC.
+
+    `chat` is {"id", "status", "ended"} or None. `told_after`: the text whose outcome the ticket gets first.
+    `leaves_at`: the time until which it waits. `pause`: why an operator's pause keeps it from being sent; else empty.
+    `worker`: one is running.
+    """
+
+    id: int
+    crm: str
+    ticket_id: str
+    channel: Channel
+    state: State
+    why: str
+    code: RefusalCode | None
+    sms: OutboundSms | None
+    request: TextRequest | None
+    trace: Trace | None
+    chat: Mapping[str, Any] | None
+    outcome: int
+    written: int
+    write_refused: str | None
+    changed_at: datetime
+    received_at: datetime
+    told_after: int | None
+    leaves_at: datetime | None
+    pause: str = ""
+    worker: bool = True
+
+    @property
+    def write_back(self) -> WriteBackState:
+        return write_back_state(self.outcome, self.written, self.write_refused)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in OUTCOMES
+
+
+def seen(connection: psycopg.Connection, text: int) -> TextStatus | None:
+    """Return one text. None: there is no such text."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(SQL["seen"], {"id": text}).fetchone()
+        return _status(row) if row else None
+
+
+def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: int) -> list[TextStatus]:
+    """Return at most `most` texts of a ticket, newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        asked = {"crm": crm, "ticket": ticket, "most": most}
+        return [_status(row) for row in cursor.execute(SQL["seen_of_ticket"], asked)]
+
+
+def _status(row: dict[str, Any]) -> TextStatus:
+    request = row.pop("ask")
+    row["request"] = texts.request_of(request) if request else None
+    row["code"] = row["code"] and RefusalCode(row["code"])
+    return TextStatus(**row | _typed(row))
+
+
+def with_pauses(connection: psycopg.Connection, found: Sequence[TextStatus]) -> list[TextStatus]:
+    """Return these texts with the operator's pause that keeps each from being sent."""
+    waiting = [text.id for text in found if text.state in UNDECIDED]
+    paused = pauses.covering(connection, waiting) if waiting else {}
+    return [replace(text, pause=str(paused.get(text.id, ""))) for text in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +192,30 @@ def known_chats(connection: psycopg.Connection, chats: Iterable[int]) -> set[int
     return {chat for (chat,) in rows}
 
 
-def seen(connection: psycopg.Connection, text: int) -> dict[str, Any] | None:
-    """One text as shown to the agent or API client that requested it. None: there is no such text."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["seen"], {"id": text}).fetchone()
-
-
-def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: int) -> list[dict[str, Any]]:
-    """All texts of a ticket in the same form, newest first."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["seen_of_ticket"], {"crm": crm, "ticket": ticket, "most": most}).fetchall()
-
-
-def add_pauses(connection: psycopg.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add `pause` to texts in this form: why an operator's pause keeps the text from being sent; else empty."""
-    waiting = [row["id"] for row in rows if row["state"] in (State.RECEIVED, State.QUEUED)]
-    paused = pauses.covering(connection, waiting) if waiting else {}
-    for row in rows:
-        row["pause"] = str(paused.get(row["id"], ""))
-
-
 def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
     """Cancel a waiting text and queue its write-back. False: it is too late, or there is no such text."""
     return bool(texts.move(connection, [transitions.cancelled(text, f"cancelled by {by}")]))
 
 
-def counts(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """The counts of each state: `texts`, those not written back (`untold`), `refused` by the CRM, `contradicted`, and
-    queued for later (`held`); and when the next of these is sent (`leaves_at`).
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many texts are in a state: `texts`, those not written back (`untold`), `refused` by the CRM, `contradicted`,
+    and queued for later (`held`); and when the next of these is sent (`leaves_at`, UTC).
     """
+
+    state: State
+    texts: int
+    untold: int
+    refused: int
+    contradicted: int
+    held: int
+    leaves_at: datetime | None
+
+
+def counts(connection: psycopg.Connection) -> list[StateCount]:
+    """Return the counts of each state that a text is in."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SQL["counts"]).fetchall()
+        return [StateCount(**row | {"state": State(row["state"])}) for row in cursor.execute(SQL["counts"])]
 
 
 def resolve(connection: psycopg.Connection, text: int, chat: int | None) -> bool:

@@ -5,7 +5,7 @@ off quickly. They raise psycopg.Error when the database does not answer; nothing
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,8 +31,8 @@ NOTHING_SAID = (State.CANCELLED, State.SKIPPED)
 NOT_OVER = (State.RECEIVED, State.QUEUED, State.SENDING)
 
 
-def _ask(row: dict[str, Any]) -> TextRequest:
-    """The request as it was saved; JSON has no tuples."""
+def request_of(row: dict[str, Any]) -> TextRequest:
+    """Return a request as it was saved; JSON has no tuples."""
     overrides = row.get("overrides")
     return TextRequest(**row | {"overrides": None if overrides is None else tuple(overrides)})
 
@@ -45,7 +45,7 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    ask = _ask(row["ask"]) if row["ask"] else None
+    ask = request_of(row["ask"]) if row["ask"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
     arrived = time.monotonic() - row.pop("age")
     made = {
@@ -95,7 +95,7 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
     """
     with connection.transaction():
         asked = {"ids": [one.text for one in wanted], "revisions": [one.revision for one in wanted]}
-        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked)}
+        live = {text for (text,) in connection.execute(SQL["lock_undecided"], asked, prepare=False)}
         wanted = [one for one in wanted if one.text in live]
         claims = [recipients.Claim(one.text, one.sms.end_user_number, one.window) for one in wanted]
         claimed = recipients.claim(connection, claims, now)
@@ -117,6 +117,18 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
         connection.execute(SQL["claim_reasons"], {"decisions": rows})
         found = connection.execute(SQL["queue_decided"], {"decisions": rows}).fetchall()
     return {text: ClaimResult(holder, text in claimed, revision) for text, holder, revision in found}
+
+
+def scheduled_without_number(connection: psycopg.Connection) -> list[int]:
+    """Texts scheduled for later that are not known to be meant for any number, the next one first."""
+    return [text for (text,) in connection.execute(SQL["scheduled_without_number"])]
+
+
+def meant_for(connection: psycopg.Connection, numbers: Mapping[int, str]) -> None:
+    """Record whom these scheduled texts are meant for, by text (E.164). One that has been decided knows it already."""
+    rows = {text: pseudonyms.of_number(connection, number) for text, number in sorted(numbers.items())}
+    asked = {"ids": list(rows), "hashes": list(rows.values())}
+    connection.execute(SQL["meant_for"], asked)
 
 
 def to_be_sent(connection: psycopg.Connection, ids: Sequence[int]) -> set[int]:
@@ -152,10 +164,10 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
             if row["to_state"] in NOTHING_SAID and (row["quiet"] or row["same_as"] is not None)
         ]
         if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
-            none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders})]
-        revived = cursor.execute(SQL["revive_followers"], {"ids": none}).fetchall() if none else []
+            none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders}, prepare=False)]
+        revived = cursor.execute(SQL["revive_followers"], {"ids": none}, prepare=False).fetchall() if none else []
         ended = [row["id"] for row in told if row["id"] not in none and not row["note"]]
-        told += cursor.execute(SQL["tell_followers"], {"ids": ended}).fetchall() if ended else []
+        told += cursor.execute(SQL["tell_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(
@@ -174,7 +186,6 @@ def _step(connection: psycopg.Connection, move: Transition) -> dict[str, Any]:
     return fields(move) | {
         "accepted": move.accepted and fields(move.accepted),
         "hold": move.hold and fields(move.hold),
-        "held_for": move.held_for and pseudonyms.of_number(connection, move.held_for),
         "number": move.number and pseudonyms.of_number(connection, move.number),
     }
 

@@ -37,7 +37,7 @@ with d as (
     ) reasons
 ), queued as (
     update texts set state = 'queued', revision = texts.revision + 1, rule = d.rule, reason = d.reason, sms = d.sms,
-                    number = d.hash, trace = d.trace, held_for = null, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
+                    number = d.hash, trace = d.trace, accepted = coalesce(texts.accepted, nullif(d.accepted, 'null')), changed_at = now()
     from d where texts.id = d.id and d.holder = d.id and d.number
     returning texts.id, d.from_state
 ), noted as (
@@ -46,89 +46,17 @@ with d as (
 )
 select id, holder, case when holder = id and number then revision + 1 else revision end from d
 
+-- name: scheduled_without_number
+-- Texts scheduled for later whose number is not known. The search uses the index of open texts.
+select id from texts where state = 'received' and not_before > now() and number is null order by not_before limit 2000
+
+-- name: meant_for
+update texts set number = m.hash from unnest(%(ids)s::bigint[], %(hashes)s::text[]) as m (id, hash)
+where texts.id = m.id and texts.state = 'received' and texts.number is null
+
 -- name: to_be_sent
 -- Those of these texts that are neither cancelled nor sent. An unknown one may be waiting for its second attempt.
 select id from texts where id = any(%(ids)s) and state in ('queued', 'unknown')
-
--- name: claim
--- Claim texts before the call: set `sending`, unless the account or the text is paused, if the revision is still the one that was
--- read. At that revision the text holds its reason and its number: releasing them makes a new revision. Of several
--- attempts for one text, one succeeds; the results are by token. An unknown text may be claimed once, if a second
--- attempt was planned (it has a time). A number that was opted out since the policy decided, or that waits for a review,
--- is not texted: the policy decides again. While the account is paused, the result is the pause, read in the same
--- statement: read later, the pause could be over, and the texts would seem to be claimed by another worker. An operator's
--- pause is found in the same way; `scope` is null where there is none. A share of a daily budget is taken with the claim.
-with paused as (
-    select tripped_why, confirmed, extract(epoch from paused_until - now())::float8 as paused_for, paused_why
-    from sending_state where account = %(account)s and (tripped_why is not null or paused_until > now())
-), c as (
-    select texts.id, texts.revision, w.token, w.share, texts.state as from_state, texts.changed_at as from_changed_at,
-           operators.*
-    from unnest(%(ids)s::bigint[], %(revisions)s::int[], %(tokens)s::bigint[], %(shares)s::jsonb[])
-        as w (id, revision, token, share)
-    join texts on texts.id = w.id and texts.revision = w.revision
-        and texts.restored_at is null
-        and (texts.state = 'queued' or texts.state = 'unknown' and texts.not_before <= now() and not texts.tried_again)
-        and not exists (select from suppressions where number = texts.sms ->> 'end_user_number')
-        and not exists (select from opt_out_reviews
-                        where number = texts.sms ->> 'end_user_number' and decided_at is null)
-    left join lateral ({pause_of_text}) operators on true
-), claimed as (
-    update texts set
-        state = 'sending',
-        revision = texts.revision + 1,
-        tried_again = (c.from_state = 'unknown'),
-        unclear = case when c.from_state = 'unknown' and cardinality(texts.unclear) = 0 then array[texts.revision]
-                  else texts.unclear end,
-        claim_token = c.token,
-        claim_until = clock_timestamp() + %(good_for)s * interval '1 second',
-        budget_share = coalesce(c.share, texts.budget_share),
-        budget_returned = texts.budget_returned and c.share is null,
-        changed_at = now()
-    from c where texts.id = c.id and texts.revision = c.revision and not exists (select from paused)
-      and c.scope is null
-    returning texts.id, texts.claim_token, texts.revision, c.from_state, texts.channel, texts.rule, texts.code,
-              c.from_changed_at, texts.due_at
-), noted as (
-    insert into history (text, from_state, to_state, why) select id, from_state, 'sending', '' from claimed
-), steps as (
-    select from_state as step, channel, rule, code, from_changed_at as at, due_at, -1 as texts from claimed
-), {roll_up}
-select claim_token as token, revision as claim, null as tripped_why, null as confirmed, null as paused_for, null as paused_why,
-       null as scope, null as name, null as why, null as paused_by, null::timestamptz as since, null::timestamptz as ends_at
-from claimed
-union all
-select c.token, null, paused.*, c.scope, c.name, c.why, c.paused_by, c.since, c.ends_at
-from c left join paused on true where c.scope is not null or exists (select from paused)
-
--- name: unclaim
--- Undo the claims of attempts that lost the connection during the claim and made no call, if they were made. An answer
--- to an earlier call that arrived meanwhile is kept: texts that were sent have an outcome to write back.
-with c as (
-    select texts.id, case when texts.chat is not null then 'sent'
-                    when cardinality(texts.unclear) > 0 then 'unknown' else 'queued' end as to_state
-    from unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) as w (id, token)
-    join texts on texts.id = w.id and texts.claim_token = w.token and texts.state = 'sending'
-    for update of texts
-), back as (
-    update texts set state = c.to_state, revision = texts.revision + 1, tried_again = false, changed_at = now(),
-                    outcome = texts.outcome + (c.to_state = 'sent')::int,
-                    budget_returned = texts.budget_returned or c.to_state = 'queued' and texts.budget_share is not null,
-                    known = case when c.to_state = 'sent' then nextval('outcome_order') else texts.known end
-    from c where texts.id = c.id
-    returning texts.id, texts.state, texts.channel, texts.rule, texts.code, texts.changed_at, texts.due_at,
-              texts.budget_share as share
-), noted as (
-    insert into history (text, from_state, to_state, why)
-    select id, 'sending', state, 'the database was lost before the call' from back
-), given_back as (
-    insert into daily_budget_corrections (number, day, texts, segments)
-    select share ->> 'number', (share ->> 'day')::date, -1, -(share ->> 'segments')::int
-    from back where state = 'queued' and share is not null
-), steps as (
-    select state as step, channel, rule, code, changed_at as at, due_at, 1 as texts from back
-), {roll_up}
-select id, channel from back where state = 'sent'
 
 -- name: lock_holders
 -- Lock these texts, so that none gets an outcome that a text skipped for it would miss, until the caller's transaction
@@ -145,7 +73,7 @@ select id from texts where id = any(%(ids)s) order by id for share
 -- Of two texts that hold and held a number, both may be released at once: a statement changes a row only once.
 with m as (
     select m.id, m.to_state, m.why, m.chat, m.same_as, m.release, m.tried, m.busy, m.suspected, m.as_all, m.after, m.trace,
-           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.held_for, m.number, m.code, nullif(m.hold, 'null') as hold,
+           m.accepted, m.contradicted, m.unclear, m.phone_problem, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
            texts.state as from_state, texts.revision as from_revision, texts.code as from_code,
@@ -157,7 +85,7 @@ with m as (
     from jsonb_to_recordset(%(moves)s) as m (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
-        accepted jsonb, contradicted text, unclear boolean, phone_problem text, held_for text, hold jsonb,
+        accepted jsonb, contradicted text, unclear boolean, phone_problem text, hold jsonb,
         number text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
@@ -183,7 +111,6 @@ with m as (
         unclear = case when m.unclear then texts.unclear || texts.revision else texts.unclear end,
         contradicted = coalesce(m.contradicted, texts.contradicted),
         phone_problem = m.phone_problem,
-        held_for = m.held_for,
         held = coalesce(m.hold, texts.held),
         held_version = texts.held_version + m.note::int,
         not_before = now() + m.after * interval '1 second',

@@ -57,6 +57,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         for crm, _ in connected.values():
             stack.callback(crm.close)
         pool = stack.enter_context(postgres.pool(url, STEP_THREADS + MORE_CONNECTIONS))
+        steps = stack.enter_context(postgres.pool(url, STEP_THREADS, postgres.BY_INDEX))
         threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
         loop = asyncio.get_running_loop()
         warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
@@ -74,7 +75,7 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             lambda seconds, batch: ask(rate_limit.put_off, seconds, batch),
         )
         sender = Sender(
-            pool,
+            steps,
             client,
             pacer,
             threads,
@@ -86,11 +87,11 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
         policies = {stem: mapping.policy for stem, (_, mapping) in connected.items()}
-        admission = Admission(pool, policies, tell_holds=tell_holds)
-        settlement = Settlement(pool, threads)
-        delivery = Delivery(pool, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
+        admission = Admission(steps, policies, tell_holds=tell_holds)
+        settlement = Settlement(steps, threads)
+        delivery = Delivery(steps, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
         write_back = WriteBack(
-            pool, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
+            steps, connected, breaker, threads, settings.write_back_hold_seconds, lambda: delivery.under_way > 0
         )
         handlers: dict[Kind, job_loop.Handle] = dict.fromkeys(Kind, delivery.deliver)
         handlers[Kind.WRITE_BACK] = write_back.write_back

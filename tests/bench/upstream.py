@@ -97,6 +97,7 @@ def _case(identifier: str) -> dict[str, Any]:
         "MailingCountryCode": "US",
         "MailingStateCode": None,
         "CCAIP_SMS_Opt_Out__c": False,
+        "CCAIP_Phone_Invalid__c": False,
     }
     return {
         "attributes": {"type": "Case"},

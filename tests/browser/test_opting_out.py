@@ -1,6 +1,7 @@
 """From the customer's phone to the case and the page for agents, in a real browser and in two languages."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,6 +39,11 @@ def may_be_texted(pipe: Pipe, case: str) -> bool:
     return not [one for one in seen["findings"] if one["check"] == "opt_out" and one["verdict"] != "ok"]
 
 
+def held(pipe: Pipe, case: str) -> list[dict[str, Any]]:
+    """The case's texts that wait for something."""
+    return [one for one in pipe.texts(case) if one["state"] == "queued" and one["why"]]
+
+
 def blocked(pipe: Pipe, case: str, window: Page, words: str) -> None:
     """The page for agents shows no form, and this reason."""
     window.goto(link(pipe, case))
@@ -62,7 +68,7 @@ def test_a_word_on_the_phone_opts_out_and_start_opts_in(pipe: Pipe, case: str, w
     reply(window, "please leave me alone and don't text me any more")
     processed(pipe)
     pipe.box.salesforce.request_text(case)
-    [waiting] = wait_for(lambda: [one for one in pipe.texts(case) if one["held_for"]], "the next text waits")
+    [waiting] = wait_for(lambda: held(pipe, case), "the next text waits")
 
     window.get_by_role("button", name=word, exact=True).click()
     wait_for(lambda: salesforce.opted_out(pipe.box, case), "the contact says that the customer opted out")
@@ -104,7 +110,10 @@ def test_a_wish_waits_for_a_person_and_a_complaint_changes_nothing(
     processed(pipe)
     blocked(pipe, case, window, "The customer may have opted out on")
     pipe.box.salesforce.request_text(case)
-    wait_for(lambda: [one for one in pipe.texts(case) if one["held_for"]], "the next text waits for a person")
+    wait_for(
+        lambda: held(pipe, case),
+        "the next text waits for a person",
+    )
     assert len(texts_to(pipe, case)) == 1
 
     decided(pipe, case)

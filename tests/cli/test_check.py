@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from connector import settings
 from connector.cli import check, demo
 from connector.sandbox import Sandbox
 from tests.cli.test_cli import connector
@@ -200,3 +201,47 @@ def test_a_folder_of_mappings_that_is_none_is_told_with_what_is_expected(
     status, said = offline(**COMPLETE | {"CONNECTOR_MAPPINGS": str(tmp_path / place)})
     assert (status, len(said)) == (1, 1)
     assert said[0].startswith(f"WRONG  CONNECTOR_MAPPINGS: {words.format(tmp_path)}")
+
+
+SIGN_IN = {
+    "CONNECTOR_PUBLIC_URL": "https://texts.example",
+    "CONNECTOR_OIDC_CLIENT_ID": "sandbox-console",
+    "CONNECTOR_OIDC_CLIENT_SECRET": "sandbox-console-secret",
+    "CONNECTOR_OIDC_ROLES": "support=view; ops=view,act",
+}
+
+
+def test_sign_in_settings_are_checked_with_the_rest(tmp_path: Path) -> None:
+    complete = COMPLETE | SIGN_IN | {"CONNECTOR_OIDC_ISSUER": "https://id.example"}
+
+    assert offline(tmp_path, **complete)[0] == 0
+    status, lines = offline(tmp_path, **complete | {"CONNECTOR_PUBLIC_URL": "", "CONNECTOR_OIDC_ROLES": ""})
+    assert status == 1
+    assert [line.split()[1] for line in lines] == ["CONNECTOR_OIDC_ROLES:", "CONNECTOR_PUBLIC_URL:"]
+    status, lines = offline(tmp_path, **complete | {"CONNECTOR_OIDC_ROLE": "support=view"})
+    assert any("did you mean CONNECTOR_OIDC_ROLES?" in line for line in lines)
+
+
+def test_the_identity_provider_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(port=0).running() as box:
+        for name, value in (SIGN_IN | {"CONNECTOR_OIDC_ISSUER": f"{box.url}/oidc"}).items():
+            monkeypatch.setenv(name, value)
+
+        [fine] = check._identity_provider(settings.load())
+        box.oidc.settings.oidc_fault = "wrong_metadata"
+        [wrong] = check._identity_provider(settings.load())
+
+    register = "register https://texts.example/console/sign-in/oidc/callback there"
+    assert fine == (f"the identity provider answers, and its metadata fit; {register}", check.Mark.FINE)
+    assert wrong[1] is check.Mark.WRONG
+    assert "it calls itself https://other.example/oidc" in wrong[0]
+    monkeypatch.setenv("CONNECTOR_OIDC_ISSUER", "")
+    assert [line[1] for line in check._identity_provider(settings.load())] == [check.Mark.NEITHER]
+
+
+def test_the_docs_sign_in_settings_are_those_of_the_demo() -> None:
+    shown = (DOCS / "sandbox.md").read_text().partition("These settings connect the console to it:\n\n```sh\n")[2]
+    lines = shown.partition("```")[0].splitlines()
+
+    told = {name: value.strip('"') for name, value in (line.split("=", 1) for line in lines)}
+    assert told == demo.sign_in(Sandbox(port=8787), 8080)

@@ -80,7 +80,11 @@ def test_the_status_finds_fields_that_the_crm_refuses(run: Run, url: str) -> Non
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("delete from opt_out_reviews")
         connection.execute(
-            "insert into opt_out_fields (crm, ticket_id, opted_out, refused) values ('salesforce', '5', true, 'no')"
+            """insert into record_fields (crm, ticket_id, kind, value, refused)
+               values ('salesforce', '5', 'opt_out', true, 'no'), ('salesforce', '5', 'phone_invalid', true, 'no')"""
         )
     shown = run("status")
-    assert (shown.exit_code, "1 opt-out field refused by the CRM" in shown.stdout) == (1, True)
+    assert shown.exit_code == 1
+    assert "1 opt-out field refused by the CRM" in shown.stdout
+    assert "1 mark of an invalid number refused by the CRM" in shown.stdout
+    assert json.loads(run("status", "--json").stdout)["fields_refused"] == {"opt_out": 1, "phone_invalid": 1}

@@ -310,6 +310,12 @@ def test_connector_check_refuses_delivered_and_lists_the_values(tmp_path: Path) 
             {},
             "first_name is a field of type string; expected a checkbox",
         ),
+        (
+            "Contact.CCAIP_Phone_Invalid__c",
+            "Contact.FirstName",
+            {},
+            "invalid_numbers.field: phone_invalid is a field of type string; expected a checkbox",
+        ),
         ("Contact.CCAIP_SMS_Opt_Out__c", "Owner.IsActive", {}, "may belong to several kinds of record"),
     ],
 )

@@ -144,8 +144,8 @@ def test_the_fields_are_those_of_the_mapping() -> None:
 def test_the_integration_user_reads_what_is_mapped_and_edits_what_is_written() -> None:
     fields = granted("CCAIP_SMS_Integration")
     assert mapped() | written_back() <= set(fields)
-    opt_out = MAPPING["fields"][MAPPING["opt_outs"]["field"]]
-    assert {field for field, editable in fields.items() if editable} == written_back() | {opt_out}
+    checkboxes = {MAPPING["fields"][MAPPING[table]["field"]] for table in ("opt_outs", "invalid_numbers")}
+    assert {field for field, editable in fields.items() if editable} == written_back() | checkboxes
     assert one_of(read("permissionsets", "CCAIP_SMS_Integration"), "customPermissions/name") == "CCAIP_SMS_Bypass"
     assert read("customPermissions", "CCAIP_SMS_Bypass") is not None
 
@@ -224,12 +224,15 @@ def test_apex_asks_for_what_the_api_takes() -> None:
     source = (METADATA / "classes" / "TextCustomerController.cls").read_text()
     put = set(re.findall(r"put\((?:body, )?'(\w+)'", source)) | set(re.findall(r"\{ '(\w+)' =>", source))
     assert put <= names_of(schemas.SendBody)
-    assert {"ticket_id", "message", "template", "override", "overrides", "after", "agent_name", "agent_email"} == put
+    words = {"ticket_id", "message", "template", "override", "overrides", "send_at", "language"}
+    assert words | {"after", "agent_name", "agent_email"} == put
 
 
 def test_the_component_is_tested_with_what_the_api_answers() -> None:
     answers = json.loads((PACKAGE / "tests" / "answers.json").read_text())
-    for answer, model in (("preview", schemas.Preview), ("sent", schemas.Text), ("queued", schemas.Text)):
+    texts = dict.fromkeys(("sent", "queued", "scheduled", "cancelled"), schemas.Text)
+    models: dict[str, type[BaseModel]] = {"preview": schemas.Preview, **texts}
+    for answer, model in models.items():
         assert set(answers[answer]) <= names_of(model)
     schemas.Preview.model_validate(answers["preview"] | {"crm": "salesforce", "findings": answers["stopped"]})
     component = "".join(path.read_text() for path in (METADATA / "lwc" / "textCustomer").glob("*.[jh]*"))

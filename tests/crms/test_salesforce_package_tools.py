@@ -97,7 +97,7 @@ def test_the_project_is_converted_with_what_is_the_orgs_own(tool: Tool, tmp_path
     done = tool("sf", "project", "convert", "source", "--source-dir", "force-app", "--output-dir", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     package = etree.parse(tmp_path / "package.xml").getroot()
-    kinds = {"CustomField": 6, "Flow": 3, "QuickAction": 2, "WorkflowOutboundMessage": 1, "LightningComponentBundle": 1}
+    kinds = {"CustomField": 7, "Flow": 3, "QuickAction": 2, "WorkflowOutboundMessage": 1, "LightningComponentBundle": 1}
     members = {kind.findtext(f"{NAMESPACE}name"): len(kind.findall(f"{NAMESPACE}members")) for kind in package}
     assert {kind: members[kind] for kind in kinds} == kinds
     converted = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())

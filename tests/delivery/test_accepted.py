@@ -5,7 +5,7 @@ again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -135,7 +135,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.story(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 def same_as(pool: ConnectionPool, *ids: int) -> list[int | None]:

@@ -68,7 +68,7 @@ class BackFill:
     def states(self) -> dict[str, int]:
         """What `connector texts list` counts."""
         with self.pool.connection() as connection:
-            return Counter(row["state"] for row in text_search.find(connection, Search(), 1000))
+            return Counter(row.state for row in text_search.find(connection, Search(), 1000))
 
     def rows(self, table: str) -> int:
         with self.pool.connection() as connection:

@@ -61,7 +61,10 @@ def lists(box: Sandbox) -> list[int | None]:
 
 
 def status(connection: psycopg.Connection, text: int) -> str:
-    return str((text_views.seen(connection, text) or {})["chat"]["status"])
+    found = text_views.seen(connection, text)
+    assert found
+    assert found.chat
+    return str(found.chat["status"])
 
 
 def test_without_a_chat_to_follow_no_call_is_made(box: Sandbox, connection: psycopg.Connection) -> None:

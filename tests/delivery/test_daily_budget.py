@@ -1,7 +1,7 @@
 """A daily budget that is used up: who waits, until when, and who is told what."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,7 +55,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.seen(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 def preview(pool: ConnectionPool, file: Mapping) -> Any:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -36,7 +37,7 @@ def story(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.story(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 def jobs(pool: ConnectionPool) -> list[tuple[str, float]]:

@@ -6,6 +6,7 @@ A real ledger, and a CRM whose tickets are a dictionary: what it says last is wh
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Told:
         self.move(transitions.sent(text, self.calling(text, f"reason {text}"), Chat(id=chat, status="selecting")))
 
     def write_back(self, *ids: int) -> None:
-        """What a worker does with a job of these texts. Raises queue.Later like it."""
+        """What a worker does with a job of these texts. Raises Snooze like it."""
 
         async def run() -> None:
             with ThreadPoolExecutor(2) as threads:
@@ -116,7 +117,7 @@ class Told:
         with self.pool.connection() as connection:
             found = text_views.story(connection, text)
         assert found
-        return found
+        return asdict(found)
 
     def due(self) -> list[tuple[int, float]]:
         """Texts to be told, and in how many seconds."""
@@ -288,9 +289,9 @@ def test_a_refused_outcome_is_told_again_with_long_pauses_until_a_person_gives_i
     assert max(pauses) < 4600
     assert told.row(text)["write_refused"] == str(VALIDATION)
     with told.pool.connection() as connection:
-        [counted] = [row for row in text_views.counts(connection) if row["state"] == "sent"]
-        assert (counted["untold"], counted["refused"]) == (1, 1)
-        assert [row["id"] for row in text_search.find(connection, Search(only=Only.REFUSED), 10)] == [text]
+        [counted] = [row for row in text_views.counts(connection) if row.state == "sent"]
+        assert (counted.untold, counted.refused) == (1, 1)
+        assert [row.id for row in text_search.find(connection, Search(only=Only.REFUSED), 10)] == [text]
         assert outcomes.give_up(connection, text, "given up: the case is closed")
         assert not outcomes.give_up(connection, text, "again")
     told.write_back(text)

@@ -261,10 +261,11 @@ def test_the_chat_of_an_unknown_text_is_found_where_the_list_names_its_ticket(
     finder = chat_reconciler.finder(account(box))
     for _ in range(2):
         finder.do(connection)
-    stories = [text_views.story(connection, text) or {} for text in ids]
-    assert [story["state"] for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
+    stories = [text_views.story(connection, text) for text in ids]
+    assert [story and story.state for story in stories] == ["sent", "sent" if names_ticket else "unknown", "unknown"]
     if names_ticket:
-        assert stories[1]["chat"] == {"id": lost.id, "status": "selecting"}
+        assert stories[1]
+        assert stories[1].chat == {"id": lost.id, "status": "selecting"}
 
 
 def test_a_list_that_cannot_be_had_is_asked_for_again_later(box: Sandbox, connection: psycopg.Connection) -> None:

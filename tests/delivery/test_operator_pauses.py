@@ -49,7 +49,7 @@ def state(pool: ConnectionPool, text: int) -> tuple[str, str]:
     with pool.connection() as connection:
         story = text_views.story(connection, text)
     assert story
-    return story["state"], story["why"]
+    return story.state, story.why
 
 
 def test_a_paused_text_waits_and_is_sent_once_after_the_resume(pool: ConnectionPool) -> None:

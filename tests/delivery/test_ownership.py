@@ -7,7 +7,7 @@ happens between two statements is laid down here.
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import psycopg
@@ -74,7 +74,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.story(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 def holders(pool: ConnectionPool) -> list[int]:

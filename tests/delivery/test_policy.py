@@ -1,7 +1,7 @@
 """Who must not be texted: one table of cases, through every channel, and the same decision in each."""
 
 from collections.abc import Mapping as Values
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -137,7 +137,7 @@ def story(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.seen(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 def decided(trace: list[dict[str, str]]) -> tuple[str | None, str | None]:

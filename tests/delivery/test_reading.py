@@ -1,6 +1,7 @@
 """Tickets that cannot be read: whose fault it is, and what becomes of the texts that wait for them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def row(pool: ConnectionPool, text: int) -> dict[str, Any]:
     with pool.connection() as connection:
         found = text_views.story(connection, text)
     assert found
-    return found
+    return asdict(found)
 
 
 @pytest.mark.parametrize("error", [FIELD, LOGIN, PAGE, ODD_ID, AWAY, LIMIT], ids=str)

@@ -69,14 +69,13 @@ def test_a_backup_under_load_is_restored_and_nobody_is_texted_twice(
         seen = {text.ticket_id: text.chat_id for text in box.ccaip.texts}
 
         with created(another_server, name) as url:
-            restoring: list[str | Path] = [
+            restore = [
                 tool("pg_restore", another_server),
                 "--no-owner",
                 "--exit-on-error",
                 f"--dbname={url}",
-                dump,
             ]
-            subprocess.run(restoring, check=True)
+            subprocess.run([*restore, str(dump)], check=True)
             with running(box, url, second, **SETTINGS) as pipe:
                 [fresh] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
                 wait_for(lambda: pipe.texts(fresh), "events are accepted in the meantime")

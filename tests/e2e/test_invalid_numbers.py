@@ -6,7 +6,9 @@ import pytest
 
 from connector import settings
 from connector.sandbox import Sandbox
+from connector.sandbox.crms.salesforce import schema
 from tests.conftest import created
+from tests.fixtures import salesforce
 from tests.support.pipe import Pipe, running, wait_for
 
 # The case's description stands for a field of its own.
@@ -39,10 +41,27 @@ def test_a_number_that_the_platform_calls_invalid_is_flagged_until_a_text_is_sen
     assert pipe.send(case).json()["state"] == "failed"
     pipe.told(case)
     assert "end_user_number is invalid" in (flag(pipe, case) or "")
+    wait_for(lambda: salesforce.phone_invalid(pipe.box, case), "the contact is marked")
 
     assert pipe.send(case).json()["state"] == "sent"
     pipe.told(case, 2)
     wait_for(lambda: flag(pipe, case) is None, "the flag is taken off")
+    wait_for(lambda: not salesforce.phone_invalid(pipe.box, case), "the contact's mark is taken off")
+
+
+def test_a_corrected_number_that_is_texted_for_a_new_case_clears_the_contacts_mark(pipe: Pipe, case: str) -> None:
+    [case] = pipe.box.salesforce.make_cases(1, contact={"MobilePhone": "1-800-356-9377"})
+    pipe.send(case)
+    wait_for(lambda: salesforce.phone_invalid(pipe.box, case), "the contact is marked")
+    contact = pipe.box.salesforce.case(case)["ContactId"]
+    org = pipe.box.salesforce
+    org.store.update(schema.OBJECTS["Contact"], contact, {"MobilePhone": "(415) 555-0144"}, org.human_user_id)
+    [newer] = pipe.box.salesforce.make_cases(1)
+    org.edit(newer, {"ContactId": contact})
+
+    assert pipe.send(newer).json()["state"] == "sent"
+
+    wait_for(lambda: not salesforce.phone_invalid(pipe.box, case), "the contact's mark is taken off")
 
 
 def test_a_ticket_without_a_usable_phone_is_flagged(pipe: Pipe, case: str) -> None:

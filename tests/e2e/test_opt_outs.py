@@ -67,7 +67,7 @@ def test_a_wish_blocks_agents_and_holds_triggers_until_a_person_decides(
     preview = pipe.api("POST", "/texts/preview", json={"ticket_id": case}).json()
     pipe.box.salesforce.request_text(case)
     held = wait_for(
-        lambda: [one for one in pipe.texts(case) if one["state"] == "queued" and one["held_for"]], "the text is held"
+        lambda: [one for one in pipe.texts(case) if one["state"] == "queued" and one["why"]], "the text is held"
     )
 
     words = f"the customer may have opted out on 2026-11-26 12:00 UTC; a person has to decide review {review.id}"
@@ -83,3 +83,22 @@ def test_a_wish_blocks_agents_and_holds_triggers_until_a_person_decides(
     assert ("as a person decided" in (said or "")) is opt_out
     logs = "".join(path.read_text() for path in pipe.logs.glob("*.log"))
     assert WISH not in logs
+
+
+def test_an_opt_out_cancels_a_scheduled_text_for_another_case_at_once(
+    pipe: Pipe, case: str, connection: psycopg.Connection
+) -> None:
+    """The text's number is found soon after it was asked for, and not only when its time comes."""
+    chat = texted(pipe, case)
+    [other] = pipe.box.salesforce.make_cases(1)
+    pipe.box.salesforce.edit(other, {"ContactId": pipe.box.salesforce.case(case)["ContactId"]})
+    in_two_days = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    scheduled = pipe.send(other, wait=0, send_at=in_two_days).json()
+    wait_for(lambda: pipe.texts(other)[0]["number"], "its number is known")
+    assert pipe.texts(other)[0]["state"] == "received"
+
+    opt_outs.heard(connection, chat, "STOP", NOON)
+
+    [told] = pipe.told(other)
+    assert (told["id"], told["state"]) == (scheduled["id"], "cancelled")
+    assert pipe.box.salesforce.case(other)["CCAIP_SMS_Error__c"] == "the customer replied STOP on 2026-11-26 12:00 UTC"

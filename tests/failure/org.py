@@ -39,6 +39,7 @@ FIELDS = {
         ("MailingCountryCode", "picklist", 10, True),
         ("MailingStateCode", "picklist", 10, True),
         ("CCAIP_SMS_Opt_Out__c", "boolean", 0, True),
+        ("CCAIP_Phone_Invalid__c", "boolean", 0, True),
     ],
 }
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from connector import sandbox
-from connector.sandbox import ccaip, switches
+from connector.sandbox import ccaip, oidc, switches
 from connector.sandbox.crms import salesforce
 from connector.sandbox.faults import Kind
 
@@ -169,7 +169,7 @@ def test_faults_on_the_token_route(http: httpx.Client, box: sandbox.Sandbox, bea
 
 WRONG_FAULTS = {
     "kind": ({"kind": "explode"}, "kind"),
-    "side": ({"kind": "delay", "side": "hubspot"}, "ccaip, salesforce"),
+    "side": ({"kind": "delay", "side": "hubspot"}, "ccaip, oidc, salesforce"),
     "route": ({"kind": "delay", "side": "ccaip", "route": "query"}, "chats, sms"),
     "key": ({"kind": "delay", "second": 1}, "second: Extra inputs are not permitted"),
     "times": ({"kind": "delay", "times": 0}, "times"),
@@ -458,7 +458,8 @@ def test_the_docs_name_every_address(http: httpx.Client) -> None:
 
 def test_the_docs_name_every_setting() -> None:
     told = set(re.findall(r"`(\w+)`", DOCS.read_text()))
-    assert {*ccaip.settings.Settings.model_fields, *salesforce.Settings.model_fields} <= told
+    models = (ccaip.settings.Settings, oidc.settings.Settings, salesforce.Settings)
+    assert {name for model in models for name in model.model_fields} <= told
 
 
 def test_time_is_utc() -> None:

@@ -234,4 +234,4 @@ def test_a_text_is_shown_with_the_reason_that_it_was_sent_again_for(connection: 
     story = text_views.story(connection, actions.send_again(connection, text, ADA, WHY))
 
     assert story
-    assert (story["override"], story["agent"]) == (WHY, "ada")
+    assert (story.override, story.agent) == (WHY, "ada")

@@ -83,7 +83,10 @@ def hear(
 
 
 def status(connection: psycopg.Connection, text: int) -> str:
-    return str((text_views.seen(connection, text) or {})["chat"]["status"])
+    found = text_views.seen(connection, text)
+    assert found
+    assert found.chat
+    return str(found.chat["status"])
 
 
 def claim(connection: psycopg.Connection) -> Claim:
@@ -442,4 +445,6 @@ def test_what_is_known_of_a_chat_leaves_with_its_text_but_for_the_status(
 
     assert connection.execute("select from chats").fetchall() == []
     assert connection.execute("select from chat_updates").fetchall() == []
-    assert (text_views.seen(connection, text) or {})["chat"] == {"id": 114, "status": "assigned", "ended": False}
+    found = text_views.seen(connection, text)
+    assert found
+    assert found.chat == {"id": 114, "status": "assigned", "ended": False}

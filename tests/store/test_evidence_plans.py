@@ -17,14 +17,13 @@ FILLED = (
     """insert into events (crm, event_id, channel, ticket_id)
        select 'salesforce', 'e' || n, 'trigger', 'case' || n / 2 from generate_series(1, 20000) n""",
     """insert into texts (event, crm, ticket_id, channel, state, number, rule, reason, same_as, chat, received_at,
-                          changed_at, outcome, written, held_for)
+                          changed_at, outcome, written)
        select n, 'salesforce', 'case' || n / 2, 'trigger',
               case when n % 997 = 0 then 'unknown' when n % 10 = 0 then 'skipped' when n > 19990 then 'queued'
                    else 'sent' end,
               md5((n / 3)::text), 'requested', case when n % 10 <> 0 then md5('r' || n) end,
               case when n % 10 = 0 then n - 1 end, case when n % 10 <> 0 then jsonb_build_object('id', n) end,
-              now() - (20000 - n) * interval '1 minute', now() - (20000 - n) * interval '1 minute', 1, 1,
-              case when n > 19990 then md5(n::text) end
+              now() - (20000 - n) * interval '1 minute', now() - (20000 - n) * interval '1 minute', 1, 1
        from generate_series(1, 20000) n""",
     """insert into history (text, at, from_state, to_state, why)
        select n, now() - (20000 - n) * interval '1 minute', s.f, s.t, ''
@@ -44,8 +43,8 @@ FILLED = (
     """insert into opt_out_reviews (key, number, crm, ticket_id, chat, words, said_at, due_at, limit_at, decided_at)
        select 'k' || n, '+1415' || 5550000 + n, 'salesforce', 'case' || n, n::text, 'no', now(), now(), now(), now()
        from generate_series(1, 5000) n""",
-    """insert into opt_out_fields (crm, ticket_id, number, opted_out)
-       select 'salesforce', 'case' || n, md5(n::text), true from generate_series(1, 5000) n""",
+    """insert into record_fields (crm, ticket_id, kind, number, value)
+       select 'salesforce', 'case' || n, 'opt_out', md5(n::text), true from generate_series(1, 5000) n""",
     """insert into audit (who, source, origin, what, about) select 'ada', 'cli', 'host', 'text.cancel', 'text ' || n
        from generate_series(1, 20000) n""",
     "insert into idempotency_keys (caller, key, body, text) select 'a', n::text, '', n from generate_series(1, 5000) n",

@@ -179,3 +179,13 @@ def test_a_worker_is_heard_of_until_it_signs_off(url: str, connection: psycopg.C
     leases.sign_off(connection, name)
     assert read(url, "connector_workers") == {(): 0}
     assert not leases.heard_here(connection).lately
+
+
+def test_the_crms_checkboxes_are_counted_until_they_are_written(url: str, connection: psycopg.Connection) -> None:
+    connection.execute(
+        """insert into record_fields (crm, ticket_id, kind, value, refused, written) values
+           ('salesforce', '1', 'phone_invalid', true, 'no', 0), ('salesforce', '2', 'phone_invalid', true, null, 0),
+           ('salesforce', '3', 'phone_invalid', true, null, 1)"""
+    )
+    assert read(url, "connector_record_fields_waiting") == {("opt_out",): 0, ("phone_invalid",): 2}
+    assert read(url, "connector_record_fields_refused") == {("opt_out",): 0, ("phone_invalid",): 1}

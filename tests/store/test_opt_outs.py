@@ -11,16 +11,17 @@ from psycopg_pool import ConnectionPool
 
 from connector import transitions
 from connector.errors import RefusalCode
-from connector.model import Chat, Decision, OutboundSms, TicketEvent
+from connector.model import Channel, Chat, Decision, FieldKind, FieldState, OutboundSms, TextRequest, TicketEvent
 from connector.policy.opt_out_words import ExtraWords
 from connector.policy.opt_outs import Source
-from connector.store import erasure, events, opt_out_fields, opt_outs, pseudonyms, retention, suppressions, texts
+from connector.store import erasure, events, opt_outs, pseudonyms, record_fields, retention, suppressions, texts
 from connector.store.opt_outs import Heard
 from connector.store.suppressions import FieldSays
 from tests.support.remote import queued, started, try_to_start
 
 NUMBER, OTHER = "+14155550132", "+14155550133"
 CHAT = "114"
+OPT_OUT = FieldKind.OPT_OUT
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 WISH = "please don't text me any more"
 
@@ -68,7 +69,7 @@ def sources(connection: psycopg.Connection) -> list[Source]:
 
 
 def field(connection: psycopg.Connection) -> list[tuple[str, bool]]:
-    return connection.execute("select ticket_id, opted_out from opt_out_fields").fetchall()
+    return connection.execute("select ticket_id, value from record_fields").fetchall()
 
 
 def test_a_word_suppresses_cancels_what_waits_and_has_the_field_written(
@@ -89,6 +90,46 @@ def test_a_word_suppresses_cancels_what_waits_and_has_the_field_written(
     [entry] = suppressions.suppressed(connection, 10)
     assert (entry.number, entry.source, entry.words, entry.said_at) == (NUMBER, "word", "STOP", NOON)
     assert field(connection) == [("ticket of sent", True)]
+
+
+def scheduled(connection: psycopg.Connection, name: str, ticket: str, channel: Channel = Channel.AGENT) -> int:
+    """A text that waits for its own time, or in a back-fill; whom it is for is not known."""
+    at = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    ask = TextRequest(send_at=at) if channel is Channel.AGENT else TextRequest(number=number_hash(connection))
+    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
+    assert receipt.text
+    return receipt.text
+
+
+def number_hash(connection: psycopg.Connection) -> str:
+    return pseudonyms.of_number(connection, NUMBER)
+
+
+def test_a_word_cancels_what_is_scheduled_or_waits_in_a_back_fill(connection: psycopg.Connection, sent: int) -> None:
+    known, elsewhere, unknown = (scheduled(connection, name, f"ticket of {name}") for name in ("known", "else", "no"))
+    of_ticket = scheduled(connection, "beside", "ticket of sent")
+    batch = scheduled(connection, "batch", "ticket of batch", Channel.BATCH)
+    assert texts.scheduled_without_number(connection) == [known, elsewhere, unknown, of_ticket]
+    texts.meant_for(connection, {known: NUMBER, elsewhere: OTHER})
+
+    opt_outs.heard(connection, CHAT, "STOP", NOON)
+
+    ended = [text for text in (known, elsewhere, unknown, of_ticket, batch) if state(connection, text)[0] != "received"]
+    assert ended == [known, of_ticket, batch]
+    told = connection.execute("select count(*) from texts where state = 'cancelled' and outcome > written").fetchone()
+    assert told == (3,), "their tickets are told"
+
+
+def test_a_message_for_a_person_does_not_bring_a_scheduled_text_forward(
+    connection: psycopg.Connection, sent: int
+) -> None:
+    text = scheduled(connection, "known", "ticket of known")
+    texts.meant_for(connection, {text: NUMBER})
+
+    opt_outs.decide(connection, open_review(connection), False, "about invoices", "Bea")
+
+    assert state(connection, text)[0] == "received"
+    assert texts.load(connection, [text])[text].early
 
 
 def test_a_text_in_sending_is_let_finish(connection: psycopg.Connection, sent: int) -> None:
@@ -195,8 +236,8 @@ def test_a_number_that_was_erased_is_reported(connection: psycopg.Connection, se
 
 def test_the_field_is_left_if_an_opt_in_finds_that_it_was_set_before(connection: psycopg.Connection, sent: int) -> None:
     opt_outs.heard(connection, CHAT, "STOP", NOON)
-    _, [write] = opt_out_fields.claim(connection, "salesforce", 10)
-    opt_out_fields.keep_before(connection, "salesforce", {write.ticket_id: True})
+    _, [write] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    record_fields.keep_before(connection, "salesforce", OPT_OUT, {write.ticket_id: FieldState("003", True)})
 
     opt_outs.heard(connection, CHAT, "START", NOON + timedelta(hours=1))
 
@@ -306,31 +347,35 @@ def test_the_crms_entries_are_read_again_in_turns(connection: psycopg.Connection
 
 def test_a_value_is_one_workers_until_its_claim_expires(connection: psycopg.Connection, sent: int) -> None:
     opt_outs.heard(connection, CHAT, "STOP", NOON)
-    first, [write] = opt_out_fields.claim(connection, "salesforce", 10)
-    assert opt_out_fields.claim(connection, "salesforce", 10)[1] == []
-    connection.execute("update opt_out_fields set claim_until = now() - interval '1 second'")  # it was killed
-    second, [again] = opt_out_fields.claim(connection, "salesforce", 10)
-    opt_out_fields.record(
-        connection, "salesforce", second, [opt_out_fields.FieldResult(again.ticket_id, again.version)]
+    first, [write] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    assert record_fields.claim(connection, "salesforce", OPT_OUT, 10)[1] == []
+    connection.execute("update record_fields set claim_until = now() - interval '1 second'")  # it was killed
+    second, [again] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    record_fields.record(
+        connection, "salesforce", OPT_OUT, second, [record_fields.FieldResult(again.ticket_id, again.version)]
     )
-    assert opt_out_fields.claim(connection, "salesforce", 10)[1] == []
+    assert record_fields.claim(connection, "salesforce", OPT_OUT, 10)[1] == []
 
     # It was not killed, only slow: the CRM may have its older value now.
-    opt_out_fields.record(connection, "salesforce", first, [opt_out_fields.FieldResult(write.ticket_id, write.version)])
+    record_fields.record(
+        connection, "salesforce", OPT_OUT, first, [record_fields.FieldResult(write.ticket_id, write.version)]
+    )
 
-    assert len(opt_out_fields.claim(connection, "salesforce", 10)[1]) == 1
+    assert len(record_fields.claim(connection, "salesforce", OPT_OUT, 10)[1]) == 1
 
 
 def test_a_newer_value_during_a_write_is_written_next(connection: psycopg.Connection, sent: int) -> None:
     opt_outs.heard(connection, CHAT, "STOP", NOON)
-    token, [write] = opt_out_fields.claim(connection, "salesforce", 10)
-    opt_out_fields.keep_before(connection, "salesforce", {write.ticket_id: False})
+    token, [write] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    record_fields.keep_before(connection, "salesforce", OPT_OUT, {write.ticket_id: FieldState("003", False)})
     opt_outs.heard(connection, CHAT, "START", NOON + timedelta(hours=1))
-    opt_out_fields.record(connection, "salesforce", token, [opt_out_fields.FieldResult(write.ticket_id, write.version)])
+    record_fields.record(
+        connection, "salesforce", OPT_OUT, token, [record_fields.FieldResult(write.ticket_id, write.version)]
+    )
 
-    _, [newer] = opt_out_fields.claim(connection, "salesforce", 10)
+    _, [newer] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
 
-    assert (newer.opted_out, newer.before) == (False, False)
+    assert (newer.value, newer.before) == (False, False)
 
 
 # Erasure and retention.
@@ -339,14 +384,14 @@ def test_a_newer_value_during_a_write_is_written_next(connection: psycopg.Connec
 def test_purge_erases_the_words_and_keeps_the_opt_out(connection: psycopg.Connection, sent: int) -> None:
     opt_outs.heard(connection, CHAT, "STOP", NOON)
     open_review(connection)
-    _, writes = opt_out_fields.claim(connection, "salesforce", 10)
+    _, writes = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
 
     erasure.purge(connection, NUMBER)
 
     assert set(sources(connection)) == {Source.WORD, Source.PERSON}, "an undecided wish counts"
     assert connection.execute("select words, chat from suppressions").fetchall() == [("", None)] * 2
     hashed = pseudonyms.of_number(connection, NUMBER)
-    for table in ("opt_out_words", "opt_out_reviews", "opt_out_fields", "texts", "recipients"):
+    for table in ("opt_out_words", "opt_out_reviews", "record_fields", "texts", "recipients"):
         said = str(connection.execute(sql.SQL("select {0}::text from {0}").format(sql.Identifier(table))).fetchall())
         assert not [one for one in (NUMBER, hashed, WISH) if one in said], table
     assert len(writes) == 1
@@ -363,3 +408,23 @@ def test_a_decided_review_is_deleted_after_its_retention(connection: psycopg.Con
     retention.keep(connection, 30)
 
     assert [one.id for one in opt_outs.reviews(connection, 10)] == [undecided]
+
+
+def test_purge_and_retention_erase_what_is_known_of_marks_of_invalid_numbers(
+    connection: psycopg.Connection, sent: int
+) -> None:
+    unusable = saved(connection, "unusable")
+    connection.execute("update texts set ticket_id = 'ticket of sent' where id = %s", [unusable])
+    record_fields.number_invalid(connection, [unusable])  # no number is known
+    record_fields.number_invalid(connection, [waiting(connection, "x", OTHER)])
+    connection.execute("update record_fields set written = version, before = false")
+
+    erasure.purge(connection, NUMBER)
+
+    assert field(connection) == [("ticket of x", True)]
+    connection.execute("update record_fields set due_at = now() - interval '31 days'")
+    retention.keep(connection, 30)
+    assert field(connection) == [("ticket of x", True)], "it is cleared once a text is sent"
+    connection.execute("update record_fields set value = false")
+    retention.keep(connection, 30)
+    assert field(connection) == []

@@ -100,7 +100,9 @@ def test_a_record_has_opt_outs_reviews_and_what_people_did(connection: psycopg.C
     assert [(one["words"], one["decision"]) for one in found["reviews"]] == [
         ("please don't text me any more", "opt_out")
     ]
-    assert [(one["ticket"], one["opted_out"]) for one in found["opt_out_fields"]] == [("ticket of a", True)]
+    assert [(one["ticket"], one["kind"], one["value"]) for one in found["record_fields"]] == [
+        ("ticket of a", "opt_out", True)
+    ]
     assert [(one["what"], one["why"]) for one in found["actions"]] == [
         ("text.cancel", "she called"),
         ("number.suppress", ""),

@@ -51,6 +51,7 @@ from connector.store.jobs import Kind, NewJob
 from connector.store.outcomes import WriteResult
 from connector.store.sending_claims import Attempt
 from connector.transitions import UNDECIDED, Transition
+from tests.support.counted import counted, in_table
 
 EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "40"))
 STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "80"))
@@ -79,7 +80,7 @@ from texts order by id
 JOBS = """
 select id, entrypoint, convert_from(payload, 'utf8') as payload, execute_after <= now() as due from pgqueuer order by id
 """
-TABLES = "texts, events, reasons, recipients, history, sending_state, pgqueuer, pgqueuer_log"
+TABLES = "texts, events, reasons, recipients, history, sending_state, pgqueuer, pgqueuer_log, roll_ups, roll_up_changes"
 WIPE = f"truncate {TABLES} restart identity cascade"
 
 
@@ -260,6 +261,7 @@ class World:
             ]
         )
         self.insist(self.wrong())
+        self.insist([] if counted(self.connection) == in_table(self.connection) else ["the roll-ups are wrong"])
         return answer
 
     def _look(self) -> None:

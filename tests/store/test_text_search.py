@@ -27,7 +27,7 @@ def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
 
 
 def found(connection: psycopg.Connection, wanted: Search) -> list[int]:
-    return [row["id"] for row in text_search.find(connection, wanted, 50)]
+    return [row.id for row in text_search.find(connection, wanted, 50)]
 
 
 def three(connection: psycopg.Connection) -> None:
@@ -147,9 +147,8 @@ def filled(server: str, template: str) -> Iterator[psycopg.Connection]:
                       'text ' || n, now() - (20000 - n) * interval '1 minute' from generate_series(1, 20000) n"""
         )
         connection.execute(
-            """insert into roll_ups (hour, state, channel, rule, code, texts, summed)
-               select date_trunc('hour', now()) - n / 20 * interval '1 hour', 'sent', 'trigger', 'r' || n % 20, '', 1,
-                      true
+            """insert into roll_ups (period, step, channel, rule, code, bucket, texts)
+               select date_trunc('hour', now()) - n / 20 * interval '1 hour', 'sent', 'trigger', 'r' || n % 20, '', 1, 1
                from generate_series(1, 20000) n"""
         )
         connection.execute("vacuum analyze texts, audit, audit_notes, roll_ups")
@@ -203,16 +202,22 @@ def test_every_search_of_the_audit_trail_uses_an_index(filled: psycopg.Connectio
 
 
 def test_a_report_reads_only_its_hours(filled: psycopg.Connection) -> None:
+    """And of the texts only those that are open."""
     asked = {"since": NOW - 24 * HOUR, "until": NOW}
 
     chosen = plan(filled, roll_ups.SQL["counts"], asked)
 
-    assert "roll_ups_hour" in chosen, chosen
-    assert "texts_" not in chosen, chosen
+    assert "roll_ups_pkey" in chosen, chosen
+    assert "texts_open" in chosen, chosen
+    assert "texts_claimed" in chosen, chosen
+    assert "Seq Scan on texts" not in chosen, chosen
 
 
-def test_summing_up_reads_only_hours_with_new_rows(filled: psycopg.Connection) -> None:
-    assert "Seq Scan" not in plan(filled, roll_ups.SQL["sum_up"], None)
+def test_summing_up_reads_only_what_is_new_or_to_become_hours(filled: psycopg.Connection) -> None:
+    chosen = plan(filled, roll_ups.SQL["sum_up"], None)
+
+    assert "roll_ups_fine" in chosen, chosen
+    assert "Seq Scan on roll_ups" not in chosen, chosen
 
 
 @pytest.mark.parametrize("name", SEARCHES)

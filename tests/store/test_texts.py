@@ -170,7 +170,7 @@ def test_a_certain_answer_counts_after_the_text_was_given_up_and_nothing_else_do
         assert texts.move(connection, [transitions.unknown(text, claim, DIED)]) == set()
         story = text_views.story(connection, text)
     assert story is not None
-    assert [step["to_state"] for step in story["history"]] == ["queued", "sending", "unknown", "sent"]
+    assert [step.to_state for step in story.history] == ["queued", "sending", "unknown", "sent"]
     assert queued_jobs(pool)[1:] == [("write_back", text)] * 2
 
 
@@ -238,4 +238,4 @@ def test_an_odd_character_holds_up_nobody(pool: ConnectionPool, odd: str) -> Non
         }
         story = text_views.story(connection, text)
     assert story is not None
-    assert story["why"] == odd.replace("\0", "�").replace("\ud83d", "?")
+    assert story.why == odd.replace("\0", "�").replace("\ud83d", "?")

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 from connector import environment, secret_files
 from connector.crms.salesforce import settings as salesforce
 from connector.http import config as network
+from connector.oidc import settings as oidc
 from connector.settings import Settings
 
 PATH = Path(__file__).parent.parent.parent / "docs" / "settings.md"
@@ -44,6 +45,7 @@ def page() -> str:
         "CCAI Platform": platform,
         "Salesforce": list(dict.fromkeys(row for kind in crm for _, row in _rows(kind))),
         "The connector": own,
+        "Sign-in to the console": [row for _, row in _rows(oidc.Settings)],
         "The network": [row for _, row in _rows(network.Settings)],
     }
     return HEAD + "".join(_section(title, rows) for title, rows in sections.items())

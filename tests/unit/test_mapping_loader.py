@@ -294,6 +294,15 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"policy": {"hours": {"by_state": {"TX": {}}}}}, r"policy\.hours\.by_state: is never used"),
         ({"opt_outs": {"field": "nope"}}, r'opt_outs\.field: "nope" is not defined'),
         ({"opt_outs": {"field": "sms_status"}}, r'rule "requested", when: expected a condition without sms_status'),
+        ({"invalid_numbers": {"field": "nope"}}, r'invalid_numbers\.field: "nope" is not defined'),
+        (
+            {"invalid_numbers": {"field": "sms_status"}},
+            r'rule "requested", when: expected a condition without sms_status: invalid_numbers\.field is written',
+        ),
+        (
+            {"opt_outs": {"field": "mobile"}, "invalid_numbers": {"field": "mobile"}},
+            r"invalid_numbers\.field: expected another field than that of opt_outs\.field",
+        ),
         ({"opt_outs": {"words": ["!!"]}}, r"opt_outs\.words\.0: expected a word such as"),
         ({"opt_outs": {"words": ["Yes!"]}}, r'opt_outs\.words\.0: expected a word with one meaning: "Yes!"'),
         ({"opt_outs": {"words": ["A"], "start_words": ["a"]}}, r"opt_outs\.words\.0: expected a word with one meaning"),

@@ -14,10 +14,9 @@ from werkzeug.exceptions import HTTPException
 
 from connector import __version__
 from connector.errors import NotAuthentic
-from connector.model import OUTCOMES
 from webhooks import refusals
 from webhooks.agent_page import advice, forms, progress
-from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
+from webhooks.agent_page.access import PER_MINUTE, PageAccess, SessionReaders
 from webhooks.agent_page.forms import Draft
 from webhooks.agent_page.presenter import OTHER_LANGUAGE, Presenter, part
 from webhooks.agent_page.sessions import AGAIN, AgentSession
@@ -30,7 +29,7 @@ log = structlog.get_logger()
 # The longest wait of a poll, in seconds.
 MAX_WAIT = 15.0
 # Between two polls of the page's script, which use half of an agent's rate limit.
-LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
+POLL_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
     403: "This page is not open",
     404: "There is nothing here",
@@ -41,7 +40,7 @@ TITLES = {
 }
 
 
-def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: Visitors) -> Blueprint:
+def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: SessionReaders) -> Blueprint:
     """The routes /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
     _add_frame(pages, access)
@@ -59,7 +58,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
     def shared() -> dict[str, Any]:
         return {
             "version": __version__,
-            "look_every_ms": LOOK_EVERY_MS,
+            "poll_ms": POLL_MS,
             "form_token": access.sessions.form_token,
             "seal_findings": access.sessions.seal_findings,
         }
@@ -85,7 +84,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
         return closed(Problem(error.code or 500, error.description or error.name))
 
 
-def _add_ways_in(pages: Blueprint, access: PageAccess, known: Visitors) -> None:
+def _add_ways_in(pages: Blueprint, access: PageAccess, known: SessionReaders) -> None:
     @pages.get("/text")
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
@@ -144,7 +143,7 @@ def _add_writing(pages: Blueprint, access: PageAccess, presenter: Presenter) -> 
         session, draft = _typed(access, page)
         if found := forms.too_long(draft):
             raise Problem(422, found.message or found.override)
-        seen = presenter.look(session, draft, typing=True)
+        seen = presenter.preview(session, draft, typing=True)
         return jsonify(
             preview=part("preview", seen),
             verdict=part("verdict", seen, forms.outdated(seen, draft)),
@@ -181,14 +180,14 @@ def _add_watching(pages: Blueprint, access: PageAccess, presenter: Presenter, te
         """The progress for the page's script, once there is an outcome or after `wait` seconds."""
         session = access.admit(page)
         wait = request.args.get("wait", 0.0, float)
-        row = texts.get(session, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
+        found = texts.get(session, text, min(wait, MAX_WAIT) if wait > 0 else 0.0)
         return jsonify(
-            said=serializers.text(row).said,
-            progress=part("progress", serializers.text(row), progress.steps(row)),
+            said=serializers.text(found).said,
+            progress=part("progress", serializers.text(found), progress.steps(found)),
             texts=presenter.texts(session, access.sessions.form_token(session)),
-            final=row["state"] in OUTCOMES,
-            done=progress.done(row),
-            waits=progress.waits(row),
+            final=found.is_final,
+            done=progress.done(found),
+            waits=progress.waits(found),
         )
 
     @pages.post("/text/<page>/texts/<int:text>/cancel")

@@ -14,7 +14,7 @@ from werkzeug.exceptions import BadRequest
 
 from connector import phone, send_at
 from connector.errors import BadTime
-from connector.model import OUTCOMES, TextRequest
+from connector.model import TextRequest
 from connector.policy import finding_ids
 from connector.store import audit, suppressions
 from connector.store.agent_requests import SendRequest
@@ -96,8 +96,8 @@ def _add_asking(api: APIBlueprint, text_service: TextService) -> None:
         stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
         after = None if body.after < 0 else body.after
         taken = text_service.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
-        row = text_service.seen(taken.text, query.wait, caller.name)
-        response = _json(serializers.text(row, taken.duplicate), 200 if row["state"] in OUTCOMES else 202)
+        status = text_service.seen(taken.text, query.wait, caller.name)
+        response = _json(serializers.text(status, taken.duplicate), 200 if status.is_final else 202)
         response.headers["Location"] = f"/v1/texts/{taken.text}"
         return response
 

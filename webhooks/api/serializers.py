@@ -1,16 +1,14 @@
 """Texts and previews in the form of the API and the page."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from connector import phone
-from connector.errors import RefusalCode
-from connector.model import OUTCOMES, State
+from connector.model import State, TextRequest
 from connector.policy import segments
 from connector.policy.findings import Said
 from connector.preview import Preview
-from connector.store.text_views import WriteBackState, write_back_state
+from connector.store.text_views import TextStatus, WriteBackState
+from connector.transitions import UNDECIDED
 from webhooks.api import plain_words, schemas
 
 SAID = {
@@ -36,62 +34,60 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def text(row: Mapping[str, Any], duplicate: bool = False) -> schemas.Text:
-    """A text, from a row of the text service."""
-    state, sms, ask, chat = State(row["state"]), row["sms"] or {}, row["ask"] or {}, row["chat"] or {}
-    message = sms.get("message") or ask.get("message") or ""
-    leaves_at = utc(row["leaves_at"]) if row["leaves_at"] else ""
-    scheduled = bool(leaves_at and ask.get("send_at") and state is State.RECEIVED)
+def text(status: TextStatus, duplicate: bool = False) -> schemas.Text:
+    """A text of the text service."""
+    sms, chat, request = status.sms, status.chat or {}, status.request or TextRequest()
+    message = (sms and sms.message) or request.message or ""
+    scheduled = bool(status.leaves_at and request.send_at and status.state is State.RECEIVED)
     return schemas.Text(
-        id=row["id"],
-        crm=row["crm"],
-        ticket_id=row["ticket_id"],
-        channel=row["channel"],
-        state=state,
-        final=state in OUTCOMES,
-        said=_said(state, _why(state, row), chat, leaves_at, row["worker"], row["pause"], scheduled=scheduled),
-        why=row["why"],
-        to=phone.mask(sms["end_user_number"], SHOWN_DIGITS) if sms else "",
+        id=status.id,
+        crm=status.crm,
+        ticket_id=status.ticket_id,
+        channel=status.channel,
+        state=status.state,
+        final=status.is_final,
+        said=_said(status, scheduled),
+        why=status.why,
+        to=phone.mask(sms.end_user_number, SHOWN_DIGITS) if sms else "",
         message=message,
         segments=segments.measure(message).segments,
         chat_id=chat.get("id", 0),
         chat_status=chat.get("status", ""),
         chat_ended=chat.get("ended", False),
-        agent=ask.get("agent_name") or ask.get("agent_email") or "",
-        reason=ask.get("reason_name") or "",
-        ticket_told=write_back_state(row) is WriteBackState.WRITTEN,
-        cancellable=state in (State.RECEIVED, State.QUEUED),
+        agent=request.agent_name or request.agent_email or "",
+        reason=request.reason_name or "",
+        ticket_told=status.write_back is WriteBackState.WRITTEN,
+        cancellable=status.state in UNDECIDED,
         duplicate=duplicate,
-        requested_at=utc(row["received_at"]),
-        changed_at=utc(row["changed_at"]),
-        leaves_at=leaves_at,
-        send_at=utc(datetime.fromisoformat(ask["send_at"])) if ask.get("send_at") else "",
-        pause=row["pause"],
+        requested_at=utc(status.received_at),
+        changed_at=utc(status.changed_at),
+        leaves_at=utc(status.leaves_at) if status.leaves_at else "",
+        send_at=utc(datetime.fromisoformat(request.send_at)) if request.send_at else "",
+        pause=status.pause,
     )
 
 
-def _said(
-    state: State, why: str, chat: Mapping[str, Any], leaves_at: str, worker: bool, pause: str, *, scheduled: bool
-) -> str:
-    if state is State.SENT:
+def _said(status: TextStatus, scheduled: bool) -> str:
+    why = _why(status).rstrip(".")
+    if status.state is State.SENT:
+        chat = status.chat or {}
         return f"Sent. Chat {chat.get('id')} is {chat.get('status') or 'open'}."
     if scheduled:
         return f"It is {why}."
-    if pause:
-        return f"It waits: {pause.rstrip('.')}."
-    if leaves_at:
-        return f"It waits until {leaves_at}: {why}."
-    if not worker and state in STALLED:
-        return STALLED[state]
-    return SAID[state].format(why=why.rstrip(".") or "no reason was given")
+    if status.pause:
+        return f"It waits: {status.pause.rstrip('.')}."
+    if status.leaves_at:
+        return f"It waits until {utc(status.leaves_at)}: {why}."
+    if not status.worker and status.state in STALLED:
+        return STALLED[status.state]
+    return SAID[status.state].format(why=why or "no reason was given")
 
 
-def _why(state: State, row: Mapping[str, Any]) -> str:
+def _why(status: TextStatus) -> str:
     """Return why, for agents: a refusal of the platform in plain words."""
-    if state is State.FAILED and row["code"]:
-        return plain_words.OF_CODE[RefusalCode(row["code"])]
-    why: str = row["why"]
-    return why
+    if status.state is State.FAILED and status.code:
+        return plain_words.OF_CODE[status.code]
+    return status.why
 
 
 def preview(stem: str, found: Preview) -> schemas.Preview:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from connector.metrics.readings import Reading
 from connector.settings import Settings
-from connector.store import chat_events, circuit_breaker, crm_usage, gauges, leases, opt_out_fields, opt_outs, pauses
+from connector.store import chat_events, circuit_breaker, crm_usage, gauges, leases, opt_outs, pauses, record_fields
 from webhooks.console import charts
 from webhooks.console.page import Console
 from webhooks.console.roles import Role, needs
@@ -89,7 +89,7 @@ WAITING, CHANNELS = ("received", "queued", "held", "sending"), ("agent", "trigge
 def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]:
     waiting = values.sum("connector_texts_waiting")
     unknown, refused = values.value("connector_texts_unknown"), values.sum("connector_write_backs_refused")
-    reviews, fields = opt_outs.open_reviews(connection), opt_out_fields.refused(connection)
+    reviews, fields = opt_outs.open_reviews(connection), sum(record_fields.refused(connection).values())
     oldest = values.largest("connector_texts_waiting_age_seconds")
     return [
         Figure("texts are waiting", f"{waiting:,.0f}", q="state:queued"),
@@ -97,7 +97,13 @@ def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]
         Figure("unknown texts to settle", f"{unknown:,.0f}", "bad" if unknown else "", "state:unknown"),
         Figure("messages that may be opt-outs", f"{reviews.open:,}", _level(reviews), "", "console.opt_outs"),
         Figure("write-backs the CRM refuses", f"{refused:,.0f}", "bad" if refused else "", "is:refused"),
-        Figure("opt-out fields the CRM refuses", f"{fields:,}", "bad" if fields else "", "", "console.opt_outs"),
+        Figure(
+            "opt-outs and marks the CRM refuses",
+            f"{fields:,}",
+            "bad" if fields else "",
+            "",
+            "console.opt_outs",
+        ),
     ]
 
 

@@ -13,9 +13,14 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
 from webhooks.console import (
+    audit_trail,
+    backfills,
     bulk,
     decide_again,
     filters,
+    keys,
+    oidc,
+    opt_outs,
     overview,
     pauses,
     person,
@@ -36,7 +41,22 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search, text, reason, decide_again, unknowns, person, bulk, pauses, try_mapping)
+PAGES = (
+    overview,
+    search,
+    text,
+    reason,
+    decide_again,
+    unknowns,
+    opt_outs,
+    person,
+    bulk,
+    pauses,
+    backfills,
+    try_mapping,
+    audit_trail,
+    keys,
+)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",
@@ -58,6 +78,7 @@ def blueprint(
     access = Access(pool, BrowserSecurity(settings.public_url, ()))
     _add_frame(pages, console, access)
     sign_in.add(pages, console, access)
+    oidc.add(pages, console, access)
     for page in PAGES:
         page.add(pages, console)
     pages.record(lambda state: roles.check(state.app, NAME))

@@ -43,5 +43,5 @@ def add(pages: Blueprint, console: Console) -> None:
             return console.page("console/search.html", status=422, rows=[], older=None, problem=f"{problem}.", **shown)
         with console.read() as connection:
             rows = text_search.find(connection, wanted, ROWS + 1)
-        older = rows[ROWS - 1]["id"] if len(rows) > ROWS else None
+        older = rows[ROWS - 1].id if len(rows) > ROWS else None
         return console.page("console/search.html", rows=rows[:ROWS], older=older, problem="", **shown)

@@ -47,4 +47,6 @@ def add(pages: Blueprint, console: Console, access: Access) -> None:
         with console.read() as connection, connection.transaction():
             console_sessions.end(connection, viewer().session.id)
             audit.record(connection, viewer().actor, Action.SESSION_END, f"session {viewer().session.id}")
-        return access.forget_cookie(current_app.make_response(redirect(url_for("console.sign_in"), 303)))
+        return access.forget_cookie(
+            current_app.make_response(redirect(url_for("console.sign_in", ended=viewer().session.method), 303))
+        )

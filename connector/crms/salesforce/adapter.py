@@ -10,7 +10,7 @@ from connector.crms.salesforce import check, describe, errors, ids, queries, rel
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
 from connector.mapping.schema import MappingFile
-from connector.model import Ticket
+from connector.model import FieldState, Ticket
 
 log = structlog.get_logger()
 
@@ -115,6 +115,10 @@ class Salesforce:
         if any(STALE in str(error) for error in said if error):
             self._thing = None  # the org has changed since `describe`: call it again
         return said
+
+    def read_field(self, name: str, ids: Sequence[str]) -> dict[str, FieldState]:
+        good = [identifier for identifier in dict.fromkeys(ids) if not self.not_an_id(identifier)]
+        return related.read(self._session, self._kind, describe.path_of(self._file, self._file.fields[name]), good)
 
     def write_field(self, name: str, values: Sequence[tuple[str, str]]) -> list[CallFailed | None]:
         path = describe.path_of(self._file, self._file.fields[name])

@@ -4,16 +4,15 @@ from typing import Any
 
 import requests
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
 
 from connector.crms.salesforce.settings import Settings
+from connector.http import for_requests
 from connector.http.config import Network
 from connector.http.exchange import Bounds
 from connector.http.transport import Caller, Connections
 
 # Maximum size of a response in bytes: a page of a query has up to 2,000 records.
-LARGEST = 32_000_000
+MAX_BYTES = 32_000_000
 # Seconds that a connection may be idle. A connection that the org has closed is not reused, and calls can be repeated.
 IDLE_SECONDS = 60.0
 
@@ -23,21 +22,12 @@ class PinnedAdapter(BaseAdapter):
 
     def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
         super().__init__()
-        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, LARGEST, IDLE_SECONDS)
+        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, MAX_BYTES, IDLE_SECONDS)
         self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Send the request. Raises NeverSent or NoResponse, which requests and simple-salesforce pass on."""
-        content = request.body or b""
-        content = content.encode() if isinstance(content, str) else content
-        headers = {**request.headers, "Accept-Encoding": "gzip"}
-        answer = self._caller.call(request.method or "GET", request.path_url, headers, content)
-        response = requests.Response()
-        response.request, response.url = request, request.url or ""
-        response.status_code, response._content = answer.status, answer.content
-        response.headers = CaseInsensitiveDict(answer.headers)
-        response.encoding = get_encoding_from_headers(response.headers)
-        return response
+        return for_requests.send(self._caller, request)
 
     def close(self) -> None:
         self._caller.close()

@@ -6,7 +6,7 @@ from connector.crms import Misfit
 from connector.crms.salesforce import describe, values
 from connector.crms.salesforce.describe import Field, Things
 from connector.expressions import Condition
-from connector.mapping.schema import MappingFile
+from connector.mapping.schema import RECORD_FIELD_KEYS, MappingFile
 
 # Field types that may hold a phone number.
 PHONES = ("phone", "string", "textarea", "combobox", "encryptedstring")
@@ -25,7 +25,7 @@ def misfits(file: MappingFile, things: Things) -> Iterator[Misfit]:
     fields = _fields(file, things)
     yield from _phones(file, fields)
     yield from _opt_out(file, fields)
-    yield from _opt_out_field(file, fields, things)
+    yield from _record_fields(file, fields, things)
     for key, condition in _conditions(file):
         yield from _compared(key, condition, fields)
     yield from values.misfits(file, thing)
@@ -58,18 +58,17 @@ def _opt_out(file: MappingFile, fields: dict[str, Field]) -> Iterator[Misfit]:
             )
 
 
-def _opt_out_field(file: MappingFile, fields: dict[str, Field], things: Things) -> Iterator[Misfit]:
-    """Find an opt-out field that cannot be written."""
-    name = file.opt_outs.field
-    if name is None or name not in fields:
-        return
-    field, path = fields[name], describe.path_of(file, file.fields[name])
-    if field["type"] != "boolean":
-        yield Misfit(f"opt_outs.field: {name} is a field of type {field['type']}; expected a checkbox")
-    elif why := values.not_writable(field):
-        yield Misfit(f"opt_outs.field: {name}: {why}")
-    if things.target(file.ticket.object, path.split(".")[:-1]) is None:
-        yield Misfit(f"opt_outs.field: {path} may belong to several kinds of record; expected a field of one kind")
+def _record_fields(file: MappingFile, fields: dict[str, Field], things: Things) -> Iterator[Misfit]:
+    """Find checkboxes of opt-outs and invalid numbers that cannot be written."""
+    for kind, name in file.record_fields.items():
+        if name in fields:
+            key, field, path = RECORD_FIELD_KEYS[kind], fields[name], describe.path_of(file, file.fields[name])
+            if field["type"] != "boolean":
+                yield Misfit(f"{key}: {name} is a field of type {field['type']}; expected a checkbox")
+            elif why := values.not_writable(field):
+                yield Misfit(f"{key}: {name}: {why}")
+            if things.target(file.ticket.object, path.split(".")[:-1]) is None:
+                yield Misfit(f"{key}: {path} may belong to several kinds of record; expected a field of one kind")
 
 
 def _conditions(file: MappingFile) -> Iterator[tuple[str, Condition]]:

@@ -1,13 +1,37 @@
-"""Write a field of the records that cases refer to, such as their contacts: find these records, then write them."""
+"""Read and write a field of the records that cases refer to, such as their contacts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from connector.crms.salesforce import errors, ids, queries
 from connector.crms.salesforce.describe import Things
 from connector.crms.salesforce.session import Session
 from connector.errors import CallFailed, RefusalScope, Refused, Unavailable
+from connector.model import FieldState
 
 Answers = dict[int, CallFailed | None]
+
+
+def read(session: Session, kind: str, path: str, tickets: Sequence[str]) -> dict[str, FieldState]:
+    """Return the checkbox at the end of the path for each case, with its record. Raises like Session.call."""
+    record_id = ".".join([*path.split(".")[:-1], "Id"])
+    paths = list(dict.fromkeys(["Id", record_id, path]))
+    found = _records(session, kind, paths, tickets)
+    return {
+        ticket: FieldState(str(values[record_id]), bool(values[path]))
+        for ticket in tickets
+        if (values := found.get(ticket[:15])) and values[record_id]
+    }
+
+
+def _records(session: Session, kind: str, paths: Sequence[str], tickets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the values at these paths, by the first 15 characters of the case's id."""
+    if not tickets:
+        return {}
+    listed = ",".join(f"'{ticket}'" for ticket in tickets)
+    query = f"SELECT {', '.join(paths)} FROM {kind} WHERE Id IN ({listed})"  # noqa: S608 - names of the mapping, and ids that were checked
+    records = [record for page in session.query(query) for record in page]
+    return {str(record.get("Id"))[:15]: {path: queries.follow(record, path) for path in paths} for record in records}
 
 
 def write(
@@ -24,7 +48,7 @@ def write(
         if (problem := ids.problem(ticket, kind))
     }
     tickets = [ticket for at, (ticket, _) in enumerate(values) if at not in answers]
-    records = _related(session, kind, ".".join(relationships), tickets) if tickets else {}
+    records = _related(session, kind, ".".join(relationships), tickets)
     first: dict[str, int] = {}  # one call must not name a record twice
     for at, (ticket, value) in enumerate(values):
         record = records.get(ticket[:15])
@@ -40,11 +64,9 @@ def write(
 
 def _related(session: Session, kind: str, relationship: str, tickets: Sequence[str]) -> dict[str, str]:
     """Return the ids of the records that these cases refer to, by the first 15 characters of the case's id."""
-    listed = ",".join(f"'{ticket}'" for ticket in tickets)
-    query = f"SELECT Id, {relationship}.Id FROM {kind} WHERE Id IN ({listed})"  # noqa: S608 - names of the mapping, and ids that were checked
-    found = (record for page in session.query(query) for record in page)
-    related = {str(record.get("Id"))[:15]: queries.follow(record, f"{relationship}.Id") for record in found}
-    return {ticket: str(record) for ticket, record in related.items() if record}
+    path = f"{relationship}.Id"
+    found = _records(session, kind, ["Id", path], tickets)
+    return {ticket: str(values[path]) for ticket, values in found.items() if values[path]}
 
 
 def _written(session: Session, target: str, field: str, changes: dict[str, str], places: dict[str, int]) -> Answers:

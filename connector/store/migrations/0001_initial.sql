@@ -38,11 +38,10 @@ create table texts (
     traceparent    text,                -- the trace of its event, where traces are on (W3C)
     rule           text,
     sms            jsonb,               -- numbers and message
-    number         text,                -- the number that it is or was meant for, as a keyed hash: finds a person's texts
+    number         text,                -- whom it is or was meant for, as far as known: a keyed hash; finds a person's texts
     reason         text,                -- the reason that it claims, or claimed, under its rule
     same_as        bigint references texts,     -- skipped: the text with the same reason, whose outcome is written back
     trace          jsonb,               -- each check of the policy, and its result
-    held_for       text,                -- the number that it was last held for, as a keyed hash
     accepted       jsonb,               -- the rule that accepted a trigger: {"rule", "values"}; see model.Accepted
 
     -- Sending.
@@ -96,13 +95,12 @@ create index texts_asked on texts (changed_at) where ask is not null;
 create index texts_words on texts (changed_at) where sms is null and ask is null
     and (why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null);
 -- Searches by people: see store/text_search.py.
-create index texts_received on texts (received_at, id);
+create index texts_received on texts (received_at);
 create index texts_number on texts (number, received_at) where number is not null;
 create index texts_code on texts (code, received_at) where code is not null;
 create index texts_not_sent on texts (state, received_at) where state in ('skipped', 'failed', 'unknown', 'cancelled');
 -- All texts that ever claimed a reason: see store/reason_view.py. A hash is smaller than the reason.
 create index texts_reason on texts using hash (reason) where reason is not null;
-create index texts_held_for on texts (held_for) where held_for is not null;
 create index texts_contradicted on texts (received_at) where contradicted is not null;
 create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
 create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
@@ -336,12 +334,15 @@ create index opt_out_reviews_open on opt_out_reviews (number) where decided_at i
 create index opt_out_reviews_number on opt_out_reviews (number) where number is not null;
 create index opt_out_reviews_decided on opt_out_reviews (decided_at) where decided_at is not null;
 
--- The CRM's opt-out field of a ticket, to be written. A row stays, so that an opt-in later empties only what this wrote.
-create table opt_out_fields (
+-- Checkboxes in the CRM to be written beside the outcomes: that the customer opted out, and that the number cannot be
+-- texted. A row stays, so that only what the connector has set is cleared later.
+create table record_fields (
     crm         text not null,
     ticket_id   text not null,
-    number      text,                   -- keyed hash; null once erased
-    opted_out   boolean not null,       -- the value to write
+    kind        text not null check (kind in ('opt_out', 'phone_invalid')),
+    number      text,                   -- keyed hash; null: none, or erased
+    record      text,                   -- the CRM's record that has the field; null: not read yet
+    value       boolean not null,       -- the value to write
     before      boolean,                -- the field's value before the first write; null: not read yet
     version     int not null default 1,                 -- counts the values to write
     written     int not null default 0,                 -- the last version that the CRM has, or can never have
@@ -350,10 +351,11 @@ create table opt_out_fields (
     claim_token bigint,                 -- the attempt that is writing
     claim_until timestamptz,
     refused     text,                   -- why the CRM refuses it
-    primary key (crm, ticket_id)
+    primary key (crm, ticket_id, kind)
 );
-create index opt_out_fields_due on opt_out_fields (due_at) where version > written;
-create index opt_out_fields_number on opt_out_fields (number);
+create index record_fields_due on record_fields (kind, due_at) where version > written;
+create index record_fields_number on record_fields (number) where number is not null;
+create index record_fields_record on record_fields (record) where record is not null;
 
 -- Chat events that CCAI Platform posted, as received. A worker processes each at least once.
 create table chat_events (

@@ -1,6 +1,7 @@
 """Bulk actions in the console: chosen, confirmed, started, watched and stopped."""
 
 import re
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,10 +24,10 @@ def found(connection: psycopg.Connection) -> list[BulkAction]:
     return bulk_actions.find(connection, 9)
 
 
-def fields(page: str) -> dict[str, list[str]]:
+def fields(page: str) -> dict[str, Any]:
     """The hidden fields of the form that starts it."""
     form = page[page.index('action="/console/bulk/start"') :]
-    names: dict[str, list[str]] = {}
+    names: dict[str, Any] = {}
     for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[: form.index("</form>")]):
         names.setdefault(name, []).append(value)
     return names
@@ -34,7 +35,7 @@ def fields(page: str) -> dict[str, list[str]]:
 
 def start(browser: Browser, confirmation: TestResponse, why: str = "wrong words") -> TestResponse:
     assert confirmation.status_code == 200, confirmation.text
-    values = fields(confirmation.text)
+    values: dict[str, Any] = {**fields(confirmation.text)}
     del values["token"]
     return browser.post("/bulk/start", **values | {"why": why})
 
@@ -58,6 +59,7 @@ def test_all_that_match_are_confirmed_started_and_done(console: Operators, conne
     page = browser.get(f"/bulk/{bulk.id}").text
     assert 'value="12"' in page
     assert "data-live" not in page
+    assert 'data-live="bulk"' in browser.get(f"/bulk/{bulk.id}", headers={"X-Live": "1"}).text, "its end is shown"
     assert "wrong words" in browser.get("/bulk").text
 
 

@@ -123,6 +123,7 @@ CONTACT = (
     Field("MailingStateCode", "picklist", "Mailing State/Province Code", 10),
     Field("HasOptedOutOfEmail", "boolean", "Email Opt Out"),
     Field("CCAIP_SMS_Opt_Out__c", "boolean", "SMS opt-out"),
+    Field("CCAIP_Phone_Invalid__c", "boolean", "Phone invalid"),
     _reference("AccountId", "Account", relationship="Account", label="Account ID"),
 )
 
