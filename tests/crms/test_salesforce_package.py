@@ -230,10 +230,9 @@ def test_apex_asks_for_what_the_api_takes() -> None:
 
 def test_the_component_is_tested_with_what_the_api_answers() -> None:
     answers = json.loads((PACKAGE / "tests" / "answers.json").read_text())
-    for answer, model in (
-        ("preview", schemas.Preview),
-        *((name, schemas.Text) for name in ("sent", "queued", "scheduled", "cancelled")),
-    ):
+    models: dict[str, type[BaseModel]] = {"preview": schemas.Preview}
+    models |= dict.fromkeys(("sent", "queued", "scheduled", "cancelled"), schemas.Text)
+    for answer, model in models.items():
         assert set(answers[answer]) <= names_of(model)
     schemas.Preview.model_validate(answers["preview"] | {"crm": "salesforce", "findings": answers["stopped"]})
     component = "".join(path.read_text() for path in (METADATA / "lwc" / "textCustomer").glob("*.[jh]*"))
