@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Seconds between two checks whether more items are expected, while a call waits for them.
-LOOK = 0.05
+LINGER_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Batcher(Generic[Item, Answer]):
         call: Callable[[Sequence[Item]], Sequence[Answer]],
         threads: Executor,
         most: int,
-        hold: float = 0,
-        more_coming: Callable[[], bool] = lambda: False,
+        linger: float = 0,
+        expect_more: Callable[[], bool] = lambda: False,
     ) -> None:
         """`call` gets at most `most` items and returns its answers in their order. Its exception reaches every caller.
 
-        While `more_coming()` is true, a call waits for further items, for at most `hold` seconds or until it is full.
+        While `expect_more()` is true, a call waits for further items, for at most `linger` seconds or until it is full.
         """
         self._call, self._threads, self._most = call, threads, most
-        self._hold, self._more_coming = hold, more_coming
+        self._linger, self._expect_more = linger, expect_more
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -67,9 +67,9 @@ class Batcher(Generic[Item, Answer]):
             self._task = asyncio.create_task(self._work())
         return [answer for part in parts for answer in await _answers(part)]
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Stop waiting for further items, from now on."""
-        self._hold = 0
+        self._linger = 0
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,11 +99,11 @@ class Batcher(Generic[Item, Answer]):
 
     async def _gather(self, since: float) -> None:
         loop = asyncio.get_running_loop()
-        while self._count() < self._most and self._more_coming() and not self._is_urgent():
-            left = since + self._hold - loop.time()
+        while self._count() < self._most and self._expect_more() and not self._is_urgent():
+            left = since + self._linger - loop.time()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, LOOK))
+            await asyncio.sleep(min(left, LINGER_POLL_SECONDS))
 
     def _count(self) -> int:
         return sum(len(part.items) for part in self._waiting)

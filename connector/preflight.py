@@ -20,38 +20,38 @@ from connector.store import postgres
 Need = Callable[[Settings, Mapping[str, TicketMapping]], object]
 
 
-class Looked(NamedTuple):
+class Preflight(NamedTuple):
     """Problems that would be refused, and warnings about what is valid but probably unintended."""
 
     problems: list[str]
     warnings: list[str]
 
 
-def look(wanted: Settings, *needs: Need) -> Looked:
+def find_problems(settings: Settings, *needs: Need) -> Preflight:
     """Return everything that these needs refuse, and warnings about unknown variables and about mapping files."""
     problems, found = Problems(), dict[str, TicketMapping]()
     with problems.noted():
-        postgres.require_place(wanted)
+        postgres.require_place(settings)
     with problems.noted():
         config.load()
     with problems.noted():
-        found = bootstrap.mappings(wanted)
+        found = bootstrap.mappings(settings)
     for need in needs:
         with problems.noted():
-            need(wanted, found)
+            need(settings, found)
     importlib.import_module("connector.oidc.settings")  # registers its settings
     for stem in crms.known():
         importlib.import_module(f"connector.crms.{stem}")  # registers its settings
-    return Looked(list(problems), [*environment.unknown(), *bootstrap.advice(wanted, found)])
+    return Preflight(list(problems), [*environment.unknown(), *bootstrap.advice(settings, found)])
 
 
-def worker(wanted: Settings, found: Mapping[str, TicketMapping]) -> None:
+def worker(settings: Settings, found: Mapping[str, TicketMapping]) -> None:
     """Build what a worker needs. Raises BadSettings with all problems."""
     problems = Problems()
     connects = (partial(_connect, stem, mapping) for stem, mapping in found.items())
     makes: list[Callable[[], object]] = [
-        partial(bootstrap.account, wanted),
-        partial(require_safe_metrics, wanted),
+        partial(bootstrap.account, settings),
+        partial(require_safe_metrics, settings),
         *connects,
     ]
     for make in makes:

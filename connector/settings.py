@@ -186,7 +186,7 @@ def load(kind: type[BaseSettings] = Settings, **given: Any) -> BaseSettings:
         raise BadSettings("\n".join(_problem(one, kind) for one in error.errors())) from None
 
 
-def look(problems: Problems, **given: Any) -> Settings:
+def load_with_defaults(problems: Problems, **given: Any) -> Settings:
     """Return the settings, with defaults in place of invalid values, so that the rest can be checked too.
 
     Each invalid value is added to `problems`. Raises BadSettings where the .env file cannot be read.
@@ -201,7 +201,7 @@ def look(problems: Problems, **given: Any) -> Settings:
     return Settings(**given | {name: fields[name].get_default(call_default_factory=True) for name in wrong})
 
 
-def values() -> dict[str, str]:
+def values_in_clear() -> dict[str, str]:
     """Return all settings of the loaded modules by variable, secrets in clear: for fingerprints only."""
     found = dict[str, str]()
     for kind in environment.kinds():

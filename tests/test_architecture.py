@@ -172,7 +172,7 @@ def test_a_pure_module_reaches_nothing_outside(path: Path) -> None:
 KNOWS_THE_WEB = {"connector/cli/run.py"}
 
 
-def test_the_pipe_does_not_know_the_doors() -> None:
+def test_the_pipeline_does_not_know_the_web_process() -> None:
     pipe = [path for path in MODULES if name(path).startswith("connector/")]
     assert {name(path) for path in pipe if "webhooks" in tops(path)} <= KNOWS_THE_WEB
 

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
-from connector import __version__, bootstrap, expected, logs, settings, tracing
+from connector import __version__, bootstrap, expected, logs, tracing
 from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
+from connector.settings import Settings
 from connector.store import gauges
 from webhooks import crm_hooks, health, receive, refusals, spans, strict_json
 from webhooks.agent_page import routes as agent_page
@@ -40,7 +41,7 @@ STOPPING = "connector.stopping"
 TITLE = "Text customers through CCAI Platform"
 
 
-def create_app(wanted: settings.Settings, pool: ConnectionPool, events: ConnectionPool | None = None) -> Flask:
+def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool | None = None) -> Flask:
     """The WSGI application. `events`: the pool for saving events. Raises BadSettings or BadMapping."""
     app = OpenAPI(
         __name__,
@@ -52,26 +53,26 @@ def create_app(wanted: settings.Settings, pool: ConnectionPool, events: Connecti
         doc_ui=False,
     )
     app.json = strict_json.Provider(app)
-    app.config["MAX_CONTENT_LENGTH"] = wanted.max_body_bytes
-    mappings = bootstrap.mappings(wanted)
-    found = crm_hooks.opened(wanted, mappings)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    mappings = bootstrap.mappings(settings)
+    found = crm_hooks.opened(settings, mappings)
     stopping = app.extensions[STOPPING] = Stopping()
     app.register_blueprint(health.blueprint(events or pool, stopping))
-    if wanted.metrics_keys:
+    if settings.metrics_keys:
         read = partial(gauges.read, str(pool.conninfo), bootstrap.budgets(mappings.values()))
         metrics = Metrics(Readings(read, logs.errors.copy))
-        app.register_blueprint(health.metrics_blueprint(wanted.metrics_keys, metrics.text))
-    for stem, entrances in found.entrances.items():
-        app.register_blueprint(receive.blueprint(stem, entrances, events or pool))
-    app.register_blueprint(chat_events.blueprint(wanted, events or pool))
-    text_service = TextService(pool, mappings, wanted.send_at_days)
+        app.register_blueprint(health.metrics_blueprint(settings.metrics_keys, metrics.text))
+    for stem, routes in found.routes.items():
+        app.register_blueprint(receive.blueprint(stem, routes, events or pool))
+    app.register_blueprint(chat_events.blueprint(settings, events or pool))
+    text_service = TextService(pool, mappings, settings.send_at_days)
     known = auth.Callers(found.verifiers)
-    sessions, security = AgentSessions(pool), PageSecurity(wanted.public_url, wanted.frame_ancestors)
+    sessions, security = AgentSessions(pool), PageSecurity(settings.public_url, settings.frame_ancestors)
     app.register_api(api.blueprint(text_service, known, pool, sessions, security))
     texts = TicketTexts(text_service)
     access, presenter = PageAccess(text_service, sessions, security), Presenter(text_service, texts)
-    app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.visitors))
-    app.register_blueprint(console.blueprint(pool, mappings, wanted, text_service))
+    app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.session_readers))
+    app.register_blueprint(console.blueprint(pool, mappings, settings, text_service))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))
     if tracing.active():
         spans.trace_requests(app)

@@ -17,31 +17,31 @@ from webhooks.receive import WebhookRoute
 class CrmHooks:
     """The hooks by CRM. They need no database, so that preflight can build them."""
 
-    entrances: dict[str, Sequence[WebhookRoute]] = field(default_factory=dict)
+    routes: dict[str, Sequence[WebhookRoute]] = field(default_factory=dict)
     verifiers: dict[str, auth.Verify] = field(default_factory=dict)
-    visitors: dict[str, access.Read] = field(default_factory=dict)
+    session_readers: dict[str, access.Read] = field(default_factory=dict)
 
 
-def opened(wanted: Settings, mappings: Mapping[str, TicketMapping]) -> CrmHooks:
+def opened(settings: Settings, mappings: Mapping[str, TicketMapping]) -> CrmHooks:
     """The hooks that are set up. Raises BadSettings with all problems."""
     hooks, problems = CrmHooks(), Problems()
     for stem, mapping in mappings.items():
         with problems.noted():
-            hooks.entrances[stem] = importlib.import_module(f"webhooks.crms.{stem}").entrances(mapping.file)
+            hooks.routes[stem] = importlib.import_module(f"webhooks.crms.{stem}").routes(mapping.file)
         with problems.noted():
             hooks.verifiers.update(auth.verifiers([stem]))
         with problems.noted():
-            hooks.visitors.update(access.visitors([stem]))
+            hooks.session_readers.update(access.session_readers([stem]))
     with problems.noted():
-        _require_frames(wanted, hooks)
+        _require_frames(settings, hooks)
     problems.refuse()
     return hooks
 
 
-def _require_frames(wanted: Settings, hooks: CrmHooks) -> None:
+def _require_frames(settings: Settings, hooks: CrmHooks) -> None:
     """Require FRAME_ANCESTORS when a CRM shows the agent page in a frame. Raises BadSettings."""
-    if hooks.visitors and not wanted.frame_ancestors:
+    if hooks.session_readers and not settings.frame_ancestors:
         raise BadSettings(
-            f"{PREFIX}FRAME_ANCESTORS: expected the origins of {', '.join(hooks.visitors)}, whose pages show ours in a "
-            "frame, such as https://example.lightning.force.com"
+            f"{PREFIX}FRAME_ANCESTORS: expected the origins of {', '.join(hooks.session_readers)}, whose pages show "
+            "ours in a frame, such as https://example.lightning.force.com"
         )

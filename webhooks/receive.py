@@ -53,52 +53,54 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoute:
-    """A webhook route of a CRM. Each module in webhooks/crms/ lists its routes in `entrances(file)`.
+    """A webhook route of a CRM. Each module in webhooks/crms/ lists its routes in `routes(file)`.
 
     `parse` raises NotAuthentic (nothing is saved) or Unreadable. An authentic but unreadable message is answered with
-    its error's status. Where the sender would repeat it for hours, `keep_as` derives an id from its bytes; the message
-    is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an ItemRefused for
-    one it cannot read.
+    its error's status. Where the sender would repeat it for hours, `dead_letter_id` derives an id from its bytes; the
+    message is then saved and acknowledged. Where the sender gets a result for each event, `parse` returns an
+    ItemRefused for one it cannot read.
     """
 
     path: str
     parse: Callable[[Message], Sequence[TicketEvent | ItemRefused]]
     answer: Answer
-    keep_as: Callable[[bytes], str] | None = None
+    dead_letter_id: Callable[[bytes], str] | None = None
 
 
-def blueprint(stem: str, entrances: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
+def blueprint(stem: str, routes: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
     """The routes /webhooks/<stem>/…."""
     batcher = EventBatcher(pool, event_store.save)
     hooks = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
-    for entrance in entrances:
-        name = entrance.path.split("/")[1]
-        hooks.add_url_rule(entrance.path, name, _view(stem, name, entrance, batcher), methods=["POST"])
+    for route in routes:
+        name = route.path.split("/")[1]
+        hooks.add_url_rule(route.path, name, _view(stem, name, route, batcher), methods=["POST"])
     return hooks
 
 
 def _view(
-    stem: str, name: str, entrance: WebhookRoute, batcher: EventBatcher[TicketEvent, EventReceipt]
+    stem: str, name: str, route: WebhookRoute, batcher: EventBatcher[TicketEvent, EventReceipt]
 ) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         with _room_for(request.content_length):
             message = Message(request.get_data(cache=False), request.headers, token)
             try:
-                parsed = entrance.parse(message)
+                parsed = route.parse(message)
             except NotAuthentic as error:
                 refusals.log("a message was refused", crm=stem, route=name, why=str(error))
                 return problem(error.status, str(error))
             except Unreadable as error:
-                if entrance.keep_as is None:
+                if route.dead_letter_id is None:
                     log.warning("a message cannot be read", crm=stem, route=name, status=error.status, why=str(error))
                     return problem(error.status, str(error))
                 log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
-                parsed = [TicketEvent(stem, entrance.keep_as(message.body), None, problem=str(error), raw=message.body)]
+                parsed = [
+                    TicketEvent(stem, route.dead_letter_id(message.body), None, problem=str(error), raw=message.body)
+                ]
             events = _traced([one for one in parsed if isinstance(one, TicketEvent)])
             refused = [one for one in parsed if isinstance(one, ItemRefused)]
             _log_what_is_odd(stem, name, events, refused)
             try:
-                return entrance.answer(batcher.save(events), refused)
+                return route.answer(batcher.save(events), refused)
             except psycopg.Error as error:
                 return not_saved(error)
 

@@ -23,7 +23,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import Error
 
-from connector import crms, settings
+from connector import crms
+from connector.settings import Settings
 from connector.store import mapping_version, postgres
 from webhooks import app as application
 from webhooks import health
@@ -54,19 +55,19 @@ CLEANUP_SECONDS = 1
 STOP_SECONDS = 30.0
 
 
-def serve(wanted: settings.Settings, url: str) -> None:
+def serve(settings: Settings, url: str) -> None:
     """Serve until SIGTERM or SIGINT, then finish requests under way. The settings were checked before."""
     with psycopg.connect(url, autocommit=True) as connection:
-        folder = wanted.mappings_dir
+        folder = settings.mappings_dir
         mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
     with (
-        closing(postgres.pool(url, wanted.web_threads)) as pool,
+        closing(postgres.pool(url, settings.web_threads)) as pool,
         closing(postgres.pool(url, EVENT_CONNECTIONS, postgres.KEEPS_PLANS)) as events,
     ):
-        server = Server(application.create_app(wanted, pool, events), wanted)
+        server = Server(application.create_app(settings, pool, events), settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
-        log.info("web process ready", address=f"http://{_in_url(wanted.host)}:{wanted.port}")
+        log.info("web process ready", address=f"http://{_in_url(settings.host)}:{settings.port}")
         server.run()
 
 
@@ -80,33 +81,33 @@ class Server(TcpWSGIServer):
     _map: dict[int, Any]  # missing in types-waitress
     active_channels: dict[int, "Channel"]  # type: ignore[assignment]  # types-waitress: a single channel
 
-    def __init__(self, app: Flask, wanted: settings.Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings) -> None:
         _say_what_matters()
         _raise_file_limit()
-        self._patience, self._delay = wanted.receive_seconds, wanted.shutdown_delay_seconds
+        self._patience, self._delay = settings.receive_seconds, settings.shutdown_delay_seconds
         self._stopping: Stopping = app.extensions[application.STOPPING]
         proxy = {
-            "trusted_proxy": wanted.trusted_proxy,
+            "trusted_proxy": settings.trusted_proxy,
             "trusted_proxy_count": 1,
             "trusted_proxy_headers": "x-forwarded-for",
         }
-        dispatcher = Dispatcher(wanted.web_threads + MAX_WAITS + MAX_CRM_CALLS)
+        dispatcher = Dispatcher(settings.web_threads + MAX_WAITS + MAX_CRM_CALLS)
         super().__init__(
             app,
             dispatcher=dispatcher,  # type: ignore[arg-type]  # types-waitress: only its own, whose two methods are called
             adj=Adjustments(
-                host=wanted.host,
-                port=wanted.port,
+                host=settings.host,
+                port=settings.port,
                 ident=None,
                 connection_limit=MAX_CONNECTIONS,
-                channel_timeout=IDLE_SECONDS + int(wanted.receive_seconds),
+                channel_timeout=IDLE_SECONDS + int(settings.receive_seconds),
                 cleanup_interval=CLEANUP_SECONDS,
                 max_request_header_size=MAX_HEADER_BYTES,
-                max_request_body_size=READ_OVER * wanted.max_body_bytes,
+                max_request_body_size=READ_OVER * settings.max_body_bytes,
                 inbuf_overflow=BUFFER_BYTES,
                 asyncore_use_poll=True,
                 log_socket_errors=False,
-                **(proxy if wanted.trusted_proxy else {}),
+                **(proxy if settings.trusted_proxy else {}),
             ),
         )
         self.channel_class = Channel
@@ -214,6 +215,6 @@ def _say_what_matters() -> None:
 def _raise_file_limit() -> None:
     """Raise the limit of open files to what the connections may need, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -30,7 +30,7 @@ from webhooks.problems import Problem
 log = structlog.get_logger()
 
 # Seconds between two polls for an outcome: in the first second, and afterwards.
-LOOK, LOOK_LATER = 0.02, 0.2
+POLL_SECONDS, LATER_POLL_SECONDS = 0.02, 0.2
 # The number of a ticket's texts that are shown, newest first.
 MAX_SHOWN = 50
 NO_WORKER = Finding(
@@ -143,7 +143,7 @@ class TextService:
                 with self._pool.connection() as connection:
                     [found] = text_views.with_pauses(connection, [replace(found, worker=worker)])
                 return found
-            time.sleep(min(LOOK if time.monotonic() < early else LOOK_LATER, left))
+            time.sleep(min(POLL_SECONDS if time.monotonic() < early else LATER_POLL_SECONDS, left))
 
     def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[TextStatus]:
         """A ticket's texts, newest first."""

@@ -22,9 +22,9 @@ from connector.store import events as event_store
 
 log = structlog.get_logger()
 
-SECONDS = 1.0
+FEED_SECONDS = 1.0
 # Seconds of sending that a plan's texts in progress amount to; the minimum and the maximum of these texts.
-AHEAD, FEWEST, MAX_AHEAD = 30.0, 50, 1000
+AHEAD_SECONDS, MIN_AHEAD, MAX_AHEAD = 30.0, 50, 1000
 # Outcomes that are needed before the share of failures counts.
 ENOUGH = 10
 NO_LONGER = "the plan's query does not find the case any more"
@@ -39,7 +39,7 @@ class Feeder:
 
     def __init__(self, connected: Mapping[str, Crm], rate: float, mappings: Mapping[str, TicketMapping] = {}) -> None:
         self._connected, self._mappings = connected, mappings
-        self._ahead = max(FEWEST, min(MAX_AHEAD, int(rate * AHEAD))) if rate else MAX_AHEAD
+        self._ahead = max(MIN_AHEAD, min(MAX_AHEAD, int(rate * AHEAD_SECONDS))) if rate else MAX_AHEAD
 
     def feed(self, connection: psycopg.Connection) -> None:
         """Advance every active plan by one step. Raises what its CRM raises."""

@@ -20,19 +20,21 @@ from itertools import islice
 
 import psycopg
 
-from connector import bootstrap, crms, settings
+from connector import bootstrap, crms
 from connector.backfill import reason_name
 from connector.backfill.planner import Planner
 from connector.crms import Query
 from connector.errors import BadSettings
 from connector.model import OUTCOMES, Channel, State, TextRequest, TicketEvent
+from connector.settings import Settings, load
 from connector.store import events as event_store
 from connector.store import postgres, queries
+from connector.store.audit import Actor
 
 SQL = queries.load(__file__)
 # Events per commit, and texts per query; seconds between two polls.
 TOGETHER = 500
-LOOK = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class TextOutcome:
 class BackFill:
     """An open connection to the pipeline. Use it in one thread at a time."""
 
-    def __init__(self, connection: psycopg.Connection, wanted: settings.Settings) -> None:
-        self.connection, self._wanted = connection, wanted
+    def __init__(self, connection: psycopg.Connection, settings: Settings) -> None:
+        self.connection, self._settings = connection, settings
 
     def plan(
         self,
@@ -60,13 +62,16 @@ class BackFill:
         ask: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
+        actor: Actor | None = None,
     ) -> str:
         """Plan for the tickets that a query finds, or for these ids; return the plan's id. Sends nothing.
+
+        `actor`: who asks for it, for the audit trail; None: this system user.
 
         Raises BadSettings, Refused or Unavailable. No plan exists then.
         """
         ask = replace(ask, reason_name=reason_name.checked(ask.reason_name))
-        mappings = bootstrap.mappings(self._wanted)
+        mappings = bootstrap.mappings(self._settings)
         if crm not in mappings:
             raise BadSettings(f"there is no mapping for {crm}; there is one for: {', '.join(mappings)}")
         if found := mappings[crm].unknown(ask):  # the plan would skip every case
@@ -74,8 +79,8 @@ class BackFill:
             raise BadSettings(f"there is no {what} {name}; there is: {', '.join(known)}")
         connected = crms.connect(crm, mappings[crm].file)
         try:
-            planner = Planner(crm, connected, mappings[crm], self._wanted.batch_rate, postgres.now(self.connection))
-            return planner.plan(self.connection, source, ask, one_each, on_page)
+            planner = Planner(crm, connected, mappings[crm], self._settings.batch_rate, postgres.now(self.connection))
+            return planner.plan(self.connection, source, ask, one_each, on_page, actor)
         finally:
             connected.close()
 
@@ -106,7 +111,7 @@ class BackFill:
                     yield outcome
             if not left or (end is not None and time.monotonic() >= end):
                 return
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
 
     def _over(self, texts: Sequence[int]) -> list[TextOutcome]:
         states = [state.value for state in OUTCOMES]
@@ -115,8 +120,8 @@ class BackFill:
 
 
 @contextlib.contextmanager
-def opened(wanted: settings.Settings | None = None) -> Iterator[BackFill]:
+def opened(settings: Settings | None = None) -> Iterator[BackFill]:
     """Open a back-fill with these settings, or with those of the environment. Raises BadSettings."""
-    wanted = wanted or settings.load()
-    with postgres.ready(wanted) as url, psycopg.connect(url, autocommit=True) as connection:
-        yield BackFill(connection, wanted)
+    settings = settings or load()
+    with postgres.ready(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+        yield BackFill(connection, settings)

@@ -18,7 +18,7 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.findings import Ruling, Said
 from connector.store import audit, daily_budget, pseudonyms, recipients
-from connector.store.audit import Action
+from connector.store.audit import Action, Actor
 
 # Sample messages that are shown before a back-fill is started.
 SAMPLES = 5
@@ -58,8 +58,11 @@ class Planner:
         ask: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
+        actor: Actor | None = None,
     ) -> str:
         """Plan for the tickets that a query finds, or for these ids; return the plan's id.
+
+        `actor`: who asks for it; None: this system user.
 
         `on_page` gets the number of cases so far. Raises Refused or Unavailable when the call to the CRM fails. No plan
         exists then.
@@ -75,7 +78,7 @@ class Planner:
             with connection.transaction():
                 plans.planned(connection, plan, report)
                 about, after = audit.named("plan", plan), {"crm": self._stem, "rule": ask.rule}
-                audit.record(connection, audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
+                audit.record(connection, actor or audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
         except BaseException:  # Ctrl-C too: an incomplete plan is dropped
             plans.drop(connection, plan)
             raise

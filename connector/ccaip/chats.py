@@ -31,7 +31,7 @@ OVERLAP = timedelta(seconds=1)
 # Maximum of pages that one run reads; the next run continues from there.
 MAX_PAGES = 30
 # Maximum size of a page in bytes.
-LARGEST = 16_000_000
+MAX_BYTES = 16_000_000
 
 
 class EventStatus(NamedTuple):
@@ -77,7 +77,7 @@ def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Genera
     to its end, and all others move up: so each page begins where the last one ended, and not at a number. A chat may
     come twice.
     """
-    bounds = Bounds(account.connect_timeout, account.read_timeout, LARGEST)
+    bounds = Bounds(account.connect_timeout, account.read_timeout, MAX_BYTES)
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
         page = 1
         for _ in range(MAX_PAGES):

@@ -85,20 +85,14 @@ TO_FILE = click.File("w", encoding="utf-8")
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: bool) -> None:
     """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
-    from connector.backfill import plans
+    from connector.backfill import operations, plans
     from connector.cli import backfill_report, backfill_watch
     from connector.store import audit
-    from connector.store.audit import Action
 
     with connected() as connection, backfill_watch.interruptible() as interrupted:
-        watched = None if detach else backfill_watch.WATCHED
-        with connection.transaction():
-            started = plans.start(connection, plan, canary, max_failed / 100, cooling_off, watched)
-            if started:
-                after = {"canary": canary, "cooling_off": cooling_off, "max_failed": max_failed, "detached": detach}
-                about = audit.named("plan", plan)
-                audit.record(connection, audit.this_user(), Action.BACKFILL_RUN, about, after=after)
-        if not started:
+        watched = None if detach else backfill_watch.WATCHED_SECONDS
+        user = audit.this_user()
+        if not operations.start(connection, plan, user, canary, max_failed / 100, cooling_off, watched):
             found = plans.found(connection, plan)
             if found.state is plans.PlanState.DONE:
                 sys.exit(backfill_report.status(connection, plan, as_json=False))
@@ -150,18 +144,12 @@ def cancel(plan: str) -> None:
 
 
 def _halt(name: str, verb: str, to: str) -> None:
-    from connector.backfill import plans
+    from connector.backfill import operations, plans
     from connector.cli import backfill_report
     from connector.store import audit
-    from connector.store.audit import Action
 
     with connected() as connection:
-        with connection.transaction():
-            taken_back = plans.halt(connection, name, plans.PlanState(to), "by an operator")
-            if taken_back is not None:
-                action = Action(f"backfill.{verb}")
-                after = {"state": to, "texts_taken_back": taken_back}
-                audit.record(connection, audit.this_user(), action, audit.named("plan", name), after=after)
+        taken_back = operations.halt(connection, name, audit.this_user(), plans.PlanState(to), operations.BY_OPERATOR)
         plan, tally = plans.found(connection, name), plans.tally(connection, name)
     if taken_back is None and plan.state != to:
         _refuse(f"plan {name} is {plan.state}: there is nothing to {verb}", *backfill_report.hints(plan))
@@ -203,13 +191,13 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
 @click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
 def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
     """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
-    from connector.backfill import plans
+    from connector.backfill import outcome_file, plans
     from connector.cli import backfill_report
 
     with connected() as connection:
         plans.found(connection, plan)  # fail before an existing file is overwritten
         if csv_file:
-            backfill_report.write_csv(connection, plan, csv_file)
+            csv_file.writelines(outcome_file.csv_lines(connection, plan))
         if json_file:
-            backfill_report.write_json(connection, plan, json_file)
+            json_file.writelines(outcome_file.json_lines(connection, plan))
         sys.exit(backfill_report.status(connection, plan, as_json=False, err=bool(csv_file or json_file)))

@@ -63,7 +63,7 @@ def plan_command(crm: str) -> click.Command:
     ) -> None:
         if sum(one is not None for one in (where, query_file, ids)) != 1:
             raise click.UsageError("expected one of --where, --query and --ids")
-        from connector.backfill import library
+        from connector.backfill import library, outcome_file
         from connector.cli import backfill_report
         from connector.crms import Query
         from connector.model import TextRequest
@@ -76,7 +76,7 @@ def plan_command(crm: str) -> click.Command:
                 click.echo(" " * 40 + "\r", nl=False, err=True)
             backfill_report.show_plan(fill.connection, name, as_json)
             if csv_file:
-                backfill_report.write_csv(fill.connection, name, csv_file)
+                csv_file.writelines(outcome_file.csv_lines(fill.connection, name))
 
     return plan
 

@@ -3,13 +3,10 @@
 Exit status: 0 all done, 1 some failed or are unknown, 2 refused, stopped, cancelled or paused.
 """
 
-import csv
-import json
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import IO
 
 import click
 import psycopg
@@ -19,8 +16,6 @@ from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.cli import output
 from connector.model import OUTCOMES
-
-COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told", "reason")
 
 
 def in_words(plan: Plan) -> Iterator[str]:
@@ -91,22 +86,6 @@ def show_plan(connection: psycopg.Connection, name: str, as_json: bool) -> None:
     else:
         output.say()
         output.say("There is nothing to send.")
-
-
-def write_csv(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """Write a line for each case. Cells are escaped, so that a spreadsheet evaluates none as a formula."""
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in plans.outcomes(connection, name):
-        fields = row | {"ticket_told": str(row["ticket_told"]).lower()}
-        writer.writerow({name: harmless.in_spreadsheet(fields[name]) for name in COLUMNS})
-
-
-def write_json(connection: psycopg.Connection, name: str, file: IO[str]) -> None:
-    """Write a JSON object for each case, one per line."""
-    for row in plans.outcomes(connection, name):
-        fields = {key: row[key] for key in COLUMNS if row[key] is not None}
-        file.write(harmless.in_json(json.dumps(fields, ensure_ascii=False)) + "\n")
 
 
 def show_plans(connection: psycopg.Connection, most: int, as_json: bool) -> int:

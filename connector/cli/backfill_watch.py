@@ -15,15 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from connector import harmless
-from connector.backfill import plans
+from connector.backfill import operations, plans
 from connector.backfill.plans import ACTIVE, Plan, PlanState
 from connector.cli import backfill_report, output
 from connector.model import OUTCOMES, State
 from connector.store import audit, leases
-from connector.store.audit import Action
 
 # Seconds: between two polls; until a run whose command has died is paused; until a run without progress is reported.
-LOOK, WATCHED, QUIET = 0.5, 15.0, 20.0
+POLL_SECONDS, WATCHED_SECONDS, WARN_SECONDS = 0.5, 15.0, 20.0
 # Seconds between two lines of progress when there is no terminal.
 LINE = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -78,7 +77,7 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
             return
         if (plan.state, tally) != before:
             since, before = time.monotonic(), (plan.state, tally)
-        elif plan.state is not PlanState.COOLING and time.monotonic() - since > QUIET and not warned:
+        elif plan.state is not PlanState.COOLING and time.monotonic() - since > WARN_SECONDS and not warned:
             held = plans.held(connection, name)
             show.say(
                 f"{output.count(held, 'text')} held until the hours open; until when: connector texts list --held"
@@ -88,22 +87,18 @@ def _until_over(connection: psycopg.Connection, name: str, show: Show, interrupt
                 else NO_WORKER
             )
             warned = True
-        plans.watch(connection, name, WATCHED)
-        interrupted.wait(LOOK)
+        plans.watch(connection, name, WATCHED_SECONDS)
+        interrupted.wait(POLL_SECONDS)
 
 
 def _pause(connection: psycopg.Connection, name: str, show: Show) -> None:
     """Pause the plan: take back unsent texts, then wait for those being sent."""
-    with connection.transaction():
-        taken_back = plans.halt(connection, name, PlanState.PAUSED, "interrupted")
-        if taken_back is None:
-            return
-        after = {"state": PlanState.PAUSED, "texts_taken_back": taken_back}
-        audit.record(connection, audit.this_user(), Action.BACKFILL_PAUSE, audit.named("plan", name), after=after)
+    if operations.halt(connection, name, audit.this_user(), PlanState.PAUSED, "interrupted") is None:
+        return
     show.say("Pausing: waiting for texts that are being sent …")
-    end = time.monotonic() + WATCHED
+    end = time.monotonic() + WATCHED_SECONDS
     while plans.tally(connection, name).get(State.SENDING) and time.monotonic() < end:
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
 
 
 class _Rate(ProgressColumn):

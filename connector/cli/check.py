@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import click
 
-from connector import bootstrap, crms, environment, harmless, preflight, settings
+from connector import bootstrap, crms, environment, harmless, preflight
 from connector.ccaip import chats, client
 from connector.ccaip.client import Account
 from connector.cli import chat_sources, whereabouts
@@ -18,7 +18,7 @@ from connector.cli.run import web_needs
 from connector.errors import BadMapping, BadSettings, CallFailed, Problems, Refused, Unavailable
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.oidc import settings as oidc_settings
-from connector.settings import Settings
+from connector.settings import Settings, load_with_defaults
 from connector.store import chat_events, postgres
 
 
@@ -55,46 +55,46 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
     `web` checks the settings as a web process does. `offline` makes no network calls.
     """
     problems = Problems()
-    wanted = settings.look(problems)
+    settings = load_with_defaults(problems)
     with contextlib.suppress(BadSettings):  # reported with the problems below
-        yield whereabouts.said(wanted), Mark.NONE
-    looked = preflight.look(wanted, preflight.worker, web)
-    mappings = _mappings(wanted)
+        yield whereabouts.said(settings), Mark.NONE
+    found = preflight.find_problems(settings, preflight.worker, web)
+    mappings = _mappings(settings)
     for stem, mapping in mappings.items():
         yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
-    yield from ((line, Mark.WARNING) for line in (*looked.warnings, *environment.exposed()))
-    problems.add(looked.problems)
+    yield from ((line, Mark.WARNING) for line in (*found.warnings, *environment.exposed()))
+    problems.add(found.problems)
     yield from ((line, Mark.WRONG) for line in problems)
     if not problems:
         yield "settings and mapping files are complete", Mark.FINE
     if not offline:
-        database = _database(wanted)
+        database = _database(settings)
         yield from (one for one in [database] if one[0] not in problems)
         if database[1] is not Mark.WRONG:
-            yield from _chat_events(wanted)
-        yield from remote(wanted, mappings)
-        yield from _identity_provider(wanted)
+            yield from _chat_events(settings)
+        yield from remote(settings, mappings)
+        yield from _identity_provider(settings)
 
 
-def _mappings(wanted: Settings) -> Mapping[str, TicketMapping]:
+def _mappings(settings: Settings) -> Mapping[str, TicketMapping]:
     """The mappings; empty when they cannot be used, which preflight reports."""
     try:
-        return bootstrap.mappings(wanted)
+        return bootstrap.mappings(settings)
     except (BadSettings, BadMapping):
         return {}
 
 
-def _database(wanted: Settings) -> Line:
+def _database(settings: Settings) -> Line:
     try:
-        return postgres.check(wanted), Mark.FINE if wanted.database_url else Mark.NEITHER
+        return postgres.check(settings), Mark.FINE if settings.database_url else Mark.NEITHER
     except BadSettings as error:
         return str(error), Mark.WRONG
 
 
-def _chat_events(wanted: Settings) -> Iterator[Line]:
+def _chat_events(settings: Settings) -> Iterator[Line]:
     """Name the source of chat events. When the last one arrived is known where the database is running by itself."""
-    url = wanted.database_url.get_secret_value() if wanted.database_url else None
-    for remark in chat_sources.remarks(wanted, postgres.ask(url, chat_events.summary) if url else None):
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    for remark in chat_sources.remarks(settings, postgres.ask(url, chat_events.summary) if url else None):
         yield remark.words, Mark.WARNING if remark.attention else Mark.FINE
 
 
@@ -170,12 +170,12 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
         crm.close()
 
 
-def _identity_provider(wanted: Settings) -> Iterator[Line]:
+def _identity_provider(settings: Settings) -> Iterator[Line]:
     """Test the identity provider of the console. One that is not set up is not called."""
     from connector.oidc import provider
 
     try:
-        found = provider.configured(wanted.public_url)
+        found = provider.configured(settings.public_url)
     except BadSettings:
         yield "the identity provider is not asked: it is not set up", Mark.NEITHER
         return
@@ -186,7 +186,7 @@ def _identity_provider(wanted: Settings) -> Iterator[Line]:
     except CallFailed as error:
         yield str(error), Mark.WRONG
     else:
-        back = f"{wanted.public_url}{oidc_settings.CALLBACK_PATH}"
+        back = f"{settings.public_url}{oidc_settings.CALLBACK_PATH}"
         yield f"the identity provider answers, and its metadata fit; register {back} there", Mark.FINE
 
 

@@ -25,7 +25,7 @@ from connector.store.text_views import TextStory
 Found = TypeVar("Found")
 
 STEP_SECONDS = 30.0
-LOOK = 0.05
+POLL_SECONDS = 0.05
 KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
 # The rights of the console: everything.
 CONSOLE = [Right.VIEW, Right.ACT, Right.CONTENT, Right.KEYS]
@@ -154,8 +154,8 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
         earlier = _newest(connection)
         box.salesforce.request_text(case["id"])
-        text = _wait("the event is taken in", lambda: _newest(connection, after=earlier))
-        step("event", f"taken in and committed as text {text}")
+        text = _wait("the event is saved", lambda: _newest(connection, after=earlier))
+        step("event", f"committed as text {text}")
         story = _wait("the text is decided", lambda: _once(connection, text, lambda story: story.sms or story.outcome))
         if not (sms := story.sms):
             raise DidNotHappen(f"the text was {story.state}: {story.why}")
@@ -191,7 +191,7 @@ def _wait(what: str, look: Callable[[], Found | None], started: Collection[subpr
     while time.monotonic() < end and all(process.poll() is None for process in started):
         if found := look():
             return found
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
     raise DidNotHappen(what)
 
 

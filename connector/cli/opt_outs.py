@@ -10,9 +10,8 @@ from connector import phone
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
 from connector.cli.suppressions import number_of
-from connector.store import audit, suppressions
+from connector.store import actions, audit, suppressions
 from connector.store import opt_outs as store
-from connector.store.audit import Action
 from connector.store.opt_outs import Review
 from connector.store.suppressions import Suppressed
 
@@ -76,28 +75,14 @@ def decide_review(review_id: int, decision: str | None, why: str) -> None:
     """
     if decision is None:
         raise click.UsageError("expected --opt-out or --not")
+    opt_out = decision == "opt_out"
     with connected() as connection:
-        sys.exit(_decide(connection, review_id, decision == "opt_out", why))
-
-
-def _decide(connection: psycopg.Connection, review_id: int, opt_out: bool, why: str) -> int:
-    """Decide a review. 1 when it is not open."""
-    with connection.transaction():
-        review = store.review(connection, review_id)
-        decided = store.decide(connection, review_id, opt_out, why, "an operator")
-        if review and review.number and decided:
-            about = audit.number(connection, review.number)
-            after = {"review": review_id, "opt_out": opt_out}
-            audit.record(connection, audit.this_user(), Action.OPT_OUT_DECIDE, about, after=after, why=why)
-    if not decided:
-        say(f"There is no open review {review_id}: nothing was changed.", err=True)
-        return 1
+        actions.decide_opt_out(connection, review_id, audit.this_user(), opt_out, why)
     if opt_out:
         say(f"Review {review_id}: opt-out. The number is on the suppression list, and its waiting texts are cancelled.")
         say("Enter the number on CCAI Platform's Do-Not-Contact list too: connector opt-outs list --pending")
     else:
         say(f"Review {review_id}: no opt-out. The texts that waited for it are decided again.")
-    return 0
 
 
 @opt_outs.command(name="entered")
@@ -108,20 +93,8 @@ def record_entered(number_or_id: str) -> None:
     Status 1 if it did not have to be entered.
     """
     with connected() as connection:
-        sys.exit(_entered(connection, number_or_id))
-
-
-def _entered(connection: psycopg.Connection, typed: str) -> int:
-    """Record that a number was entered by hand. 1 when it did not have to be."""
-    review = store.review(connection, int(typed)) if typed.isascii() and typed.isdecimal() else None
-    number = review.number if review else number_of(typed)
-    with connection.transaction():
-        entered = number is not None and suppressions.record_entered(connection, number)
-        if number and entered:
-            about = audit.number(connection, number)
-            audit.record(connection, audit.this_user(), Action.OPT_OUT_ENTER, about)
-    if number and entered:
-        say(f"{phone.mask(number)} is recorded as entered on CCAI Platform's list.")
-        return 0
-    say("This number does not have to be entered: nothing was changed.", err=True)
-    return 1
+        is_id = number_or_id.isascii() and number_or_id.isdecimal()
+        review = store.review(connection, int(number_or_id)) if is_id else None
+        number = review.number if review else number_of(number_or_id)
+        actions.record_entered(connection, number, audit.this_user())
+    say(f"{phone.mask(number or '')} is recorded as entered on CCAI Platform's list.")

@@ -8,13 +8,12 @@ from datetime import datetime
 import click
 import psycopg
 
-from connector import settings
 from connector.cli import chat_sources, daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
 from connector.model import FieldKind
-from connector.settings import Settings
+from connector.settings import Settings, load
 from connector.store import chat_events, circuit_breaker, leases, opt_outs, pauses, record_fields, text_views
 from connector.store.pauses import Pause, Scope
 
@@ -27,10 +26,10 @@ FIELDS = {FieldKind.OPT_OUT: "opt-out field", FieldKind.PHONE_INVALID: "mark of 
 def status(as_json: bool) -> None:
     """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
     with connected() as connection:
-        sys.exit(show_status(connection, settings.load(), as_json))
+        sys.exit(show_status(connection, load(), as_json))
 
 
-def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool) -> int:
+def show_status(connection: psycopg.Connection, settings: Settings, as_json: bool) -> int:
     """Print whether texts may be sent, and counts by state.
 
     1 when sending or an account is paused, a CRM refuses what is written to it, or an opt-out review is overdue.
@@ -71,7 +70,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
                 "daily_budgets": budgets,
                 "opt_out_reviews": asdict(reviews),
                 "fields_refused": fields_refused,
-                "chat_events": chat_sources.as_json(wanted, chats),
+                "chat_events": chat_sources.as_json(settings, chats),
             }
         )
         return int(bad)
@@ -80,7 +79,7 @@ def show_status(connection: psycopg.Connection, wanted: Settings, as_json: bool)
         say(line)
     for line in daily_budgets.in_words(budgets):
         say(line)
-    for remark in chat_sources.remarks(wanted, chats):
+    for remark in chat_sources.remarks(settings, chats):
         say(f"{remark.words}.")
     print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.untold] for row in counts])
     return int(bad)

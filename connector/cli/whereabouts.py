@@ -8,12 +8,12 @@ from connector.settings import Settings
 from connector.store import postgres
 
 
-def said(wanted: Settings) -> str:
+def said(settings: Settings) -> str:
     """Describe them in one line, without passwords. Makes no calls, creates nothing. Raises BadSettings."""
-    tenant = _host(wanted.ccaip_address) if wanted.ccaip_subdomain or wanted.ccaip_url else ""
+    tenant = _host(settings.ccaip_address) if settings.ccaip_subdomain or settings.ccaip_url else ""
     orgs = {stem: importlib.import_module(f"connector.crms.{stem}").address() for stem in crms.known()}
     parts = {
-        "database": postgres.place(wanted),
+        "database": postgres.place(settings),
         **{f"{stem} org": _host(address) for stem, address in orgs.items()},
         "CCAI Platform tenant": tenant,
     }

@@ -8,13 +8,13 @@ from connector.store.jobs import JOBS_IN_HAND, Kind
 
 # Texts of one kind in hand: enough to fill batched CRM calls, few enough that a ticket that was read is still current
 # when its text is sent.
-FEWEST, MOST = 50, JOBS_IN_HAND
-SECONDS = 10
+MIN_IN_HAND, MAX_IN_HAND = 50, JOBS_IN_HAND
+IN_HAND_SECONDS = 10
 
 
 def in_hand(per_second: float) -> int:
-    """Texts of one kind that a worker takes: as many as it can send in SECONDS. `per_second` 0: no rate limit."""
-    return max(FEWEST, min(MOST, int(per_second * SECONDS))) if per_second else MOST
+    """Texts of one kind that a worker takes: as many as leave in IN_HAND_SECONDS. `per_second` 0: no limit."""
+    return max(MIN_IN_HAND, min(MAX_IN_HAND, int(per_second * IN_HAND_SECONDS))) if per_second else MAX_IN_HAND
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ from connector.transitions import UNDECIDED, Transition
 log = structlog.get_logger()
 
 # Seconds that reading tickets lingers for more of them, while more than so many texts are in progress.
-READ_HOLD, MANY = 0.2, 30
+READ_LINGER, MANY = 0.2, 30
 # Seconds until the second try of an unknown text is tried again where its number's daily budget is used up.
 UNCOUNTED_PAUSE = 60.0
 
@@ -74,7 +74,7 @@ class Delivery:
                 deciding.decider(*crms[stem], self._own_writes),
                 threads,
                 CRM_BATCH_SIZE,
-                READ_HOLD,
+                READ_LINGER,
                 lambda: self.under_way > MANY,
             )
             for stem in crms

@@ -50,13 +50,13 @@ class WriteBack:
         crms: Mapping[str, tuple[Crm, TicketMapping]],
         breaker: Breaker,
         threads: Executor,
-        hold: float,
-        more_coming: Callable[[], bool],
+        linger: float,
+        expect_more: Callable[[], bool],
     ) -> None:
-        """While `more_coming()`, an outcome lingers for up to `hold` seconds, so that others join its batch."""
+        """While `expect_more()`, an outcome lingers for up to `linger` seconds, so that others join its batch."""
         self._pool, self._crms, self._breaker = pool, crms, breaker
         self._notes = HoldNotes(pool, crms)
-        self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, hold, more_coming)
+        self._write = Batcher(self._write_many, threads, CRM_BATCH_SIZE, linger, expect_more)
 
     async def write_back(self, texts: Sequence[int]) -> None:
         """Write back these texts. When it returns, each is written or another attempt is queued, and committed.
@@ -69,7 +69,7 @@ class WriteBack:
 
     def drain(self) -> None:
         """The worker is stopping: flush the batch and linger no more."""
-        self._write.hurry()
+        self._write.flush()
 
     async def _pause_account(self, crm: str, error: Refused | Unavailable) -> None:
         if isinstance(error, Unavailable):

@@ -46,7 +46,7 @@ def with_draft(mappings: Mapping[str, TicketMapping], crm: str, content: bytes, 
     others = {f"{stem}.toml": mapping for stem, mapping in mappings.items() if stem != crm}
     draft = replace(live, file=file)
     draft = replace(draft, budgets=daily_budgets.of(others | {name: draft}))
-    return BothMappings(live, draft, hints.of(file, content.decode("utf-8-sig")))
+    return BothMappings(live, draft, hints.of(file, loader.text_of(content)))
 
 
 def as_read_by(mapping: TicketMapping, ticket: Ticket) -> Ticket:

@@ -28,10 +28,15 @@ def load(path: Path) -> MappingFile:
     return loads(content, str(path))
 
 
+def text_of(content: bytes) -> str:
+    """Return the text of a mapping file, with any line ends made newlines. Raises UnicodeDecodeError."""
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def loads(content: bytes, name: str) -> MappingFile:
     """Validate the content of a mapping file; `name` stands for the file in errors. Raises BadMapping, like `load`."""
     try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = text_of(content)
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

@@ -11,7 +11,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client 
 REGISTRY = CollectorRegistry()
 
 # Upper bounds in seconds. A text that waits for its hours takes half a day.
-SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400)
+SECONDS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400)
 # Names of the policy's checks and of the other sources of a decision.
 CHECKS = frozenset(
     {
@@ -51,20 +51,20 @@ SENT_SECONDS = Histogram(
     "connector_event_to_sent_seconds",
     "Seconds from receiving an event to the platform's acceptance of its text.",
     ["channel"],
-    buckets=SECONDS,
+    buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 CLICK_SECONDS = Histogram(
     "connector_click_to_outcome_seconds",
     "Seconds from an agent's request to the outcome of its text, which was not scheduled.",
-    buckets=SECONDS,
+    buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 WRITTEN_SECONDS = Histogram(
     "connector_event_to_written_seconds",
     "Seconds from receiving an event until its ticket first has an outcome.",
     ["crm"],
-    buckets=SECONDS,
+    buckets=SECONDS_BUCKETS,
     registry=REGISTRY,
 )
 RATE_LIMIT = Gauge(

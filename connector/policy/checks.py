@@ -143,7 +143,9 @@ class Policy:
         if "hours" in self.without:
             return Finding("hours", Said.OK, "not looked at in this trial")
         recipient = decision.recipient
-        found = quiet_hours.look(decision.sms.end_user_number, recipient.zone, recipient.state, now, self.keys.hours)
+        found = quiet_hours.check_hours(
+            decision.sms.end_user_number, recipient.zone, recipient.state, now, self.keys.hours
+        )
         if isinstance(found, Open):
             return Finding("hours", Said.OK, found.why)
         if found.until is None:
@@ -172,7 +174,7 @@ class Policy:
         if "hours" in self.without:
             return day_begins, zone
         recipient, number = decision.recipient, decision.sms.end_user_number
-        found = quiet_hours.look(number, recipient.zone, recipient.state, day_begins, self.keys.hours)
+        found = quiet_hours.check_hours(number, recipient.zone, recipient.state, day_begins, self.keys.hours)
         return (day_begins, zone) if isinstance(found, Open) or found.until is None else (found.until, found.zone)
 
     def _content(self, message: str, size: segments.Size) -> Finding:

@@ -15,7 +15,7 @@ from connector.policy import config
 from connector.policy.config import DayKeys, HoursKeys, Span
 
 # Limit of the search for the next opening.
-LONGEST = timedelta(days=14)
+MAX_SEARCH = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Closed:
     zone: str = field(default="", compare=False)
 
 
-def look(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
+def check_hours(number: str, zone: str | None, state: str | None, now: datetime, hours: HoursKeys) -> Open | Closed:
     """Decide whether the customer with this number (E.164) may be texted now.
 
     `zone` (IANA) and `state` are the CRM's values for the customer; an unknown zone counts as none.
@@ -67,7 +67,7 @@ def _narrowest(day: date, keys: Sequence[DayKeys]) -> Span:
 
 def _opening(now: datetime, zones: Sequence[ZoneInfo], keys: Sequence[DayKeys]) -> datetime | None:
     """Return the next time at which the hours are open in every zone. It is an opening time of one of them."""
-    for ahead in range(LONGEST.days + 1):
+    for ahead in range(MAX_SEARCH.days + 1):
         opens = sorted({moment for zone in zones for moment in _opens(now, zone, ahead, keys)})
         for moment in opens:
             if all(_is_open(moment, zone, keys) for zone in zones):

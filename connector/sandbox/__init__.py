@@ -46,7 +46,7 @@ class Sandbox:
         self.faults = faults.Faults(self.clock)
         modules = crms.discover()
         self.switches = _switches(modules, switches)
-        of_sides = {"ccaip": ccaip.settings.Settings, "oidc": oidc.settings.Settings}
+        of_sides: dict[str, type[BaseModel]] = {"ccaip": ccaip.settings.Settings, "oidc": oidc.settings.Settings}
         chosen = _distribute(of_sides | {name: module.Settings for name, module in modules.items()}, settings)
         self.ccaip = ccaip.CcaiPlatform(self.clock, self.switches, chosen["ccaip"], self._knows_ticket)
         self.oidc = oidc.Provider(self.clock, chosen["oidc"])

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from connector.errors import ActionRefused, KeyUsedOtherwise
 from connector.model import Channel, State, TextRequest
 from connector.policy.opt_outs import Source
-from connector.store import agent_requests, audit, jobs, outcomes, queries, suppressions, text_views, texts
+from connector.store import agent_requests, audit, jobs, opt_outs, outcomes, queries, suppressions, text_views, texts
 from connector.store.agent_requests import SendRequest
 from connector.store.audit import Action, Actor
 
@@ -152,3 +152,23 @@ def lift(connection: psycopg.Connection, number: str, actor: Actor, why: str) ->
         left = suppressions.sources(connection, number)
         after = {"still_listed_by": ", ".join(left)}
         audit.record(connection, actor, Action.NUMBER_LIFT, audit.number(connection, number), after=after, why=why)
+
+
+def decide_opt_out(connection: psycopg.Connection, review: int, actor: Actor, opt_out: bool, why: str) -> None:
+    """Decide whether a message is an opt-out. `review`: its id."""
+    with connection.transaction():
+        found = opt_outs.review(connection, review)
+        if not opt_outs.decide(connection, review, opt_out, why, OPERATOR):
+            raise ActionRefused(f"review {review}", "is not open, or does not exist: nothing was changed")
+        if found and found.number:
+            after = {"review": review, "opt_out": opt_out}
+            about = audit.number(connection, found.number)
+            audit.record(connection, actor, Action.OPT_OUT_DECIDE, about, after=after, why=why)
+
+
+def record_entered(connection: psycopg.Connection, number: str | None, actor: Actor) -> None:
+    """Record that a number (E.164) was entered on CCAI Platform's own list. None: the number was erased."""
+    with connection.transaction():
+        if number is None or not suppressions.record_entered(connection, number):
+            raise ActionRefused("this number", "does not have to be entered: nothing was changed")
+        audit.record(connection, actor, Action.OPT_OUT_ENTER, audit.number(connection, number))

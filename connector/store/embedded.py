@@ -26,7 +26,7 @@ from connector.errors import BadSettings
 log = structlog.get_logger()
 
 # Seconds between checks that the server is running; seconds that a start may take, including recovery after a crash.
-LOOK, START = 1.0, 60
+POLL_SECONDS, START_SECONDS = 1.0, 60
 # Longest folder path in bytes: the strictest system's limit for a socket's path (macOS: 104 with the terminator), less
 # the length of the socket's name.
 MAX_PATH = 103 - len("/.s.PGSQL.5432")
@@ -88,7 +88,7 @@ def _library() -> Any:
         def ensure_postgres_running(self) -> None:
             found = PostmasterInfo.read_from_pgdata(self.pgdata)
             if found is None or not found.is_running():
-                options = ("-w", "-t", str(START), "-o", '-h "" -k .', "-l", "log", "-D", ".")
+                options = ("-w", "-t", str(START_SECONDS), "-o", '-h "" -k .', "-l", "log", "-D", ".")
                 pgexec("pg_ctl", (*options, "start"), bin_path=self.bin_path, user=self.system_user, cwd=self.pgdata)
                 found = PostmasterInfo.read_from_pgdata(self.pgdata)
             self._postmaster_info = found
@@ -139,7 +139,7 @@ def _reached(folder: Path) -> Iterator[Path]:
 
 def _keep_running(server: Any, over: threading.Event) -> None:
     """Restart the embedded server when it dies, until `over` is set. No service manager watches it."""
-    while not over.wait(LOOK):
+    while not over.wait(POLL_SECONDS):
         try:
             process = server.get_postmaster_info().process
             alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE

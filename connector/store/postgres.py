@@ -64,13 +64,13 @@ def place(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def ready(wanted: Settings) -> Iterator[str]:
+def ready(settings: Settings) -> Iterator[str]:
     """Yield the URL of a running database with a current schema. An embedded one is migrated first.
 
     Raises BadSettings when an external database's schema is not current.
     """
-    with running(wanted) as url:
-        if wanted.database_url is None:
+    with running(settings) as url:
+        if settings.database_url is None:
             migrations.migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             if not migrations.current(connection):
@@ -87,10 +87,10 @@ def require_place(settings: Settings) -> None:
     if settings.database_url:
         _address(settings.database_url.get_secret_value())
         return
-    wanted = settings.data_dir
-    there = next(one for one in (wanted, *wanted.parents) if os.path.exists(one))  # false too without permission
+    folder = settings.data_dir
+    there = next(one for one in (folder, *folder.parents) if os.path.exists(one))  # false too without permission
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise BadSettings(f"CONNECTOR_DATA_DIR: {wanted} cannot be used")
+        raise BadSettings(f"CONNECTOR_DATA_DIR: {folder} cannot be used")
 
 
 def check(settings: Settings) -> str:
@@ -142,7 +142,7 @@ SILENCE = {
 }
 # Seconds to wait for a connection, and seconds for which a pool reconnects by itself before it waits for the next
 # request. The pool's growing pauses would otherwise outlast the database's absence.
-PATIENCE, RECONNECT = 5.0, 3.0
+CONNECTION_SECONDS, RECONNECT_SECONDS = 5.0, 3.0
 
 
 def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
@@ -152,8 +152,8 @@ def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
         min_size=1,
         max_size=most,
         kwargs={"autocommit": True, "options": options},
-        timeout=PATIENCE,
-        reconnect_timeout=RECONNECT,
+        timeout=CONNECTION_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=True,
     )
 

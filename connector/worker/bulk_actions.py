@@ -13,7 +13,7 @@ from connector.store.bulk_actions import BulkKind, TakenBulk
 log = structlog.get_logger()
 
 # Seconds between looks for bulk actions, and seconds after which a look ends so that others get their turn.
-LOOK_SECONDS, TURN_SECONDS = 1.0, 20.0
+POLL_SECONDS, TURN_SECONDS = 1.0, 20.0
 # Items of one transaction: a stop waits for them.
 ITEMS_AT_ONCE = 20
 NOT_FITTING = "does not fit the search any more"

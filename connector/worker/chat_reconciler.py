@@ -24,7 +24,7 @@ log = structlog.get_logger()
 NAME = "find chats"
 EVERY = 30.0
 # Unknown texts older than this are left to an operator: their chats are not expected to appear any more.
-LONGEST = timedelta(hours=24)
+MAX_AGE = timedelta(hours=24)
 # Allowed difference between the platform's clock and the database's.
 SKEW = timedelta(seconds=30)
 
@@ -60,7 +60,7 @@ class Finder:
     def find(self, connection: psycopg.Connection) -> None:
         """Read the list and settle certain matches, but only once the list is read to its end. Raises Unavailable."""
         now = postgres.now(connection)
-        unknown = text_views.unknown_since(connection, now - LONGEST)
+        unknown = text_views.unknown_since(connection, now - MAX_AGE)
         if not unknown:
             self._listed.clear()
             return

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 # A worker without a heartbeat for this long counts as dead, and its jobs go to other workers.
 HEARTBEAT = timedelta(seconds=30)
 # An idle worker polls for such jobs at this interval, because no notification announces them.
-LOOK = timedelta(seconds=10)
+POLL = timedelta(seconds=10)
 BATCH = 10
 # Longest pause in seconds before a job is retried that failed by an error of the connector's own.
 MAX_PAUSE = 300.0
@@ -78,7 +78,7 @@ class Consumer:
         # The manager checks at its start that it receives its own notifications, so the connection has to listen first.
         await self._listening.execute(sql.SQL("listen {}").format(sql.Identifier(self._manager.channel)))
         await self._manager.run(
-            dequeue_timeout=LOOK,
+            dequeue_timeout=POLL,
             batch_size=BATCH,
             max_concurrent_tasks=jobs.JOBS_IN_HAND,
             heartbeat_timeout=HEARTBEAT,

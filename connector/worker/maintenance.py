@@ -25,7 +25,7 @@ from connector.store import circuit_breaker, leases, mapping_version, pauses, po
 log = structlog.get_logger()
 
 # Seconds between refreshes of the circuit breakers, and between checks for tasks that are due.
-LOOK = 1.0
+POLL_SECONDS = 1.0
 # Seconds between warnings that this machine's clock differs from the database's.
 SAY_AGAIN = 600.0
 # Seconds for which a stopping worker tries to sign off. Without it, it counts as running for a little longer.
@@ -78,7 +78,7 @@ class Maintenance:
             await asyncio.gather(*(self._repeat(threads, name, step) for name, step in steps))
 
     async def _repeat(self, threads: ThreadPoolExecutor, name: str, step: Callable[[], None]) -> None:
-        """Repeat the activity every LOOK seconds; an error is logged and does not end it."""
+        """Repeat the activity every POLL_SECONDS; an error is logged and does not end it."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -89,7 +89,7 @@ class Maintenance:
                 )
             except Exception as error:  # noqa: BLE001 - this and all other activities go on, whatever the error
                 log.error("maintenance met an error of the connector's own", task=name, why=type(error).__name__)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
 
     def sign_off(self) -> None:
         """Record that this worker has stopped cleanly. Call after `run` has ended."""

@@ -25,7 +25,7 @@ from connector.worker import bulk_actions, chat_events, chat_follower, chat_reco
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 # Intervals of the tasks, in seconds.
-REQUEUE_SECONDS, ROLL_UP_SECONDS, HOUSE_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
+REQUEUE_SECONDS, ROLL_UP_SECONDS, RETENTION_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
 # Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
 
@@ -43,20 +43,22 @@ def build(
     mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
     words = bootstrap.opt_out_words(mappings)
     tasks = [
-        MaintenanceTask("feed back-fills", feeder.SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
+        MaintenanceTask("feed back-fills", feeder.FEED_SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
         chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),
-        MaintenanceTask("keep house", HOUSE_SECONDS, partial(retention.keep, retention_days=settings.retention_days)),
-        MaintenanceTask("keep audit", HOUSE_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
-        MaintenanceTask("bulk actions", bulk_actions.LOOK_SECONDS, bulk_actions.run),
+        MaintenanceTask(
+            "retention", RETENTION_SECONDS, partial(retention.keep, retention_days=settings.retention_days)
+        ),
+        MaintenanceTask("audit retention", RETENTION_SECONDS, partial(audit.keep, days=settings.audit_retention_days)),
+        MaintenanceTask("bulk actions", bulk_actions.POLL_SECONDS, bulk_actions.run),
         MaintenanceTask("roll-ups", ROLL_UP_SECONDS, roll_ups.sum_up),
     ]
     tasks += [
         MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
         MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
         MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, ScheduledNumbers(connected).find),
-        MaintenanceTask("opt-out reviews", HOUSE_SECONDS, opt_outs.say_overdue),
+        MaintenanceTask("opt-out reviews", RETENTION_SECONDS, opt_outs.say_overdue),
     ]
     if any(mapping.tells_holds for _, mapping in connected.values()):
         notes = PauseNotes(connected, backpressure, settings.chat_calls_share)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from connector.store.api_keys import Right
 from tests.browser.seen import DESKTOP, PATIENCE_MS
 from tests.support.pipe import Pipe
 
@@ -68,3 +69,12 @@ def agents_page(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox's cases open the page."""
     salesforce = pipe.box.salesforce.settings
     salesforce.agents_url, salesforce.agents_key = pipe.web, pipe.every_right
+
+
+@pytest.fixture
+def operator(pipe: Pipe, window: Page) -> Page:
+    """A person with all rights, signed in."""
+    window.goto(f"{pipe.web}/console/sign-in")
+    window.get_by_label("API key").fill(pipe.api_key(*Right))
+    window.get_by_role("button", name="Sign in").click()
+    return window

@@ -2,21 +2,10 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from connector.store.api_keys import Right
 from tests.support import chat_webhooks
 from tests.support.pipe import Pipe, wait_for
-
-
-@pytest.fixture
-def operator(pipe: Pipe, window: Page) -> Page:
-    """A person with all rights, signed in."""
-    window.goto(f"{pipe.web}/console/sign-in")
-    window.get_by_label("API key").fill(pipe.api_key(*Right))
-    window.get_by_role("button", name="Sign in").click()
-    return window
 
 
 def test_an_unknown_text_is_settled_from_its_evidence_and_the_case_gets_its_chat(

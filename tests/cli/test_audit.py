@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from connector.backfill import plans
 from connector.cli import main
 from connector.crms import Query
 from connector.model import TextRequest, TicketEvent
-from connector.store import circuit_breaker, events
+from connector.store import circuit_breaker, events, opt_outs
 
-NUMBER = "+14155550132"
+NUMBER, OTHER = "+14155550132", "+14155550133"
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 Run = Callable[..., Result]
 
 
@@ -114,6 +116,32 @@ def test_a_resumed_account_and_a_settled_text_are_recorded(run: Run, url: str) -
     assert resumed["before"] == {"why": "SMS is not enabled", "probed": False}
     assert (settled["what"], settled["before"]) == ("text.resolve", {"state": "unknown"})
     assert settled["after"] == {"state": "sent", "chat": 4711}
+
+
+def test_a_pause_and_its_end_are_recorded_with_the_reason(run: Run) -> None:
+    run("pause", "--batch", "--why", "a wrong message", "--by", "Ana")
+    run("resume", "--batch", "--anyway")
+
+    resumed, paused = entries(run)
+    assert (paused["what"], paused["about"], paused["why"]) == ("sending.pause", "channel batch", "a wrong message")
+    assert (resumed["what"], resumed["about"]) == ("sending.resume", "channel batch")
+
+
+def test_a_decided_and_an_entered_opt_out_are_recorded_once_and_by_hash(run: Run, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        opt_outs.heard(connection, "114", "please don't text me any more", NOON, number=NUMBER)
+        opt_outs.heard(connection, "115", "revoke", NOON, number=OTHER)
+
+    run("opt-outs", "decide", "1", "--opt-out", "--why", "she wants none")
+    run("opt-outs", "decide", "1", "--not", "--why", "a second opinion", status=1)
+    run("opt-outs", "entered", OTHER)
+    run("opt-outs", "entered", OTHER, status=1)
+
+    entered, decided = entries(run)
+    assert (decided["what"], decided["why"]) == ("opt_out.decide", "she wants none")
+    assert decided["after"] == {"review": 1, "opt_out": True}
+    assert (entered["what"], entered["about"]) == ("opt_out.enter", entries(run, "--phone", OTHER)[0]["about"])
+    assert decided["about"] != entered["about"]
 
 
 def test_an_export_is_json_lines(run: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from connector import harmless, logs, transitions
-from connector.backfill import plans
+from connector.backfill import outcome_file, plans
 from connector.cli import backfill_report, main
 from connector.crms import Query
 from connector.errors import RefusalScope, Refused
@@ -180,11 +180,10 @@ def test_no_field_of_a_csv_is_a_formula(pool: ConnectionPool, cell: str) -> None
     with pool.connection() as connection:
         plan = plans.make(connection, "salesforce", Query(), TextRequest())
         plans.add(connection, plan, 0, [plans.Row(cell, f"odd{cell}")])
-        file = io.StringIO(newline="")
-        backfill_report.write_csv(connection, plan, file)
-    [row] = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+        written = "".join(outcome_file.csv_lines(connection, plan))
+    [row] = csv.DictReader(io.StringIO(written, newline=""))
     assert (row["ticket_id"], row["why"]) == (f"'{harmless.on_screen(cell)}", f"odd{harmless.on_screen(cell)}")
-    assert len(file.getvalue().splitlines()) == 2
+    assert len(written.splitlines()) == 2
 
 
 @pytest.mark.parametrize("cell", [NUMBER, "-5", "+3.5", "500000000000001AAA", "a-b", "", 7, None])

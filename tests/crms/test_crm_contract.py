@@ -52,9 +52,9 @@ def crm(stem: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
 
 
 @pytest.fixture
-def entrance(stem: str, of: ModuleType, file: MappingFile) -> WebhookRoute:
-    entrances: list[WebhookRoute] = importlib.import_module(f"webhooks.crms.{stem}").entrances(file)
-    return next(one for one in entrances if one.path == of.ENTRANCE)
+def route(stem: str, of: ModuleType, file: MappingFile) -> WebhookRoute:
+    routes: list[WebhookRoute] = importlib.import_module(f"webhooks.crms.{stem}").routes(file)
+    return next(one for one in routes if one.path == of.ENTRANCE)
 
 
 def test_many_tickets_are_read_in_one_call_with_every_name_of_the_mapping(
@@ -224,17 +224,15 @@ def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: Mapp
     crm.close()
 
 
-def test_an_authentic_message_becomes_its_event(
-    entrance: WebhookRoute, of: ModuleType, stem: str, box: Sandbox
-) -> None:
+def test_an_authentic_message_becomes_its_event(route: WebhookRoute, of: ModuleType, stem: str, box: Sandbox) -> None:
     [ticket] = of.new_tickets(box, 1)
-    [event] = entrance.parse(of.message(box, ticket, "04l000000000001AAA"))
+    [event] = route.parse(of.message(box, ticket, "04l000000000001AAA"))
     assert isinstance(event, TicketEvent)
     assert (event.crm, event.event_id, event.ticket_id) == (stem, "04l000000000001AAA", ticket)
     assert event.problem is None
 
 
-def test_a_forged_message_is_not_authentic(entrance: WebhookRoute, of: ModuleType, box: Sandbox) -> None:
+def test_a_forged_message_is_not_authentic(route: WebhookRoute, of: ModuleType, box: Sandbox) -> None:
     [ticket] = of.new_tickets(box, 1)
     with pytest.raises(NotAuthentic):
-        entrance.parse(of.forged(of.message(box, ticket, "04l000000000002AAA")))
+        route.parse(of.forged(of.message(box, ticket, "04l000000000002AAA")))

@@ -224,12 +224,15 @@ def test_apex_asks_for_what_the_api_takes() -> None:
     source = (METADATA / "classes" / "TextCustomerController.cls").read_text()
     put = set(re.findall(r"put\((?:body, )?'(\w+)'", source)) | set(re.findall(r"\{ '(\w+)' =>", source))
     assert put <= names_of(schemas.SendBody)
-    assert {"ticket_id", "message", "template", "override", "overrides", "after", "agent_name", "agent_email"} == put
+    words = {"ticket_id", "message", "template", "override", "overrides", "send_at", "language"}
+    assert words | {"after", "agent_name", "agent_email"} == put
 
 
 def test_the_component_is_tested_with_what_the_api_answers() -> None:
     answers = json.loads((PACKAGE / "tests" / "answers.json").read_text())
-    for answer, model in (("preview", schemas.Preview), ("sent", schemas.Text), ("queued", schemas.Text)):
+    texts = dict.fromkeys(("sent", "queued", "scheduled", "cancelled"), schemas.Text)
+    models: dict[str, type[BaseModel]] = {"preview": schemas.Preview, **texts}
+    for answer, model in models.items():
         assert set(answers[answer]) <= names_of(model)
     schemas.Preview.model_validate(answers["preview"] | {"crm": "salesforce", "findings": answers["stopped"]})
     component = "".join(path.read_text() for path in (METADATA / "lwc" / "textCustomer").glob("*.[jh]*"))

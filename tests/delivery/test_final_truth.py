@@ -96,7 +96,7 @@ class Told:
         self.move(transitions.sent(text, self.calling(text, f"reason {text}"), Chat(id=chat, status="selecting")))
 
     def write_back(self, *ids: int) -> None:
-        """What a worker does with a job of these texts. Raises queue.Later like it."""
+        """What a worker does with a job of these texts. Raises Snooze like it."""
 
         async def run() -> None:
             with ThreadPoolExecutor(2) as threads:

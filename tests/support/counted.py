@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from connector.metrics.counters import SECONDS
+from connector.metrics.counters import SECONDS_BUCKETS
 from connector.store import roll_ups
 from connector.store.roll_ups import Count
 
 WIDE = timedelta(days=365)
 PERIOD = timedelta(minutes=5)
-BOUNDS = (*SECONDS, float("inf"))
+BOUNDS = (*SECONDS_BUCKETS, float("inf"))
 # Period, state, channel, rule, refusal code and the upper bound of the latency.
 Kind = tuple[datetime, str, str, str, str, float]
 

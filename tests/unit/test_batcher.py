@@ -144,15 +144,15 @@ async def held(calls: Calls, threads: ThreadPoolExecutor, ends: str) -> None:
     assert calls.made == [], "it is held"
     if ends == "nothing more comes":
         coming = False
-    elif ends == "hurry":
-        group.hurry()
+    elif ends == "flush":
+        group.flush()
     elif ends in ("full", "urgent"):
         tasks.append(asyncio.create_task(ask(group, 3, urgent=ends == "urgent")))
     await asyncio.gather(*tasks)
     assert calls.made == [[1, 2, 3] if len(tasks) == 3 else [1, 2]]
 
 
-@pytest.mark.parametrize("ends", ["nothing more comes", "limit", "full", "urgent", "hurry"])
+@pytest.mark.parametrize("ends", ["nothing more comes", "limit", "full", "urgent", "flush"])
 def test_a_call_is_held_until(ends: str) -> None:
     run(lambda calls, threads: held(calls, threads, ends))
 

@@ -79,4 +79,4 @@ def test_the_way_back_has_to_be_known(load: Load) -> None:
 
 def test_the_secret_is_never_shown(load: Load) -> None:
     assert WHOLE["CLIENT_SECRET"] not in repr(load())
-    assert settings.values()["CONNECTOR_OIDC_CLIENT_SECRET"] == WHOLE["CLIENT_SECRET"]
+    assert settings.values_in_clear()["CONNECTOR_OIDC_CLIENT_SECRET"] == WHOLE["CLIENT_SECRET"]

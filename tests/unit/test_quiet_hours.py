@@ -68,7 +68,7 @@ def at(text: str, zone: str = "UTC") -> datetime:
 def test_open_or_closed_until(
     number: str, zone: str | None, state: str | None, now: str, keys: dict[str, Any], until: str | None
 ) -> None:
-    found = quiet_hours.look(number, zone, state, at(now, "America/New_York"), HoursKeys(**keys))
+    found = quiet_hours.check_hours(number, zone, state, at(now, "America/New_York"), HoursKeys(**keys))
     if until is None:
         assert isinstance(found, Open), found
     else:
@@ -79,10 +79,10 @@ def test_open_or_closed_until(
 def test_where_the_clocks_go_back_it_may_open_twice() -> None:
     """1:30 comes at 5:30 UTC and again at 6:30."""
     keys = HoursKeys(open="01:30-01:45")
-    between = quiet_hours.look(NEW_YORK, None, None, at("2026-11-01T05:50"), keys)
+    between = quiet_hours.check_hours(NEW_YORK, None, None, at("2026-11-01T05:50"), keys)
     assert isinstance(between, Closed)
     assert between.until == at("2026-11-01T06:30")
-    assert isinstance(quiet_hours.look(NEW_YORK, None, None, at("2026-11-01T06:44"), keys), Open)
+    assert isinstance(quiet_hours.check_hours(NEW_YORK, None, None, at("2026-11-01T06:44"), keys), Open)
 
 
 def test_the_pages_examples_are_hours() -> None:
@@ -95,25 +95,25 @@ def test_the_pages_examples_are_hours() -> None:
 def test_of_several_zones_the_strictest_wins() -> None:
     idaho = "+12085550100"  # in two zones
     morning, noon = at("2026-06-02T08:30", "America/Boise"), at("2026-06-02T14:30", "America/New_York")
-    found = quiet_hours.look(idaho, None, None, morning, HoursKeys())
+    found = quiet_hours.check_hours(idaho, None, None, morning, HoursKeys())
     assert isinstance(found, Closed)
     assert found.until
     assert found.until == morning + timedelta(minutes=30)
-    nowhere = quiet_hours.look("+15005550100", None, None, noon, HoursKeys())
+    nowhere = quiet_hours.check_hours("+15005550100", None, None, noon, HoursKeys())
     assert isinstance(nowhere, Open)
     assert "for want of a better zone" in nowhere.why
-    kansas = quiet_hours.look("+17855550100", None, None, noon, HoursKeys())
+    kansas = quiet_hours.check_hours("+17855550100", None, None, noon, HoursKeys())
     assert isinstance(kansas, Open)
 
 
 def test_without_any_zone_the_mappings_own_counts_and_says_so() -> None:
-    found = quiet_hours.look("+8835100000", None, None, at("2026-06-02T05:00"), HoursKeys(zone="Europe/Berlin"))
+    found = quiet_hours.check_hours("+8835100000", None, None, at("2026-06-02T05:00"), HoursKeys(zone="Europe/Berlin"))
     assert found.why == "it is 07:00 in Europe/Berlin, for want of a better zone; texts may leave from 08:00 to 20:00"
 
 
 def test_what_never_opens_has_no_time() -> None:
     keys = HoursKeys(days_off=list(config.DAYS))
-    assert quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys) == Closed(
+    assert quiet_hours.check_hours(NEW_YORK, None, None, at("2026-06-02T12:00"), keys) == Closed(
         "it is 08:00 in America/New_York, by the number; Tuesday, 2026-06-02, is a day off", None
     )
 
@@ -146,11 +146,11 @@ def test_bad_hours_are_refused_with_the_key(keys: dict[str, Any], words: str) ->
 def test_when_it_opens_it_is_open_and_not_a_minute_before(
     number: str, zone: str | None, now: datetime, keys: dict[str, Any]
 ) -> None:
-    found = quiet_hours.look(number, zone, "TX", now, HoursKeys(**keys))
+    found = quiet_hours.check_hours(number, zone, "TX", now, HoursKeys(**keys))
     if isinstance(found, Closed) and found.until:
         assert now < found.until <= now + timedelta(days=15)
-        assert isinstance(quiet_hours.look(number, zone, "TX", found.until, HoursKeys(**keys)), Open)
-        before = quiet_hours.look(number, zone, "TX", found.until - timedelta(seconds=1), HoursKeys(**keys))
+        assert isinstance(quiet_hours.check_hours(number, zone, "TX", found.until, HoursKeys(**keys)), Open)
+        before = quiet_hours.check_hours(number, zone, "TX", found.until - timedelta(seconds=1), HoursKeys(**keys))
         assert isinstance(before, Closed)
 
 
@@ -160,15 +160,15 @@ def test_whatever_the_crm_says_there_is_an_answer(
 ) -> None:
     """Away from the first and last days that there are."""
     now = now.replace(year=min(max(now.year, 2), 9998), day=min(now.day, 28))
-    assert quiet_hours.look(number, zone, state, now, HoursKeys(**TEXAS)).why
+    assert quiet_hours.check_hours(number, zone, state, now, HoursKeys(**TEXAS)).why
 
 
 def test_a_look_at_numbers_of_a_kind_costs_no_memory() -> None:
     keys = HoursKeys()
-    quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
+    quiet_hours.check_hours(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
     tracemalloc.start()
     for _ in range(1000):
-        quiet_hours.look(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
+        quiet_hours.check_hours(NEW_YORK, None, None, at("2026-06-02T12:00"), keys)
     assert tracemalloc.get_traced_memory()[0] < 100_000
     tracemalloc.stop()
 
@@ -191,5 +191,5 @@ def test_in_two_zones_it_opens_with_the_later_and_closes_with_the_earlier() -> N
     kentucky = "+12705550100"
     early, late = at("2026-06-02T08:30", "America/New_York"), at("2026-06-02T20:30", "America/New_York")
     for now in (early, late):
-        assert isinstance(quiet_hours.look(kentucky, None, None, now, HoursKeys()), Closed)
-    assert isinstance(quiet_hours.look(kentucky, None, None, early + timedelta(minutes=30), HoursKeys()), Open)
+        assert isinstance(quiet_hours.check_hours(kentucky, None, None, now, HoursKeys()), Closed)
+    assert isinstance(quiet_hours.check_hours(kentucky, None, None, early + timedelta(minutes=30), HoursKeys()), Open)

@@ -121,7 +121,7 @@ def test_what_is_wrong_is_noted_and_the_rest_can_be_looked_at(monkeypatch: pytes
     for name, value in (("PORT", "x"), ("COUNTRIES", "us"), ("HOST", "127.0.0.2"), ("DATA_DIR", "/somewhere")):
         monkeypatch.setenv(f"CONNECTOR_{name}", value)
     problems = Problems()
-    found = settings.look(problems)
+    found = settings.load_with_defaults(problems)
     assert [one.split(":")[0] for one in problems] == ["CONNECTOR_PORT", "CONNECTOR_COUNTRIES"]
     assert (found.host, found.port, found.countries, str(found.data_dir)) == ("127.0.0.2", 8080, ["US"], "/somewhere")
     with pytest.raises(BadSettings, match=r"CONNECTOR_PORT: [\s\S]*CONNECTOR_COUNTRIES: "):

@@ -212,7 +212,7 @@ def test_what_is_no_origin_gets_into_no_header(origin: str) -> None:
 
 
 def test_canvas_is_off_without_a_secret_and_a_secret_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert canvas.visitor() is None
+    assert canvas.session_reader() is None
     monkeypatch.setenv("CONNECTOR_SALESFORCE_CANVAS_SECRETS", "short")
     with pytest.raises(BadSettings, match="CONNECTOR_SALESFORCE_CANVAS_SECRETS: expected at least 24 characters"):
-        canvas.visitor()
+        canvas.session_reader()

@@ -211,7 +211,7 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
         assert answer.status_code == 422
         told = [(text["event_id"], text["duplicate"]) for text in answer.json()["texts"]]
         assert told == [("mine", True), ("new", known)]
-        assert "not taken in: mine, new;" in answer.json()["error"]
+        assert "not saved: mine, new;" in answer.json()["error"]
     tickets = pipe.query("select ticket_id from events where event_id in ('json:mine', 'json:new') order by event_id")
     assert [row["ticket_id"] for row in tickets] == [case, other]
 

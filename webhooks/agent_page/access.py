@@ -19,13 +19,13 @@ PER_MINUTE = 120
 
 # Reads a CRM's signed request at a time, in seconds since the epoch. Raises NotAuthentic.
 Read = Callable[[str, float], AgentSession]
-Visitors = Mapping[str, Read]
+SessionReaders = Mapping[str, Read]
 
 
-def visitors(stems: Sequence[str]) -> Visitors:
+def session_readers(stems: Sequence[str]) -> SessionReaders:
     """The readers of signed requests, for the CRMs that have one set up. Raises BadSettings."""
     modules = {stem: importlib.import_module(f"webhooks.crms.{stem}") for stem in stems}
-    found = {stem: module.visitor() for stem, module in modules.items() if hasattr(module, "visitor")}
+    found = {stem: module.session_reader() for stem, module in modules.items() if hasattr(module, "session_reader")}
     return {stem: read for stem, read in found.items() if read}
 
 

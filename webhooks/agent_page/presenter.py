@@ -40,7 +40,7 @@ class Presenter:
     def __init__(self, text_service: TextService, texts: TicketTexts) -> None:
         self._text_service, self._texts = text_service, texts
 
-    def look(self, session: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
+    def preview(self, session: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
         """Preview a draft, at its time if that is valid. `typing`: the script previews repeatedly. Raises Problem."""
         ask, stem = draft.ask(session, self._time(session, draft)[0]), session.crm
         found = self._text_service.preview(stem, session.ticket_id, ask, session.caller, typing)
@@ -67,7 +67,9 @@ class Presenter:
         """The page with this draft. `found`: the problems to show after an attempt to send. Raises Problem."""
         typed = draft
         try:
-            draft, seen = self._begun(session, draft) if draft.message is None else (draft, self.look(session, draft))
+            draft, seen = (
+                self._begun(session, draft) if draft.message is None else (draft, self.preview(session, draft))
+            )
         except Problem as problem:
             return self._away(session, draft, problem)
         status = 422 if found else 409 if notice else 200
@@ -98,8 +100,8 @@ class Presenter:
             notice=notice or (ASKED if after < seen.after else ""),
             overridable=forms.overridable(seen),
             wants_reason=forms.wants_reason(seen, draft),
-            most_characters=forms.MAX_CHARACTERS,
-            longest_reason=forms.MAX_REASON,
+            max_characters=forms.MAX_CHARACTERS,
+            max_reason=forms.MAX_REASON,
             around=forms.around(seen, draft),
             plain=self._plain(session),
             zone=self.zone(session),
@@ -122,7 +124,7 @@ class Presenter:
     def started_from(self, session: AgentSession, draft: Draft) -> Shown:
         """The page with a template's words instead of the draft's. Raises Problem."""
         try:
-            templates = self.look(session, draft).templates
+            templates = self.preview(session, draft).templates
         except Problem as problem:
             return self._away(session, draft, problem)
         words = next((one.message for one in templates if one.name == draft.template and one.message), draft.message)
@@ -134,8 +136,8 @@ class Presenter:
         `before`: the language that was chosen until now. Raises Problem.
         """
         try:
-            earlier = self.look(session, replace(draft, language=before)).templates
-            templates = self.look(session, draft, typing=True).templates
+            earlier = self.preview(session, replace(draft, language=before)).templates
+            templates = self.preview(session, draft, typing=True).templates
         except Problem as problem:
             return self._away(session, draft, problem)
         name = next((one.name for one in earlier if one.message and one.message == draft.message), None)
@@ -153,7 +155,7 @@ class Presenter:
         found = replace(forms.too_long(draft), send_at=wrong)
         if not found:
             try:
-                found = forms.problems(self.look(session, draft), draft)
+                found = forms.problems(self.preview(session, draft), draft)
             except Problem as problem:
                 return self._away(session, draft, problem)
         if found:
@@ -199,13 +201,13 @@ class Presenter:
     def _begun(self, session: AgentSession, new: Draft) -> tuple[Draft, schemas.Preview]:
         """A new draft: the first template that suits the ticket. Without one, an empty message."""
         draft = replace(new, template=next(iter(self._text_service.mapping(session.crm).templates()), ""))
-        seen = self.look(session, draft)
+        seen = self.preview(session, draft)
         first = next((one for one in seen.templates if one.message), None)
         if first is None:
             empty = replace(new, message="")
-            return empty, self.look(session, empty)
+            return empty, self.preview(session, empty)
         begun = replace(new, message=first.message, template=first.name)
-        return begun, seen if first.name == draft.template else self.look(session, begun)
+        return begun, seen if first.name == draft.template else self.preview(session, begun)
 
     def _plain(self, session: AgentSession) -> dict[str, str]:
         """The typographic characters that are replaced before sending, for the page's script."""

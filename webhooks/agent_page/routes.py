@@ -16,7 +16,7 @@ from connector import __version__
 from connector.errors import NotAuthentic
 from webhooks import refusals
 from webhooks.agent_page import advice, forms, progress
-from webhooks.agent_page.access import PER_MINUTE, PageAccess, Visitors
+from webhooks.agent_page.access import PER_MINUTE, PageAccess, SessionReaders
 from webhooks.agent_page.forms import Draft
 from webhooks.agent_page.presenter import OTHER_LANGUAGE, Presenter, part
 from webhooks.agent_page.sessions import AGAIN, AgentSession
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 # The longest wait of a poll, in seconds.
 MAX_WAIT = 15.0
 # Between two polls of the page's script, which use half of an agent's rate limit.
-LOOK_EVERY_MS = 2 * 60_000 // PER_MINUTE
+POLL_MS = 2 * 60_000 // PER_MINUTE
 TITLES = {
     403: "This page is not open",
     404: "There is nothing here",
@@ -40,7 +40,7 @@ TITLES = {
 }
 
 
-def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: Visitors) -> Blueprint:
+def blueprint(access: PageAccess, presenter: Presenter, texts: TicketTexts, known: SessionReaders) -> Blueprint:
     """The routes /agents/…."""
     pages = Blueprint("agents", __name__, url_prefix="/agents", static_folder="static", template_folder="templates")
     _add_frame(pages, access)
@@ -58,7 +58,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
     def shared() -> dict[str, Any]:
         return {
             "version": __version__,
-            "look_every_ms": LOOK_EVERY_MS,
+            "poll_ms": POLL_MS,
             "form_token": access.sessions.form_token,
             "seal_findings": access.sessions.seal_findings,
         }
@@ -84,7 +84,7 @@ def _add_frame(pages: Blueprint, access: PageAccess) -> None:
         return closed(Problem(error.code or 500, error.description or error.name))
 
 
-def _add_ways_in(pages: Blueprint, access: PageAccess, known: Visitors) -> None:
+def _add_ways_in(pages: Blueprint, access: PageAccess, known: SessionReaders) -> None:
     @pages.get("/text")
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
@@ -143,7 +143,7 @@ def _add_writing(pages: Blueprint, access: PageAccess, presenter: Presenter) -> 
         session, draft = _typed(access, page)
         if found := forms.too_long(draft):
             raise Problem(422, found.message or found.override)
-        seen = presenter.look(session, draft, typing=True)
+        seen = presenter.preview(session, draft, typing=True)
         return jsonify(
             preview=part("preview", seen),
             verdict=part("verdict", seen, forms.outdated(seen, draft)),

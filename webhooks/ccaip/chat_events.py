@@ -25,10 +25,10 @@ OFF = (
 )
 
 
-def blueprint(wanted: Settings, pool: ConnectionPool) -> Blueprint:
+def blueprint(settings: Settings, pool: ConnectionPool) -> Blueprint:
     """The route of chat events. Without a secret it answers 403."""
     batcher, hooks = EventBatcher(pool, store.save), Blueprint("webhooks_ccaip", __name__)
-    secrets, tolerance = wanted.ccaip_webhook_secrets, wanted.ccaip_webhook_tolerance_seconds
+    secrets, tolerance = settings.ccaip_webhook_secrets, settings.ccaip_webhook_tolerance_seconds
 
     @hooks.post(PATH)
     def chat_events() -> Response:

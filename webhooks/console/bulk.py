@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 from connector import text_query
 from connector.errors import ActionRefused, MoreThanConfirmed
 from connector.store import bulk_actions, text_search
-from connector.store.bulk_actions import MAX_TEXTS, BulkKind, BulkRequest
+from connector.store.bulk_actions import MAX_TEXTS, BulkKind, BulkRequest, BulkState
 from connector.text_query import BadQuery
 from webhooks.console.acting import attempt, reason
-from webhooks.console.page import Console, viewer
+from webhooks.console.page import Console, live, viewer
 from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
@@ -58,7 +58,13 @@ def add(pages: Blueprint, console: Console) -> None:
             refusals = bulk_actions.refusals(connection, bulk)
         if found is None:
             raise Problem(404, f"There is no bulk action {bulk}.")
-        return console.page("console/bulk.html", bulk=found, refusals=refusals, label=LABELS[BulkKind(found.action)])
+        return console.page(
+            "console/bulk.html",
+            bulk=found,
+            refusals=refusals,
+            label=LABELS[BulkKind(found.action)],
+            is_live=found.state == BulkState.RUNNING or live(),  # a page that was open gets the end, too
+        )
 
     @pages.post("/bulk/<int:bulk>/stop")
     @needs(Role.ACT)

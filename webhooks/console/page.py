@@ -23,10 +23,14 @@ NAVIGATION = [
     ("Overview", "console.overview", Role.VIEW),
     ("Texts", "console.search", Role.VIEW),
     ("Unknown", "console.unknowns", Role.VIEW),
+    ("Opt-outs", "console.opt_outs", Role.VIEW),
     ("Person", "console.person", Role.VIEW),
+    ("Back-fills", "console.backfills", Role.VIEW),
     ("Bulk actions", "console.bulk_list", Role.VIEW),
     ("Pauses", "console.pauses", Role.VIEW),
     ("Try a mapping", "console.try_mapping", Role.ACT),
+    ("Audit", "console.audit_trail", Role.VIEW),
+    ("Keys", "console.keys", Role.MANAGE_KEYS),
 ]
 # Sent by the script of a page that refreshes itself.
 LIVE_HEADER = "X-Live"

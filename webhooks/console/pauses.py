@@ -67,7 +67,7 @@ def add(pages: Blueprint, console: Console) -> None:
 
 def _words(scope: Scope, name: str) -> str:
     words = Pause(scope, name, "", "", datetime.now(UTC)).what
-    return words[0].upper() + words[1:]
+    return "Everything" if scope is Scope.ALL else words[0].upper() + words[1:]
 
 
 def _target(choices: dict[str, str]) -> tuple[Scope, str]:

@@ -3,6 +3,7 @@
 A number is only ever sent in a form's body: an address names a person by the keyed hash.
 """
 
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
@@ -33,7 +34,7 @@ def add(pages: Blueprint, console: Console) -> None:
         with console.read() as connection:
             record = store.record(connection, hashed) if hashed else store.ticket_record(connection, crm, ticket)
             at = postgres.now(connection)
-        return _page(console, hashed, record, at=at)
+        return _page(console, hashed, record, at)
 
     @pages.post("/person")
     @needs(Role.VIEW)
@@ -98,7 +99,7 @@ def _full_id(crm: str, typed: str) -> str:
         return typed
 
 
-def _page(console: Console, hashed: str, record: dict[str, Any], **values: Any) -> ResponseReturnValue:
+def _page(console: Console, hashed: str, record: dict[str, Any], at: datetime) -> ResponseReturnValue:
     shown = record if viewer().may(Role.READ_CONTENT) else person_record.masked(record)
     return console.page(
         "console/person.html",
@@ -109,5 +110,5 @@ def _page(console: Console, hashed: str, record: dict[str, Any], **values: Any) 
         waiting=sum(text["state"] in WAITING for text in record["texts"]),
         kept=bool(record["number"]),
         digits=CONFIRM_DIGITS,
-        **values,
+        at=at,
     )

@@ -13,10 +13,14 @@ from connector.mapping.rules import Mapping as TicketMapping
 from connector.settings import Settings
 from webhooks.browser_security import BrowserSecurity
 from webhooks.console import (
+    audit_trail,
+    backfills,
     bulk,
     decide_again,
     filters,
+    keys,
     oidc,
+    opt_outs,
     overview,
     pauses,
     person,
@@ -37,7 +41,22 @@ log = structlog.get_logger()
 
 NAME = "console"
 # The pages. Each module has add(pages, console).
-PAGES = (overview, search, text, reason, decide_again, unknowns, person, bulk, pauses, try_mapping)
+PAGES = (
+    overview,
+    search,
+    text,
+    reason,
+    decide_again,
+    unknowns,
+    opt_outs,
+    person,
+    bulk,
+    pauses,
+    backfills,
+    try_mapping,
+    audit_trail,
+    keys,
+)
 TITLES = {
     401: "Sign in again",
     403: "You may not do that",

@@ -13,7 +13,7 @@ from connector.store import actions, text_details
 from connector.store.text_details import TextDetails
 from connector.store.text_views import WriteBackState
 from webhooks.console.acting import attempt, reason
-from webhooks.console.page import Console, viewer
+from webhooks.console.page import Console, live, viewer
 from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
@@ -44,6 +44,7 @@ def add(pages: Blueprint, console: Console) -> None:
             body=_body(shown) if viewer().may(Role.READ_CONTENT) else None,
             write_back=WRITE_BACKS[shown.write_back],
             possible=possible(shown),
+            is_live=shown.is_open or live(),  # a page that was open gets the end, too
         )
 
     _add_actions(pages, console)

@@ -1,7 +1,6 @@
-"""The unknowns desk: texts that may have been sent, their evidence, and the verdict of a person."""
+"""Texts that may have been sent: their evidence, and a person's decision on each."""
 
 from datetime import datetime
-from typing import Any
 
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
@@ -32,8 +31,9 @@ def add(pages: Blueprint, console: Console) -> None:
             times, count = store.time_to_resolve(connection), store.count(connection)
         last = rows[ROWS - 1] if len(rows) > ROWS else None
         after = f"{last.given_up_at.isoformat()},{last.id}" if last else None
-        shown: dict[str, Any] = {"rows": rows[:ROWS], "after": after, "days": store.RESOLVED_DAYS}
-        return console.page("console/unknowns.html", times=times, count=count, **shown)
+        return console.page(
+            "console/unknowns.html", rows=rows[:ROWS], after=after, days=store.RESOLVED_DAYS, times=times, count=count
+        )
 
     @pages.get("/unknowns/<int:text>")
     @needs(Role.VIEW)

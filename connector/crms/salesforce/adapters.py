@@ -12,7 +12,7 @@ from connector.http.exchange import Bounds
 from connector.http.transport import Caller, Connections
 
 # Maximum size of a response in bytes: a page of a query has up to 2,000 records.
-LARGEST = 32_000_000
+MAX_BYTES = 32_000_000
 # Seconds that a connection may be idle. A connection that the org has closed is not reused, and calls can be repeated.
 IDLE_SECONDS = 60.0
 
@@ -22,7 +22,7 @@ class PinnedAdapter(BaseAdapter):
 
     def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
         super().__init__()
-        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, LARGEST, IDLE_SECONDS)
+        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, MAX_BYTES, IDLE_SECONDS)
         self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:

@@ -21,7 +21,7 @@ from connector.errors import RefusalScope, Refused, Unavailable
 MAX_BY_QUERY = 2_000
 # Records in one page of a job's result; seconds between two polls of the job; seconds that it may take.
 PAGE = 2_000
-LOOK, PATIENCE = 1.0, 3_600.0
+POLL_SECONDS, MAX_JOB_SECONDS = 1.0, 3_600.0
 JOB_ID = re.compile(r"[a-zA-Z0-9]{15,18}")
 # Values in the result of a job, by field type: its CSV has no types of its own.
 BOOLEANS = {"true": True, "false": False}
@@ -121,14 +121,14 @@ def _named(answer: Any, name: str) -> str:
 
 def _wait(session: Session, job: str) -> int | None:
     """Wait until the job is complete. Return the number of records found; None: Salesforce does not report it."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + MAX_JOB_SECONDS
     while (state := _named(answer := session.call(f"jobs/query/{job}"), "state")) != "JobComplete":
         if state in ("Failed", "Aborted"):
             why = str(answer.get("errorMessage") or state)[:MAX_WORDS]
             raise Refused(f"Salesforce has given the query's job up: {why}", RefusalScope.TICKET)
         if time.monotonic() > end:
             raise Unavailable("Salesforce has not finished the query's job within an hour")
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
     count = answer.get("numberRecordsProcessed")
     return count if isinstance(count, int) else None
 

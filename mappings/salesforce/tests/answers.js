@@ -7,6 +7,8 @@ export const CLOSED = { ...FINE, allowed: false, findings: answers.stopped };
 export const SENT = answers.sent;
 export const QUEUED = answers.queued;
 export const FAILED = answers.failed;
+export const SCHEDULED = answers.scheduled;
+export const CANCELLED = answers.cancelled;
 
 export const answer = (body) => ({ body: JSON.stringify(body), unclear: false });
 export const problem = (words, unclear = false) => ({ problem: words, unclear });

@@ -37,8 +37,10 @@ export async function typed(selector, value) {
     await jest.advanceTimersByTimeAsync(500);
 }
 
-export async function click(id) {
-    find(`[data-id="${id}"]`).click();
+export const click = (id) => clicked(`[data-id="${id}"]`);
+
+export async function clicked(selector) {
+    find(selector).click();
     await flush();
 }
 

@@ -35,7 +35,7 @@ def fields(page: str) -> dict[str, Any]:
 
 def start(browser: Browser, confirmation: TestResponse, why: str = "wrong words") -> TestResponse:
     assert confirmation.status_code == 200, confirmation.text
-    values = fields(confirmation.text)
+    values: dict[str, Any] = {**fields(confirmation.text)}
     del values["token"]
     return browser.post("/bulk/start", **values | {"why": why})
 
@@ -59,6 +59,7 @@ def test_all_that_match_are_confirmed_started_and_done(console: Operators, conne
     page = browser.get(f"/bulk/{bulk.id}").text
     assert 'value="12"' in page
     assert "data-live" not in page
+    assert 'data-live="bulk"' in browser.get(f"/bulk/{bulk.id}", headers={"X-Live": "1"}).text, "its end is shown"
     assert "wrong words" in browser.get("/bulk").text
 
 

@@ -17,17 +17,17 @@ from connector.model import TicketEvent
 from connector.store.events import EventReceipt
 from webhooks import signing
 from webhooks.crms.salesforce import events, outbound_message
-from webhooks.crms.salesforce.canvas import visitor
+from webhooks.crms.salesforce.canvas import session_reader
 from webhooks.crms.salesforce.tokens import verifier
 from webhooks.receive import ItemRefused, Message, WebhookRoute
 
-__all__ = ["entrances", "ticket_id", "verifier", "visitor"]
+__all__ = ["routes", "session_reader", "ticket_id", "verifier"]
 
 # Prefix of event ids chosen by senders of JSON: keeps them apart from notification ids and generated ids.
 JSON_IDS = "json:"
 
 
-def entrances(file: MappingFile, wanted: Hooks | None = None) -> list[WebhookRoute]:
+def routes(file: MappingFile, wanted: Hooks | None = None) -> list[WebhookRoute]:
     """The routes below /webhooks/salesforce. `wanted` None: read the environment. Raises BadSettings."""
     wanted = wanted or settings.load(Hooks)
 
@@ -49,7 +49,7 @@ def entrances(file: MappingFile, wanted: Hooks | None = None) -> list[WebhookRou
         ]
 
     return [
-        WebhookRoute("/outbound-messages/<token>", parse_outbound_message, _acknowledge, keep_as=_name_of),
+        WebhookRoute("/outbound-messages/<token>", parse_outbound_message, _acknowledge, dead_letter_id=_name_of),
         WebhookRoute("/events", parse_events, _accepted),
     ]
 
@@ -82,7 +82,7 @@ def _accepted(taken: Sequence[EventReceipt], refused: Sequence[ItemRefused]) -> 
     errors = [one.why for one in refused]
     if misused:
         named = ", ".join(misused)
-        errors.append(f"used for another case, and not taken in: {named}; each event has an id of its own")
+        errors.append(f"used for another case, and not saved: {named}; each event has an id of its own")
     if refused:
         said["refused"] = [{"event": one.index, "error": one.why} for one in refused]
     if errors:

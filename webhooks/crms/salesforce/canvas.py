@@ -22,7 +22,7 @@ from webhooks.agent_page.sessions import AgentSession
 
 ALGORITHM = "HMACSHA256"
 # Characters; far more than an org sends. A longer request is refused before it is hashed.
-LONGEST = 200_000
+MAX_CHARACTERS = 200_000
 # Seconds that two clocks may differ; and the value above which a timestamp is in milliseconds.
 LEEWAY, MILLISECONDS = 60, 1e11
 
@@ -64,7 +64,7 @@ class _Envelope(_Loose):
 Read = Callable[[str, float], AgentSession]
 
 
-def visitor() -> Read | None:
+def session_reader() -> Read | None:
     """A reader of signed requests. None when Canvas is not set up. Raises BadSettings."""
     wanted = settings.load(Canvas)
     if not wanted.canvas_secrets:
@@ -95,7 +95,7 @@ def visitor() -> Read | None:
 def _verified(signed: str, wanted: Canvas) -> tuple[bytes, _Envelope]:
     """The signature and the signed content. The content is parsed only after the signature is verified."""
     given, dot, encoded = signed.partition(".")
-    if not dot or len(signed) > LONGEST:
+    if not dot or len(signed) > MAX_CHARACTERS:
         raise NotAuthentic("this is no signed request")
     try:
         signature = base64.b64decode(given, validate=True)

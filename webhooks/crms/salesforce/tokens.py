@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 # Seconds that two clocks may differ; and the longest lifetime of a token.
-LEEWAY, LONGEST = 30, 3600
+LEEWAY_SECONDS, MAX_SECONDS = 30, 3600
 MAX_NAME = 200
 
 
@@ -43,7 +43,7 @@ def verifier() -> Callable[[str], str] | None:
                     algorithms=["RS256"],
                     audience=wanted.audience,
                     issuer=wanted.issuer,
-                    leeway=LEEWAY,
+                    leeway=LEEWAY_SECONDS,
                     options={"require": ["aud", "iss", "exp", "sub"]},
                 )
             except jwt.InvalidSignatureError:
@@ -52,8 +52,8 @@ def verifier() -> Callable[[str], str] | None:
                 raise NotAuthentic(f"the token is not good: {type(error).__name__}") from None
             if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
                 raise NotAuthentic("the certificate that the token was signed by has expired, or is not valid yet")
-            if claims["exp"] > now.timestamp() + LONGEST + LEEWAY:
-                raise NotAuthentic(f"the token is good for too long: at most {LONGEST} seconds are allowed")
+            if claims["exp"] > now.timestamp() + MAX_SECONDS + LEEWAY_SECONDS:
+                raise NotAuthentic(f"the token is good for too long: at most {MAX_SECONDS} seconds are allowed")
             return _name(claims["sub"])
         raise NotAuthentic("the token was signed by somebody else")
 

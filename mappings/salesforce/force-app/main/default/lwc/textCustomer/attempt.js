@@ -47,6 +47,7 @@ function newKey() {
 }
 
 function isSame(one, other) {
-    const fields = ({ message, overrideReason, overrides }) => JSON.stringify([message, overrideReason, overrides]);
+    const fields = ({ message, overrideReason, overrides, sendAt, language }) =>
+        JSON.stringify([message, overrideReason, overrides, sendAt, language]);
     return fields(one) === fields(other);
 }

@@ -1,5 +1,5 @@
 /**
- * The "Text customer" action of a case: see the text before it leaves, send it once, see what came of it.
+ * The "Text customer" action of a case: see the text before it leaves, send it once, now or later.
  *
  * Apex calls the connector; no address and no key ever reaches the browser.
  */
@@ -8,9 +8,11 @@ import { CloseActionScreenEvent } from 'lightning/actions';
 import { notifyRecordUpdateAvailable } from 'lightning/uiRecordApi';
 import preview from '@salesforce/apex/TextCustomerController.preview';
 import send from '@salesforce/apex/TextCustomerController.send';
+import cancel from '@salesforce/apex/TextCustomerController.cancel';
 import read from '@salesforce/apex/TextCustomerController.read';
 import { Attempt } from './attempt';
 import { follow } from './follow';
+import { languageOptions, scheduledTexts, timeProblem } from './later';
 import { measure, stranger } from './segments';
 import { ask, facts, findings, outcome, overridable, segmentsLine, unitsLine } from './words';
 
@@ -25,6 +27,10 @@ export default class TextCustomer extends LightningElement {
     reason = '';
     overrides = [];
     chosen = '';
+    language = '';
+    sendAt = '';
+    timeProblem = '';
+    isOwnWords = false;
     problem = '';
     isLooking = false;
     isSending = false;
@@ -77,7 +83,9 @@ export default class TextCustomer extends LightningElement {
     }
     get words() {
         const overrideReason = this.overrides.length ? this.reason.trim() : '';
-        return { message: this.message.trim(), overrideReason, overrides: overrideReason ? this.overrides : [] };
+        const overrides = overrideReason ? this.overrides : [];
+        const { sendAt, language } = this;
+        return { message: this.message.trim(), overrideReason, overrides, sendAt, language };
     }
     get recipient() {
         return [this.shown.customer, this.shown.to].filter(Boolean).join(', ') || 'not known';
@@ -90,6 +98,18 @@ export default class TextCustomer extends LightningElement {
     }
     get hasTemplates() {
         return this.templates.length > 1;
+    }
+    get languages() {
+        return languageOptions(this.shown.languages);
+    }
+    get hasLanguages() {
+        return this.languages.length > 1;
+    }
+    get languageShown() {
+        return this.language || this.shown.language;
+    }
+    get scheduled() {
+        return scheduledTexts(this.shown.findings);
     }
     get findings() {
         return findings(this.shown.findings);
@@ -118,14 +138,15 @@ export default class TextCustomer extends LightningElement {
         return this.isSending || this._attempt.isOpen;
     }
     get sendLabel() {
-        return this.isSending ? 'Sending …' : this._attempt.isOpen ? 'Try again' : 'Send';
+        return this.isSending ? 'Sending …' : this._attempt.isOpen ? 'Try again' : this.sendAt ? 'Schedule' : 'Send';
     }
     get cannotSend() {
         if (this.isSending || this._attempt.isOpen) {
             return this.isSending;
         }
         const { message } = this.words;
-        return this.isLooking || !message || !this.shown.allowed || this._attempt.isSpent(this.words);
+        const isBlocked = this.timeProblem || !this.shown.allowed || this._attempt.isSpent(this.words);
+        return Boolean(this.isLooking || !message || isBlocked);
     }
     get hint() {
         return this._attempt.isSpent(this.words) ? 'Change the message to try again.' : '';
@@ -135,6 +156,9 @@ export default class TextCustomer extends LightningElement {
     }
     get facts() {
         return facts(this.text);
+    }
+    get isCancellable() {
+        return this.isOutcome && Boolean(this.text.cancellable && this.text.send_at);
     }
     get isRefused() {
         return ['skipped', 'failed', 'cancelled'].includes(this.text.state);
@@ -152,9 +176,8 @@ export default class TextCustomer extends LightningElement {
         this._asked += 1;
         const asked = this._asked;
         this.isLooking = true;
-        const { message, overrideReason, overrides } = this.words;
-        const words = isFilling ? { message: '', template: this.chosen } : { message, template: '' };
-        const { found, problem } = await ask(preview, { caseId: this.recordId, overrideReason, overrides, ...words });
+        const words = isFilling ? { message: '', template: this.chosen } : { template: '' };
+        const { found, problem } = await ask(preview, { caseId: this.recordId, ...this.words, ...words });
         if (asked !== this._asked) {
             return;
         }
@@ -164,6 +187,7 @@ export default class TextCustomer extends LightningElement {
         this.shown = found ?? { ...this.shown, allowed: false };
         if (found && isFilling) {
             this.message = found.message ?? '';
+            this.isOwnWords = false;
         }
     }
 
@@ -181,7 +205,21 @@ export default class TextCustomer extends LightningElement {
     }
     changeMessage(event) {
         this.message = event.detail.value;
+        this.isOwnWords = true;
         this.lookSoon();
+    }
+    /** Another language changes the connector's words. An agent's own words stay. */
+    changeLanguage(event) {
+        this.language = event.detail.value;
+        this.look({ isFilling: !this.isOwnWords });
+    }
+    /** The field shows and reads the time by the user's own clock, and gives it in UTC. */
+    changeTime(event) {
+        this.sendAt = event.detail.value ?? '';
+        this.timeProblem = timeProblem(this.sendAt, event.target.validity?.valid !== false);
+        if (!this.timeProblem) {
+            this.look();
+        }
     }
     /** A reason is for what was on the screen when it was typed, and for nothing that is found later. */
     changeReason(event) {
@@ -226,6 +264,27 @@ export default class TextCustomer extends LightningElement {
         this.view = 'outcome';
         this._focus = 'outcome';
         notifyRecordUpdateAvailable([{ recordId: this.recordId }]);
+    }
+
+    cancelOutcome() {
+        return this.cancel(String(this.text.id), (text) => {
+            this.text = text;
+            this.conclude();
+        });
+    }
+    cancelScheduled(event) {
+        return this.cancel(event.target.value, () => this.look());
+    }
+    async cancel(textId, then) {
+        this.isSending = true;
+        this.problem = '';
+        const { found, problem } = await ask(cancel, { caseId: this.recordId, textId });
+        this.isSending = false;
+        if (found) {
+            await then(found);
+        } else {
+            this.refuse(problem);
+        }
     }
 
     /** Back to the message, after a text that did not leave. */

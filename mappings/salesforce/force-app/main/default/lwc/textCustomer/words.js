@@ -1,3 +1,5 @@
+import { timeWords } from './later';
+
 /** What the connector's answers are called on the screen. */
 const VERDICTS = {
     warn: 'Note',
@@ -5,6 +7,8 @@ const VERDICTS = {
     hold: 'Not now',
     overridden: 'Overridden'
 };
+// The key of the API that a refusal begins with. The screen has a field for it.
+const KEY = /^send_at: /;
 const NO_ANSWER = 'Salesforce did not answer. Check your connection.';
 
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`;
@@ -57,6 +61,7 @@ export function outcome(text) {
 /** What is known of a text, to be shown in a list. */
 export function facts(text) {
     return [
+        ['Scheduled for', text.final ? '' : timeWords(text.send_at)],
         ['Chat', text.chat_id],
         ['Chat status', text.chat_status],
         ['To', text.to],
@@ -71,7 +76,7 @@ export function facts(text) {
 export async function ask(method, parameters) {
     try {
         const { body, problem, unclear } = await method(parameters);
-        return problem ? { problem: sentence(problem), isUnclear: Boolean(unclear) } : { found: JSON.parse(body) };
+        return problem ? { problem: sentence(problem.replace(KEY, '')), isUnclear: Boolean(unclear) } : { found: JSON.parse(body) };
     } catch (error) {
         return { problem: sentence(error?.body?.message ?? NO_ANSWER), isUnclear: true };
     }

@@ -44,6 +44,13 @@ describe('attempt', () => {
         expect(again.idempotencyKey).not.toBe(first.idempotencyKey);
     });
 
+    it.each([{ sendAt: '2026-11-27T14:30:00.000Z' }, { language: 'es' }])('is a new one for %j', (choice) => {
+        const attempt = new Attempt();
+        const first = attempt.request(HI, '1');
+        attempt.refused();
+        expect(attempt.request({ ...HI, ...choice }, '1').idempotencyKey).not.toBe(first.idempotencyKey);
+    });
+
     it('is spent once it has an outcome, for the same words', () => {
         const attempt = new Attempt();
         expect(attempt.isSpent(HI)).toBe(false);

@@ -6,6 +6,7 @@ import { begin, click, end, find, flush, focused, open, show, type, typed, words
 jest.mock('@salesforce/apex/TextCustomerController.preview', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/TextCustomerController.send', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/TextCustomerController.read', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/TextCustomerController.cancel', () => ({ default: jest.fn() }), { virtual: true });
 
 beforeEach(begin);
 afterEach(end);
@@ -20,12 +21,20 @@ describe('before it leaves', () => {
         element.recordId = CASE;
         await flush();
         expect(preview).toHaveBeenCalledTimes(1);
-        expect(preview).toHaveBeenCalledWith({ caseId: CASE, message: '', template: '', overrideReason: '', overrides: [] });
+        expect(preview).toHaveBeenCalledWith({
+            caseId: CASE,
+            message: '',
+            template: '',
+            overrideReason: '',
+            overrides: [],
+            sendAt: '',
+            language: ''
+        });
         expect(words('[data-id="recipient"]')).toBe('Ana Silva, +1•••••••••32');
         expect(find('lightning-textarea').value).toBe('Hi Ana');
         expect(words('[data-id="segments"]')).toBe('1 segment of at most 4');
         expect(find('[data-id="findings"]')).toBeNull();
-        expect(find('lightning-input')).toBeNull();
+        expect(find('[data-id="reason"]')).toBeNull();
         expect(find('[data-id="send"]').disabled).toBe(false);
     });
 
@@ -85,7 +94,7 @@ describe('before it leaves', () => {
         preview.mockResolvedValue(
             answer({ ...FINE, findings: [{ ...CLOSED.findings[0], verdict: 'overridden', why: 'overridden: urgent' }] })
         );
-        await typed('lightning-input', ' urgent ');
+        await typed('[data-id="reason"]', ' urgent ');
         expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ overrideReason: 'urgent', overrides: ['hours'] }));
         expect(words('[data-id="findings"]')).toBe('Overridden: Overridden: urgent.');
         send.mockResolvedValue(answer(SENT));
@@ -104,7 +113,7 @@ describe('before it leaves', () => {
 
     it('asks for no reason where none would help', async () => {
         await open({ ...CLOSED, overridable: false });
-        expect(find('lightning-input')).toBeNull();
+        expect(find('[data-id="reason"]')).toBeNull();
         expect(find('[data-id="send"]').disabled).toBe(true);
     });
 

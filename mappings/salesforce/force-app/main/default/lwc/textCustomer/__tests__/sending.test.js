@@ -8,6 +8,7 @@ import { begin, click, end, find, flush, focused, open, typed, words } from '../
 jest.mock('@salesforce/apex/TextCustomerController.preview', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/TextCustomerController.send', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/TextCustomerController.read', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/TextCustomerController.cancel', () => ({ default: jest.fn() }), { virtual: true });
 
 beforeEach(begin);
 afterEach(end);
@@ -25,6 +26,8 @@ describe('sending', () => {
             message: 'Hi Ana',
             overrideReason: '',
             overrides: [],
+            sendAt: '',
+            language: '',
             after: '17',
             idempotencyKey: expect.stringMatching(/^[0-9a-f]{32}$/)
         });
