@@ -80,7 +80,8 @@ create table texts (
     held_begun     timestamptz,         -- a hold is being written since then
     held_wrote     jsonb                -- that write, of the fields that rules read
 )
--- A row is updated four times within seconds: free space on its page lets updates leave the indexes alone (HOT).
+-- A row is updated five times within seconds: free space keeps its versions on one page. No update is HOT, because
+-- partial indexes name `state` and what is written back.
 with (fillfactor = 60);
 create index texts_ticket on texts (crm, ticket_id, id);
 create index texts_unknown on texts (changed_at) where state = 'unknown';
