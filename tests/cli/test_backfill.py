@@ -123,9 +123,8 @@ def test_a_plan_says_what_will_happen_and_a_run_does_it(pipe: Pipe, operator: Op
     assert Counter(row["state"] for row in rows) == {"waiting": 40, "skipped": 5}
     assert [row["ticket_id"] for row in rows if row["ticket_id"] in cases] == cases[::-1], "newest first"
     assert texts(pipe) == before, "a plan sends nothing"
-    [planned] = pipe.query(
-        "select after from audit where what = 'backfill.plan' and about = %s", f"plan {plan['plan']}"
-    )
+    recorded = "select after from audit where what = 'backfill.plan' and about = %s"
+    [planned] = pipe.query(recorded, f"plan {plan['plan']}")
     assert planned["after"] == {"crm": "salesforce", "rule": None}
 
     assert "is done" in operator.run(plan["plan"], "--canary", "5")

@@ -13,6 +13,7 @@ from connector.model import Channel, Decision, OutboundSms, Skip, State, TextReq
 from connector.store import audit, bulk_actions, erasure, events, retention, roll_ups, text_details, text_search, texts
 from connector.store.text_search import Only, Search
 from tests.conftest import created
+from tests.support import many_texts
 from tests.support.remote import queued, started
 
 NUMBER, OTHER = "+14155550132", "+14155550133"
@@ -128,30 +129,7 @@ SEARCHES = {
 def filled(server: str, template: str) -> Iterator[psycopg.Connection]:
     """A database with 20,000 texts as they are after some days, almost all of them sent, and its statistics."""
     with created(server, "connector_test_plans", template) as url, psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            """insert into texts (event, crm, ticket_id, channel, state, number, code, ask, received_at, outcome,
-                                  written)
-               select n, 'salesforce', 'case' || n / 2, case when n % 50 = 0 then 'agent' else 'trigger' end,
-                      case when n % 100 = 0 then 'failed' when n % 101 = 0 then 'skipped'
-                           when n % 997 = 0 then 'unknown' when n % 1009 = 0 then 'cancelled'
-                           when n > 19990 then 'queued' when n > 19980 then 'received' when n > 19970 then 'sending'
-                           else 'sent' end,
-                      md5((n / 3)::text), case when n % 100 = 0 then 'non_us_number' end,
-                      case when n % 50 = 0 then jsonb_build_object('agent_name', 'agent ' || n % 40) end,
-                      now() - (20000 - n) * interval '1 minute', 1, (n < 19900)::int
-               from generate_series(1, 20000) n"""
-        )
-        connection.execute(
-            """insert into audit (who, source, origin, what, about, at)
-               select 'user' || n % 30, 'cli', 'host', (array['text.cancel', 'key.add', 'number.purge'])[1 + n % 3],
-                      'text ' || n, now() - (20000 - n) * interval '1 minute' from generate_series(1, 20000) n"""
-        )
-        connection.execute(
-            """insert into roll_ups (period, step, channel, rule, code, bucket, texts)
-               select date_trunc('hour', now()) - n / 20 * interval '1 hour', 'sent', 'trigger', 'r' || n % 20, '', 1, 1
-               from generate_series(1, 20000) n"""
-        )
-        connection.execute("vacuum analyze texts, audit, audit_notes, roll_ups")
+        many_texts.fill(connection, 20_000)
         yield connection
 
 

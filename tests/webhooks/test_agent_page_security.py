@@ -94,7 +94,10 @@ def test_what_has_not_left_can_be_cancelled(pipe: Pipe, case: str, agent: Agent)
     for _ in range(2):
         done = Page(agent.client.post(pipe.web + url, data=page.form()))
         assert f"Not sent: cancelled by {agent.who['agent_email']}." in done.words
-    assert [row["state"] for row in pipe.texts(case)] == ["cancelled"]
+    [row] = pipe.texts(case)
+    assert row["state"] == "cancelled"
+    recorded = "select who, source from audit where what = 'text.cancel' and about = %s"
+    assert pipe.query(recorded, f"text {row['id']}") == [{"who": agent.who["agent_email"], "source": "page"}]
 
 
 def test_an_agent_who_asks_without_end_is_asked_to_wait(pipe: Pipe, case: str, agent: Agent) -> None:

@@ -51,10 +51,11 @@ def add(pages: Blueprint, console: Console) -> None:
             )
         with console.read() as connection, connection.transaction():
             key = api_keys.add(connection, name, rights, PER_MINUTE)
-            if key is None:
-                return console.refused(f"There is a key called {name} already. Revoke it first, or take another name.")
-            after = {"rights": " ".join(rights), "per_minute": PER_MINUTE}
-            audit.record(connection, viewer().actor, Action.KEY_ADD, audit.named("key", name), after=after)
+            if key is not None:
+                after = {"rights": " ".join(rights), "per_minute": PER_MINUTE}
+                audit.record(connection, viewer().actor, Action.KEY_ADD, audit.named("key", name), after=after)
+        if key is None:
+            return console.refused(f"There is a key called {name} already. Revoke it first, or take another name.")
         return _page(console, new=(name, key))
 
     @pages.post("/keys/revoke")

@@ -23,13 +23,11 @@ def add(pages: Blueprint, console: Console) -> None:
     @needs(Role.VIEW)
     def show_opt_outs() -> ResponseReturnValue:
         with console.read() as connection:
-            return console.page(
-                "console/opt_outs.html",
-                reviews=opt_outs.reviews(connection, ROWS, pending=True),
-                to_enter=_to_enter(connection),
-                suppressed=suppressions.suppressed(connection, ROWS),
-                rows=ROWS,
-            )
+            reviews, to_enter = opt_outs.reviews(connection, ROWS, pending=True), _to_enter(connection)
+            suppressed = suppressions.suppressed(connection, ROWS)
+        return console.page(
+            "console/opt_outs.html", reviews=reviews, to_enter=to_enter, suppressed=suppressed, rows=ROWS
+        )
 
     @pages.post("/opt-outs/<int:review>/decide")
     @needs(Role.ACT)

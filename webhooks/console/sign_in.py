@@ -36,7 +36,8 @@ def add(pages: Blueprint, console: Console, access: Access) -> None:
             if key and roles:
                 actor = Actor(f"key:{key.name}", Source.CONSOLE, request.remote_addr or "")
                 audit.record(connection, actor, Action.SESSION_BEGIN, audit.named("key", key.name))
-                return access.begin(key.name, Method.KEY, roles, to)
+        if key and roles:
+            return access.begin(key.name, Method.KEY, roles, to)
         refusals.log("a sign-in to the console was refused", key=key.name if key else "unknown")
         problem = NOT_FOR_THE_CONSOLE if key else "There is no such key. Nothing else is wrong."
         return console.page("console/sign_in.html", status=403, to=to, problem=problem)
