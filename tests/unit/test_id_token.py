@@ -20,6 +20,7 @@ EC = ECKey.generate_key("P-256", {"kid": "ec"})
 KEYS = KeySet([RSAKey.import_key(RSA.as_dict(private=False)), ECKey.import_key(EC.as_dict(private=False))])
 EXPECTED = Expected("https://id.example", "console", "the nonce", "the access token")
 ALGORITHMS = ("RS256", "ES256")
+FAR_AHEAD = 4_000_000_000  # in the year 2096
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -45,18 +46,17 @@ def read(token: str) -> dict[str, Any]:
     return dict(id_token.claims(token, KEYS, ALGORITHMS, EXPECTED))
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
+def test_a_valid_token_tells_who_it_is() -> None:
+    """The clocks may differ by half a minute, and a header may have more in it."""
+    valid = [
         signed(claims()),
         signed(claims(), EC, alg="ES256", kid="ec"),
         signed(claims(aud=["console", "other"], azp="console")),
-        signed(claims(exp=int(time.time()) - 30)),  # the clocks may differ by this
+        signed(claims(exp=int(time.time()) - 30)),
         signed(claims(), x5t="a thumbprint"),
-    ],
-)
-def test_a_valid_token_tells_who_it_is(token: str) -> None:
-    assert read(token)["sub"] == "17"
+    ]
+
+    assert [read(token)["sub"] for token in valid] == ["17"] * len(valid)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_valid_token_tells_who_it_is(token: str) -> None:
         ({"exp": None}, "exp"),
         ({"exp": "soon"}, "exp"),
         ({"iat": None}, "iat"),
-        ({"iat": int(time.time()) + 3600}, "iat"),
-        ({"nbf": int(time.time()) + 3600}, "nbf"),
+        ({"iat": FAR_AHEAD}, "iat"),
+        ({"nbf": FAR_AHEAD}, "nbf"),
         ({"at_hash": "bm90IHRoZSBoYXNo"}, "at_hash"),
     ],
 )
@@ -104,9 +104,8 @@ def forged(alg: str, secret: bytes = b"") -> str:
     return f"{head}.{encoded(hmac.digest(secret, head.encode(), 'sha256')) if secret else ''}"
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
+def test_a_forged_token_is_refused() -> None:
+    invalid = [
         forged("none"),
         forged("HS256", RSA.as_pem(private=False)),  # the public key as the secret: everybody knows it
         forged("RS256", RSA.as_pem(private=False)),
@@ -122,11 +121,10 @@ def forged(alg: str, secret: bytes = b"") -> str:
         "é.é.é",
         "e30.e30.e30",
         "." * 200_000,
-    ],
-)
-def test_a_forged_token_is_refused(token: str) -> None:
-    with pytest.raises(SignInRefused, match="is not valid"):
-        read(token)
+    ]
+    for token in invalid:
+        with pytest.raises(SignInRefused, match="is not valid"):
+            read(token)
 
 
 def test_a_key_in_the_header_is_not_believed() -> None:

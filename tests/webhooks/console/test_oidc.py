@@ -23,6 +23,7 @@ from connector.store.audit import Action, Filter
 from tests.webhooks.console.conftest import Operators
 from webhooks.app import create_app
 from webhooks.console import oidc
+from webhooks.console.access import SIGN_INS_PER_MINUTE
 from webhooks.console.roles import Role
 
 PUBLIC = "https://localhost"
@@ -279,9 +280,11 @@ def test_a_provider_that_is_away_keeps_only_its_own_sign_in_away(visitor: Visito
 
 
 def test_sign_ins_are_counted(visitor: Visitor) -> None:
-    statuses = [visitor.get("/console/sign-in/oidc").status_code for _ in range(12)]
+    attempts = 2 * SIGN_INS_PER_MINUTE + 2  # the minute may turn once
+    statuses = [visitor.get("/console/sign-in/oidc").status_code for _ in range(attempts)]
 
-    assert (statuses[0], statuses[-1]) == (303, 429)
+    assert statuses[0] == 303
+    assert 429 in statuses
 
 
 def test_signing_out_ends_the_session_and_offers_the_providers(visitor: Visitor, with_oidc: Operators) -> None:
