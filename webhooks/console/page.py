@@ -1,6 +1,6 @@
 """What all pages of the console share: the viewer, the database, rendering, and the way back after an action."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -88,8 +88,8 @@ class Console:
     def render(self, template: str, **values: Any) -> str:
         """Render a page, with what all pages share."""
         shown = [(label, endpoint) for label, endpoint, role in NAVIGATION if _visible(endpoint, role)]
-        shared = {"navigation": shown, "viewer": g.get("viewer"), "Role": Role, "endpoints": current_app.view_functions}
-        return render_template(template, **shared, **values)
+        shared = {"navigation": shown, "section": _section(shown), "viewer": g.get("viewer"), "Role": Role}
+        return render_template(template, **shared, endpoints=current_app.view_functions, **values)
 
     def done(self, words: str, to: str | None = None) -> ResponseReturnValue:
         """Return to the page that the form came from, or to `to`, which then shows these words once."""
@@ -107,6 +107,13 @@ class Console:
 
 def _visible(endpoint: str, role: Role) -> bool:
     return endpoint in current_app.view_functions and "viewer" in g and role in g.viewer.roles
+
+
+def _section(shown: Iterable[tuple[str, str]]) -> str | None:
+    """The page of the navigation that this page is, or is below."""
+    addresses = {url_for(endpoint): endpoint for _, endpoint in shown}
+    below = [endpoint for address, endpoint in addresses.items() if f"{request.path}/".startswith(f"{address}/")]
+    return addresses.get(request.path) or next(iter(below), None)
 
 
 def inside(address: str) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import structlog
 from flask import Blueprint, Response, g, request
+from flask.typing import ResponseReturnValue
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
 
@@ -34,6 +35,7 @@ from webhooks.console import (
 )
 from webhooks.console.access import STATIC, Access
 from webhooks.console.page import Console
+from webhooks.console.roles import Role
 from webhooks.problems import Problem
 from webhooks.text_service import TextService
 
@@ -81,6 +83,7 @@ def blueprint(
     oidc.add(pages, console, access)
     for page in PAGES:
         page.add(pages, console)
+    _add_nothing(pages)
     pages.record(lambda state: roles.check(state.app, NAME))
     return pages
 
@@ -113,6 +116,15 @@ def _add_frame(pages: Blueprint, console: Console, access: Access) -> None:
     @pages.errorhandler(HTTPException)
     def not_there(error: HTTPException) -> Any:
         return refused(Problem(error.code or 500, error.description or error.name))
+
+
+def _add_nothing(pages: Blueprint) -> None:
+    """Answer addresses that no page has with one of the console's pages."""
+
+    @pages.get("/<path:address>")
+    @roles.needs(Role.VIEW)
+    def nothing(address: str) -> ResponseReturnValue:
+        raise Problem(404, "No page has this address.")
 
 
 def _address() -> str:

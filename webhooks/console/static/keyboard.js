@@ -1,5 +1,5 @@
 // Keys: / search, j k rows, Enter open, x select, p pause, ? help.
-const typing = (element) => element.closest("input, textarea, select, [contenteditable]");
+const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
 
 export function startKeyboard() {
   const help = document.getElementById("help");
@@ -10,7 +10,7 @@ export function startKeyboard() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || help.open) return;
     const act = {
-      "/": () => document.getElementById("q").select(),
+      "/": () => document.getElementById("q").focus(),
       "?": () => help.showModal(),
       "j": () => move(1),
       "k": () => move(-1),
@@ -34,8 +34,7 @@ function move(by) {
   if (!next) return;
   here()?.classList.remove("here");
   next.classList.add("here");
-  const link = next.querySelector("a, input");
-  (link ?? next).focus({ preventScroll: true });
+  next.querySelector("a, button")?.focus({ preventScroll: true });
   next.scrollIntoView({ block: "nearest" });
 }
 

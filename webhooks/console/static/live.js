@@ -14,14 +14,14 @@ export function startLive() {
     show(button);
     if (!paused()) refresh();
   });
+  addEventListener("storage", () => show(button)); // another tab was paused or resumed
   setInterval(() => paused() || document.hidden || refresh(), EVERY_MS);
 }
 
 const paused = () => localStorage.getItem(KEY) === "yes";
 
 function show(button) {
-  button.setAttribute("aria-pressed", String(paused()));
-  button.textContent = paused() ? "Refreshing is paused" : "Pause refreshing";
+  button.textContent = paused() ? "Resume refreshing" : "Pause refreshing";
 }
 
 async function refresh() {
