@@ -72,11 +72,6 @@ def fill(connection: psycopg.Connection, cases: list[str]) -> None:
     leases.alive(connection, "host:1")
 
 
-def trip(connection: psycopg.Connection) -> None:
-    """CCAI Platform cannot be used."""
-    circuit_breaker.trip(connection, circuit_breaker.PLATFORM, "it answered 401: the API key is not valid")
-
-
 def past(connection: psycopg.Connection) -> None:
     """Add the outcomes of a busy day to the counts."""
     connection.execute(

@@ -1,0 +1,158 @@
+"""All pages of the console with data: for every eye, on every screen, by keyboard, and without JavaScript."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from connector import supervisor
+from connector.cli import demo
+from connector.sandbox import Sandbox
+from connector.store import api_keys
+from connector.store.api_keys import Right
+from tests.browser.conftest import OpenContext
+from tests.browser.seen import DESKTOP, NARROW
+from tests.browser.test_looks import AXE
+from tests.conftest import created
+from tests.support import console_data
+from tests.support.pipe import free_port, wait_for
+
+PAGES = (
+    ["", "?span=hour", "texts", "texts?q=state:failed", "texts?q=nonsense:1", "texts?q=is:not-written+rule:none"]
+    + [f"texts/{text}" for text in (1, 3, 4, 7, 8, 10, 14)]
+    + ["texts/1/reason", "texts/1/decide-again", "unknowns", "unknowns/4", "unknowns/6", "opt-outs", "person"]
+    + ["back-fills", "bulk", "bulk/1", "bulk/2", "pauses", "try-mapping", "audit", "keys", "no-such-page"]
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A console with data, and no worker. `found`: pages whose addresses depend on the data."""
+
+    address: str
+    key: str
+    found: list[str]
+
+    def sign_in(self, context: BrowserContext) -> Page:
+        page = context.new_page()
+        page.goto(f"{self.address}/sign-in")
+        page.get_by_label("API key").fill(self.key)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        return page
+
+
+@pytest.fixture(scope="module")
+def shown(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    port = free_port()
+    with (
+        Sandbox(port=0, requests_per_second=0).running() as box,
+        created(server, "connector_test_console_looks", template) as url,
+    ):
+        with psycopg.connect(url, autocommit=True) as connection:
+            console_data.fill(connection, box.salesforce.make_cases(14))
+            key = api_keys.add(connection, "walrus", list(Right), 100_000)
+            plans = [plan for (plan,) in connection.execute("select id from plans order by made_at")]
+            [(person,)] = connection.execute("select number from texts where id = 1").fetchall()
+        assert key
+        environment = demo.environment(box, url, port, secrets.token_hex(24))
+        with supervisor.children(["serve"], environment, tmp_path_factory.mktemp("logs")):
+            wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
+            pages = [f"back-fills/{plan}" for plan in plans] + [f"person?of={person}"]
+            yield Shown(f"http://127.0.0.1:{port}/console", key, pages)
+
+
+def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
+    shown: Shown, open_context: OpenContext
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: npm install --prefix FOLDER axe-core, then set AXE_HOME=FOLDER")
+    # The console's own policy lets no strange script in; the tool is one.
+    page = shown.sign_in(open_context(bypass_csp=True, reduced_motion="reduce"))
+    wrong = []
+    for path in [*PAGES, *shown.found]:
+        page.set_viewport_size(DESKTOP)
+        page.emulate_media(color_scheme="light")
+        page.goto(f"{shown.address}/{path}")
+        page.wait_for_load_state()
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("async () => (await axe.run()).violations")
+        page.emulate_media(color_scheme="dark")
+        found += page.evaluate("async () => (await axe.run({runOnly: ['color-contrast']})).violations")
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        wrong += [(path, one["id"], one["nodes"][0]["html"]) for one in serious]
+        for viewport in (DESKTOP, NARROW):
+            page.set_viewport_size(viewport)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            wrong += [(path, viewport["width"], wide)] if wide > viewport["width"] else []
+    assert wrong == []
+
+
+def test_rows_are_walked_selected_and_opened_by_keyboard(shown: Shown, open_context: OpenContext) -> None:
+    page = shown.sign_in(open_context())
+    page.goto(f"{shown.address}/texts")
+    for key in "jjxjxk":
+        page.keyboard.press(key)
+    boxes = page.locator("[data-row] input")
+    assert [boxes.nth(row).is_checked() for row in range(3)] == [False, True, True]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Text 16")
+
+    page.keyboard.press("/")
+    page.keyboard.type("state:failed")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+
+
+def test_paused_refreshing_asks_for_nothing_on_any_page(shown: Shown, open_context: OpenContext) -> None:
+    context = open_context()
+    page = shown.sign_in(context)
+    other = context.new_page()
+    for window in (page, other):
+        window.clock.install()
+        window.goto(f"{shown.address}/texts")
+    refreshes: list[str] = []
+    context.on("request", lambda request: refreshes.append(request.url) if "x-live" in request.headers else None)
+    other.clock.run_for(6_000)
+    wait_for(lambda: other.wait_for_timeout(50) or refreshes, "the page refreshes itself")
+
+    page.get_by_role("button", name="Pause refreshing").click()
+    expect(other.get_by_role("button", name="Resume refreshing")).to_be_visible()
+    refreshes.clear()
+    page.goto(f"{shown.address}/")
+    expect(page.get_by_role("button", name="Resume refreshing")).to_be_visible()
+    for window in (page, other):
+        window.clock.run_for(60_000)
+        window.wait_for_timeout(100)
+    assert refreshes == []
+
+
+def test_without_javascript_the_main_actions_work(shown: Shown, open_context: OpenContext) -> None:
+    page = shown.sign_in(open_context(java_script_enabled=False))
+    assert page.get_by_text("Times are in UTC.").is_visible()
+
+    page.get_by_label("Search texts").fill("text:17")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_label("Select text 17").check()
+    page.get_by_role("button", name="Continue with the selected").click()
+    page.get_by_label("Why").fill("the parts are late")
+    page.get_by_role("button", name="Cancel: 1 text").click()
+    expect(page.get_by_role("status")).to_contain_text("Started.")
+
+    page.get_by_role("link", name="Pauses").click()
+    page.get_by_label("What").select_option("all:")
+    page.get_by_label("Why").fill("wrong words")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("wrong words")
+
+    page.get_by_role("link", name="Unknown", exact=True).click()
+    page.get_by_role("link", name="Text 6", exact=True).click()
+    page.get_by_label("It was not sent.").check()
+    page.get_by_label("How you know").fill("CCAI Platform shows no chat")
+    page.get_by_role("button", name="Settle text 6").click()
+    expect(page.get_by_role("status")).to_contain_text("not sent")
