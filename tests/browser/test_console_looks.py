@@ -1,24 +1,17 @@
 """All pages of the console with data: for every eye, on every screen, by keyboard, and without JavaScript."""
 
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import psycopg
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from connector import supervisor
-from connector.cli import demo
-from connector.sandbox import Sandbox
-from connector.store import api_keys
-from connector.store.api_keys import Right
 from tests.browser.conftest import OpenContext
 from tests.browser.seen import DESKTOP, NARROW
 from tests.browser.test_looks import AXE
 from tests.conftest import created
 from tests.support import console_data
-from tests.support.pipe import free_port, wait_for
+from tests.support.console_data import Shown
+from tests.support.pipe import wait_for
 
 PAGES = (
     ["", "?span=hour", "texts", "texts?q=state:failed", "texts?q=nonsense:1", "texts?q=is:not-written+rule:none"]
@@ -28,41 +21,19 @@ PAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A console with data, and no worker. `found`: pages whose addresses depend on the data."""
-
-    address: str
-    key: str
-    found: list[str]
-
-    def sign_in(self, context: BrowserContext) -> Page:
-        page = context.new_page()
-        page.goto(f"{self.address}/sign-in")
-        page.get_by_label("API key").fill(self.key)
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
-        return page
-
-
 @pytest.fixture(scope="module")
 def shown(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    port = free_port()
     with (
-        Sandbox(port=0, requests_per_second=0).running() as box,
         created(server, "connector_test_console_looks", template) as url,
+        console_data.shown(url, tmp_path_factory.mktemp("logs")) as shown,
     ):
-        with psycopg.connect(url, autocommit=True) as connection:
-            console_data.fill(connection, box.salesforce.make_cases(14))
-            key = api_keys.add(connection, "walrus", list(Right), 100_000)
-            plans = [plan for (plan,) in connection.execute("select id from plans order by made_at")]
-            [(person,)] = connection.execute("select number from texts where id = 1").fetchall()
-        assert key
-        environment = demo.environment(box, url, port, secrets.token_hex(24))
-        with supervisor.children(["serve"], environment, tmp_path_factory.mktemp("logs")):
-            wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
-            pages = [f"back-fills/{plan}" for plan in plans] + [f"person?of={person}"]
-            yield Shown(f"http://127.0.0.1:{port}/console", key, pages)
+        yield shown
+
+
+def signed_in(shown: Shown, context: BrowserContext) -> Page:
+    page = context.new_page()
+    console_data.sign_in(page, shown)
+    return page
 
 
 def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
@@ -71,7 +42,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm install --prefix FOLDER axe-core, then set AXE_HOME=FOLDER")
     # The console's own policy lets no strange script in; the tool is one.
-    page = shown.sign_in(open_context(bypass_csp=True, reduced_motion="reduce"))
+    page = signed_in(shown, open_context(bypass_csp=True, reduced_motion="reduce"))
     wrong = []
     for path in [*PAGES, *shown.found]:
         page.set_viewport_size(DESKTOP)
@@ -92,7 +63,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
 
 
 def test_rows_are_walked_selected_and_opened_by_keyboard(shown: Shown, open_context: OpenContext) -> None:
-    page = shown.sign_in(open_context())
+    page = signed_in(shown, open_context())
     page.goto(f"{shown.address}/texts")
     for key in "jjxjxk":
         page.keyboard.press(key)
@@ -111,7 +82,7 @@ def test_rows_are_walked_selected_and_opened_by_keyboard(shown: Shown, open_cont
 
 def test_paused_refreshing_asks_for_nothing_on_any_page(shown: Shown, open_context: OpenContext) -> None:
     context = open_context()
-    page = shown.sign_in(context)
+    page = signed_in(shown, context)
     other = context.new_page()
     for window in (page, other):
         window.clock.install()
@@ -133,7 +104,7 @@ def test_paused_refreshing_asks_for_nothing_on_any_page(shown: Shown, open_conte
 
 
 def test_without_javascript_the_main_actions_work(shown: Shown, open_context: OpenContext) -> None:
-    page = shown.sign_in(open_context(java_script_enabled=False))
+    page = signed_in(shown, open_context(java_script_enabled=False))
     assert page.get_by_text("Times are in UTC.").is_visible()
 
     page.get_by_label("Search texts").fill("text:17")

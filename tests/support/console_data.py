@@ -1,19 +1,27 @@
 """What the pages of the console show, made without a worker: texts of every state, and all that people decide about."""
 
+import contextlib
 import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
+from playwright.sync_api import Page, expect
 
-from connector import transitions
+from connector import supervisor, transitions
 from connector.backfill import plans
 from connector.backfill.plans import PlanState, Row
+from connector.cli import demo
 from connector.crms import Query
 from connector.errors import RefusalCode
 from connector.model import Chat, Decision, OutboundSms, Skip, State, TextRequest, TicketEvent
 from connector.outcome import Hold
+from connector.sandbox import Sandbox
 from connector.store import (
     agent_requests,
+    api_keys,
     audit,
     bulk_actions,
     chat_events,
@@ -28,11 +36,13 @@ from connector.store import (
     texts,
 )
 from connector.store.agent_requests import SendRequest
+from connector.store.api_keys import Right
 from connector.store.audit import Action, Actor, Source
 from connector.store.bulk_actions import BulkKind, BulkRequest
 from connector.store.chat_events import NewChatEvent
 from connector.store.pauses import Scope
 from tests.support import evidence
+from tests.support.pipe import free_port, wait_for
 from tests.support.remote import queued, started
 
 ADA = Actor("key:ada.lovelace-of-the-support-team@example.com", Source.CONSOLE, "2001:db8:85a3::8a2e:370:7334")
@@ -54,6 +64,41 @@ REPORT = {
     "skipped": [{"why": "the number cannot be texted", "cases": 70, "examples": ["500000000000001AAA"]}],
     "first": [{"to": "••••••••32", "message": "Hi Ada, there is news on your case 00001026. Reply to reach us."}],
 }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A console with data, and no worker. `found`: pages whose addresses depend on the data."""
+
+    address: str
+    key: str
+    found: list[str]
+
+
+@contextlib.contextmanager
+def shown(url: str, logs: Path) -> Iterator[Shown]:
+    """Fill this database, whose schema is current, and run a web process on it."""
+    port = free_port()
+    with Sandbox(port=0, requests_per_second=0).running() as box:
+        with psycopg.connect(url, autocommit=True) as connection:
+            fill(connection, box.salesforce.make_cases(14))
+            past(connection)
+            key = api_keys.add(connection, "walrus", list(Right), 100_000)
+            made = [plan for (plan,) in connection.execute("select id from plans order by made_at")]
+            [(person,)] = connection.execute("select number from texts where id = 1").fetchall()
+        assert key
+        with supervisor.children(["serve"], demo.environment(box, url, port, secrets.token_hex(24)), logs):
+            wait_for(lambda: supervisor.answers("127.0.0.1", port), "the web process is ready")
+            pages = [f"back-fills/{plan}" for plan in made] + [f"person?of={person}"]
+            yield Shown(f"http://127.0.0.1:{port}/console", key, pages)
+
+
+def sign_in(page: Page, to: Shown) -> None:
+    """Sign in with the key; the overview is shown."""
+    page.goto(f"{to.address}/sign-in")
+    page.get_by_label("API key").fill(to.key)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
 
 def fill(connection: psycopg.Connection, cases: list[str]) -> None:

@@ -13,8 +13,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from connector.store import migrations
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.browser.seen import PATIENCE_MS, sent
+from tests.conftest import own_server
+from tests.support import console_data
+from tests.support.console_data import Shown
 from tests.support.pipe import free_port
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
@@ -82,9 +86,29 @@ def picture(of: Page | Locator) -> bytes:
     return of.screenshot(animations="disabled")
 
 
+@contextlib.contextmanager
+def console() -> Iterator[Shown]:
+    """Run a console with data. Before Playwright: migrations need an event loop of their own."""
+    with own_server(None, "connector-pictures-") as (url, folder):
+        migrations.migrate(url)
+        with console_data.shown(url, folder) as shown:
+            yield shown
+
+
+def overview(browser: Browser, shown: Shown) -> bytes:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    console_data.sign_in(page, shown)
+    return page.screenshot(full_page=True, animations="disabled")
+
+
 def main() -> None:
-    """Make docs/images/agents.png and docs/images/sandbox.png."""
-    with tempfile.TemporaryDirectory() as folder, demo(folder) as address, sync_playwright() as playwright:
+    """Make docs/images/agents.png, docs/images/sandbox.png and docs/images/console.png."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        demo(folder) as address,
+        console() as shown,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         sandbox = browser.new_page(viewport={"width": 1280, "height": 900})
         sandbox.goto(address)
@@ -102,6 +126,7 @@ def main() -> None:
         windows = beside(browser, ("Text customer", form), ("The customer’s phone", phone))
         (IMAGES / "agents.png").write_bytes(windows)
         (IMAGES / "sandbox.png").write_bytes(sandbox.screenshot(full_page=True))
+        (IMAGES / "console.png").write_bytes(overview(browser, shown))
         browser.close()
 
 
