@@ -48,11 +48,11 @@ def add(pages: Blueprint, console: Console) -> None:
         found, problem = None, ""
         with console.read() as connection:
             evidence = store.evidence(connection, text)
-            try:
-                if evidence:
-                    found = chat_search.search(connection, bootstrap.account(console.settings), evidence.text)
-            except (Unavailable, BadSettings) as error:
-                problem = f"{error}. Nothing was changed."
+        try:
+            if evidence:
+                found = chat_search.search(console.read, bootstrap.account(console.settings), evidence.text)
+        except (Unavailable, BadSettings) as error:
+            problem = f"{error}. Nothing was changed."
         return _page(console, evidence, found, problem) if evidence else _settled_before(console, text)
 
     @pages.post("/unknowns/<int:text>/settle")
