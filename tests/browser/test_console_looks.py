@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
 from tests.browser.conftest import OpenContext
 from tests.browser.seen import DESKTOP, NARROW
@@ -11,7 +11,6 @@ from tests.browser.test_looks import AXE
 from tests.conftest import created
 from tests.support import console_data
 from tests.support.console_data import Shown
-from tests.support.pipe import wait_for
 
 PAGES = (
     ["", "?span=hour", "texts", "texts?q=state:failed", "texts?q=nonsense:1", "texts?q=is:not-written+rule:none"]
@@ -45,7 +44,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
     page = signed_in(shown, open_context(bypass_csp=True, reduced_motion="reduce"))
     wrong = []
     for path in [*PAGES, *shown.found]:
-        page.set_viewport_size(DESKTOP)
+        page.set_viewport_size(ViewportSize(**DESKTOP))
         page.emulate_media(color_scheme="light")
         page.goto(f"{shown.address}/{path}")
         page.wait_for_load_state()
@@ -56,7 +55,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         wrong += [(path, one["id"], one["nodes"][0]["html"]) for one in serious]
         for viewport in (DESKTOP, NARROW):
-            page.set_viewport_size(viewport)
+            page.set_viewport_size(ViewportSize(**viewport))
             wide = page.evaluate("document.documentElement.scrollWidth")
             wrong += [(path, viewport["width"], wide)] if wide > viewport["width"] else []
     assert wrong == []
@@ -89,8 +88,8 @@ def test_paused_refreshing_asks_for_nothing_on_any_page(shown: Shown, open_conte
         window.goto(f"{shown.address}/texts")
     refreshes: list[str] = []
     context.on("request", lambda request: refreshes.append(request.url) if "x-live" in request.headers else None)
-    other.clock.run_for(6_000)
-    wait_for(lambda: other.wait_for_timeout(50) or refreshes, "the page refreshes itself")
+    with other.expect_request(lambda request: "x-live" in request.headers):
+        other.clock.run_for(6_000)
 
     page.get_by_role("button", name="Pause refreshing").click()
     expect(other.get_by_role("button", name="Resume refreshing")).to_be_visible()

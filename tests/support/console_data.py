@@ -225,8 +225,8 @@ def _bulk_actions(connection: psycopg.Connection) -> None:
     waiting = text_search.Search(state=State.RECEIVED, only=text_search.Only.SCHEDULED)
     request = BulkRequest(BulkKind.CANCEL, "the parts are late", "state:received is:scheduled", waiting)
     bulk_actions.start(connection, request, ADA, 100)
-    change = {"before": {"rights": "view"}, "after": {"rights": "view, act, content", "requests a minute": 1000}}
-    audit.record(connection, ADA, Action.KEY_ADD, "key salesforce", **change, why="the CRM's new flow")
+    after = {"rights": "view, act, content", "requests a minute": 1000}
+    audit.record(connection, ADA, Action.KEY_ADD, "key salesforce", before={"rights": "view"}, after=after, why="new")
 
 
 def _received(connection: psycopg.Connection, name: str, case: str) -> int:
