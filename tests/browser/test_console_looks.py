@@ -44,7 +44,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
     page = signed_in(shown, open_context(bypass_csp=True, reduced_motion="reduce"))
     wrong = []
     for path in [*PAGES, *shown.found]:
-        page.set_viewport_size(ViewportSize(**DESKTOP))
+        page.set_viewport_size(ViewportSize(width=DESKTOP["width"], height=DESKTOP["height"]))
         page.emulate_media(color_scheme="light")
         page.goto(f"{shown.address}/{path}")
         page.wait_for_load_state()
@@ -55,7 +55,7 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         wrong += [(path, one["id"], one["nodes"][0]["html"]) for one in serious]
         for viewport in (DESKTOP, NARROW):
-            page.set_viewport_size(ViewportSize(**viewport))
+            page.set_viewport_size(ViewportSize(width=viewport["width"], height=viewport["height"]))
             wide = page.evaluate("document.documentElement.scrollWidth")
             wrong += [(path, viewport["width"], wide)] if wide > viewport["width"] else []
     assert wrong == []
@@ -70,11 +70,13 @@ def test_rows_are_walked_selected_and_opened_by_keyboard(shown: Shown, open_cont
     assert [boxes.nth(row).is_checked() for row in range(3)] == [False, True, True]
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Text 16")
+    page.wait_for_load_state()  # with its scripts
 
     page.keyboard.press("/")
     page.keyboard.type("state:failed")
     page.keyboard.press("Enter")
     expect(page.locator("[data-row]")).to_have_count(1)
+    page.wait_for_load_state()  # with its scripts
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
 
