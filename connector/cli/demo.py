@@ -49,7 +49,10 @@ class DidNotHappen(Exception):
     "--sandbox-port", type=click.IntRange(1, 65535), default=8787, show_default=True, help="The sandbox's port."
 )
 def demo(once: bool, port: int, sandbox_port: int) -> None:
-    """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
+    """The whole way, on this machine: a case is updated, a text leaves, the case learns its chat.
+
+    On a terminal it then stays, with pages to try more, until Ctrl-C.
+    """
     sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))
 
 
@@ -209,7 +212,7 @@ def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder:
     console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
     console.print("or with your organization, which is the sandbox: Vera Lund may look, Lea Moreau may do everything.")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
-    console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
-    console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
+    console.print("In the sandbox, pick another case: \"Text customer (agent's page)\" opens the connector's own page for")
+    console.print('agents, and "Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
     console.print()
     console.print("Ctrl-C ends everything.")
