@@ -24,6 +24,7 @@ from connector.store.text_views import TextStory
 
 Found = TypeVar("Found")
 
+PORT = 8080
 STEP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
@@ -44,7 +45,7 @@ class DidNotHappen(Exception):
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The web process's port.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="The web process's port.")
 @click.option(
     "--sandbox-port", type=click.IntRange(1, 65535), default=8787, show_default=True, help="The sandbox's port."
 )
@@ -61,7 +62,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     supervisor.require_free("127.0.0.1", port, "--port")
     supervisor.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
     console = Console(highlight=False, soft_wrap=True)
-    folder = settings.data_dir / "demo"
+    folder = settings.data_dir / ("demo" if port == PORT else f"demo-{port}")  # two demos at once share nothing
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(32)
     web = f"http://127.0.0.1:{port}"
