@@ -1,7 +1,8 @@
 """The two expression languages of a mapping file. Neither gives access to Python.
 
 Messages and written-back values are Jinja2 templates (https://jinja.palletsprojects.com/templates/), sandboxed and
-without globals. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and `{{
+without globals. A draft may come from anybody who may try one, so nothing in a template can grow without end: there are
+no loops, macros or variables, and only filters and methods whose results are about as long as what they get. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and `{{
 first_name | default('there') }}` both work. Printing an empty name without such a fallback is an error.
 
 Conditions are JMESPath (https://jmespath.org/specification.html). Only what a flat ticket needs is allowed: names,
@@ -13,7 +14,7 @@ from typing import Any, Never
 
 import jinja2
 import jmespath
-from jinja2 import meta, nodes
+from jinja2 import filters, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
@@ -51,8 +52,61 @@ class Empty(jinja2.StrictUndefined):
         raise jinja2.UndefinedError(f"{self._undefined_name} is empty and has no fallback")
 
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=Empty, autoescape=False)
+# The longest result of a replacement, in characters, and the most digits of a rounded number.
+MAX_CHARACTERS, MAX_DIGITS = 1_000_000, 20
+
+
+class Environment(ImmutableSandboxedEnvironment):
+    """Jinja2 with METHODS and FILTERS only, and with `*` and `%` for numbers only: of text, they repeat and pad it."""
+
+    intercepted_binops = frozenset(["*", "%"])
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may read this attribute."""
+        return attr in METHODS and isinstance(obj, (str, Mapping)) and super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Give no `format` of text, which pads to any width."""
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Calculate with two numbers. Raises TypeError for anything else."""
+        if not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
+            raise TypeError(f"{operator} is for numbers only")
+        return super().call_binop(context, operator, left, right)
+
+
+METHODS = frozenset(
+    "capitalize casefold count endswith find get index isalnum isalpha isdecimal isdigit islower isnumeric isspace "
+    "istitle isupper items keys lower lstrip partition removeprefix removesuffix rfind rindex rpartition rsplit rstrip "
+    "split splitlines startswith strip swapcase title upper values".split()
+)
+FILTERS = frozenset(
+    "abs capitalize count d default e escape first float int last length list lower max min replace reverse round "
+    "string title trim truncate unique upper urlencode wordcount".split()
+)
+TOO_DEEP = "its parts are nested too deeply"
+# What a template may consist of, besides expressions; and what people call some of the rest.
+STATEMENTS = (nodes.Template, nodes.Output, nodes.If)
+FORBIDDEN = (nodes.Stmt, nodes.Pow)
+NAMES: Mapping[type[nodes.Node], str] = {nodes.Assign: "set", nodes.AssignBlock: "set", nodes.Pow: "**"}
+
+
+def _replace(words: Any, old: Any, new: Any, count: int = -1) -> str:
+    text, old, new = str(words), str(old), str(new)
+    if text.count(old) * len(new) > MAX_CHARACTERS:
+        raise ValueError(f"a replacement gives more than {MAX_CHARACTERS:,} characters")
+    return text.replace(old, new, count)
+
+
+def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
+    if abs(precision) > MAX_DIGITS:
+        raise ValueError(f"numbers are rounded to at most {MAX_DIGITS} digits")
+    return filters.do_round(value, precision, method)
+
+
+ENVIRONMENT = Environment(undefined=Empty, autoescape=False)
 ENVIRONMENT.globals.clear()
+ENVIRONMENT.filters = {name: ENVIRONMENT.filters[name] for name in FILTERS} | {"replace": _replace, "round": _round}
 
 
 class Template:
@@ -65,12 +119,15 @@ class Template:
         """Raises ValueError with a message for the mapping's author."""
         try:
             tree = ENVIRONMENT.parse(source)
+            _require_no_growth(tree)
             self.names = frozenset(meta.find_undeclared_variables(tree))
             self.attributes = sorted(pair for pair in _attributes(tree) if pair[0] in self.names)
             self._template = ENVIRONMENT.from_string(source)
             self._same = None if "{" in source else self._template.render()
         except jinja2.TemplateError as error:
             raise ValueError(f"not a template that can be read: {error}{_foreign(source)}") from None
+        except (RecursionError, SyntaxError, MemoryError):
+            raise ValueError(f"not a template that can be read: {TOO_DEEP}") from None
         self.source = source
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -81,6 +138,14 @@ class Template:
             return self._template.render({name: value for name, value in values.items() if value is not None})
         except (jinja2.TemplateError, *VALUES_DO_NOT_SUIT) as error:
             raise CannotApply(str(error) or type(error).__name__) from None
+
+
+def _require_no_growth(tree: nodes.Template) -> None:
+    """Raise ValueError for a statement or an operator whose result could be of any size."""
+    for node in tree.find_all(FORBIDDEN):
+        if not isinstance(node, STATEMENTS):
+            name = NAMES.get(type(node), type(node).__name__.lower())
+            raise ValueError(f"{name} is not for messages: use names, values, filters, comparisons and if")
 
 
 def _attributes(tree: nodes.Template) -> Iterator[tuple[str, str]]:
@@ -131,6 +196,8 @@ class Condition:
             # Types are known only when there are values: a function may well fail on an empty ticket.
             if not isinstance(error, JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
+        except RecursionError:
+            raise ValueError(f"not a condition that can be read: {TOO_DEEP}") from None
         parts = list(_nodes(self._compiled.parsed))
         if foreign := [node["type"] for node in parts if node["type"] not in NODES]:
             # An index, a slice and the like make a projection. Where there is one, its own name says more.

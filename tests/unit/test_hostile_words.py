@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from connector import masking, merge_syntax, phone
+from connector.errors import BadMapping
+from connector.mapping import loader
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,21 @@ def test_long_words_take_no_time(read: Callable[[str], object], words: str, answ
     begun = time.process_time()
     assert read(words) == answer
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param("a = " + "[" * 60_000, id="arrays"),
+        pytest.param("a = " + "{a = " * 10_000, id="tables"),
+        pytest.param(".".join("a" * 30_000) + " = 1", id="parts of a key"),
+        pytest.param("a = 1" + "0" * 60_000, id="digits"),
+        pytest.param('a = """' + "\n" * 60_000 + '"""', id="lines of a text"),
+        pytest.param("[fields]\n" + "".join(f"a{at} = 'A'\n" for at in range(4_000)), id="names"),
+    ],
+)
+def test_a_hostile_mapping_file_is_refused_in_no_time(draft: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(BadMapping):
+        loader.loads(draft.encode(), "draft.toml")
+    assert time.process_time() - begun < 10
