@@ -2,8 +2,9 @@
 
 Messages and written-back values are Jinja2 templates (https://jinja.palletsprojects.com/templates/), sandboxed and
 without globals. A draft may come from anybody who may try one, so nothing in a template can grow without end: there are
-no loops, macros or variables, and only filters and methods whose results are about as long as what they get. A name whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and `{{
-first_name | default('there') }}` both work. Printing an empty name without such a fallback is an error.
+no loops, macros or variables, and only filters and methods whose results are about as long as what they get. A name
+whose field is empty in the CRM counts as false, so `{{ first_name or 'there' }}` and `{{ first_name | default('there')
+}}` both work. Printing an empty name without such a fallback is an error.
 
 Conditions are JMESPath (https://jmespath.org/specification.html). Only what a flat ticket needs is allowed: names,
 literals, comparisons, `&&`, `||`, `!` and functions.
@@ -63,7 +64,9 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Return whether a template may read this attribute."""
-        return attr in METHODS and isinstance(obj, (str, Mapping)) and super().is_safe_attribute(obj, attr, value)
+        return (
+            attr in METHODS.split() and isinstance(obj, (str, Mapping)) and super().is_safe_attribute(obj, attr, value)
+        )
 
     def wrap_str_format(self, value: Any) -> None:
         """Give no `format` of text, which pads to any width."""
@@ -75,14 +78,15 @@ class Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-METHODS = frozenset(
-    "capitalize casefold count endswith find get index isalnum isalpha isdecimal isdigit islower isnumeric isspace "
-    "istitle isupper items keys lower lstrip partition removeprefix removesuffix rfind rindex rpartition rsplit rstrip "
-    "split splitlines startswith strip swapcase title upper values".split()
+# The methods and filters that templates may use: their results are about as long as what they get.
+METHODS = (
+    "capitalize casefold count endswith find get index isalnum isalpha isdecimal isdigit islower isnumeric "
+    "isspace istitle isupper items keys lower lstrip partition removeprefix removesuffix rfind rindex "
+    "rpartition rsplit rstrip split splitlines startswith strip swapcase title upper values"
 )
-FILTERS = frozenset(
-    "abs capitalize count d default e escape first float int last length list lower max min replace reverse round "
-    "string title trim truncate unique upper urlencode wordcount".split()
+FILTERS = (
+    "abs capitalize count d default e escape first float int last length list lower max min replace reverse "
+    "round string title trim truncate unique upper urlencode wordcount"
 )
 TOO_DEEP = "its parts are nested too deeply"
 # What a template may consist of, besides expressions; and what people call some of the rest.
@@ -106,7 +110,10 @@ def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
 
 ENVIRONMENT = Environment(undefined=Empty, autoescape=False)
 ENVIRONMENT.globals.clear()
-ENVIRONMENT.filters = {name: ENVIRONMENT.filters[name] for name in FILTERS} | {"replace": _replace, "round": _round}
+ENVIRONMENT.filters = {name: ENVIRONMENT.filters[name] for name in FILTERS.split()} | {
+    "replace": _replace,
+    "round": _round,
+}
 
 
 class Template:
@@ -145,7 +152,7 @@ def _require_no_growth(tree: nodes.Template) -> None:
     for node in tree.find_all(FORBIDDEN):
         if not isinstance(node, STATEMENTS):
             name = NAMES.get(type(node), type(node).__name__.lower())
-            raise ValueError(f"{name} is not for messages: use names, values, filters, comparisons and if")
+            raise ValueError(f"{name} is not for messages: use names, values, filters, comparisons and if")  # noqa: TRY004
 
 
 def _attributes(tree: nodes.Template) -> Iterator[tuple[str, str]]:

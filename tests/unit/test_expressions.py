@@ -36,7 +36,9 @@ def test_a_template_gives_its_text(source: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["empty", "absent"])
-@pytest.mark.parametrize("source", ["Hi {{ %s }}", "{{ %s | upper }}", "{{ 'Hi ' ~ %s }}", "{{ %s | replace('a', 'b') }}"])
+@pytest.mark.parametrize(
+    "source", ["Hi {{ %s }}", "{{ %s | upper }}", "{{ 'Hi ' ~ %s }}", "{{ %s | replace('a', 'b') }}"]
+)
 def test_an_empty_name_without_a_fallback_is_named_as_the_reason(source: str, name: str) -> None:
     with pytest.raises(CannotApply, match=f"{name} is empty and has no fallback"):
         Template(source % name).render(VALUES)
