@@ -10,7 +10,7 @@ TESTABLE := $(VENV)/.testable
 # What it needs to run. `. .venv/bin/activate` then puts `connector` on the path.
 install: $(INSTALLED)
 
-# The whole way once, on this machine. `make demo ARGS="--port 9000"` chooses another port.
+# The whole way, on this machine. `make demo ARGS="--port 9000"` chooses another port.
 demo: $(INSTALLED)
 	$(BIN)/connector demo $(ARGS)
 
@@ -37,7 +37,7 @@ bench: $(TESTABLE)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	@echo "Installing into $(VENV): about a minute, once."
 	$(PYTHON) -m venv $(VENV)
 	sed '/^# To test it/,$$d' constraints.txt > $(VENV)/constraints.txt

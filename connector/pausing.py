@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -19,9 +18,8 @@ from connector.store import audit, circuit_breaker, installation, pauses
 from connector.store.audit import Action, Actor
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
+from connector.store.postgres import Connect
 
-# Borrows a connection for a block. None is held during calls.
-Connect = Callable[[], AbstractContextManager[psycopg.Connection]]
 # Probes one account with requests that send and change nothing. Raises CallFailed.
 Probe = Callable[[], None]
 

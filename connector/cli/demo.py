@@ -24,6 +24,7 @@ from connector.store.text_views import TextStory
 
 Found = TypeVar("Found")
 
+PORT = 8080
 STEP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 KEY, CONSOLE_KEY = "the demo's sandbox", "the demo's console"
@@ -44,12 +45,15 @@ class DidNotHappen(Exception):
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after one text; exit status 0 only if the case carries its chat id.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The web process's port.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="The web process's port.")
 @click.option(
     "--sandbox-port", type=click.IntRange(1, 65535), default=8787, show_default=True, help="The sandbox's port."
 )
 def demo(once: bool, port: int, sandbox_port: int) -> None:
-    """The whole way once, on this machine: a case is updated, a text leaves, the case learns its chat."""
+    """The whole way, on this machine: a case is updated, a text leaves, the case learns its chat.
+
+    On a terminal it then stays, with pages to try more, until Ctrl-C.
+    """
     sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))
 
 
@@ -58,7 +62,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     supervisor.require_free("127.0.0.1", port, "--port")
     supervisor.require_free("127.0.0.1", sandbox_port, "--sandbox-port")
     console = Console(highlight=False, soft_wrap=True)
-    folder = settings.data_dir / "demo"
+    folder = settings.data_dir / ("demo" if port == PORT else f"demo-{port}")  # two demos at once share nothing
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(32)
     web = f"http://127.0.0.1:{port}"
@@ -209,7 +213,7 @@ def _print_addresses(console: Console, sandbox: str, web: str, key: str, folder:
     console.print(f"The console for operators:  [bold]{web}/console/[/bold]  sign in with the key  {key}")
     console.print("or with your organization, which is the sandbox: Vera Lund may look, Lea Moreau may do everything.")
     console.print(f"The connector:  {web}/healthz  {web}/readyz    Logs:  {folder}")
-    console.print("There, pick a case: \"Text customer (agent's page)\" opens the connector's own page for agents, and")
-    console.print('"Request a text (workflow)" sets the case to Requested. Watch the phone, and reply on it.')
+    console.print("In the sandbox, pick another case: \"Text customer (agent's page)\" opens the connector's own page")
+    console.print('for agents, and "Request a text (workflow)" sets the case to Requested. Watch the phone, and reply.')
     console.print()
     console.print("Ctrl-C ends everything.")

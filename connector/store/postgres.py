@@ -131,6 +131,8 @@ KEEPS_PLANS = f"-c plan_cache_mode=force_generic_plan {SESSION}"
 # not read whole tables. A statement that could use another index while the tables are small is not prepared, which has
 # it planned each time; tests/store/test_kept_plans.py finds these.
 BY_INDEX = f"-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off {KEEPS_PLANS}"
+# Borrows a connection for a block.
+Connect = Callable[[], contextlib.AbstractContextManager[psycopg.Connection]]
 # Without these timeouts, a connection to a machine that is gone waits for a quarter of an hour. In seconds, except
 # `tcp_user_timeout` (milliseconds). The database URL can override them.
 SILENCE = {

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
 from connector.ccaip import chats
 from connector.ccaip.chats import ListedChat
 from connector.ccaip.client import Account
 from connector.errors import Unavailable
 from connector.store import leases, text_views
+from connector.store.postgres import Connect
 from connector.store.unknowns import OpenUnknown
 from connector.worker import chat_list
 from connector.worker.chat_reconciler import SKEW
@@ -46,29 +45,38 @@ class Search:
     up_to: datetime | None = None
 
 
-def search(connection: psycopg.Connection, account: Account, unknown: OpenUnknown) -> Search:
-    """Read the list from this text's call on. Raises Unavailable: it cannot be read, or others are reading it."""
-    if not leases.take(connection, LEASE, SEARCH_SECONDS):
+def search(connect: Connect, account: Account, unknown: OpenUnknown) -> Search:
+    """Read the list from this text's call on. No connection is held meanwhile.
+
+    Raises Unavailable: it cannot be read, or others are reading it.
+    """
+    with connect() as connection:
+        is_due = leases.take(connection, LEASE, SEARCH_SECONDS)
+    if not is_due:
         raise Unavailable("CCAI Platform's list of chats was searched a moment ago; try again in some seconds")
     begun, ended = (unknown.called_at or unknown.given_up_at) - SKEW, unknown.given_up_at + SKEW
     listed, up_to, complete = dict[int, ListedChat](), begun, False
-    for number, page in enumerate(chats.pages(account, begun, lambda: _turn(connection)), 1):
+    for number, page in enumerate(chats.pages(account, begun, lambda: _turn(connect)), 1):
         listed |= {chat.id: chat for chat in page}
         up_to = max([up_to, *(chat.updated_at for chat in page)])
         complete = len(page) < chats.PER_PAGE
         if number == MAX_PAGES:
             break
-    known = text_views.known_chats(connection, list(listed))
+    with connect() as connection:
+        known = text_views.known_chats(connection, list(listed))
     fitting = [one for one in listed.values() if begun <= one.created_at <= ended and one.id not in known]
     candidates = [Candidate(one, one.out_ticket_id == unknown.ticket_id) for one in fitting]
     candidates.sort(key=lambda candidate: (not candidate.of_ticket, candidate.chat.created_at))
     return Search(candidates, len(listed), None if complete else up_to)
 
 
-def _turn(connection: psycopg.Connection) -> None:
+def _turn(connect: Connect) -> None:
     """Return when the next request may leave. Raises Unavailable when that takes too long."""
     until = time.monotonic() + TURN_SECONDS
-    while not leases.take(connection, chat_list.NAME, chats.REQUEST_SECONDS):
+    while True:
+        with connect() as connection:
+            if leases.take(connection, chat_list.NAME, chats.REQUEST_SECONDS):
+                return
         if time.monotonic() > until:
             raise Unavailable("CCAI Platform's list of chats is being read by the workers; try again in some seconds")
         time.sleep(chat_list.CHECK_SECONDS)

@@ -1,6 +1,7 @@
 """A person has the platform's list searched for the chat of one unknown text: bounded, and in turn with the workers."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 
 import psycopg
@@ -64,7 +65,7 @@ def test_chats_that_began_during_the_call_and_belong_to_no_text_are_found(
         "update texts set chat = jsonb_build_object('id', %s::bigint) where id = %s", [of_another_text, receipt.text]
     )
 
-    found = chat_search.search(connection, account(box), text)
+    found = chat_search.search(lambda: nullcontext(connection), account(box), text)
 
     assert [(one.chat.id, one.of_ticket) for one in found.candidates] == [(own, True), (other, False)]
     assert (found.read, found.up_to) == (3, None)
@@ -78,7 +79,7 @@ def test_a_chat_of_another_time_is_no_candidate(box: Sandbox, connection: psycop
     earlier = unknowns.evidence(connection, text.id)
     assert earlier
 
-    found = chat_search.search(connection, account(box), earlier.text)
+    found = chat_search.search(lambda: nullcontext(connection), account(box), earlier.text)
 
     assert (found.candidates, found.read) == ([], 1)
 
@@ -93,7 +94,7 @@ def test_a_search_ends_after_some_pages_and_says_how_far_it_came(
     text = unknown(connection)
     new_chats(box, 6)
 
-    found = chat_search.search(connection, account(box), text)
+    found = chat_search.search(lambda: nullcontext(connection), account(box), text)
 
     assert len(lists(box)) == 2
     assert found.read < 6
@@ -102,13 +103,13 @@ def test_a_search_ends_after_some_pages_and_says_how_far_it_came(
 
 def test_two_searches_at_once_and_a_list_in_use_are_refused(box: Sandbox, connection: psycopg.Connection) -> None:
     text = unknown(connection)
-    chat_search.search(connection, account(box), text)
+    chat_search.search(lambda: nullcontext(connection), account(box), text)
     with pytest.raises(Unavailable, match="a moment ago"):
-        chat_search.search(connection, account(box), text)
+        chat_search.search(lambda: nullcontext(connection), account(box), text)
 
     free(connection)
     leases.put_off(connection, chat_list.NAME, 60)
     with pytest.raises(Unavailable, match="being read by the workers"):
-        chat_search.search(connection, account(box), text)
+        chat_search.search(lambda: nullcontext(connection), account(box), text)
 
     assert len(lists(box)) == 1

@@ -14,8 +14,8 @@ What `--help` says of every command. Made by `python -m tests.support.cli_docs`.
 Settings are `CONNECTOR_…` variables: see [settings](settings.md).
 
 Exit status: 0 success; 1 a problem, or what was asked for did not happen; 2 invalid command line or settings.
-`connector status` has 1 while a circuit breaker is tripped or the CRM refuses outcomes, `connector check` if it finds
-a problem.
+`connector status` has 1 while sending or an account is paused, a CRM refuses what is written to it, or an opt-out
+review is overdue; `connector check` if it finds a problem.
 Every command that uses a database names the configured database, org and tenant on standard error; `run`, `serve` and
 `worker` also log them.
 If no database is configured and the embedded one does not exist yet, `run`, `serve`, `worker`, `migrate`, `backfill

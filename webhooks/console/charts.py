@@ -77,14 +77,33 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a bar chart: what it counts, how many texts, and its length, 0 to 100."""
+
+    label: str
+    texts: int
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyChart:
+    """How long texts took: a histogram, and its quantiles in words."""
+
+    label: str
+    texts: int
+    quantiles: Mapping[str, str]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Charts:
-    """All charts of a span. `codes`: refusals by code; `latencies`: a line of label, texts, and its quantiles."""
+    """All charts of a span. `codes`: refusals by code."""
 
     bars: Sequence[Bar]
     most: int
     totals: Mapping[str, int]
-    codes: Sequence[tuple[str, int]]
-    latencies: Sequence[tuple[str, int, Sequence[str]]]
+    codes: Sequence[Row]
+    latencies: Sequence[LatencyChart]
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -103,7 +122,7 @@ def drawn(connection: psycopg.Connection, span: Span) -> Charts:
         if one.code:
             codes[one.code] += one.texts
     bars, most = _bars(outcomes, span, since)
-    return Charts(bars, most, totals, codes.most_common(), list(_latencies(latencies)))
+    return Charts(bars, most, totals, _rows(codes.most_common()), list(_latencies(latencies)))
 
 
 def sent_a_second(connection: psycopg.Connection) -> float:
@@ -145,13 +164,21 @@ def _stacked(counts: Counter[str], most: int) -> Iterable[Part]:
             yield Part(kind, texts, round(top, 2), round(height, 2))
 
 
-def _latencies(found: Iterable[Latency]) -> Iterable[tuple[str, int, Sequence[str]]]:
+def _rows(counted: Sequence[tuple[str, int]]) -> list[Row]:
+    """Draw these counts, the largest at full length."""
+    most = max((texts for _, texts in counted), default=1)
+    return [Row(label, texts, round(texts / most * 100, 1)) for label, texts in counted]
+
+
+def _latencies(found: Iterable[Latency]) -> Iterable[LatencyChart]:
     buckets = defaultdict[LatencyKind, Counter[float]](Counter)
     for one in found:
         buckets[one.kind][one.bucket] += one.texts
     for kind, label in LATENCIES.items():
-        counts = buckets[kind]
-        yield label, counts.total(), [_quantile(counts, share) for share in QUANTILES.values()]
+        counts = +buckets[kind]
+        rows = _rows([(_up_to(bound), counts[bound]) for bound in sorted(counts)])
+        quantiles = {name: _quantile(counts, share) for name, share in QUANTILES.items()}
+        yield LatencyChart(label, counts.total(), quantiles, rows)
 
 
 def _quantile(counts: Counter[float], share: float) -> str:
@@ -159,6 +186,11 @@ def _quantile(counts: Counter[float], share: float) -> str:
     left = counts.total() * share
     for bound in sorted(counts):
         left -= counts[bound]
-        if left <= 0 and counts.total():
-            return f"≤ {bound:g} s" if math.isfinite(bound) else "longer"
+        if left <= 0:
+            return _up_to(bound)
     return "–"
+
+
+def _up_to(bound: float) -> str:
+    """A bound, in seconds, in words."""
+    return f"≤ {bound:g} s" if math.isfinite(bound) else "longer"

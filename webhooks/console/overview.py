@@ -40,6 +40,10 @@ class Gauges:
     def value(self, name: str, *labels: str) -> float:
         return self._values.get((name, labels), 0)
 
+    def optional(self, name: str, *labels: str) -> float | None:
+        """The value of a gauge; None: there is none."""
+        return self._values.get((name, labels))
+
     def largest(self, name: str) -> float:
         return max((value for (key, _), value in self._values.items() if key == name), default=0)
 
@@ -79,6 +83,7 @@ def _shown(connection: psycopg.Connection, settings: Settings) -> dict[str, Any]
         "limit": settings.ccaip_requests_per_second,
         "usage": crm_usage.latest(connection),
         "chat_events": chat_events.summary(connection),
+        "listed_age": values.optional("connector_chat_source_age_seconds", "list"),
         "webhooks_on": bool(settings.ccaip_webhook_secrets),
     }
 

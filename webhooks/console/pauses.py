@@ -1,6 +1,7 @@
 """The pauses: what is paused and why, a new pause, and its end after asking what it concerns."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import psycopg
 from flask import Blueprint, request
@@ -9,12 +10,15 @@ from flask.typing import ResponseReturnValue
 from connector import pausing
 from connector.errors import ActionRefused
 from connector.pausing import Resumed
-from connector.store import circuit_breaker, pauses
+from connector.store import circuit_breaker, installation, pauses
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
 from webhooks.console.acting import attempt, reason
 from webhooks.console.page import Console, viewer
 from webhooks.console.roles import Role, needs
+
+# What becomes of texts that waited when the database was restored, by the form's value.
+RESTORED: dict[str, Literal["unknown", "send"]] = {"unknown": "unknown", "send": "send"}
 
 
 def add(pages: Blueprint, console: Console) -> None:
@@ -30,6 +34,7 @@ def add(pages: Blueprint, console: Console) -> None:
     def show_pauses() -> ResponseReturnValue:
         with console.read() as connection:
             in_force, accounts = pauses.current(connection), circuit_breaker.status(connection)
+            restored = installation.marked(connection)
         return console.page(
             "console/pauses.html",
             pauses=in_force,
@@ -37,6 +42,7 @@ def add(pages: Blueprint, console: Console) -> None:
             choices=choices,
             chosen=request.args.get("scope", ""),
             platform=PLATFORM,
+            restored=restored,
         )
 
     @pages.post("/pauses")
@@ -60,9 +66,29 @@ def add(pages: Blueprint, console: Console) -> None:
             return console.refused(str(error))
         check, anyway = "check" in request.form, "anyway" in request.form
         actor = viewer().actor
-        found = pausing.resume(console.read, console.settings, actor, scope, name, anyway=anyway, dry_run=check)
+        restored = RESTORED.get(request.form.get("restored", ""))
+        if restored is None and not check and _asks_what_was_restored(console, scope, name):
+            return console.refused("Say what becomes of the texts that waited when the database was restored.")
+        found = pausing.resume(
+            console.read,
+            console.settings,
+            actor,
+            scope,
+            name,
+            anyway=anyway,
+            dry_run=check,
+            restored=restored or "unknown",
+        )
         words = " ".join(_said(found, check))
         return console.refused(words) if found.wrong or found.is_blocked else console.done(words)
+
+
+def _asks_what_was_restored(console: Console, scope: Scope, name: str) -> bool:
+    """Whether this resume sends, or gives up, texts that waited when the database was restored."""
+    with console.read() as connection:
+        marked, accounts = installation.marked(connection), circuit_breaker.status(connection)
+    resumed = [one for one in accounts if one.manual_resume and (scope is Scope.ALL or one.account == name)]
+    return bool(resumed and (marked.texts or marked.cases))
 
 
 def _words(scope: Scope, name: str) -> str:

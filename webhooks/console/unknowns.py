@@ -12,7 +12,6 @@ from connector.store import unknowns as store
 from connector.store.unknowns import Evidence, Settled
 from connector.worker import chat_search
 from connector.worker.chat_search import Search
-from webhooks.concurrency import ConcurrencyLimit
 from webhooks.console.page import Console, viewer
 from webhooks.console.roles import Role, needs
 
@@ -23,7 +22,6 @@ NOT_SENT, OTHER_CHAT, CANDIDATE = "not_sent", "other", "chat:"
 
 def add(pages: Blueprint, console: Console) -> None:
     """Add the routes."""
-    searching = ConcurrencyLimit(1, 1)  # it holds a connection of the database while CCAI Platform answers
 
     @pages.get("/unknowns")
     @needs(Role.VIEW)
@@ -48,15 +46,13 @@ def add(pages: Blueprint, console: Console) -> None:
     @needs(Role.ACT)
     def search_chats(text: int) -> ResponseReturnValue:
         found, problem = None, ""
-        with searching.place("") as free, console.read() as connection:
+        with console.read() as connection:
             evidence = store.evidence(connection, text)
-            try:
-                if evidence and free:
-                    found = chat_search.search(connection, bootstrap.account(console.settings), evidence.text)
-            except (Unavailable, BadSettings) as error:
-                problem = f"{error}. Nothing was changed."
-        if not free:
-            problem = "Another search is under way. Try again in some seconds."
+        try:
+            if evidence:
+                found = chat_search.search(console.read, bootstrap.account(console.settings), evidence.text)
+        except (Unavailable, BadSettings) as error:
+            problem = f"{error}. Nothing was changed."
         return _page(console, evidence, found, problem) if evidence else _settled_before(console, text)
 
     @pages.post("/unknowns/<int:text>/settle")

@@ -15,7 +15,6 @@ from connector.cli import demo
 from connector.crms import Query
 from connector.model import TextRequest
 from connector.sandbox import Sandbox
-from connector.store import pseudonyms
 from tests.conftest import created
 from tests.support import many_texts
 from tests.webhooks.console.conftest import Browser, Operators
@@ -100,15 +99,20 @@ def filled(server: str, template: str, box: Sandbox) -> Iterator[Filled]:
         with ConnectionPool(url, min_size=1, max_size=1, kwargs={"autocommit": True}, open=True) as pool:
             with pool.connection() as connection:
                 many_texts.fill(connection, TEXTS)
-                plan = plans.make(connection, "salesforce", Query(), TextRequest())
-                plans.add(connection, plan, 0, [Row(f"case{n}") for n in range(200)])
-                report = {"cases": 200, "texts": 200, "segments": 200, "seconds": 1, "calls": 3, "held": 0, "twice": 0}
-                plans.planned(connection, plan, report | {"skipped": [], "first": [], "daily_budget": None})
-                pseudonyms.of_number(connection, NUMBER)
+                plan = made_plan(connection)
             app = create_app(settings.load(_env_file=None), pool)
             with psycopg.connect(url, autocommit=True) as onlooker:
                 yield Filled(Operators(app, pool, box).client(*Role), pool, onlooker, plan)
     patch.undo()
+
+
+def made_plan(connection: psycopg.Connection) -> str:
+    """A plan of 200 cases; its id."""
+    plan = plans.make(connection, "salesforce", Query(), TextRequest())
+    plans.add(connection, plan, 0, [Row(f"case{n}") for n in range(200)])
+    report = {"cases": 200, "texts": 200, "segments": 200, "seconds": 1, "calls": 3, "held": 0, "twice": 0}
+    plans.planned(connection, plan, report | {"skipped": [], "first": [], "daily_budget": None})
+    return plan
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 from connector.errors import RefusalCode
 from connector.model import Decision, OutboundSms, Skip, TicketEvent
@@ -31,7 +32,7 @@ def row(page: str, name: str) -> list[str]:
     """The cells of the table row with this heading."""
     found = re.search(rf'<th scope="row">(?:<a [^>]*>)?{re.escape(name)}(?:</a>)?</th>(.*?)</tr>', page, re.DOTALL)
     assert found, page
-    return re.findall(r">([^<]+)</td>", found[1])
+    return re.findall(r'<td class="number">([^<]+)</td>', found[1])
 
 
 def test_it_says_that_no_worker_is_running(console: Operators) -> None:
@@ -71,7 +72,7 @@ def test_it_counts_what_waits_and_what_was_refused(console: Operators, connectio
     assert "75 % of the day’s API calls are left" in page
     assert "failed 1" in page
     assert "skipped 1" in page
-    assert len(re.findall(r'<rect class="bar-(?:failed|skipped)"', page)) == 2
+    assert len(re.findall(r'<rect class="bar-(?:failed|skipped)" x=', page)) == 2
 
 
 @pytest.mark.parametrize("span", charts.SPANS.values(), ids=charts.SPANS)
@@ -86,3 +87,22 @@ def test_a_span_ends_now_in_full_steps(span: charts.Span) -> None:
 
 def test_an_unknown_span_is_a_day(console: Operators) -> None:
     assert 'aria-current="true">Last day<' in console.client(Role.VIEW).get("/?span=year").text
+
+
+def test_latencies_are_a_histogram_with_its_quantiles(pool: ConnectionPool) -> None:
+    with pool.connection() as connection:
+        now = postgres.now(connection)
+        for bucket, texts in ((0.5, 94), (30, 5), (float("inf"), 1)):
+            connection.execute(
+                """insert into roll_ups (period, step, channel, rule, code, bucket, texts)
+                   values (date_bin('5 minutes', %s, 'epoch'), 'sent', 'trigger', 'r', '', %s, %s)""",
+                [now, bucket, texts],
+            )
+        chart = charts.drawn(connection, charts.SPANS["hour"]).latencies[0]
+
+    assert (chart.texts, chart.quantiles) == (100, {"median": "≤ 0.5 s", "95 %": "≤ 30 s"})
+    assert [(row.label, row.texts, row.length) for row in chart.rows] == [
+        ("≤ 0.5 s", 94, 100),
+        ("≤ 30 s", 5, 5.3),
+        ("longer", 1, 1.1),
+    ]

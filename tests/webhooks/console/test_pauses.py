@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from connector.store import audit, circuit_breaker, pauses
+from connector.model import TicketEvent
+from connector.store import audit, circuit_breaker, events, installation, pauses
 from connector.store.audit import Filter
 from connector.store.circuit_breaker import PLATFORM
+from connector.store.installation import Marked
 from connector.store.pauses import Scope
+from tests.delivery.test_restored import restore
 from tests.webhooks.console.conftest import Operators
 from webhooks.console.roles import Role
 
@@ -103,3 +106,22 @@ def test_whoever_may_only_look_sees_no_form_and_pauses_nothing(
     assert browser.post("/pauses", scope="channel:batch", why="x").status_code == 403
     assert browser.post("/pauses/resume", scope="all:").status_code == 403
     assert in_force(connection) == [("all", "", "wrong words")]
+
+
+@pytest.mark.parametrize(("choice", "left"), [("unknown", Marked(1, 0)), ("send", Marked(0, 0))])
+def test_after_a_restore_somebody_says_what_becomes_of_what_waited(
+    console: Operators, connection: psycopg.Connection, url: str, choice: str, left: Marked
+) -> None:
+    """Without a word nothing is resumed."""
+    events.save(connection, [TicketEvent("salesforce", "e1", "case1")])
+    restore(connection, url)
+    browser = console.client(Role.VIEW, Role.ACT)
+    assert "1 texts and 0 cases of back-fills waited" in browser.get("/pauses").text
+    form = {"scope": "account:ccaip", "anyway": "1"}
+
+    assert "Say what becomes of the texts" in browser.notice(browser.post("/pauses/resume", **form))
+    assert circuit_breaker.current_pause(connection)
+    assert "CCAI Platform is used again" in browser.notice(browser.post("/pauses/resume", restored=choice, **form))
+
+    assert circuit_breaker.current_pause(connection) is None
+    assert installation.marked(connection) == left

@@ -1,8 +1,6 @@
 """The unknowns desk: evidence before the verdict, and each verdict only by those who may act."""
 
 import re
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import psycopg
@@ -169,17 +167,3 @@ def test_the_platforms_list_is_searched_on_demand(
     assert "was searched a moment ago" in again
     assert "answered 503. Nothing was changed." in away
     assert state(connection, unknown) is State.UNKNOWN
-
-
-def test_one_search_at_a_time_holds_a_connection(
-    console: Operators, connection: psycopg.Connection, unknown: int
-) -> None:
-    here, clients = f"/unknowns/{unknown}/search", [console.client(Role.VIEW, Role.ACT) for _ in range(2)]
-    tokens = [client.token() for client in clients]
-    console.box.faults.add(side="ccaip", route="list_chats", kind="delay", seconds=2)
-    with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(clients[0].post, here, tokens[0])
-        time.sleep(0.7)
-        second = clients[1].post(here, tokens[1]).text
-    assert "Another search is under way" in second
-    assert "Another search is under way" not in first.result().text

@@ -34,7 +34,7 @@ function move(by) {
   if (!next) return;
   here()?.classList.remove("here");
   next.classList.add("here");
-  const link = next.querySelector("a, input");
+  const link = next.querySelector("a");
   (link ?? next).focus({ preventScroll: true });
   next.scrollIntoView({ block: "nearest" });
 }
