@@ -51,6 +51,8 @@ class Empty(jinja2.StrictUndefined):
         raise jinja2.UndefinedError(f"{self._undefined_name} is empty and has no fallback")
 
 
+TOO_DEEP = "its parts are nested too deeply"
+
 ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=Empty, autoescape=False)
 ENVIRONMENT.globals.clear()
 
@@ -71,6 +73,8 @@ class Template:
             self._same = None if "{" in source else self._template.render()
         except jinja2.TemplateError as error:
             raise ValueError(f"not a template that can be read: {error}{_foreign(source)}") from None
+        except (RecursionError, SyntaxError, MemoryError):
+            raise ValueError(f"not a template that can be read: {TOO_DEEP}") from None
         self.source = source
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -131,6 +135,8 @@ class Condition:
             # Types are known only when there are values: a function may well fail on an empty ticket.
             if not isinstance(error, JMESPathTypeError):
                 raise ValueError(f"not a condition that can be read: {error}") from None  # noqa: TRY004
+        except RecursionError:
+            raise ValueError(f"not a condition that can be read: {TOO_DEEP}") from None
         parts = list(_nodes(self._compiled.parsed))
         if foreign := [node["type"] for node in parts if node["type"] not in NODES]:
             # An index, a slice and the like make a projection. Where there is one, its own name says more.

@@ -2,11 +2,12 @@
 
 import re
 
-# The name of each form, as shown to people, and its pattern.
+# The name of each form, as shown to people, and its pattern. None looks for its end without a limit from every place
+# where it could begin: a message of opening braces alone would take minutes.
 FORMS = {
-    "{!…}": r"\{!+[^{}\n]*\}",
-    "{{…}}": r"\{\{.*?\}\}+",
-    "{%…%}": r"\{%.*?%\}",
+    "{!…}": r"\{![^{}\n]*\}",
+    "{{…}}": r"\{\{.{0,200}?\}\}+",
+    "{%…%}": r"\{%.{0,200}?%\}",
     "${…}": r"\$\{[^{}\n]+\}",
     "{name}": r"\{[A-Za-z_][\w. :]*\}",
     "[[…]]": r"\[\[[^\[\]\n]+\]\]",

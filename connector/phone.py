@@ -106,7 +106,8 @@ def _alone(typed: str) -> str | None:
     text = "".join(
         str(unicodedata.decimal(sign)) if sign.isdecimal() else "-" if unicodedata.category(sign) == DASH else sign
         for sign in unicodedata.normalize("NFKC", visible)
-    ).strip()
+    )
+    text = " ".join(text.split())  # WITH_LABEL would divide many blanks among its parts in every possible way
     found = WITH_LABEL.fullmatch(text)
     if found and bool(found["before"]) + bool(found["after"]) < 2:
         return found["number"] if _in_order(found["number"].strip()) else None

@@ -11,8 +11,8 @@ from connector.mapping.schema import MappingFile
 from connector.model import Accepted, Ticket
 
 Values = Mapping[str, Any]
-# Bytes of a draft. The shipped mapping file, with all its comments, has a thirtieth of it.
-MAX_DRAFT_BYTES = 256 * 1024
+# Bytes of a draft. The shipped mapping file, with all its comments, has an eighth of it.
+MAX_DRAFT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

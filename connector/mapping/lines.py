@@ -13,6 +13,8 @@ from typing import Any
 
 # Lists whose entries are called by their names.
 CALLED = {"rules": "rule", "templates": "template"}
+# Each line of a statement has it read once more, from its beginning.
+MAX_LINES = 300
 ENTRY = re.compile(r"(\w+)\.(\d+)(?:\.(.+))?", re.DOTALL)
 
 Path = tuple[str, ...]
@@ -33,7 +35,7 @@ class Places:
 
 
 def places(text: str) -> Places:
-    """Return the places of valid TOML text."""
+    """Return the places of valid TOML text, up to a statement of more than MAX_LINES."""
     found, counts, table = Places(), Counter[Path](), Path()
     statement, first = "", 1
     for number, line in enumerate(text.split("\n"), 1):
@@ -41,7 +43,9 @@ def places(text: str) -> Places:
         try:
             content = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # the statement continues in the next line
+            if number - first < MAX_LINES:
+                continue  # the statement continues in the next line
+            break
         if statement.lstrip().startswith("["):
             table = _table(content, counts)
             found.tables.setdefault(".".join(table), first)

@@ -18,6 +18,9 @@ from connector.policy.opt_out_words import OptOutClass
 # What asks about a checkbox in place of a rule's `when`.
 WHEN_INSTEAD = {FieldKind.OPT_OUT: "policy.opt_out", FieldKind.PHONE_INVALID: "skip_when"}
 
+# The most dots in a line: a key of tens of thousands of parts would take minutes and gigabytes to read.
+MAX_DOTS = 500
+
 
 def load(path: Path) -> MappingFile:
     """Load and validate one mapping file. Raises BadMapping, which lists every problem found."""
@@ -37,13 +40,23 @@ def loads(content: bytes, name: str) -> MappingFile:
     """Validate the content of a mapping file; `name` stands for the file in errors. Raises BadMapping, like `load`."""
     try:
         text = text_of(content)
+        _require_few_dots(text, name)
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise BadMapping(name, [Fault("the file", "expected TOML 1.0 in UTF-8: save it as UTF-8", line)]) from None
     except tomllib.TOMLDecodeError as error:
         raise BadMapping(name, [Fault("the file", f"expected TOML 1.0 in UTF-8: {error}")]) from None
+    except (RecursionError, ValueError):
+        expected = "expected TOML 1.0 without hundreds of nested brackets, and without numbers of thousands of digits"
+        raise BadMapping(name, [Fault("the file", expected)]) from None
     return parse(raw, name, text)
+
+
+def _require_few_dots(text: str, name: str) -> None:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MAX_DOTS:
+            raise BadMapping(name, [Fault("the file", f"expected at most {MAX_DOTS} dots in a line", number)])
 
 
 def parse(raw: dict[str, Any], name: str, text: str = "") -> MappingFile:

@@ -12,6 +12,8 @@ from connector.model import State
 
 # What a field of a ticket may hold.
 FIELD_VALUES = ("", True, 0, 0.0)
+# The most names, and the most characters of two names, that are compared to find what somebody meant.
+MAX_COMPARED = 300
 NO_CHAT = " here, because a text that waits has no chat"
 
 
@@ -65,6 +67,7 @@ def _fallback(name: str) -> str:
 
 
 def _undefined(name: str, known: Collection[str], expected: str, where: str = "") -> str:
-    near = () if where else difflib.get_close_matches(name, known, n=1)
+    compared = not where and len(name) + max(map(len, known), default=0) < MAX_COMPARED and len(known) < MAX_COMPARED
+    near = difflib.get_close_matches(name, known, n=1) if compared else []
     meant = f" (do you mean {near[0]}?)" if near else ""
     return f'"{name}" is not defined{where}{meant}; expected {expected}'

@@ -134,6 +134,25 @@ def test_a_template_that_cannot_be_read_is_refused_when_it_is_loaded(source: str
         Template(source)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ " + "(" * 500 + "1" + ")" * 500 + " }}",
+        "{{ " + "name + " * 1000 + "name }}",
+        "{% if name %}" * 150 + "{% endif %}" * 150,
+    ],
+)
+def test_a_template_that_is_nested_too_deeply_is_refused(source: str) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Template(source)
+
+
+@pytest.mark.parametrize("source", ["!" * 5000 + "name", "name && " * 3000 + "name", "length(" * 2000 + "name"])
+def test_a_condition_that_is_nested_too_deeply_is_refused(source: str) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Condition(source)
+
+
 def test_a_template_knows_the_names_it_uses() -> None:
     source = "{% set a = name %}{{ a }}{% for one in things %}{{ one }}{% endfor %}{{ other or 'x' }}"
     assert Template(source).names == {"name", "things", "other"}

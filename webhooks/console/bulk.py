@@ -79,14 +79,17 @@ def add(pages: Blueprint, console: Console) -> None:
 
 
 def _add_start(pages: Blueprint, console: Console) -> None:
+    def confirm(problem: str) -> ResponseReturnValue:
+        try:
+            return _confirm(console, problem)
+        except ActionRefused as error:
+            return console.refused(str(error))
+
     @pages.post("/bulk/confirm")
     @needs(Role.ACT)
     def bulk_confirm() -> ResponseReturnValue:
         """Show what a bulk action would act upon. Changes nothing."""
-        try:
-            return _confirm(console, "")
-        except ActionRefused as error:
-            return console.refused(str(error))
+        return confirm("")
 
     @pages.post("/bulk/start")
     @needs(Role.ACT)
@@ -98,7 +101,7 @@ def _add_start(pages: Blueprint, console: Console) -> None:
             with console.read() as connection:
                 bulk = bulk_actions.start(connection, wanted, viewer().actor, confirmed)
         except MoreThanConfirmed as error:
-            return _confirm(console, f"Nothing was started: {error}.")
+            return confirm(f"Nothing was started: {error}.")
         except ActionRefused as error:
             return console.refused(str(error))
         return console.done(f"Started. {EFFECTS[wanted.action]}", url_for("console.bulk", bulk=bulk))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import g
 
-from connector import phone
+from connector import masking, phone
 from webhooks.console.roles import Role
 
 
@@ -22,6 +22,11 @@ def content(message: str | None) -> str:
     if not message:
         return "erased"
     return message if _may_read() else f"{len(message):,} characters; you may not see messages"
+
+
+def typed(words: str | None) -> str:
+    """What somebody typed, or a program said, for those who may see numbers, else with the numbers in it masked."""
+    return words or "" if _may_read() else masking.masked(words or "")
 
 
 def utc(moment: datetime | None) -> str:
@@ -56,6 +61,7 @@ def _may_read() -> bool:
 FILTERS: dict[str, Callable[[Any], str]] = {
     "phone_number": phone_number,
     "content": content,
+    "typed": typed,
     "utc": utc,
     "iso": iso,
     "ago": ago,

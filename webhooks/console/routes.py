@@ -60,6 +60,7 @@ PAGES = (
     keys,
 )
 TITLES = {
+    400: "That cannot be meant",
     401: "Sign in again",
     403: "You may not do that",
     404: "There is nothing here",
@@ -112,6 +113,10 @@ def _add_frame(pages: Blueprint, console: Console, access: Access) -> None:
     def away(error: psycopg.Error) -> Any:
         log.error("the database does not answer", why=type(error).__name__)
         return refused(Problem(503, "The connector cannot reach its database. Try again in a moment."))
+
+    @pages.errorhandler(psycopg.DataError)
+    def unusable(error: psycopg.DataError) -> Any:
+        return refused(Problem(400, "A number in this request is too large, or a text has a sign that none can have."))
 
     @pages.errorhandler(HTTPException)
     def not_there(error: HTTPException) -> Any:

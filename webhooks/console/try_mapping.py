@@ -14,6 +14,7 @@ from connector.dry_run.both_mappings import MAX_DRAFT_BYTES, BothMappings
 from connector.dry_run.trial import WORDS, Kind, Trial
 from connector.dry_run.try_mapping import EVENTS
 from connector.errors import BadMapping, Fault
+from webhooks.concurrency import ConcurrencyLimit
 from webhooks.console.page import Console, viewer
 from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
@@ -42,6 +43,7 @@ class Form:
 
 def add(pages: Blueprint, console: Console) -> None:
     """Add the routes."""
+    trying = ConcurrencyLimit(1, 1)  # a draft may take seconds of the processor
 
     def page(form: Form, status: int = 200, **values: object) -> ResponseReturnValue:
         limits = {"max_kb": MAX_DRAFT_BYTES // 1024, "max_texts": MAX_TEXTS}
@@ -59,8 +61,11 @@ def add(pages: Blueprint, console: Console) -> None:
         form = _form()
         try:
             events, tickets = _wanted(console, form)
-            both = both_mappings.with_draft(console.mappings, form.crm, form.content, NAME)
-            return page(form, trial=_try(console, form.crm, both, events, tickets), warnings=both.warnings)
+            with trying.place("") as free:
+                if not free:
+                    return page(form, 429, problem="Another draft is being tried. Try again when that is done.")
+                both = both_mappings.with_draft(console.mappings, form.crm, form.content, NAME)
+                return page(form, trial=_try(console, form.crm, both, events, tickets), warnings=both.warnings)
         except BadMapping as error:
             return page(form, 422, faults=error.faults)
         except Problem as problem:

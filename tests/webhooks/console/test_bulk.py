@@ -156,3 +156,29 @@ def test_whoever_may_only_look_starts_and_stops_nothing(console: Operators, conn
 
 def test_there_is_no_page_of_a_bulk_action_that_does_not_exist(console: Operators) -> None:
     assert console.client(Role.VIEW).get("/bulk/99").status_code == 404
+
+
+def test_a_number_in_a_search_or_a_reason_is_shown_to_those_who_may_see_it(
+    console: Operators, connection: psycopg.Connection
+) -> None:
+    waiting(connection, 1)
+    acting = console.client(*Role)
+    selected = acting.post("/bulk/confirm", action="cancel", id="1").text
+    acting.post(
+        "/bulk/start",
+        **fields(selected) | {"token": acting.token(), "why": "call +14155550132", "q": "phone:+14155550132"},
+    )
+    [bulk] = found(connection)
+    assert "14155550132" in acting.get(f"/bulk/{bulk.id}").text
+    assert "4155550132" not in console.client(Role.VIEW).get(f"/bulk/{bulk.id}").text
+
+
+def test_more_texts_than_any_bulk_action_takes_are_refused_at_the_start_too(
+    console: Operators, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting(connection, 3)
+    monkeypatch.setattr("webhooks.console.bulk.MAX_TEXTS", 2)
+    browser = console.client(Role.VIEW, Role.ACT)
+    started = browser.post("/bulk/start", action="cancel", q="state:received", all="1", count="1", why="x")
+    assert "narrow it" in browser.notice(started)
+    assert found(connection) == []

@@ -163,7 +163,7 @@ def test_the_faults_of_a_draft_are_listed_with_their_lines(console: Operators) -
         ({"tickets": "17"}, "17"),
         ({"crm": "nosuch"}, "CRM: expected one of salesforce"),
         ({"draft": " "}, "expected a mapping file, pasted or uploaded"),
-        ({"draft": "#" * 300_000}, "expected at most 256 KB"),
+        ({"draft": "#" * 100_000}, "expected at most 64 KB"),
     ],
 )
 def test_what_cannot_be_tried_is_told_beside_the_form(console: Operators, fields: dict[str, str], said: str) -> None:
