@@ -30,10 +30,15 @@ NUMBER = itertools.count()
 def server() -> Iterator[str]:
     """The server that all tests share: CONNECTOR_TEST_DATABASE_URL where it is set, else an embedded one.
 
+    It need not outlive a power failure. Each test's database is dropped, which would flush the whole server to disk.
     Not in one of pytest's folders: for root it belongs to another user, and pytest locks all others out of all of them
     when it is started once more.
     """
     with own_server(os.environ.get("CONNECTOR_TEST_DATABASE_URL"), "connector-test-") as (url, _):
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes"):
+                connection.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+            connection.execute("select pg_reload_conf()")
         yield url
 
 
