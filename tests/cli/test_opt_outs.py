@@ -8,15 +8,12 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from connector.cli.opt_outs import opt_outs as opt_outs_command
-from connector.cli.status import status
-from connector.cli.suppressions import suppress
+from connector.cli import main
 from connector.store import opt_outs, suppressions
 
 NUMBER, OTHER = "+14155550132", "+14155550133"
 WISH = "please take me off your list"
 Run = Callable[..., Result]
-COMMANDS = {"opt-outs": opt_outs_command, "status": status, "suppress": suppress}
 
 
 @pytest.fixture
@@ -26,7 +23,7 @@ def run(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     with psycopg.connect(url, autocommit=True) as connection:
         opt_outs.heard(connection, "114", WISH, datetime(2026, 11, 26, 12, tzinfo=UTC), number=NUMBER)
         opt_outs.heard(connection, "115", "revoke", datetime.now(UTC), number=OTHER)
-    return lambda name, *arguments: CliRunner().invoke(COMMANDS[name], arguments)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 def test_open_reviews_and_numbers_to_enter_are_listed(run: Run) -> None:
@@ -46,7 +43,10 @@ def test_a_review_is_decided_once(run: Run, url: str) -> None:
     done = run("opt-outs", "decide", "1", "--opt-out", "--why", "wants none")
     assert (done.exit_code, "Review 1: opt-out." in done.stdout) == (0, True)
     again = run("opt-outs", "decide", "1", "--not", "--why", "x")
-    assert (again.exit_code, again.stderr.splitlines()[-1]) == (1, "There is no open review 1: nothing was changed.")
+    assert (again.exit_code, again.stderr.splitlines()[-1]) == (
+        1,
+        "Review 1 is not open, or does not exist: nothing was changed.",
+    )
     with psycopg.connect(url) as connection:
         assert suppressions.sources(connection, NUMBER) == ["person"]
     assert json.loads(run("opt-outs", "list", "--pending", "--json").stdout)["reviews"] == []

@@ -114,12 +114,15 @@ def test_unknown_texts_are_measured_until_their_settlement(url: str, connection:
 def test_refused_fields_are_counted_until_they_are_written(url: str, connection: psycopg.Connection) -> None:
     events.save(connection, [TicketEvent("salesforce", "e", "case")])
     connection.execute(
-        "insert into opt_out_fields (crm, ticket_id, opted_out, refused, written) values"
-        " ('salesforce', 'a', true, 'no', 0), ('salesforce', 'b', true, null, 0), ('salesforce', 'c', true, 'gone', 1)"
+        """insert into record_fields (crm, ticket_id, kind, value, refused, written) values
+           ('salesforce', 'a', 'opt_out', true, 'no', 0), ('salesforce', 'b', 'opt_out', true, null, 0),
+           ('salesforce', 'c', 'opt_out', true, 'gone', 1), ('salesforce', 'a', 'phone_invalid', true, 'no', 0),
+           ('salesforce', 'b', 'phone_invalid', true, 'no', 0), ('salesforce', 'c', 'phone_invalid', true, null, 1)"""
     )
     connection.execute("insert into chat_updates (text, chat, due_at, refused) values (1, '1', now(), 'no')")
     refused = read(url, "connector_field_writes_refused")
-    assert refused == {("salesforce", "opt_out"): 1, ("salesforce", "chat_status"): 1}
+    fields = {"opt_out": 1, "phone_invalid": 2, "chat_status": 1}
+    assert refused == {("salesforce", field): count for field, count in fields.items()}
 
 
 def test_opt_outs_reviews_and_pauses_are_counted(url: str, connection: psycopg.Connection) -> None:
@@ -179,13 +182,3 @@ def test_a_worker_is_heard_of_until_it_signs_off(url: str, connection: psycopg.C
     leases.sign_off(connection, name)
     assert read(url, "connector_workers") == {(): 0}
     assert not leases.heard_here(connection).lately
-
-
-def test_the_crms_checkboxes_are_counted_until_they_are_written(url: str, connection: psycopg.Connection) -> None:
-    connection.execute(
-        """insert into record_fields (crm, ticket_id, kind, value, refused, written) values
-           ('salesforce', '1', 'phone_invalid', true, 'no', 0), ('salesforce', '2', 'phone_invalid', true, null, 0),
-           ('salesforce', '3', 'phone_invalid', true, null, 1)"""
-    )
-    assert read(url, "connector_record_fields_waiting") == {("opt_out",): 0, ("phone_invalid",): 2}
-    assert read(url, "connector_record_fields_refused") == {("opt_out",): 0, ("phone_invalid",): 1}

@@ -1,6 +1,7 @@
 """What a case shows while its text waits, seen from outside: a worker, the sandbox, and an operator's pause."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -38,8 +39,13 @@ def test_the_case_says_that_its_text_waits_and_then_what_came_of_it(
     assert shown(pipe, case) == ("Waiting", WHY)
     [text, *others] = [row for row in pipe.texts(case) if row["state"] == "queued"]
     assert not others
-    wait_for(lambda: pipe.texts(case)[0]["held_begun"] is None, "the note has ended")
-    assert pipe.texts(case)[0]["held_version"] == pipe.texts(case)[0]["held_written"] == 1
+
+    def noted() -> dict[str, Any]:
+        [row] = pipe.query("select held_begun, held_version, held_written from texts where id = %s", text["id"])
+        return row
+
+    wait_for(lambda: noted()["held_begun"] is None, "the note has ended")
+    assert noted()["held_version"] == noted()["held_written"] == 1
     pauses.resume(paused, Scope.RULE, RULE)
     wait_for(lambda: shown(pipe, case)[0] == "Sent", "the text was sent")
     assert shown(pipe, case) == ("Sent", None)

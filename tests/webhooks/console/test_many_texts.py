@@ -64,6 +64,7 @@ ELSEWHERE = {
     "console.try_mapping",
     "console.bulk",
     "console.sign_in",
+    "console.nothing",
 }
 # Roll-ups apart: charts read those of their hours, however many texts they stand for.
 READ = """select coalesce(sum(seq_tup_read), 0) + coalesce(sum(idx_tup_fetch), 0)

@@ -302,10 +302,8 @@ def test_signing_out_ends_the_session_and_offers_the_providers(visitor: Visitor,
 
 
 def test_without_an_identity_provider_there_is_no_such_way(console: Operators) -> None:
-    client = console.app.test_client()
-
-    assert client.get("/console/sign-in/oidc").status_code == 404
-    assert "organization" not in client.get("/console/sign-in").text
+    assert console.client(Role.VIEW).get("/sign-in/oidc").status_code == 404
+    assert "organization" not in console.app.test_client().get("/console/sign-in").text
 
 
 def test_an_incomplete_set_up_does_not_start(with_oidc: Operators, monkeypatch: pytest.MonkeyPatch) -> None:
