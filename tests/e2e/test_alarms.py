@@ -209,11 +209,11 @@ def write_late(of: Running) -> Iterator[None]:
 def field_refused(of: Running) -> Iterator[None]:
     """The CRM has refused a ticket's opt-out field, which is tried again tomorrow."""
     of.sql(
-        "insert into opt_out_fields (crm, ticket_id, opted_out, refused, due_at)"
-        " values ('salesforce', 'refused', true, 'no', now() + interval '1 day')"
+        "insert into record_fields (crm, ticket_id, kind, value, refused, due_at)"
+        " values ('salesforce', 'refused', 'opt_out', true, 'no', now() + interval '1 day')"
     )
     yield
-    of.sql("delete from opt_out_fields where ticket_id = 'refused'")
+    of.sql("delete from record_fields where ticket_id = 'refused'")
 
 
 @contextlib.contextmanager

@@ -135,7 +135,11 @@ def test_a_trigger_begins_a_trace_of_its_own_and_a_refused_call_is_a_failed_span
 
     trace = text["traceparent"].split("-")[1]
     found = collector.of_trace(trace, "decide", "send SMS", "write back")
-    request = next(span for name, span in found.items() if name.startswith("POST /webhooks/salesforce/"))
+    posted = "POST /webhooks/salesforce/"
+    request = wait_for(
+        lambda: next((one for name, one in collector.of_trace(trace).items() if name.startswith(posted)), None),
+        "the web process has sent its span",
+    )
     assert request.parent_span_id == b""
     assert pipe.token not in request.name
     assert found["send SMS"].status.code == Status.STATUS_CODE_ERROR
