@@ -37,6 +37,7 @@ ALARMS = {
     "a chat event was set aside": "chat_event_set_aside",
     "the CRM refuses an outcome": "write_back_refused",
     "the CRM refuses a chat status": "field_write_refused",
+    "the CRM refuses a field": "field_write_refused",
     "opt-out reviews are overdue": "opt_out_review_overdue",
     "the database does not answer": "database_away",
     "the database does not take what is known": "database_away",

@@ -88,6 +88,8 @@ def _result(kind: FieldKind, write: FieldWrite, error: CallFailed | None) -> Fie
     refused = isinstance(error, Refused)
     first, longest = (FIRST_REFUSED, MAX_REFUSED) if refused else (FIRST_PAUSE, MAX_PAUSE)
     pause = backoff.doubling(write.attempts, first, longest)
-    say = log.error if refused else log.warning
-    say("a field of a record is written later", **where, seconds=round(pause), why=str(error))
+    if refused:
+        log.error("the CRM refuses a field", **where, seconds=round(pause), why=str(error))
+    else:
+        log.warning("a field of a record is written later", **where, seconds=round(pause), why=str(error))
     return FieldResult(write.ticket_id, write.version, pause, str(error) if refused else None)
