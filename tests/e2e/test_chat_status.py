@@ -138,7 +138,7 @@ def test_the_newest_text_of_a_case_is_the_one_that_it_speaks_of(source: Told, ca
     says(pipe, case, "assigned")
 
     assert pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"] == str(second.id)
-    due = "select from chat_updates join texts on texts.id = text where chat_updates.due_at is not null and ticket_id = %s"
+    due = "select from chat_updates c join texts on texts.id = c.text where c.due_at is not null and ticket_id = %s"
     wait_for(lambda: not pipe.query(due, case), "nothing is left to write")
     assert pipe.box.salesforce.case(case)["CCAIP_Chat_Status__c"] == "assigned"
 
