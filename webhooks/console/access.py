@@ -63,9 +63,12 @@ class Access:
         return Viewer(session, roles, notice) if roles else None
 
     def form_token(self, viewer: Viewer) -> str:
-        """The CSRF token of the session's forms."""
-        with self._pool.connection() as connection:
-            return signed_values.seal(page_links.secret(connection), Purpose.CONSOLE_FORM, viewer.session.id)
+        """The CSRF token of the session's forms. Made once for each request: a page may have a hundred forms."""
+        if "form_token" not in g:
+            with self._pool.connection() as connection:
+                secret = page_links.secret(connection)
+            g.form_token = signed_values.seal(secret, Purpose.CONSOLE_FORM, viewer.session.id)
+        return str(g.form_token)
 
     def count_sign_in(self) -> None:
         """Count an attempt to sign in. Raises Problem 429."""
