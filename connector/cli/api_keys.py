@@ -9,10 +9,9 @@ import psycopg
 
 from connector.cli.connection import connected
 from connector.cli.output import JSON, print_json, print_table, say
+from connector.store import actions, audit
 from connector.store import api_keys as store
-from connector.store import audit
 from connector.store.api_keys import Right
-from connector.store.audit import Action
 
 
 @click.group()
@@ -42,11 +41,7 @@ def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
 
 def _add(connection: psycopg.Connection, name: str, rights: Sequence[store.Right], per_minute: int) -> int:
     """Create a key and print it. The database keeps only its hash. 1 when the name is taken."""
-    with connection.transaction():
-        key = store.add(connection, name, rights, per_minute)
-        if key is not None:
-            after = {"rights": " ".join(rights), "per_minute": per_minute}
-            audit.record(connection, audit.this_user(), Action.KEY_ADD, audit.named("key", name), after=after)
+    key = actions.add_key(connection, name, rights, per_minute, audit.this_user())
     if key is None:
         say(f"There is a key called {name} already. Revoke it first, or take another name.", err=True)
         return 1
@@ -65,11 +60,7 @@ def revoke_key(name: str) -> None:
 
 def _revoke(connection: psycopg.Connection, name: str) -> int:
     """Revoke a key with immediate effect. 1 when there is none of this name."""
-    with connection.transaction():
-        revoked = store.revoke(connection, name)
-        if revoked:
-            audit.record(connection, audit.this_user(), Action.KEY_REVOKE, audit.named("key", name))
-    if revoked:
+    if actions.revoke_key(connection, name, audit.this_user()):
         say(f"The key {name} is revoked.")
         return 0
     say(f"There is no key called {name}.", err=True)

@@ -4,6 +4,7 @@ Each is one transaction with its entry in the audit trail. It raises ActionRefus
 is not in a state for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,20 @@ from psycopg.rows import dict_row
 from connector.errors import ActionRefused, KeyUsedOtherwise
 from connector.model import Channel, State, TextRequest
 from connector.policy.opt_outs import Source
-from connector.store import agent_requests, audit, jobs, opt_outs, outcomes, queries, suppressions, text_views, texts
+from connector.store import (
+    agent_requests,
+    api_keys,
+    audit,
+    jobs,
+    opt_outs,
+    outcomes,
+    queries,
+    suppressions,
+    text_views,
+    texts,
+)
 from connector.store.agent_requests import SendRequest
+from connector.store.api_keys import Right
 from connector.store.audit import Action, Actor
 
 SQL = queries.load(__file__)
@@ -172,3 +185,24 @@ def record_entered(connection: psycopg.Connection, number: str | None, actor: Ac
         if number is None or not suppressions.record_entered(connection, number):
             raise ActionRefused("this number", "does not have to be entered: nothing was changed")
         audit.record(connection, actor, Action.OPT_OUT_ENTER, audit.number(connection, number))
+
+
+def add_key(
+    connection: psycopg.Connection, name: str, rights: Sequence[Right], per_minute: int, actor: Actor
+) -> str | None:
+    """Add an API key and return it in clear, this once. None: a key of this name exists."""
+    with connection.transaction():
+        key = api_keys.add(connection, name, rights, per_minute)
+        if key is not None:
+            after = {"rights": " ".join(rights), "per_minute": per_minute}
+            audit.record(connection, actor, Action.KEY_ADD, audit.named("key", name), after=after)
+    return key
+
+
+def revoke_key(connection: psycopg.Connection, name: str, actor: Actor) -> bool:
+    """Revoke an API key at once. False: there is no key of this name."""
+    with connection.transaction():
+        revoked = api_keys.revoke(connection, name)
+        if revoked:
+            audit.record(connection, actor, Action.KEY_REVOKE, audit.named("key", name))
+    return revoked

@@ -7,7 +7,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from connector.errors import ActionRefused
-from connector.store import api_keys, audit, console_sessions
+from connector.store import actions, api_keys, audit, console_sessions
 from connector.store.api_keys import Right
 from connector.store.audit import Action
 from webhooks.console.acting import attempt
@@ -49,11 +49,8 @@ def add(pages: Blueprint, console: Console) -> None:
             return console.refused(
                 "A key needs a name of at most 100 letters, digits, blanks or .:@-_ and at least one right."
             )
-        with console.read() as connection, connection.transaction():
-            key = api_keys.add(connection, name, rights, PER_MINUTE)
-            if key is not None:
-                after = {"rights": " ".join(rights), "per_minute": PER_MINUTE}
-                audit.record(connection, viewer().actor, Action.KEY_ADD, audit.named("key", name), after=after)
+        with console.read() as connection:
+            key = actions.add_key(connection, name, rights, PER_MINUTE, viewer().actor)
         if key is None:
             return console.refused(f"There is a key called {name} already. Revoke it first, or take another name.")
         return _page(console, new=(name, key))
@@ -63,10 +60,8 @@ def add(pages: Blueprint, console: Console) -> None:
     def revoke_key() -> ResponseReturnValue:
         def revoke(connection: psycopg.Connection) -> str:
             name = request.form.get("name", "")
-            with connection.transaction():
-                if not api_keys.revoke(connection, name):
-                    raise ActionRefused(f"key {name}", "does not exist: nothing was changed")
-                audit.record(connection, viewer().actor, Action.KEY_REVOKE, audit.named("key", name))
+            if not actions.revoke_key(connection, name, viewer().actor):
+                raise ActionRefused(f"key {name}", "does not exist: nothing was changed")
             return f"Key {name} is revoked, and its sessions have ended."
 
         return attempt(console, revoke)
