@@ -18,16 +18,18 @@ from connector.settings_checks import require_ccaip
 def mappings(settings: Settings) -> dict[str, Mapping]:
     """Return the mapping of each CRM that has a mapping file. Raises BadMapping or BadSettings."""
     found = {
-        stem: Mapping(
-            loader.load(settings.mappings_dir / f"{stem}.toml"),
+        crm_name: Mapping(
+            loader.load(settings.mappings_dir / f"{crm_name}.toml"),
             settings.ccaip_outbound_number,
             settings.countries,
             frozenset(settings.trial_without),
         )
-        for stem in crms.stems(settings.mappings_dir)
+        for crm_name in crms.names(settings.mappings_dir)
     }
-    budgets = daily_budgets.of({str(settings.mappings_dir / f"{stem}.toml"): one for stem, one in found.items()})
-    return {stem: replace(mapping, budgets=budgets) for stem, mapping in found.items()}
+    budgets = daily_budgets.of(
+        {str(settings.mappings_dir / f"{crm_name}.toml"): one for crm_name, one in found.items()}
+    )
+    return {crm_name: replace(mapping, budgets=budgets) for crm_name, mapping in found.items()}
 
 
 def budgets(found: Iterable[Mapping]) -> Budgets:
@@ -45,7 +47,7 @@ def opt_out_words(found: MappingOf[str, Mapping]) -> ExtraWords:
 
 def advice(settings: Settings, found: MappingOf[str, Mapping]) -> list[str]:
     """Return warnings about valid but probably unintended content of these mapping files."""
-    paths = {settings.mappings_dir / f"{stem}.toml": mapping.file for stem, mapping in found.items()}
+    paths = {settings.mappings_dir / f"{crm_name}.toml": mapping.file for crm_name, mapping in found.items()}
     return [
         f"{path}, {words}" for path, file in paths.items() for words in hints.of(file, path.read_text(encoding="utf-8"))
     ]

@@ -82,7 +82,7 @@ class TicketEvent:
     body: Mapping[str, Any] = field(default_factory=dict)
     channel: Channel = Channel.TRIGGER
     problem: str | None = None
-    ask: TextRequest | None = None
+    request: TextRequest | None = None
     raw: bytes | None = None
     traceparent: str | None = None
 
@@ -110,14 +110,14 @@ class OutboundSms:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A decision not to text, with the reason for the ticket. `told` False: no text was requested; no write-back.
+    """A decision not to text, with the reason for the ticket. `notify` False: no text was requested; no write-back.
 
     `check` names the source of the decision for operators: the ticket, its phone, the mapping, or the message's
     content. `accepted`: set where a rule's `when` held.
     """
 
     why: str
-    told: bool = True
+    notify: bool = True
     check: str = "ticket"
     accepted: "Accepted | None" = field(default=None, compare=False)
 
@@ -223,7 +223,7 @@ class Text:
     busy_for: float | None
     early: bool | None
     sms: OutboundSms | None = None
-    ask: TextRequest | None = None
+    request: TextRequest | None = None
     accepted: Accepted | None = None
     arrived: float = field(default=0.0, compare=False)
     traceparent: str | None = field(default=None, compare=False)
@@ -232,7 +232,7 @@ class Text:
     @property
     def attended(self) -> bool:
         """Whether a person waits for the result. Such a text fails at once where others wait or are tried again."""
-        return self.channel is Channel.AGENT and not (self.ask and self.ask.send_at)
+        return self.channel is Channel.AGENT and not (self.request and self.request.send_at)
 
 
 class FieldKind(StrEnum):

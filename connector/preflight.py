@@ -40,15 +40,15 @@ def find_problems(settings: Settings, *needs: Need) -> Preflight:
         with problems.noted():
             need(settings, found)
     importlib.import_module("connector.oidc.settings")  # registers its settings
-    for stem in crms.known():
-        importlib.import_module(f"connector.crms.{stem}")  # registers its settings
+    for crm_name in crms.known():
+        importlib.import_module(f"connector.crms.{crm_name}")  # registers its settings
     return Preflight(list(problems), [*environment.unknown(), *bootstrap.advice(settings, found)])
 
 
 def worker(settings: Settings, found: Mapping[str, TicketMapping]) -> None:
     """Build what a worker needs. Raises BadSettings with all problems."""
     problems = Problems()
-    connects = (partial(_connect, stem, mapping) for stem, mapping in found.items())
+    connects = (partial(_connect, crm_name, mapping) for crm_name, mapping in found.items())
     makes: list[Callable[[], object]] = [
         partial(bootstrap.account, settings),
         partial(require_safe_metrics, settings),
@@ -60,5 +60,5 @@ def worker(settings: Settings, found: Mapping[str, TicketMapping]) -> None:
     problems.refuse()
 
 
-def _connect(stem: str, mapping: TicketMapping) -> None:
-    crms.connect(stem, mapping.file).close()
+def _connect(crm_name: str, mapping: TicketMapping) -> None:
+    crms.connect(crm_name, mapping.file).close()

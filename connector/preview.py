@@ -86,38 +86,44 @@ class Previews:
         # Tickets that were read recently, with the time by a clock of this process.
         self._read: dict[tuple[str, str], tuple[float, Ticket]] = {}
 
-    def crm(self, stem: str) -> Crm:
-        return self._connected[stem][0]
+    def crm(self, crm_name: str) -> Crm:
+        return self._connected[crm_name][0]
 
-    def preview(self, connect: Connect, stem: str, ticket_id: str, ask: TextRequest, typing: bool = False) -> Preview:
+    def preview(
+        self, connect: Connect, crm_name: str, ticket_id: str, request: TextRequest, typing: bool = False
+    ) -> Preview:
         """Preview one text. Raises NotThere; Refused or Unavailable when the call to the CRM fails.
 
         `connect` gives a connection after the CRM has answered: none is held during the call. `typing`: the ticket may
         be up to WHILE_TYPING seconds old.
         """
-        ticket = self._ticket(stem, ticket_id, typing)
+        ticket = self._ticket(crm_name, ticket_id, typing)
         with connect() as connection:
-            return self._preview(connection, stem, ticket_id, ask, ticket)
+            return self._preview(connection, crm_name, ticket_id, request, ticket)
 
     def _preview(
-        self, connection: psycopg.Connection, stem: str, ticket_id: str, ask: TextRequest, ticket: Ticket
+        self, connection: psycopg.Connection, crm_name: str, ticket_id: str, request: TextRequest, ticket: Ticket
     ) -> Preview:
-        mapping = self._connected[stem][1]
-        decided = mapping.decide(ticket, ask)
+        mapping = self._connected[crm_name][1]
+        decided = mapping.decide(ticket, request)
         sms, findings = None, [Finding(decided.check, Said.STOP, decided.why)] if isinstance(decided, Skip) else []
         if isinstance(decided, Decision):
-            at = max(self._clock(connection), send_at.parse(ask.send_at)) if ask.send_at else self._clock(connection)
+            at = (
+                max(self._clock(connection), send_at.parse(request.send_at))
+                if request.send_at
+                else self._clock(connection)
+            )
             known = daily_budget.with_use(
                 connection,
-                recipients.known(connection, [(0, stem, decided, None)]),
+                recipients.known(connection, [(0, crm_name, decided, None)]),
                 {0: decided.sms.outbound_number},
                 mapping.policy.budgets,
                 at,
             )[0]
-            ruling = mapping.policy.allow(decided, known, Channel.AGENT, ask.override, at, ask.overrides)
+            ruling = mapping.policy.allow(decided, known, Channel.AGENT, request.override, at, request.overrides)
             sms, findings = ruling.sms, list(ruling.findings)
-        rule = decided.rule if isinstance(decided, Decision) else ask.rule
-        findings += self._around(connection, stem, ticket_id, rule, later=ask.send_at is not None)
+        rule = decided.rule if isinstance(decided, Decision) else request.rule
+        findings += self._around(connection, crm_name, ticket_id, rule, later=request.send_at is not None)
         shown = mapping.file.ticket
         return Preview(
             ticket=ticket,
@@ -128,46 +134,46 @@ class Previews:
             max_segments=mapping.file.policy.max_segments,
             findings=findings,
             templates=[
-                _words(mapping, name, label, messages, ticket, ask.language)
+                _words(mapping, name, label, messages, ticket, request.language)
                 for name, (label, messages) in mapping.templates().items()
             ],
-            after=agent_requests.newest(connection, stem, ticket_id),
+            after=agent_requests.newest(connection, crm_name, ticket_id),
             language=decided.language if isinstance(decided, Decision) else LanguageChoice(),
             languages=mapping.file.offered_languages,
-            send_at=send_at.parse(ask.send_at) if ask.send_at else None,
+            send_at=send_at.parse(request.send_at) if request.send_at else None,
         )
 
-    def _ticket(self, stem: str, ticket_id: str, typing: bool) -> Ticket:
+    def _ticket(self, crm_name: str, ticket_id: str, typing: bool) -> Ticket:
         at = self._monotonic()
         for key, (read_at, _) in list(self._read.items()):
             if at - read_at > WHILE_TYPING:
                 self._read.pop(key, None)
-        kept = self._read.get((stem, ticket_id)) if typing else None
+        kept = self._read.get((crm_name, ticket_id)) if typing else None
         if kept:
             return kept[1]
-        ticket = self._connected[stem][0].read([ticket_id]).get(ticket_id)
+        ticket = self._connected[crm_name][0].read([ticket_id]).get(ticket_id)
         if ticket is None:
             raise NotThere("the ticket does not exist, or the connector's user cannot see it")
-        self._read[stem, ticket_id] = at, ticket
+        self._read[crm_name, ticket_id] = at, ticket
         return ticket
 
     def _around(
-        self, connection: psycopg.Connection, stem: str, ticket_id: str, rule: str | None, later: bool
+        self, connection: psycopg.Connection, crm_name: str, ticket_id: str, rule: str | None, later: bool
     ) -> list[Finding]:
         """Return further findings: pauses, texts that are scheduled, and whether the customer was in another session.
 
         `later`: the text is to be sent at a later time, so that a pause of now does not stop it.
         """
-        in_the_way = pauses.everything(connection).of(stem, Channel.AGENT, rule)
+        in_the_way = pauses.everything(connection).of(crm_name, Channel.AGENT, rule)
         found = [
             Finding("paused", Said.STOP if pause.until_resumed and not later else Said.WARN, str(pause))
             for pause in in_the_way
         ]
-        scheduled = Search(crms=[stem], ticket=ticket_id, only=Only.SCHEDULED)
+        scheduled = Search(crms=[crm_name], ticket=ticket_id, only=Only.SCHEDULED)
         for text in text_search.find(connection, scheduled, MAX_SCHEDULED):
             why = f"text {text.id} about this ticket is {text.why}"
             found.append(Finding("scheduled", Said.WARN, why, about=str(text.id)))
-        for newest in text_search.find(connection, Search(crms=[stem], ticket=ticket_id), 1):
+        for newest in text_search.find(connection, Search(crms=[crm_name], ticket=ticket_id), 1):
             at, busy = newest.changed_at, newest.busy_since or newest.code is RefusalCode.CUSTOMER_BUSY
             if busy and newest.state is not State.SENT and (self._clock(connection) - at).total_seconds() < BUSY_FOR:
                 why = f"the customer was in another session at {at.astimezone(UTC):%H:%M} UTC"

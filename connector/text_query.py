@@ -7,11 +7,11 @@ stands in quotes: `agent:"Ada Agent"`.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from connector import crms, phone
+from connector import crms, phone, typed_times
 from connector.errors import RefusalCode, Unreadable
 from connector.model import MAX_CHAT_ID, Channel, State
 from connector.store.text_search import Only, Search
@@ -99,7 +99,7 @@ def _field(key: str, value: str, zone: tzinfo | None) -> tuple[str, Any]:
         case "code":
             return "code", _one_of(RefusalCode, key, value)
         case "since" | "until":
-            return key, _moment(key, value, zone or UTC)
+            return key, _moment(key, value, zone)
         case "is" if value.lower() == NOT_WRITTEN:
             return "not_written", True
         case "is":
@@ -110,9 +110,9 @@ def _field(key: str, value: str, zone: tzinfo | None) -> tuple[str, Any]:
 def _ticket(value: str) -> str:
     """Return a ticket's full id, in the first CRM whose ids look like it."""
     problems = []
-    for stem in crms.known():
+    for crm_name in crms.known():
         try:
-            return crms.named(stem, value)
+            return crms.named(crm_name, value)
         except Unreadable as error:
             problems.append(str(error))
     raise BadQuery(f"ticket: {'; '.join(problems)}")
@@ -138,12 +138,8 @@ def _one_of(kind: type[Word], key: str, value: str, *more: str) -> Word:
         raise BadQuery(f"{key}: expected one of: {', '.join([*kind, *more])}") from None
 
 
-def _moment(key: str, value: str, zone: tzinfo) -> datetime:
-    """Return the time in UTC. A date means its beginning or, for `until`, its end."""
+def _moment(key: str, value: str, zone: tzinfo | None) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
-        if len(value) <= len("2026-11-24"):
-            moment += timedelta(days=key == "until")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadQuery(f"{key}: expected a date or a time, such as 2026-11-24 or 2026-11-24T16:00Z") from None
+        return typed_times.parse(value, zone or UTC, ends=key == "until")
+    except ValueError as error:
+        raise BadQuery(f"{key}: {error}") from None

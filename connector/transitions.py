@@ -151,7 +151,7 @@ def skipped(text: int, skip: Skip, trace: Trace | None = None, revision: int | N
         State.SKIPPED,
         skip.why,
         revision,
-        tell=skip.told,
+        tell=skip.notify,
         release=True,
         trace=trace,
         accepted=skip.accepted,

@@ -24,6 +24,16 @@ from tests.support.pipe import Pipe, running
 from webhooks.agent_page.sessions import AgentSessions
 
 NUMBER = itertools.count()
+# The files that take longest. They begin, so that processes that share all files out have none left at the end.
+LONGEST = (
+    *("cli/test_backfill.py", "store/test_state_machine.py", "webhooks/test_away.py", "cli/test_cli.py"),
+    *("store/test_embedded.py", "webhooks/test_server.py", "cli/test_texts.py", "delivery/test_policy.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {Path(__file__).parent / path: position for position, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

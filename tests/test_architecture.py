@@ -44,6 +44,7 @@ ORDER = (
     *("connector.expected", "connector.masking", "connector.errors", "connector.outcome", "connector.transitions"),
     "connector.late_answers",
     *("connector.expressions", "connector.send_at", "connector.chat_status", "connector.person_record"),
+    "connector.typed_times",
     *("connector.languages", "connector.config_types", "connector.policy", "connector.mapping"),
     # the process: settings, logs, calls, batching
     *("connector.backoff", "connector.batcher", "connector.secret_files", "connector.environment"),
@@ -110,6 +111,7 @@ PURE = (
     "expressions",
     "languages",
     "send_at",
+    "typed_times",
     "config_types",
     "expected",
     "merge_syntax",

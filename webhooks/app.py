@@ -62,8 +62,8 @@ def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool 
         read = partial(gauges.read, str(pool.conninfo), bootstrap.budgets(mappings.values()))
         metrics = Metrics(Readings(read, logs.errors.copy))
         app.register_blueprint(health.metrics_blueprint(settings.metrics_keys, metrics.text))
-    for stem, routes in found.routes.items():
-        app.register_blueprint(receive.blueprint(stem, routes, events or pool))
+    for crm_name, routes in found.routes.items():
+        app.register_blueprint(receive.blueprint(crm_name, routes, events or pool))
     app.register_blueprint(chat_events.blueprint(settings, events or pool))
     text_service = TextService(pool, mappings, settings.send_at_days)
     known = auth.Callers(found.verifiers)

@@ -25,13 +25,13 @@ class CrmHooks:
 def opened(settings: Settings, mappings: Mapping[str, TicketMapping]) -> CrmHooks:
     """The hooks that are set up. Raises BadSettings with all problems."""
     hooks, problems = CrmHooks(), Problems()
-    for stem, mapping in mappings.items():
+    for crm_name, mapping in mappings.items():
         with problems.noted():
-            hooks.routes[stem] = importlib.import_module(f"webhooks.crms.{stem}").routes(mapping.file)
+            hooks.routes[crm_name] = importlib.import_module(f"webhooks.crms.{crm_name}").routes(mapping.file)
         with problems.noted():
-            hooks.verifiers.update(auth.verifiers([stem]))
+            hooks.verifiers.update(auth.verifiers([crm_name]))
         with problems.noted():
-            hooks.session_readers.update(access.session_readers([stem]))
+            hooks.session_readers.update(access.session_readers([crm_name]))
     with problems.noted():
         _require_frames(settings, hooks)
     problems.refuse()

@@ -67,18 +67,18 @@ class WebhookRoute:
     dead_letter_id: Callable[[bytes], str] | None = None
 
 
-def blueprint(stem: str, routes: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
-    """The routes /webhooks/<stem>/…."""
+def blueprint(crm_name: str, routes: Sequence[WebhookRoute], pool: ConnectionPool) -> Blueprint:
+    """The routes /webhooks/<crm_name>/…."""
     batcher = EventBatcher(pool, event_store.save)
-    hooks = Blueprint(f"webhooks_{stem}", __name__, url_prefix=f"{PREFIX}{stem}")
+    hooks = Blueprint(f"webhooks_{crm_name}", __name__, url_prefix=f"{PREFIX}{crm_name}")
     for route in routes:
         name = route.path.split("/")[1]
-        hooks.add_url_rule(route.path, name, _view(stem, name, route, batcher), methods=["POST"])
+        hooks.add_url_rule(route.path, name, _view(crm_name, name, route, batcher), methods=["POST"])
     return hooks
 
 
 def _view(
-    stem: str, name: str, route: WebhookRoute, batcher: EventBatcher[TicketEvent, EventReceipt]
+    crm_name: str, name: str, route: WebhookRoute, batcher: EventBatcher[TicketEvent, EventReceipt]
 ) -> Callable[..., Response]:
     def receive(token: str = "") -> Response:
         with _room_for(request.content_length):
@@ -86,19 +86,23 @@ def _view(
             try:
                 parsed = route.parse(message)
             except NotAuthentic as error:
-                refusals.log("a message was refused", crm=stem, route=name, why=str(error))
+                refusals.log("a message was refused", crm=crm_name, route=name, why=str(error))
                 return problem(error.status, str(error))
             except Unreadable as error:
                 if route.dead_letter_id is None:
-                    log.warning("a message cannot be read", crm=stem, route=name, status=error.status, why=str(error))
+                    log.warning(
+                        "a message cannot be read", crm=crm_name, route=name, status=error.status, why=str(error)
+                    )
                     return problem(error.status, str(error))
-                log.error("a message cannot be read; it is kept", crm=stem, why=str(error))
+                log.error("a message cannot be read; it is kept", crm=crm_name, why=str(error))
                 parsed = [
-                    TicketEvent(stem, route.dead_letter_id(message.body), None, problem=str(error), raw=message.body)
+                    TicketEvent(
+                        crm_name, route.dead_letter_id(message.body), None, problem=str(error), raw=message.body
+                    )
                 ]
             events = _traced([one for one in parsed if isinstance(one, TicketEvent)])
             refused = [one for one in parsed if isinstance(one, ItemRefused)]
-            _log_what_is_odd(stem, name, events, refused)
+            _log_what_is_odd(crm_name, name, events, refused)
             try:
                 return route.answer(batcher.save(events), refused)
             except psycopg.Error as error:
@@ -113,13 +117,17 @@ def _traced(events: list[TicketEvent]) -> list[TicketEvent]:
     return [replace(event, traceparent=traceparent) for event in events] if traceparent else events
 
 
-def _log_what_is_odd(stem: str, name: str, events: Sequence[TicketEvent], refused: Sequence[ItemRefused]) -> None:
+def _log_what_is_odd(crm_name: str, name: str, events: Sequence[TicketEvent], refused: Sequence[ItemRefused]) -> None:
     """Log refused events and events without a ticket: a line of each kind per message, however many there are."""
     if refused:
-        log.warning("events of a message were refused", crm=stem, route=name, events=len(refused), why=refused[0].why)
+        log.warning(
+            "events of a message were refused", crm=crm_name, route=name, events=len(refused), why=refused[0].why
+        )
     odd = [event for event in events if event.problem]
     if odd and not (len(events) == 1 and odd[0].raw is not None):  # a whole message is logged as such
-        log.warning("events are kept that name no ticket", crm=stem, route=name, events=len(odd), why=odd[0].problem)
+        log.warning(
+            "events are kept that name no ticket", crm=crm_name, route=name, events=len(odd), why=odd[0].problem
+        )
 
 
 def _room_for(size: int | None) -> contextlib.AbstractContextManager[object]:

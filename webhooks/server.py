@@ -59,7 +59,7 @@ def serve(settings: Settings, url: str) -> None:
     """Serve until SIGTERM or SIGINT, then finish requests under way. The settings were checked before."""
     with psycopg.connect(url, autocommit=True) as connection:
         folder = settings.mappings_dir
-        mapping_version.register(connection, mapping_version.fingerprints(folder, crms.stems(folder)))
+        mapping_version.register(connection, mapping_version.fingerprints(folder, crms.names(folder)))
     with (
         closing(postgres.pool(url, settings.web_threads)) as pool,
         closing(postgres.pool(url, EVENT_CONNECTIONS, postgres.KEEPS_PLANS)) as events,

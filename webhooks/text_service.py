@@ -53,48 +53,50 @@ class TextService:
 
     def ticket(self, crm: str, ticket_id: str) -> tuple[str, str]:
         """The CRM's name and the ticket's full id. Raises Problem 404."""
-        stem = crm or (next(iter(self._mappings)) if len(self._mappings) == 1 else "")
-        if stem not in self._mappings:
+        crm_name = crm or (next(iter(self._mappings)) if len(self._mappings) == 1 else "")
+        if crm_name not in self._mappings:
             raise Problem(404, f"there is no such CRM; expected one of: {', '.join(self._mappings)}")
         try:
-            return stem, importlib.import_module(f"webhooks.crms.{stem}").ticket_id(ticket_id)
+            return crm_name, importlib.import_module(f"webhooks.crms.{crm_name}").ticket_id(ticket_id)
         except Unreadable as error:
             raise Problem(404, str(error)) from None
 
-    def mapping(self, stem: str) -> TicketMapping:
-        return self._mappings[stem]
+    def mapping(self, crm_name: str) -> TicketMapping:
+        return self._mappings[crm_name]
 
-    def preview(self, stem: str, ticket_id: str, ask: TextRequest, caller: str, typing: bool = False) -> Preview:
+    def preview(
+        self, crm_name: str, ticket_id: str, request: TextRequest, caller: str, typing: bool = False
+    ) -> Preview:
         """Preview a text. `typing`: accept a ticket read some seconds ago. Raises Problem 404, 422, 429 or 503."""
-        self._require_known(stem, ask)
-        if ask.send_at:
-            self.require_time(send_at.parse(ask.send_at))
-        with self.calling(stem, caller):
-            found = self._connected().preview(self._pool.connection, stem, ticket_id, ask, typing)
+        self._require_known(crm_name, request)
+        if request.send_at:
+            self.require_time(send_at.parse(request.send_at))
+        with self.calling(crm_name, caller):
+            found = self._connected().preview(self._pool.connection, crm_name, ticket_id, request, typing)
         worker = self.database(leases.heard).lately
         return found if worker else replace(found, findings=[*found.findings, NO_WORKER])
 
     @contextlib.contextmanager
-    def calling(self, stem: str, caller: str) -> Iterator[None]:
+    def calling(self, crm_name: str, caller: str) -> Iterator[None]:
         """Call a CRM in the block. Raises Problem: 404 for NotThere, 429 for too many calls, 503 for CallFailed."""
         try:
             with self._crm_calls.place(caller) as free:
                 if not free:
-                    raise Problem(429, f"too many requests wait for {stem} at the moment", {"Retry-After": "2"})
+                    raise Problem(429, f"too many requests wait for {crm_name} at the moment", {"Retry-After": "2"})
                 yield
         except NotThere as error:
             raise Problem(404, str(error)) from None
         except (CallFailed, BadSettings) as error:
-            log.warning("the CRM cannot be asked", crm=stem, why=str(error))
-            raise Problem(503, f"{stem} cannot be asked: {error}", {"Retry-After": "5"}) from None
+            log.warning("the CRM cannot be asked", crm=crm_name, why=str(error))
+            raise Problem(503, f"{crm_name} cannot be asked: {error}", {"Retry-After": "5"}) from None
 
-    def crm(self, stem: str) -> Crm:
+    def crm(self, crm_name: str) -> Crm:
         """The connected CRM, to be called within `calling`. Raises BadSettings."""
-        return self._connected().crm(stem)
+        return self._connected().crm(crm_name)
 
     def send(self, asked: SendRequest) -> SendReceipt:
         """Save a request once. It is committed when this returns. Raises Problem 422."""
-        self._require_known(asked.crm, asked.ask)
+        self._require_known(asked.crm, asked.request)
         try:
             with self._pool.connection() as connection:
                 taken = agent_requests.take_in(connection, asked, self._max_days)
@@ -112,9 +114,9 @@ class TextService:
         except BadTime as error:
             raise Problem(422, f"send_at: {error}") from None
 
-    def _require_known(self, stem: str, ask: TextRequest) -> None:
+    def _require_known(self, crm_name: str, request: TextRequest) -> None:
         """Raise Problem 422 for a rule, template or language that the mapping lacks."""
-        if found := self._mappings[stem].unknown(ask):
+        if found := self._mappings[crm_name].unknown(request):
             what, _, known = found
             raise Problem(422, f"{what}: there is no such {what}; expected one of: {', '.join(known) or 'none'}")
 
@@ -145,11 +147,11 @@ class TextService:
                 return found
             time.sleep(min(POLL_SECONDS if time.monotonic() < early else LATER_POLL_SECONDS, left))
 
-    def seen_of_ticket(self, stem: str, ticket_id: str) -> Sequence[TextStatus]:
+    def seen_of_ticket(self, crm_name: str, ticket_id: str) -> Sequence[TextStatus]:
         """A ticket's texts, newest first."""
         with self._pool.connection() as connection:
             worker = leases.heard(connection).lately
-            found = text_views.seen_of_ticket(connection, stem, ticket_id, MAX_SHOWN)
+            found = text_views.seen_of_ticket(connection, crm_name, ticket_id, MAX_SHOWN)
             return text_views.with_pauses(connection, [replace(text, worker=worker) for text in found])
 
     def cancel(self, text: int, by: str, actor: Actor) -> TextStatus:
@@ -173,7 +175,8 @@ class TextService:
         with self._connecting:
             if self._previews is None:
                 connected: dict[str, tuple[Crm, TicketMapping]] = {
-                    stem: (crms.connect(stem, mapping.file), mapping) for stem, mapping in self._mappings.items()
+                    crm_name: (crms.connect(crm_name, mapping.file), mapping)
+                    for crm_name, mapping in self._mappings.items()
                 }
                 self._previews = Previews(connected)
             return self._previews

@@ -61,7 +61,7 @@ class Feeder:
         if why := _too_many_failed(plan, progress):
             _halt(connection, plan, PlanState.STOPPED, why)
             return
-        if in_the_way := pauses.everything(connection).of(plan.crm, Channel.BATCH, plan.ask.get("rule")):
+        if in_the_way := pauses.everything(connection).of(plan.crm, Channel.BATCH, plan.request.get("rule")):
             # An operator's pause is waited out. During the canary, a breaker that tripped stops the plan. Later, the
             # plan waits, and goes on once the setting is corrected.
             pause = in_the_way[0]
@@ -77,7 +77,7 @@ class Feeder:
     def _within_budget(self, connection: psycopg.Connection, plan: Plan, now: datetime) -> bool:
         """Return whether the day's budget has room for the longest text: more texts would be read only to wait."""
         mapping = self._mappings.get(plan.crm)
-        number = mapping.outbound_number_of(plan.ask.get("rule")) if mapping else ""
+        number = mapping.outbound_number_of(plan.request.get("rule")) if mapping else ""
         budget = mapping.budgets.get(number) if mapping else None
         if mapping is None or budget is None:
             return True
@@ -135,7 +135,7 @@ class Feeder:
                 f"backfill:{plan.id}:{row['ticket_id']}:{row['tries']}",
                 row["ticket_id"],
                 channel=Channel.BATCH,
-                ask=TextRequest(**{**plan.ask, "number": row["number"]}),
+                request=TextRequest(**{**plan.request, "number": row["number"]}),
             )
             for row in kept
         ]

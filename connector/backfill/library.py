@@ -59,7 +59,7 @@ class BackFill:
         self,
         crm: str,
         source: Query | Iterable[str],
-        ask: TextRequest,
+        request: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
         actor: Actor | None = None,
@@ -70,31 +70,32 @@ class BackFill:
 
         Raises BadSettings, Refused or Unavailable. No plan exists then.
         """
-        ask = replace(ask, reason_name=reason_name.checked(ask.reason_name))
+        request = replace(request, reason_name=reason_name.checked(request.reason_name))
         mappings = bootstrap.mappings(self._settings)
         if crm not in mappings:
             raise BadSettings(f"there is no mapping for {crm}; there is one for: {', '.join(mappings)}")
-        if found := mappings[crm].unknown(ask):  # the plan would skip every case
+        if found := mappings[crm].unknown(request):  # the plan would skip every case
             what, name, known = found
             raise BadSettings(f"there is no {what} {name}; there is: {', '.join(known)}")
         connected = crms.connect(crm, mappings[crm].file)
         try:
             planner = Planner(crm, connected, mappings[crm], self._settings.batch_rate, postgres.now(self.connection))
-            return planner.plan(self.connection, source, ask, one_each, on_page, actor)
+            return planner.plan(self.connection, source, request, one_each, on_page, actor)
         finally:
             connected.close()
 
-    def take_in(self, crm: str, tickets: Iterable[str], ask: TextRequest, name: str) -> list[int]:
+    def take_in(self, crm: str, tickets: Iterable[str], request: TextRequest, name: str) -> list[int]:
         """Request a text for each of these tickets. Return the ids of the texts, in order, after they are committed.
 
         `name` identifies the reason: under one name a ticket is accepted once, however often it is requested. With
         `ask.reason_name`, a ticket that was texted for its rule's reason is texted once more. Raises BadSettings.
         """
-        ask = replace(ask, reason_name=reason_name.checked(ask.reason_name))
+        request = replace(request, reason_name=reason_name.checked(request.reason_name))
         ids, left = list[int](), iter(tickets)
         while page := list(islice(left, TOGETHER)):
             events = [
-                TicketEvent(crm, f"backfill:{name}:{ticket}", ticket, channel=Channel.BATCH, ask=ask) for ticket in page
+                TicketEvent(crm, f"backfill:{name}:{ticket}", ticket, channel=Channel.BATCH, request=request)
+                for ticket in page
             ]
             ids += [one.text for one in event_store.save(self.connection, events) if one.text]
         return ids

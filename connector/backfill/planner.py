@@ -48,14 +48,14 @@ class _Seen:
 class Planner:
     """A planner for one CRM. `rate`: texts a second that batches may send; 0: no limit."""
 
-    def __init__(self, stem: str, crm: Crm, mapping: TicketMapping, rate: float, now: datetime) -> None:
-        self._stem, self._crm, self._mapping, self._rate, self._now = stem, crm, mapping, rate, now
+    def __init__(self, crm_name: str, crm: Crm, mapping: TicketMapping, rate: float, now: datetime) -> None:
+        self._crm_name, self._crm, self._mapping, self._rate, self._now = crm_name, crm, mapping, rate, now
 
     def plan(
         self,
         connection: psycopg.Connection,
         source: Query | Iterable[str],
-        ask: TextRequest,
+        request: TextRequest,
         one_each: bool = True,
         on_page: Callable[[int], None] = lambda _: None,
         actor: Actor | None = None,
@@ -69,15 +69,15 @@ class Planner:
         """
         query = source if isinstance(source, Query) else Query()
         pages = self._found(source) if isinstance(source, Query) else self._read(source)
-        plan = plans.make(connection, self._stem, query, ask)
+        plan = plans.make(connection, self._crm_name, query, request)
         try:
-            seen = self._keep(connection, plan, pages, ask, on_page)
+            seen = self._keep(connection, plan, pages, request, on_page)
             if one_each:
                 plans.one_each(connection, plan)
-            report = self._report(connection, plan, seen, ask.rule)
+            report = self._report(connection, plan, seen, request.rule)
             with connection.transaction():
                 plans.planned(connection, plan, report)
-                about, after = audit.named("plan", plan), {"crm": self._stem, "rule": ask.rule}
+                about, after = audit.named("plan", plan), {"crm": self._crm_name, "rule": request.rule}
                 audit.record(connection, actor or audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
         except BaseException:  # Ctrl-C too: an incomplete plan is dropped
             plans.drop(connection, plan)
@@ -89,12 +89,12 @@ class Planner:
         connection: psycopg.Connection,
         plan: str,
         pages: Iterable[Page],
-        ask: TextRequest,
+        request: TextRequest,
         on_page: Callable[[int], None],
     ) -> _Seen:
         seen = _Seen()
         for tickets, missing in pages:
-            rows = self._rows(connection, tickets, ask, seen) + [Row(*one) for one in missing.items()]
+            rows = self._rows(connection, tickets, request, seen) + [Row(*one) for one in missing.items()]
             seen.twice += len(rows) - plans.add(connection, plan, seen.cases, rows)
             seen.cases += len(rows)
             on_page(seen.cases)
@@ -112,11 +112,11 @@ class Planner:
             yield tickets, failed | {one: MISSING for one in page if one not in found}
 
     def _rows(
-        self, connection: psycopg.Connection, tickets: Sequence[Ticket], ask: TextRequest, seen: _Seen
+        self, connection: psycopg.Connection, tickets: Sequence[Ticket], request: TextRequest, seen: _Seen
     ) -> list[Row]:
-        decided = [self._mapping.decide(ticket, ask) for ticket in tickets]
+        decided = [self._mapping.decide(ticket, request) for ticket in tickets]
         # None of them is a text yet: their ids are negative, so that they differ from those of texts.
-        wanted = [(~at, self._stem, one, None) for at, one in enumerate(decided) if isinstance(one, Decision)]
+        wanted = [(~at, self._crm_name, one, None) for at, one in enumerate(decided) if isinstance(one, Decision)]
         known = recipients.known(connection, wanted) if wanted else {}
         policy = self._mapping.policy
         return [

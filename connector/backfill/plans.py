@@ -62,7 +62,7 @@ class Plan:
     id: str
     crm: str
     query: Mapping[str, Any]
-    ask: Mapping[str, Any]
+    request: Mapping[str, Any]
     state: PlanState
     why: str
     canary: int
@@ -76,7 +76,7 @@ class Plan:
     @property
     def reason(self) -> str:
         """Return the name of the plan's own reason; empty: it has the rule's."""
-        return self.ask.get("reason_name") or ""
+        return self.request.get("reason_name") or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class Row:
     segments: int = 0
 
 
-def make(connection: psycopg.Connection, crm: str, query: Query, ask: TextRequest) -> str:
+def make(connection: psycopg.Connection, crm: str, query: Query, request: TextRequest) -> str:
     """Create a plan without cases; return its id."""
     name = "".join(secrets.choice(LETTERS) for _ in range(ID_LENGTH))
-    row = {"id": name, "crm": crm, "query": Jsonb(asdict(query)), "ask": Jsonb(asdict(ask))}
+    row = {"id": name, "crm": crm, "query": Jsonb(asdict(query)), "request": Jsonb(asdict(request))}
     connection.execute(SQL["make"], row)
     return name
 

@@ -1,5 +1,5 @@
 -- name: make
-insert into plans (id, crm, query, ask, state) values (%(id)s, %(crm)s, %(query)s, %(ask)s, 'planning')
+insert into plans (id, crm, query, request, state) values (%(id)s, %(crm)s, %(query)s, %(request)s, 'planning')
 
 -- name: drop
 delete from plans where id = %(plan)s
@@ -34,7 +34,7 @@ update plans set state = 'planned', report = %(report)s, changed_at = now() wher
 
 -- part: plans
 -- The columns of a plan.
-select id, crm, query, ask, state, why, canary, max_failed, cooling, cooling_until, watched_until, report, made_at
+select id, crm, query, request, state, why, canary, max_failed, cooling, cooling_until, watched_until, report, made_at
 from plans
 
 -- name: found
@@ -113,15 +113,15 @@ where texts.state in ('received', 'queued') and texts.restored_at is null and te
 -- Resets the cases, and deletes the texts that were not written back to a ticket.
 with back as (
     update plan_cases set text = null where plan = %(plan)s and text = any(%(texts)s)
-), untold as (
+), given_back as (
     delete from texts where id = any(%(texts)s) and state = 'cancelled' and outcome = 0
     returning id, event, channel, rule, code, changed_at, due_at
 ), transitions as (
-    delete from history using untold where history.text = untold.id
+    delete from history using given_back where history.text = given_back.id
 ), steps as (
-    select 'cancelled' as step, channel, rule, code, changed_at as at, due_at, -1 as texts from untold
+    select 'cancelled' as step, channel, rule, code, changed_at as at, due_at, -1 as texts from given_back
 ), {roll_up}
-delete from events using untold where events.id = untold.event
+delete from events using given_back where events.id = given_back.event
 
 -- name: progress
 -- The number of texted cases in each state of their text; null: no text yet.
@@ -146,7 +146,7 @@ select plan_cases.position, plan_cases.ticket_id, {standing} as state,
                 case when texts.id is null and plans.state = 'cancelled' then 'the back-fill was cancelled' end, '') as why,
        (texts.chat ->> 'id')::bigint as chat_id,
        coalesce((select chats.status from chats where chats.chat_id = texts.chat ->> 'id'), texts.chat ->> 'status') as chat_status,
-       plan_cases.text, plan_cases.segments, plans.ask ->> 'reason_name' as reason,
+       plan_cases.text, plan_cases.segments, plans.request ->> 'reason_name' as reason,
        coalesce(texts.outcome > 0 and texts.outcome <= texts.written and texts.write_refused is null, false) as ticket_told
 from plan_cases join plans on plans.id = plan_cases.plan left join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and plan_cases.position > %(after)s

@@ -68,10 +68,10 @@ def plan_command(crm: str) -> click.Command:
         from connector.crms import Query
         from connector.model import TextRequest
 
-        ask = TextRequest(rule=rule, template=template, reason_name=reason)
+        request = TextRequest(rule=rule, template=template, reason_name=reason)
         source = _ids(ids) if ids else Query(where=where, whole=_query(query_file) if query_file else None)
         with library.opened(load_settings(may_make=True)) as fill:
-            name = fill.plan(crm, source, ask, not each_case, _count())
+            name = fill.plan(crm, source, request, not each_case, _count())
             if sys.stderr.isatty():
                 click.echo(" " * 40 + "\r", nl=False, err=True)
             backfill_report.show_plan(fill.connection, name, as_json)

@@ -60,8 +60,8 @@ def findings(web: preflight.Need, offline: bool) -> Iterator[Line]:
         yield whereabouts.said(settings), Mark.NONE
     found = preflight.find_problems(settings, preflight.worker, web)
     mappings = _mappings(settings)
-    for stem, mapping in mappings.items():
-        yield from ((line, Mark.NONE) for line in in_words(stem, mapping))
+    for crm_name, mapping in mappings.items():
+        yield from ((line, Mark.NONE) for line in in_words(crm_name, mapping))
     yield from ((line, Mark.WARNING) for line in (*found.warnings, *environment.exposed()))
     problems.add(found.problems)
     yield from ((line, Mark.WRONG) for line in problems)
@@ -98,11 +98,11 @@ def _chat_events(settings: Settings) -> Iterator[Line]:
         yield remark.words, Mark.WARNING if remark.attention else Mark.FINE
 
 
-def in_words(stem: str, mapping: TicketMapping) -> Iterator[str]:
+def in_words(crm_name: str, mapping: TicketMapping) -> Iterator[str]:
     """Describe a mapping for a reader who did not write it."""
     file = mapping.file
     path = file.fields
-    yield f"{stem}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}"
+    yield f"{crm_name}: texts about a {file.ticket.object}, ticket_id is {path[file.ticket.id]}"
     phones = ", else ".join(path[name] for name in file.phones.prefer)
     known = f", country from {path[file.phones.country_from]}" if file.phones.country_from else ""
     yield f"  to {phones}{known}, else {file.phones.country}; allowed: {', '.join(mapping.countries)}"
@@ -160,13 +160,13 @@ def remote(settings: Settings, mappings: Mapping[str, TicketMapping]) -> Iterato
             yield _probe(account, number)
         if settings.chat_poll_seconds and any(mapping.file.write_back.chat for mapping in mappings.values()):
             yield _probe_list(account)
-    for stem, mapping in mappings.items():
+    for crm_name, mapping in mappings.items():
         try:
-            crm = crms.connect(stem, mapping.file)
+            crm = crms.connect(crm_name, mapping.file)
         except BadSettings:
-            yield f"{stem} is not asked: it is not set up", Mark.NEITHER
+            yield f"{crm_name} is not asked: it is not set up", Mark.NEITHER
             continue
-        yield from _ask(stem, crm)
+        yield from _ask(crm_name, crm)
         crm.close()
 
 
@@ -209,13 +209,13 @@ def _probe_list(account: Account) -> Line:
     return "CCAI Platform's list of chats can be read: tickets follow their chats", Mark.FINE
 
 
-def _ask(stem: str, crm: crms.Crm) -> Iterator[Line]:
+def _ask(crm_name: str, crm: crms.Crm) -> Iterator[Line]:
     try:
         misfits = crm.check()
     except CallFailed as error:
-        yield f"{stem}: {error}", Mark.WRONG
+        yield f"{crm_name}: {error}", Mark.WRONG
         return
     for misfit in misfits:
-        yield f"{stem}: {misfit.words}", Mark.WRONG if misfit.refused else Mark.WARNING
+        yield f"{crm_name}: {misfit.words}", Mark.WRONG if misfit.refused else Mark.WARNING
     if not any(misfit.refused for misfit in misfits):
-        yield f"{stem} answers, and every field of the mapping can be read and written as it says", Mark.FINE
+        yield f"{crm_name} answers, and every field of the mapping can be read and written as it says", Mark.FINE

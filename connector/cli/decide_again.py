@@ -39,14 +39,14 @@ def _decide_again(connection: psycopg.Connection, settings: Settings, text: int,
 
     mappings = bootstrap.mappings(settings)
     try:
-        stem = dry_run.crm_of(connection, text, mappings)
-        with contextlib.closing(crms.connect(stem, mappings[stem].file)) as crm:
-            found = dry_run.decide_again(lambda: contextlib.nullcontext(connection), crm, mappings[stem], text)
+        crm_name = dry_run.crm_of(connection, text, mappings)
+        with contextlib.closing(crms.connect(crm_name, mappings[crm_name].file)) as crm:
+            found = dry_run.decide_again(lambda: contextlib.nullcontext(connection), crm, mappings[crm_name], text)
     except NotThere as error:
         say(f"Text {text}: {error}.", err=True)
         return 1
     except CallFailed as error:
-        say(f"{stem} cannot be asked: {error}", err=True)
+        say(f"{crm_name} cannot be asked: {error}", err=True)
         return 1
     if as_json:
         print_json(_as_json(found))

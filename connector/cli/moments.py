@@ -1,12 +1,13 @@
 """Times as command-line arguments: RFC 3339, or a date. Without a time zone they are in UTC."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 
-EXPECTED = "expected a date or a time, such as 2026-11-24 or 2026-11-24T16:00:00Z"
+from connector import typed_times
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -23,17 +24,9 @@ class Moment(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            day = date.fromisoformat(value)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=self._ends)
-        except (ValueError, OverflowError):
-            pass
-        try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"expected a date or a time, such as 2026-11-24 or 2026-11-24T16:00:00Z, not {value!r}", param, ctx
-            )
+            return typed_times.parse(value, ends=self._ends)
+        except ValueError as error:
+            self.fail(f"{error}, not {value!r}", param, ctx)
 
 
 def between(what: str) -> Callable[[Function], Function]:

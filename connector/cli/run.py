@@ -65,8 +65,8 @@ def _accepted(*needs: "Need", here: bool = False, **given: object) -> Settings:
 
 def _note_start(settings: Settings, url: str, process: str) -> None:
     """Record in the audit trail which settings and mapping files changed since the last start of such a process."""
-    files = mapping_version.fingerprints(settings.mappings_dir, crms.stems(settings.mappings_dir))
-    mappings = {f"{stem}.toml": fingerprint for stem, fingerprint in files.items()}
+    files = mapping_version.fingerprints(settings.mappings_dir, crms.names(settings.mappings_dir))
+    mappings = {f"{crm_name}.toml": fingerprint for crm_name, fingerprint in files.items()}
     values = values_in_clear()
     # Another database has an audit trail of its own, and the embedded one's address may differ at each start.
     values.pop("CONNECTOR_DATABASE_URL", None)

@@ -46,7 +46,9 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
         circuit_breaker.Status(circuit_breaker.PLATFORM),
     )
     reviews, fields_refused = opt_outs.open_reviews(connection), record_fields.refused(connection)
-    total = {name: sum(getattr(row, name) for row in counts) for name in ("untold", "refused", "contradicted", "held")}
+    total = {
+        name: sum(getattr(row, name) for row in counts) for name in ("not_written", "refused", "contradicted", "held")
+    }
     leaves_at = _leaves_at(accounts, operator, [row.leaves_at for row in counts if row.leaves_at])
     budgets = daily_budgets.rows(connection)
     stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
@@ -62,7 +64,7 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
                 "worker": heard.lately,
                 "worker_heard_at": heard.at,
                 "texts": {row.state: row.texts for row in counts},
-                "untold": total["untold"],
+                "not_written": total["not_written"],
                 "refused": total["refused"],
                 "contradicted": total["contradicted"],
                 "texts_held": total["held"],
@@ -81,7 +83,7 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
         say(line)
     for remark in chat_sources.remarks(settings, chats):
         say(f"{remark.words}.")
-    print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.untold] for row in counts])
+    print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.not_written] for row in counts])
     return int(bad)
 
 

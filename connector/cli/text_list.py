@@ -120,9 +120,9 @@ def _show(
 def full_id(ticket: str) -> tuple[str, str]:
     """The ticket's full id, and the reason when no CRM has ids like it."""
     problems = []
-    for stem in crms.known():
+    for crm_name in crms.known():
         try:
-            return crms.named(stem, ticket), ""
+            return crms.named(crm_name, ticket), ""
         except Unreadable as error:
             problems.append(str(error))
     return ticket, "; ".join(problems)

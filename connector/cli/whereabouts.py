@@ -11,10 +11,10 @@ from connector.store import postgres
 def said(settings: Settings) -> str:
     """Describe them in one line, without passwords. Makes no calls, creates nothing. Raises BadSettings."""
     tenant = _host(settings.ccaip_address) if settings.ccaip_subdomain or settings.ccaip_url else ""
-    orgs = {stem: importlib.import_module(f"connector.crms.{stem}").address() for stem in crms.known()}
+    orgs = {crm_name: importlib.import_module(f"connector.crms.{crm_name}").address() for crm_name in crms.known()}
     parts = {
         "database": postgres.place(settings),
-        **{f"{stem} org": _host(address) for stem, address in orgs.items()},
+        **{f"{crm_name} org": _host(address) for crm_name, address in orgs.items()},
         "CCAI Platform tenant": tenant,
     }
     return "; ".join(f"{name}: {value or 'not set'}" for name, value in parts.items())

@@ -111,7 +111,7 @@ def known() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def stems(mappings: Path) -> list[str]:
+def names(mappings: Path) -> list[str]:
     """Return the CRMs with a mapping file in this folder. Raises BadSettings when there is none, or one is unknown."""
     if not mappings.is_dir():
         there = mappings.exists()
@@ -120,7 +120,7 @@ def stems(mappings: Path) -> list[str]:
     found = sorted(path.stem for path in mappings.glob("*.toml"))
     if not found:
         raise BadSettings(f"CONNECTOR_MAPPINGS: {mappings} holds no mapping file; expected {' or '.join(_files())}")
-    if strange := [stem for stem in found if stem not in known()]:
+    if strange := [crm_name for crm_name in found if crm_name not in known()]:
         raise BadSettings(
             f"CONNECTOR_MAPPINGS: no CRM is called {' or '.join(strange)}; a mapping file has its CRM's name: "
             f"{' or '.join(_files())}"
@@ -129,22 +129,22 @@ def stems(mappings: Path) -> list[str]:
 
 
 def _files() -> list[str]:
-    return [f"{stem}.toml" for stem in known()]
+    return [f"{crm_name}.toml" for crm_name in known()]
 
 
-def named(stem: str, given: str) -> str:
+def named(crm_name: str, given: str) -> str:
     """Return a ticket's id in full, as it is stored, from any spelling by a person. Raises Unreadable."""
-    full: str = importlib.import_module(f"connector.crms.{stem}").ticket_id(given)
+    full: str = importlib.import_module(f"connector.crms.{crm_name}").ticket_id(given)
     return full
 
 
-def ticket_page(stem: str, ticket_id: str) -> str:
+def ticket_page(crm_name: str, ticket_id: str) -> str:
     """Return the address at which people see a ticket in its CRM; empty: it is not known. Makes no call."""
-    page = getattr(importlib.import_module(f"connector.crms.{stem}"), "ticket_page", None)
+    page = getattr(importlib.import_module(f"connector.crms.{crm_name}"), "ticket_page", None)
     return str(page(ticket_id)) if page else ""
 
 
-def connect(stem: str, file: MappingFile) -> Crm:
+def connect(crm_name: str, file: MappingFile) -> Crm:
     """Return the CRM of this name, with its own settings. Makes no call yet. Raises BadSettings."""
-    crm: Crm = importlib.import_module(f"connector.crms.{stem}").connect(file)
+    crm: Crm = importlib.import_module(f"connector.crms.{crm_name}").connect(file)
     return crm

@@ -87,7 +87,7 @@ class Admission:
     ) -> dict[int, Ruling]:
         known = recipients.known(
             connection,
-            [(text.id, text.crm, decision, text.ask.number if text.ask else None) for text, decision in asked],
+            [(text.id, text.crm, decision, text.request.number if text.request else None) for text, decision in asked],
         )
         numbers = {text.id: decision.sms.outbound_number for text, decision in asked}
         known = daily_budget.with_use(connection, known, numbers, self._budgets, at)
@@ -96,9 +96,9 @@ class Admission:
                 decision,
                 known[text.id],
                 text.channel,
-                text.ask.override if text.ask else "",
+                text.request.override if text.request else "",
                 at,
-                text.ask.overrides if text.ask else None,
+                text.request.overrides if text.request else None,
             )
             for text, decision in asked
         }
@@ -130,7 +130,7 @@ def _admitted(
         why = "another text to this number left a moment ago"
         return transitions.skipped(text.id, Skip(why, accepted=decision.accepted), ruling.trace, text.revision)
     if against.check == "reason" and ruling.same_reason is not None:
-        if decision.empty and ruling.same_reason_told:
+        if decision.empty and ruling.same_reason_notified:
             skip = Skip(_too_alike(decision, ruling), accepted=decision.accepted)
             return transitions.skipped(text.id, skip, ruling.trace, text.revision)
         return transitions.skipped_as(text.id, ruling.same_reason, ruling.trace, text.revision, decision.accepted)

@@ -19,14 +19,14 @@ def in_hand(per_second: float) -> int:
 
 @dataclass(slots=True)
 class Backpressure:
-    """One per worker. `most`: limit of texts in hand per kind. `paused`: the current pauses, by account.
+    """One per worker. `max_in_hand`: limit of texts in hand per kind. `paused`: the current pauses, by account.
 
     `batches_paused`: the operator's pause of the batch channel. `batches_wait`: the CRM's remaining calls are reserved
     for agents and triggers. `crms`: the CRMs of this worker;
     `outdated`: those for which its mapping is older than that of other workers.
     """
 
-    most: int
+    max_in_hand: int
     crms: Collection[str] = ()
     paused: Mapping[str, SendingPaused] = field(default_factory=dict)
     batches_paused: SendingPaused | None = None
@@ -45,4 +45,4 @@ class Backpressure:
             return all(pause is None or pause.until_resumed for pause in in_the_way)
         if any(in_the_way) or (kind is Kind.DELIVER_BATCH and (self.batches_paused or self.batches_wait)):
             return False
-        return in_hand < self.most
+        return in_hand < self.max_in_hand

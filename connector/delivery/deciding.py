@@ -35,14 +35,14 @@ def decider(
         def decide_one(text: Text) -> Decision | Skip | CallFailed:
             ticket = tickets.get(text.ticket_id)
             if text.id in own:
-                return Skip(OWN_CHANGE, told=False)
+                return Skip(OWN_CHANGE, notify=False)
             if isinstance(ticket, CallFailed):
                 return ticket
             if ticket is None:
-                return Skip(DELETED, told=False)
-            if text.accepted and not text.ask:
+                return Skip(DELETED, notify=False)
+            if text.accepted and not text.request:
                 return mapping.decide_again(ticket, text.accepted, writes[text.id])
-            return mapping.decide(ticket, text.ask)
+            return mapping.decide(ticket, text.request)
 
         return [decide_one(text) for text in texts]
 

@@ -96,14 +96,14 @@ class Pacer:
     def late(self, seconds: float, batch: bool = False) -> None:
         """Report that a request leaves so many seconds after its slot. Return at once; a failed report is ignored."""
         if self._put_off:
-            told = asyncio.ensure_future(self._put_off(seconds, batch))
-            self._late.add(told)
-            told.add_done_callback(self._told)
+            late = asyncio.ensure_future(self._put_off(seconds, batch))
+            self._late.add(late)
+            late.add_done_callback(self._finished)
 
-    def _told(self, told: asyncio.Future[None]) -> None:
-        self._late.discard(told)
-        if not told.cancelled():
-            told.exception()
+    def _finished(self, late: asyncio.Future[None]) -> None:
+        self._late.discard(late)
+        if not late.cancelled():
+            late.exception()
 
     def give_up(self, error: Exception) -> None:
         """Raise this error from every waiting `slot`."""

@@ -70,14 +70,14 @@ class Delivery:
         self._crms, self._threads = crms, threads
         self._load = Batcher(self._load_many, threads, 500)
         self._decide = {
-            stem: Batcher(
-                deciding.decider(*crms[stem], self._own_writes),
+            crm_name: Batcher(
+                deciding.decider(*crms[crm_name], self._own_writes),
                 threads,
                 CRM_BATCH_SIZE,
                 READ_LINGER,
                 lambda: self.under_way > MANY,
             )
-            for stem in crms
+            for crm_name in crms
         }
         self._admit = Batcher(admission.admit, threads, 500)
         self.under_way = 0
@@ -119,24 +119,26 @@ class Delivery:
         """
         parts = await asyncio.gather(
             *(
-                self._decided_by(stem, [text for text in texts if text.crm == stem])
-                for stem in {text.crm for text in texts}
+                self._decided_by(crm_name, [text for text in texts if text.crm == crm_name])
+                for crm_name in {text.crm for text in texts}
             )
         )
         return [one for ready, _ in parts for one in ready], any(waits for _, waits in parts)
 
-    async def _decided_by(self, stem: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
-        if pause := self._breaker.current_pause(stem):
+    async def _decided_by(self, crm_name: str, texts: Sequence[Text]) -> tuple[list[Ready], bool]:
+        if pause := self._breaker.current_pause(crm_name):
             return await self._waiting(texts, pause)
         people = any(text.channel is Channel.AGENT for text in texts)
         try:
             with spans.deciding(texts) as traced:
-                decisions = dict(zip(texts, await self._decide[stem](texts, urgent=people), strict=True))
+                decisions = dict(zip(texts, await self._decide[crm_name](texts, urgent=people), strict=True))
                 spans.decided(traced, decisions)
         except (Unavailable, Refused) as error:
-            return await self._waiting(texts, await self._paused_by(stem, error))
-        self._breaker.passed(stem)
-        left = [text for text, one in decisions.items() if deciding.may_be_newer(one) and self._breaker.outdated(stem)]
+            return await self._waiting(texts, await self._paused_by(crm_name, error))
+        self._breaker.passed(crm_name)
+        left = [
+            text for text, one in decisions.items() if deciding.may_be_newer(one) and self._breaker.outdated(crm_name)
+        ]
         for text in left:
             del decisions[text]
         wanted = [(text, decision) for text, decision in decisions.items() if isinstance(decision, Decision)]
@@ -161,14 +163,14 @@ class Delivery:
         measures.settled(texts, moves)
         return [one for one in admitted if isinstance(one, tuple)], bool(left)
 
-    async def _paused_by(self, stem: str, error: Unavailable | Refused) -> SendingPaused:
+    async def _paused_by(self, crm_name: str, error: Unavailable | Refused) -> SendingPaused:
         """Pause the CRM after an error that affects all its tickets. No attempt is counted for any text."""
         if isinstance(error, Unavailable):
-            await self._breaker.pause(stem, str(error), error.retry_after)
+            await self._breaker.pause(crm_name, str(error), error.retry_after)
         else:
-            await self._breaker.trip(stem, str(error))
+            await self._breaker.trip(crm_name, str(error))
         return SendingPaused(
-            f"{stem} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.PAUSE_POLL_SECONDS
+            f"{crm_name} cannot be used: {error}", isinstance(error, Refused), circuit_breaker.PAUSE_POLL_SECONDS
         )
 
     async def _waiting(self, texts: Sequence[Text], pause: SendingPaused) -> tuple[list[Ready], bool]:

@@ -49,7 +49,7 @@ class ScheduledNumbers:
         numbers = dict[int, str]()
         for text in asked:
             ticket = tickets.get(text.ticket_id)
-            decision = mapping.decide(ticket, text.ask) if isinstance(ticket, Ticket) else None
+            decision = mapping.decide(ticket, text.request) if isinstance(ticket, Ticket) else None
             if isinstance(decision, Decision):
                 numbers[text.id] = decision.sms.end_user_number
         return numbers

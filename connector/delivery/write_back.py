@@ -97,37 +97,39 @@ class WriteBack:
                 outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
         unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
         with spans.writing([one for one in newest if one.text in changes]) as traced:
-            for stem in {outcome.crm for outcome in newest}:
+            for crm_name in {outcome.crm for outcome in newest}:
                 part: dict[int, Change] = {
                     one.text: (one.ticket_id, changes[one.text])
                     for one in newest
-                    if one.crm == stem and one.text in changes
+                    if one.crm == crm_name and one.text in changes
                 }
                 try:
-                    answers |= dict(zip(part, isolation.write(self._crms[stem][0], list(part.values())), strict=True))
+                    answers |= dict(
+                        zip(part, isolation.write(self._crms[crm_name][0], list(part.values())), strict=True)
+                    )
                 except (Refused, Unavailable) as error:
-                    unavailable |= {one.text: (stem, error) for one in outcomes if one.crm == stem}
+                    unavailable |= {one.text: (crm_name, error) for one in outcomes if one.crm == crm_name}
                 else:
-                    self._breaker.passed(stem)
+                    self._breaker.passed(crm_name)
             spans.written(traced, answers | {text: error for text, (_, error) in unavailable.items()})
-        told, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
-        told += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
+        results, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
+        results += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
         with self._pool.connection() as connection:
             with connection.transaction():
-                outcome_store.record(connection, told)
-                self._mark_numbers(connection, newest, told)
-                if shown := self._shown(newest, told):
+                outcome_store.record(connection, results)
+                self._mark_numbers(connection, newest, results)
+                if shown := self._shown(newest, results):
                     chat_updates.follow(connection, shown)
             if later:
                 outcome_store.retry_later(connection, later)
-        measures.written(outcomes, told, began)
-        if done := [one.text for one in told if not one.overtaken and one.refused is None]:
-            log.info("tickets told", texts=done)
+        measures.written(outcomes, results, began)
+        if done := [one.text for one in results if not one.overtaken and one.refused is None]:
+            log.info("tickets updated", texts=done)
         return [unavailable.get(text) for text in texts]
 
-    def _shown(self, outcomes: Sequence[Outcome], told: Sequence[WriteResult]) -> list[chat_updates.Shown]:
+    def _shown(self, outcomes: Sequence[Outcome], results: Sequence[WriteResult]) -> list[chat_updates.Shown]:
         """What those of the tickets that were written show of their chats."""
-        written = {one.text for one in told if not one.overtaken and one.refused is None}
+        written = {one.text for one in results if not one.overtaken and one.refused is None}
         shown = list[chat_updates.Shown]()
         for outcome in outcomes:
             if outcome.text in written and outcome.chat:
@@ -138,10 +140,10 @@ class WriteBack:
         return shown
 
     def _mark_numbers(
-        self, connection: psycopg.Connection, outcomes: Sequence[Outcome], told: Sequence[WriteResult]
+        self, connection: psycopg.Connection, outcomes: Sequence[Outcome], results: Sequence[WriteResult]
     ) -> None:
         """Have the numbers marked that cannot be texted, where the mapping names a field for it, and marks cleared."""
-        written = {one.text for one in told if not one.overtaken and one.refused is None}
+        written = {one.text for one in results if not one.overtaken and one.refused is None}
         marking = [
             one
             for one in outcomes
@@ -178,23 +180,25 @@ def _sorted(
     outcomes: Sequence[Outcome], answers: Answers
 ) -> tuple[list[WriteResult], dict[int, tuple[float, str | None]]]:
     """Finished write-backs, and those to retry. An older outcome is overtaken once a newer one is written."""
-    told, later = list[WriteResult](), dict[int, tuple[float, str | None]]()
-    told_of = {(one.crm, one.ticket_id) for one in outcomes if one.text in answers and answers[one.text] is None}
+    results, later = list[WriteResult](), dict[int, tuple[float, str | None]]()
+    written_tickets = {
+        (one.crm, one.ticket_id) for one in outcomes if one.text in answers and answers[one.text] is None
+    }
     for outcome in outcomes:
         if outcome.text in answers:
             error = answers[outcome.text]
             if error is None:
-                told.append(WriteResult(outcome.text, outcome.version))
+                results.append(WriteResult(outcome.text, outcome.version))
             elif isinstance(error, Refused) and error.scope is RefusalScope.GONE:
                 log.warning("the ticket is gone", text=outcome.text, ticket=outcome.ticket_id, why=str(error))
-                told.append(WriteResult(outcome.text, outcome.version, refused=str(error)))
+                results.append(WriteResult(outcome.text, outcome.version, refused=str(error)))
             else:
                 later[outcome.text] = _pause(outcome, error)
-        elif (outcome.crm, outcome.ticket_id) in told_of:
-            told.append(WriteResult(outcome.text, outcome.version, overtaken=True))
+        elif (outcome.crm, outcome.ticket_id) in written_tickets:
+            results.append(WriteResult(outcome.text, outcome.version, overtaken=True))
         else:
             later[outcome.text] = OLDER_PAUSE, None
-    return told, later
+    return results, later
 
 
 def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
@@ -207,5 +211,5 @@ def _pause(outcome: Outcome, error: CallFailed) -> tuple[float, str | None]:
         log.error("the CRM refuses an outcome", **where, seconds=round(pause), why=str(error))
         return pause, str(error)
     pause = backoff.doubling(attempts, FIRST_PAUSE, MAX_PAUSE)
-    log.warning("ticket told later", **where, seconds=round(pause), why=str(error))
+    log.warning("ticket updated later", **where, seconds=round(pause), why=str(error))
     return pause, None

@@ -43,7 +43,7 @@ def with_draft(mappings: Mapping[str, TicketMapping], crm: str, content: bytes, 
     if file.ticket.object.lower() != live.file.ticket.object.lower():
         expected = f"expected {live.file.ticket.object}, as in the mapping in use: both are tried on the same tickets"
         raise BadMapping(name, [Fault("ticket.object", expected)])
-    others = {f"{stem}.toml": mapping for stem, mapping in mappings.items() if stem != crm}
+    others = {f"{crm_name}.toml": mapping for crm_name, mapping in mappings.items() if crm_name != crm}
     draft = replace(live, file=file)
     draft = replace(draft, budgets=daily_budgets.of(others | {name: draft}))
     return BothMappings(live, draft, hints.of(file, loader.text_of(content)))

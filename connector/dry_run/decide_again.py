@@ -103,12 +103,12 @@ def _erased(text: Text, original: decisions.StoredDecision) -> bool:
     """Return whether the text's data is gone: its decision, or the request that it was decided by."""
     why = original.why not in ("", "erased")
     kept = original.sms or original.trace or why or text.state in (State.RECEIVED, State.QUEUED)
-    return not kept or (text.ask is None and text.channel is not Channel.TRIGGER)
+    return not kept or (text.request is None and text.channel is not Channel.TRIGGER)
 
 
 def _due(text: Text, now: datetime) -> datetime:
     """Return as of when the text is decided: now, or the later time that it is scheduled for."""
-    scheduled = text.ask.send_at if text.ask else None
+    scheduled = text.request.send_at if text.request else None
     return max(now, send_at.parse(scheduled)) if scheduled else now
 
 
@@ -117,6 +117,6 @@ def _verdict(
 ) -> Verdict:
     if isinstance(decided, Skip):
         return judging.by_mapping(decided)
-    candidate = Candidate(text.id, text.channel, decided, text.ask)
+    candidate = Candidate(text.id, text.channel, decided, text.request)
     facts = judging.known(connection, text.crm, [candidate], mapping.budgets, at)
     return judging.by_policy(connection, mapping.policy, candidate, facts[text.id], at)

@@ -23,7 +23,7 @@ class Candidate:
     id: int
     channel: Channel
     decision: Decision
-    ask: TextRequest | None = None
+    request: TextRequest | None = None
 
 
 def known(
@@ -32,7 +32,7 @@ def known(
     """Return what the policy has to know of these texts, by id. What a text itself has claimed or used is left out."""
     if not candidates:
         return {}
-    asked = [(one.id, crm, one.decision, one.ask.number if one.ask else None) for one in candidates]
+    asked = [(one.id, crm, one.decision, one.request.number if one.request else None) for one in candidates]
     numbers = {one.id: one.decision.sms.outbound_number for one in candidates}
     found = recipients.known(connection, asked)
     found = daily_budget.with_use(connection, found, numbers, budgets, at)
@@ -43,8 +43,8 @@ def by_policy(
     connection: psycopg.Connection, policy: Policy, candidate: Candidate, facts: Known, at: datetime
 ) -> Verdict:
     """Return what the policy makes of a text as of `at` (UTC)."""
-    ask, decision = candidate.ask or TextRequest(), candidate.decision
-    ruling = policy.allow(decision, facts, candidate.channel, ask.override, at, ask.overrides)
+    request, decision = candidate.request or TextRequest(), candidate.decision
+    ruling = policy.allow(decision, facts, candidate.channel, request.override, at, request.overrides)
     checks = [Check(one.check, one.said, one.why, _until(one.until, one.zone)) for one in ruling.findings]
     against = ruling.against
     return Verdict(

@@ -21,8 +21,8 @@ class Item:
     text: Text | None = None
 
     @property
-    def ask(self) -> TextRequest | None:
-        return self.text.ask if self.text else None
+    def request(self) -> TextRequest | None:
+        return self.text.request if self.text else None
 
 
 class Kind(StrEnum):

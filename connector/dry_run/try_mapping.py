@@ -111,7 +111,7 @@ def _as_asked(
     return tickets | {
         item.id: both_mappings.as_accepted(both.live, tickets[item.id], item.text.accepted, writes[item.id])
         for item in items
-        if item.id in tickets and item.text and item.text.accepted and not item.text.ask
+        if item.id in tickets and item.text and item.text.accepted and not item.text.request
     }
 
 
@@ -127,7 +127,7 @@ def _verdicts(
     """Return what a mapping decides about each item, by its id. Of those with one reason, the first has it."""
     decided = {item.id: _decide(mapping, item, tickets.get(item.id), item.id in own) for item in items}
     candidates = {
-        item.id: Candidate(item.id, item.channel, decision, item.ask)
+        item.id: Candidate(item.id, item.channel, decision, item.request)
         for item in items
         if isinstance(decision := decided[item.id], Decision)
     }
@@ -153,10 +153,10 @@ def _verdicts(
 
 def _decide(mapping: TicketMapping, item: Item, ticket: Ticket | None, own: bool) -> Decision | Skip:
     if own:
-        return Skip(deciding.OWN_CHANGE, told=False)
+        return Skip(deciding.OWN_CHANGE, notify=False)
     if ticket is None:
-        return Skip(deciding.DELETED, told=False)
-    return mapping.decide(both_mappings.as_read_by(mapping, ticket), item.ask)
+        return Skip(deciding.DELETED, notify=False)
+    return mapping.decide(both_mappings.as_read_by(mapping, ticket), item.request)
 
 
 def _with_holder(known: Known, holder: Item | None, tried: Collection[int]) -> Known:
@@ -164,5 +164,5 @@ def _with_holder(known: Known, holder: Item | None, tried: Collection[int]) -> K
     if holder and holder.text:
         return replace(known, same_reason=holder.id, same_reason_state=holder.text.state)
     if known.same_reason in tried:
-        return replace(known, same_reason=None, same_reason_state=None, same_reason_told=False)
+        return replace(known, same_reason=None, same_reason_state=None, same_reason_notified=False)
     return known

@@ -55,16 +55,18 @@ class Mapping:
         rule = self._rule(TextRequest(rule=name))
         return self._outbound_number(rule) if rule else ""
 
-    def decide(self, ticket: Ticket, ask: TextRequest | None = None) -> Decision | Skip:
+    def decide(self, ticket: Ticket, request: TextRequest | None = None) -> Decision | Skip:
         """Decide what to text for this ticket.
 
         Without a request, the first rule whose `when` holds decides, and later rules are not checked. A request names
         its rule, and the rule's `when` is not checked. A `when` that cannot be applied to the ticket does not hold; a
         `skip_when` that cannot be applied blocks the text. For a trigger that was accepted before, see `decide_again`.
         """
-        if ask:
-            rule = self._rule(ask)
-            return self._applied(rule, ticket, ask) if rule else Skip(f"there is no rule {ask.rule}", check="rule")
+        if request:
+            rule = self._rule(request)
+            return (
+                self._applied(rule, ticket, request) if rule else Skip(f"there is no rule {request.rule}", check="rule")
+            )
         for rule in self.file.rules:
             try:
                 asks = rule.when.search(ticket.values)
@@ -72,7 +74,7 @@ class Mapping:
                 continue  # a function got no value, or one of another type: the ticket does not meet it
             if asks:
                 return self._accepted(rule, ticket, Accepted(rule.name, self._own(rule, ticket.values)))
-        return Skip("no rule asks for a text", told=False, check="rule")
+        return Skip("no rule asks for a text", notify=False, check="rule")
 
     def decide_again(self, ticket: Ticket, accepted: Accepted, own_writes: Sequence[Values]) -> Decision | Skip:
         """Decide what to text for a ticket that a rule has accepted. Only that rule is applied.
@@ -109,13 +111,13 @@ class Mapping:
             if name in asked and self.file.comparable(path) in written
         }
 
-    def _applied(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> Decision | Skip:
+    def _applied(self, rule: Rule, ticket: Ticket, request: TextRequest) -> Decision | Skip:
         try:
-            return self._apply(rule, ticket, ask)
+            return self._apply(rule, ticket, request)
         except CannotApply as error:
             return Skip(f"rule {rule.name} cannot be applied: {error}", check="mapping")
 
-    def _apply(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> Decision | Skip:
+    def _apply(self, rule: Rule, ticket: Ticket, request: TextRequest) -> Decision | Skip:
         for why, condition in self.file.guards(rule).items():
             if condition.search(ticket.values):
                 return Skip(why)
@@ -126,10 +128,10 @@ class Mapping:
         number = customer.number(self.file, ticket, self.countries)
         if isinstance(number, phone.Unusable):
             return Skip(f"no usable phone: {number.why}", check="phone")
-        message, language = self._message(rule, ticket, ask)
+        message, language = self._message(rule, ticket, request)
         if NO_TEXT_CARRIES.search(message):
             return Skip("the message holds a character that no text can carry", check="content")
-        agent_id, agent_email = customer.agent(self.file, rule, ticket, ask)
+        agent_id, agent_email = customer.agent(self.file, rule, ticket, request)
         sms = OutboundSms(
             end_user_number=number.e164,
             outbound_number=self._outbound_number(rule),
@@ -140,7 +142,7 @@ class Mapping:
         )
         return Decision(
             rule.name,
-            reason_of(rule, ticket, ask.reason_name),
+            reason_of(rule, ticket, request.reason_name),
             sms,
             customer.recipient(self.file, ticket),
             rule.window_hours,
@@ -153,51 +155,51 @@ class Mapping:
         name = self.file.invalid_numbers.field
         return bool(name and ticket.values.get(name))
 
-    def _message(self, rule: Rule, ticket: Ticket, ask: TextRequest) -> tuple[str, LanguageChoice]:
+    def _message(self, rule: Rule, ticket: Ticket, request: TextRequest) -> tuple[str, LanguageChoice]:
         """Return the message and its language; a request may bring its own words. Raises CannotApply."""
-        choice = message_language.choose(self.file, ticket, ask.language)
-        if ask.message is not None:
-            return ask.message.strip(), choice
-        found = self._named(rule, ask)
+        choice = message_language.choose(self.file, ticket, request.language)
+        if request.message is not None:
+            return request.message.strip(), choice
+        found = self._named(rule, request)
         if found is None:
-            raise CannotApply(f"there is no template {ask.template}")
-        return message_language.render(self.file, found, ticket, choice, ask.language)
+            raise CannotApply(f"there is no template {request.template}")
+        return message_language.render(self.file, found, ticket, choice, request.language)
 
-    def _named(self, rule: Rule, ask: TextRequest) -> Messages | None:
+    def _named(self, rule: Rule, request: TextRequest) -> Messages | None:
         """Return the message of the template that the request names, else of the rule; None: there is none."""
-        if ask.template is None:
+        if request.template is None:
             return rule.message
-        found = self.templates().get(ask.template)
+        found = self.templates().get(request.template)
         return found[1] if found else None
 
-    def unknown(self, ask: TextRequest) -> tuple[str, str, list[str]] | None:
+    def unknown(self, request: TextRequest) -> tuple[str, str, list[str]] | None:
         """Return what the request names but the file lacks: rule, template or language, the name, and the known names.
 
         A language has to be one of the message's own, unless the request brings its own words.
         """
         named = {
-            "rule": (ask.rule, [rule.name for rule in self.file.rules]),
-            "template": (ask.template, list(self.templates())),
+            "rule": (request.rule, [rule.name for rule in self.file.rules]),
+            "template": (request.template, list(self.templates())),
         }
         for what, (name, known) in named.items():
             if name is not None and name not in known:
                 return what, name, known
-        known_languages = self._languages(ask)
-        if ask.language is not None and message_language.offered(ask.language, known_languages) is None:
-            return "language", ask.language, list(known_languages)
+        known_languages = self._languages(request)
+        if request.language is not None and message_language.offered(request.language, known_languages) is None:
+            return "language", request.language, list(known_languages)
         return None
 
-    def _languages(self, ask: TextRequest) -> tuple[str, ...]:
+    def _languages(self, request: TextRequest) -> tuple[str, ...]:
         """Return the languages that a request may name: those of its message; of all messages for words of its own."""
-        rule = self._rule(ask)
-        messages = self._named(rule, ask) if rule and ask.message is None else None
+        rule = self._rule(request)
+        messages = self._named(rule, request) if rule and request.message is None else None
         if messages is None or self.file.languages is None:
             return self.file.offered_languages
         return tuple(sorted(key or self.file.fallback_language for key in messages.templates))
 
-    def _rule(self, ask: TextRequest) -> Rule | None:
+    def _rule(self, request: TextRequest) -> Rule | None:
         """Return the rule of a request; None: the file does not have the one that it names."""
-        name = ask.rule or self.file.agents.rule or self.file.rules[0].name
+        name = request.rule or self.file.agents.rule or self.file.rules[0].name
         return next((rule for rule in self.file.rules if rule.name == name), None)
 
     def templates(self) -> dict[str, tuple[str, Messages]]:

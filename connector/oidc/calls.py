@@ -42,14 +42,14 @@ class OwnTransport(BaseAdapter):
         """Do nothing: no connection is kept."""
 
 
-def session(wanted: Settings, network: Network, metadata: Metadata | None = None) -> OAuth2Session:
+def session(settings: Settings, network: Network, metadata: Metadata | None = None) -> OAuth2Session:
     """Return Authlib's client for this provider."""
-    secret = wanted.client_secret.get_secret_value() if wanted.client_secret else ""
+    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
     made = OAuth2Session(
-        wanted.client_id,
+        settings.client_id,
         secret,
         token_endpoint_auth_method=metadata and metadata.auth_method,
-        scope=" ".join(wanted.scopes),
+        scope=" ".join(settings.scopes),
         code_challenge_method="S256",
         trust_env=False,
     )

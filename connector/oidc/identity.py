@@ -32,17 +32,17 @@ def is_complete(claims: Mapping[str, Any], groups_claim: str) -> bool:
     return groups_claim in claims and bool(_name(claims))
 
 
-def with_userinfo(claims: Mapping[str, Any], told: Any) -> dict[str, Any]:
+def with_userinfo(claims: Mapping[str, Any], answer: Any) -> dict[str, Any]:
     """Return the claims with those of userinfo beneath them. Raises SignInRefused if it is about somebody else."""
-    if not isinstance(told, dict) or told.get("sub") != claims["sub"]:
+    if not isinstance(answer, dict) or answer.get("sub") != claims["sub"]:
         raise SignInRefused("the identity provider's userinfo is about another person than its ID token")
-    return told | dict(claims)
+    return answer | dict(claims)
 
 
 def read(claims: Mapping[str, Any], groups_claim: str) -> Identity:
     """Return the person. One group may stand alone instead of in a list."""
-    told = claims.get(groups_claim)
-    groups = told if isinstance(told, list) else [told]
+    answer = claims.get(groups_claim)
+    groups = answer if isinstance(answer, list) else [answer]
     named = tuple(group for group in groups if isinstance(group, str) and group)
     return Identity(_short(str(claims["sub"])), _name(claims), named)
 

@@ -48,8 +48,8 @@ class _Cached(Generic[Value]):
 class IdentityProvider:
     """The configured provider. Metadata and keys are read when they are first needed."""
 
-    def __init__(self, wanted: Settings, network: Network, clock: Callable[[], float] = time.monotonic) -> None:
-        self.settings, self._network = wanted, network
+    def __init__(self, configured: Settings, network: Network, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self._network = configured, network
         self._metadata = _Cached(self._read_metadata, clock)
         self._keys = _Cached(self._read_keys, clock)
 
@@ -84,8 +84,8 @@ class IdentityProvider:
             expected = Expected(self.settings.issuer, self.settings.client_id, pending.nonce, tokens.access)
             claims = self._claims(tokens.id_token, found, expected)
             if found.userinfo_endpoint and not identity.is_complete(claims, claim):
-                told = calls.read_json(client, found.userinfo_endpoint, "userinfo", bearer=tokens.access)
-                claims = identity.with_userinfo(claims, told)
+                answer = calls.read_json(client, found.userinfo_endpoint, "userinfo", bearer=tokens.access)
+                claims = identity.with_userinfo(claims, answer)
         return identity.read(claims, claim)
 
     def sign_out_address(self, back: str) -> str | None:
@@ -122,8 +122,8 @@ class IdentityProvider:
 
 def configured(public_url: str | None) -> IdentityProvider | None:
     """Return the provider of the settings; None: sign-in with OpenID Connect is off. Raises BadSettings."""
-    wanted = settings.load(public_url)
-    return IdentityProvider(wanted, config.load()) if wanted else None
+    found = settings.load(public_url)
+    return IdentityProvider(found, config.load()) if found else None
 
 
 def _code(answer: Mapping[str, str], pending: PendingSignIn, found: Metadata) -> str:

@@ -39,7 +39,7 @@ class Known:
     texted_at: datetime | None = None
     same_reason: int | None = None
     same_reason_state: State | None = None
-    same_reason_told: bool = False
+    same_reason_notified: bool = False
     sent_today: Use = NOTHING
 
 
@@ -92,7 +92,7 @@ class Policy:
             *self._unfilled(sms.message, channel),
         ]
         judged = tuple(self._for(channel, finding, override, overrides) for finding in findings)
-        return Ruling(sms, size, judged, known.same_reason, known.same_reason_told)
+        return Ruling(sms, size, judged, known.same_reason, known.same_reason_notified)
 
     def _for(self, channel: Channel, finding: Finding, override: str, overrides: Collection[str] | None) -> Finding:
         """Apply a finding to this channel: an agent may override some, and waits for AGENTS_WAIT only."""

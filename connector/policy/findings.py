@@ -43,14 +43,14 @@ class Finding:
 class Ruling:
     """The policy's result for a decision: the text as it would be sent, and all findings.
 
-    `same_reason` is another text that has the reason; `same_reason_told`: its ticket has been notified.
+    `same_reason` is another text that has the reason; `same_reason_notified`: its ticket has been notified.
     """
 
     sms: OutboundSms
     size: segments.Size
     findings: Sequence[Finding]
     same_reason: int | None
-    same_reason_told: bool = False
+    same_reason_notified: bool = False
 
     @property
     def against(self) -> Finding | None:

@@ -123,9 +123,9 @@ def _request(connection: psycopg.Connection, text: int, actor: Actor, why: str, 
 
 def _ask(row: dict[str, Any], actor: Actor, why: str) -> TextRequest:
     """The request as it was, for the number that the ticket has now, at once, and with no finding overridden."""
-    ask = TextRequest(**row["ask"]) if row["ask"] else TextRequest(agent_name=actor.who)
-    rule = ask.rule or row["rule"]
-    return replace(ask, rule=rule, number=None, send_at=None, override=why, overrides=())
+    request = TextRequest(**row["request"]) if row["request"] else TextRequest(agent_name=actor.who)
+    rule = request.rule or row["rule"]
+    return replace(request, rule=rule, number=None, send_at=None, override=why, overrides=())
 
 
 def suppress_number_of(connection: psycopg.Connection, text: int, actor: Actor, why: str) -> None:

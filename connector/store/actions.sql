@@ -6,7 +6,7 @@ where id = %(id)s and outcome > 0 and state not in ('received', 'queued', 'sendi
 
 -- name: request
 -- What a text was asked with. `erased`: its words are not known any more, and no rule has them.
-select crm, ticket_id, state, rule, ask, channel <> 'trigger' and ask is null as erased
+select crm, ticket_id, state, rule, request, channel <> 'trigger' and request is null as erased
 from texts where id = %(id)s
 
 -- name: number

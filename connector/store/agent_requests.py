@@ -29,7 +29,7 @@ class SendRequest:
 
     crm: str
     ticket_id: str
-    ask: TextRequest
+    request: TextRequest
     caller: str
     key: str
     after: int | None = None
@@ -70,17 +70,17 @@ def take_in(connection: psycopg.Connection, asked: SendRequest, max_days: float 
             f"agent:{asked.ticket_id}:{after}",
             asked.ticket_id,
             channel=asked.channel,
-            ask=asked.ask,
+            request=asked.request,
             traceparent=tracing.current(),
         )
         [taken] = events.save(connection, [event])
-        if asked.ask.send_at and not taken.duplicate:
-            send_at.check(send_at.parse(asked.ask.send_at), postgres.now(connection), max_days)
+        if asked.request.send_at and not taken.duplicate:
+            send_at.check(send_at.parse(asked.request.send_at), postgres.now(connection), max_days)
         text = taken.text or 0  # 0 never occurs: the event has a ticket
         connection.execute(SQL["became"], by | {"text": text})
         return SendReceipt(text, taken.duplicate)
 
 
 def _digest(asked: SendRequest) -> str:
-    what = [asked.crm, asked.ticket_id, asked.after, asdict(asked.ask)]
+    what = [asked.crm, asked.ticket_id, asked.after, asdict(asked.request)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

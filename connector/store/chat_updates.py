@@ -95,15 +95,15 @@ def claim(connection: psycopg.Connection, crm: str, most: int) -> list[Claim]:
         # A query of its own: it sees at least the statuses that the claims count.
         return [
             Claim(
-                told.text,
+                shown.text,
                 row["claim"],
                 row["changes"],
                 None if row["unclear"] else row["written"],
                 row["attempts"],
-                told,
+                shown,
             )
-            for told in outcomes.of(connection, list(claimed))
-            if (row := claimed[told.text])
+            for shown in outcomes.of(connection, list(claimed))
+            if (row := claimed[shown.text])
         ]
 
 

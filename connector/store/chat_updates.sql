@@ -5,15 +5,15 @@ insert into chat_updates (text, chat, written, due_at)
 select texts.id, chats.chat_id, r.written, case when chats.status = r.status then null else now() end
 from jsonb_to_recordset(%(rows)s) as r (text bigint, status text, written jsonb)
 join texts on texts.id = r.text
-join texts told on told.id = coalesce(texts.same_as, texts.id) and told.state = 'sent'
-join chats on chats.chat_id = told.chat ->> 'id'
+join texts reported on reported.id = coalesce(texts.same_as, texts.id) and reported.state = 'sent'
+join chats on chats.chat_id = reported.chat ->> 'id'
 on conflict (text) do update set chat = excluded.chat, written = null, changes = chat_updates.changes + 1,
                                 due_at = coalesce(chat_updates.due_at, now())
 
 -- name: chats_of
 -- The chats that these texts tell of.
-select told.chat ->> 'id' from texts join texts told on told.id = coalesce(texts.same_as, texts.id)
-where texts.id = any(%(ids)s) and told.chat is not null
+select reported.chat ->> 'id' from texts join texts reported on reported.id = coalesce(texts.same_as, texts.id)
+where texts.id = any(%(ids)s) and reported.chat is not null
 
 -- name: due
 -- Whether a ticket of this CRM has a status to write.
@@ -26,16 +26,16 @@ where chat_updates.due_at <= now() and texts.crm = %(crm)s limit 1
 -- such chat any more.
 with due as (
     select u.text, u.begun,
-           told.state <> 'sent' or told.chat ->> 'id' is distinct from u.chat
+           reported.state <> 'sent' or reported.chat ->> 'id' is distinct from u.chat
                or exists (select from texts newer where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
                           and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
-                          and newer.told > 0) as over,
+                          and newer.notified > 0) as over,
            exists (select from texts other where other.crm = texts.crm and other.ticket_id = texts.ticket_id
                    and (other.write_begun > 0
                         or other.held_begun > now() - interval '2 minutes'
                         or other.outcome > other.written and other.state not in ('received', 'queued', 'sending'))
                   ) as waits
-    from chat_updates u join texts on texts.id = u.text join texts told on told.id = coalesce(texts.same_as, texts.id)
+    from chat_updates u join texts on texts.id = u.text join texts reported on reported.id = coalesce(texts.same_as, texts.id)
     where u.due_at <= now() and texts.crm = %(crm)s
     order by u.due_at, u.text limit %(most)s for update of u skip locked
 ), waiting as (
@@ -62,7 +62,7 @@ where id in (
         select newer.id from texts newer
         where newer.crm = texts.crm and newer.ticket_id = texts.ticket_id
           and (coalesce(newer.known, 0), newer.id) > (coalesce(texts.known, 0), texts.id)
-          and (newer.told > 0 or newer.write_begun > 0)
+          and (newer.notified > 0 or newer.write_begun > 0)
         order by coalesce(newer.known, 0) desc, newer.id desc limit 1
     ) newest where texts.id = any(%(ids)s))
   and (outcome <= written or write_begun > 0)

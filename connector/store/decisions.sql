@@ -1,7 +1,7 @@
 -- name: decision
 -- What was decided about one text, and when it was decided last.
 select texts.state, texts.why, texts.trace, texts.sms, texts.number,
-       coalesce(texts.rule, texts.accepted ->> 'rule', texts.ask ->> 'rule') as rule,
+       coalesce(texts.rule, texts.accepted ->> 'rule', texts.request ->> 'rule') as rule,
        (select max(at) from history
         where history.text = texts.id and from_state in ('received', 'queued') and to_state in ('queued', 'skipped')) as at
 from texts where texts.id = %(id)s

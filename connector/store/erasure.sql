@@ -17,7 +17,7 @@ select id from plans where id in (
 -- name: tickets
 -- The tickets of one person: those of texts to the number, of events that name it, and of plan cases for it.
 select ticket_id from texts
-where sms ->> 'end_user_number' = %(number)s or ask ->> 'number' = %(hash)s or number = %(hash)s or event = any(%(events)s)
+where sms ->> 'end_user_number' = %(number)s or request ->> 'number' = %(hash)s or number = %(hash)s or event = any(%(events)s)
    or id in (select unnest(array[text, before_text]) from recipients where number = %(hash)s)
 union select ticket_id from events where id = any(%(events)s) and ticket_id is not null
 union select ticket_id from plan_cases where number = %(hash)s
@@ -50,7 +50,7 @@ with steps as (
 ), reasons as (
     delete from reasons where text = any(%(ids)s)
 )
-update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, contradicted = null, accepted = null, wrote = null, reason = null,
+update texts set sms = null, number = null, request = null, trace = null, traceparent = null, contradicted = null, accepted = null, wrote = null, reason = null,
                 held = null, held_wrote = null,
                 why = case when why = '' then '' else 'erased' end,
                 write_refused = case when write_refused is not null then 'erased' end

@@ -73,4 +73,4 @@ def _answer(event: TicketEvent, taken: EventReceipt, first: TicketEvent) -> Even
 
 def _row(event: TicketEvent) -> dict[str, Any]:
     raw = None if event.raw is None else b64encode(event.raw).decode()
-    return fields(event) | {"ask": event.ask and fields(event.ask), "raw": raw}
+    return fields(event) | {"request": event.request and fields(event.request), "raw": raw}

@@ -3,7 +3,7 @@
 with incoming as (
     select * from jsonb_to_recordset(%(events)s) as e (
         crm text, event_id text, channel text, ticket_id text, changed_by text, body jsonb, raw text, problem text,
-        ask jsonb, traceparent text)
+        request jsonb, traceparent text)
     order by crm, event_id
 ), fresh as (
     insert into events (crm, event_id, channel, ticket_id, changed_by, body, raw, problem)
@@ -12,11 +12,11 @@ with incoming as (
     on conflict (crm, event_id) do nothing
     returning id, crm, event_id, channel, ticket_id
 ), made as (
-    insert into texts (event, crm, ticket_id, channel, ask, traceparent, number, not_before, due_at, why)
-    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.ask, 'null'),
-           incoming.traceparent, incoming.ask ->> 'number', (incoming.ask ->> 'send_at')::timestamptz,
-           coalesce((incoming.ask ->> 'send_at')::timestamptz, now()),
-           coalesce('scheduled for ' || to_char((incoming.ask ->> 'send_at')::timestamptz at time zone 'UTC',
+    insert into texts (event, crm, ticket_id, channel, request, traceparent, number, not_before, due_at, why)
+    select fresh.id, fresh.crm, fresh.ticket_id, fresh.channel, nullif(incoming.request, 'null'),
+           incoming.traceparent, incoming.request ->> 'number', (incoming.request ->> 'send_at')::timestamptz,
+           coalesce((incoming.request ->> 'send_at')::timestamptz, now()),
+           coalesce('scheduled for ' || to_char((incoming.request ->> 'send_at')::timestamptz at time zone 'UTC',
                                                 'YYYY-MM-DD HH24:MI') || ' UTC', '')
     from fresh join incoming on incoming.crm = fresh.crm and incoming.event_id = fresh.event_id
     where fresh.ticket_id is not null

@@ -18,15 +18,6 @@ left join w on w.state = s.state and w.channel = c.channel
 -- Texts whose outcome is unknown, and the age of the oldest.
 select count(*)::float8, coalesce(max(extract(epoch from now() - changed_at)), 0)::float8 from texts where state = 'unknown'
 
--- part: settlements
--- Texts that left `unknown` within 7 days, and how long they took. A second try is no settlement, its result is.
-(
-    select text, max(at) filter (where to_state <> 'unknown') - min(at) filter (where to_state = 'unknown') as took
-    from history where to_state <> 'sending' and text in (
-        select text from history where from_state = 'unknown' and to_state <> 'unknown' and at > now() - interval '7 days')
-    group by text having (array_agg(to_state order by at desc))[1] not in ('unknown', 'queued', 'received')
-) settlements
-
 -- name: settled
 -- The quantiles of the time from becoming unknown to being settled.
 select q::text, extract(epoch from percentile_disc(q) within group (order by took))::float8

@@ -1,6 +1,6 @@
 -- name: pending
 -- The holds of these texts to write to their tickets.
-select id, held_version, crm, ticket_id, coalesce(rule, accepted ->> 'rule', ask ->> 'rule') as rule, held, changed_at from texts
+select id, held_version, crm, ticket_id, coalesce(rule, accepted ->> 'rule', request ->> 'rule') as rule, held, changed_at from texts
 where id = any(%(ids)s) and state = 'queued' and held_version > held_written
 
 -- name: lock_tickets
@@ -49,7 +49,7 @@ from texts cross join lateral ({pause_of_text}) p
 join jsonb_to_recordset(%(holds)s) as h (scope text, name text, held jsonb) on h.scope = p.scope and h.name = p.name
 where texts.state in ('received', 'queued') and texts.crm = %(crm)s
   and (texts.not_before is null or texts.not_before <= now())
-  and (texts.channel <> 'agent' or texts.ask ->> 'send_at' is not null)
+  and (texts.channel <> 'agent' or texts.request ->> 'send_at' is not null)
   and texts.held is distinct from h.held and not texts.id = any(%(without)s::bigint[])
 order by texts.id limit %(most)s
 

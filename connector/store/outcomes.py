@@ -110,7 +110,7 @@ def record(connection: psycopg.Connection, results: Sequence[WriteResult]) -> No
     """Record finished write-backs. A newer outcome that an older one may have overwritten is written again."""
     rows = [fields(one) for one in results]
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        anew = cursor.execute(SQL["told"], {"results": jsonb(rows)}).fetchall()
+        anew = cursor.execute(SQL["notified"], {"results": jsonb(rows)}).fetchall()
         written = [one.text for one in results if not one.overtaken]
         anew += cursor.execute(SQL["waiting_beside"], {"ids": written}).fetchall() if written else []
         jobs.add(connection, jobs.write_backs(anew))

@@ -40,9 +40,9 @@ select texts.id, texts.crm, texts.ticket_id as ticket, texts.channel, texts.rule
        texts.received_at, texts.changed_at, texts.same_as, texts.contradicted, texts.trace, {present_chat},
        texts.sms ->> 'end_user_number' as sent_to, texts.sms ->> 'outbound_number' as sent_from,
        texts.sms ->> 'message' as message, events.event_id, events.changed_by,
-       coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
-       texts.ask -> 'overrides' as overrides, (texts.ask ->> 'send_at')::timestamptz as send_at,
-       texts.ask ->> 'reason_name' as reason_name, texts.outcome, texts.written, texts.write_refused,
+       coalesce(texts.request ->> 'agent_name', texts.request ->> 'agent_email') as agent, texts.request ->> 'override' as override,
+       texts.request -> 'overrides' as overrides, (texts.request ->> 'send_at')::timestamptz as send_at,
+       texts.request ->> 'reason_name' as reason_name, texts.outcome, texts.written, texts.write_refused,
        (select refused from chat_updates where chat_updates.text = texts.id) as chat_status_refused
 from found join texts on texts.id = found.id join events on events.id = texts.event
 order by texts.id desc limit %(most)s

@@ -40,7 +40,7 @@ where (pause.ends_at is null or pause.ends_at > clock_timestamp())
   and case pause.scope when 'all' then true
                        when 'account' then pause.name in ('ccaip', texts.crm)
                        when 'channel' then pause.name = texts.channel
-                       else pause.name = coalesce(texts.rule, texts.accepted ->> 'rule', texts.ask ->> 'rule') end
+                       else pause.name = coalesce(texts.rule, texts.accepted ->> 'rule', texts.request ->> 'rule') end
 order by pause.scope <> 'all', pause.scope, pause.name limit 1
 
 -- part: outcome_states
@@ -60,3 +60,12 @@ rolled_up as (
     from steps where step in {outcome_states} or step = 'written'
     group by 1, 2, 3, 4, 5, 6 having sum(texts) <> 0
 )
+
+-- part: settlements
+-- Texts that left `unknown` within 7 days, and how long they took. A second try is no settlement, its result is.
+(
+    select text, max(at) filter (where to_state <> 'unknown') - min(at) filter (where to_state = 'unknown') as took
+    from history where to_state <> 'sending' and text in (
+        select text from history where from_state = 'unknown' and to_state <> 'unknown' and at > now() - interval '7 days')
+    group by text having (array_agg(to_state order by at desc))[1] not in ('unknown', 'queued', 'received')
+) settlements

@@ -39,7 +39,7 @@ ANOTHER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """What the ticket was told: the state of the text that speaks for it, and whether the ticket has it."""
 
     state: State
@@ -72,7 +72,7 @@ class Request:
     override: str
     claimed: bool
     sent_anyway: bool
-    told: Told
+    reported: Reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,14 @@ def of(connection: psycopg.Connection, text: int) -> ReasonView | None:
 
 
 def _request(row: dict[str, Any]) -> Request:
-    told = Told(
-        State(row.pop("told_state")),
-        row.pop("told_why"),
-        row.pop("told_chat"),
+    reported = Reported(
+        State(row.pop("reported_state")),
+        row.pop("reported_why"),
+        row.pop("reported_chat"),
         text_views.write_back_state(row.pop("outcome"), row.pop("written"), row["write_refused"]),
         row.pop("write_refused"),
     )
-    return Request(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "told": told})
+    return Request(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "reported": reported})
 
 
 def _clicks(connection: psycopg.Connection, requests: Sequence[Request]) -> list[Click]:

@@ -1,7 +1,7 @@
 -- name: asked
 -- The rule and reason that a text asked for, by itself or through the text that it was skipped for; and the text whose
 -- reason an agent's override repeats.
-select texts.crm, own.rule, own.reason, coalesce(own.ask ->> 'reason_name', '') as reason_name,
+select texts.crm, own.rule, own.reason, coalesce(own.request ->> 'reason_name', '') as reason_name,
        (select split_part(finding ->> 'about', ':', 1)::bigint
         from jsonb_array_elements(coalesce(own.trace, '[]')) as finding
         where finding ->> 'check' = 'reason' and finding ->> 'said' = 'overridden' limit 1) as repeats
@@ -32,14 +32,14 @@ own as (
 with {askers}
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.same_as, texts.received_at,
        texts.changed_at, events.event_id, events.changed_by,
-       coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent,
-       coalesce(texts.ask ->> 'override', '') as override,
+       coalesce(texts.request ->> 'agent_name', texts.request ->> 'agent_email') as agent,
+       coalesce(texts.request ->> 'override', '') as override,
        texts.reason is not distinct from %(reason)s as claimed, texts.state = 'sent' and texts.reason is distinct from %(reason)s as sent_anyway,
-       texts.outcome, texts.written, texts.write_refused, told.state as told_state, told.why as told_why,
-       (told.chat ->> 'id')::bigint as told_chat
+       texts.outcome, texts.written, texts.write_refused, reported.state as reported_state, reported.why as reported_why,
+       (reported.chat ->> 'id')::bigint as reported_chat
 from askers join texts on texts.id = askers.id
 join events on events.id = texts.event
-join texts told on told.id = coalesce(texts.same_as, texts.id)
+join texts reported on reported.id = coalesce(texts.same_as, texts.id)
 order by texts.id limit %(most)s
 
 -- name: clicks
@@ -56,5 +56,5 @@ where cases.text = any(%(ids)s) order by plans.made_at, cases.position limit %(m
 -- Cases of back-fills of the same rule that were planned for these tickets and not texted.
 select null::bigint as text, cases.plan, cases.position, cases.ticket_id, plans.state as plan_state, plans.made_at, cases.skip
 from plans join plan_cases cases on cases.plan = plans.id and cases.ticket_id = any(%(tickets)s)
-where plans.crm = %(crm)s and coalesce(plans.ask ->> 'rule', %(rule)s) = %(rule)s and cases.skip is not null
+where plans.crm = %(crm)s and coalesce(plans.request ->> 'rule', %(rule)s) = %(rule)s and cases.skip is not null
 order by plans.made_at, cases.position limit %(most)s

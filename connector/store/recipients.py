@@ -51,7 +51,7 @@ def _known(row: Mapping[str, Any]) -> Known:
         texted_at=row["texted_at"],
         same_reason=row["same_reason"] if other_reason else None,
         same_reason_state=State(row["same_reason_state"]) if other_reason else None,
-        same_reason_told=other_reason and row["same_reason_told"],
+        same_reason_notified=other_reason and row["same_reason_notified"],
     )
 
 

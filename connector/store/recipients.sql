@@ -4,7 +4,7 @@
 select d.id, s.source, s.at as suppressed_at, s.words, s.chat is not null as asked, review.id as review, review.said_at,
        case when r.text = d.id then r.before_text else r.text end as texted_by,
        case when r.text <> d.id then r.at when r.before_text is not null then r.before_at end as texted_at,
-       held.text as same_reason, held.state as same_reason_state, held.told as same_reason_told,
+       held.text as same_reason, held.state as same_reason_state, held.notified as same_reason_notified,
        coalesce(d.meant_for <> d.hash, false) as other_number
 from jsonb_to_recordset(%(asked)s) as d (
     id bigint, crm text, ticket text, number text, hash text, rule text, reason text, meant_for text)
@@ -19,7 +19,7 @@ left join lateral (
 ) review on true
 left join lateral (select text, at, before_text, before_at from recipients where recipients.number = d.hash limit 1) r on true
 left join lateral (
-    select texts.id as text, texts.state, texts.told > 0 as told from reasons join texts on texts.id = reasons.text
+    select texts.id as text, texts.state, texts.notified > 0 as notified from reasons join texts on texts.id = reasons.text
     where reasons.crm = d.crm and reasons.rule = d.rule and reasons.reason = d.reason limit 1
 ) held on true
 

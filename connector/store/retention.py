@@ -113,8 +113,8 @@ def requeue(connection: psycopg.Connection) -> None:
         jobs.add(
             connection,
             [
-                NewJob(Kind.WRITE_BACK if untold else jobs.DELIVER[Channel(channel)], text, Channel(channel))
-                for text, channel, untold in lost
+                NewJob(Kind.WRITE_BACK if decided else jobs.DELIVER[Channel(channel)], text, Channel(channel))
+                for text, channel, decided in lost
             ],
         )
     if lost:

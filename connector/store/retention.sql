@@ -11,7 +11,7 @@ where id in (
 -- Empty old texts that have ended and are written back. Unknown texts are kept for an operator.
 with old as (
     select id from texts
-    where (sms is not null or ask is not null
+    where (sms is not null or request is not null
            or why <> '' or trace is not null or accepted is not null or wrote is not null or held is not null or write_refused is not null)
       and changed_at < now() - %(days)s * interval '1 day'
       and state in ('sent', 'skipped', 'failed', 'cancelled') and outcome <= written
@@ -19,7 +19,7 @@ with old as (
 ), steps as (
     delete from history using old where history.text = old.id
 )
-update texts set sms = null, number = null, ask = null, trace = null, traceparent = null, why = '', contradicted = null, accepted = null, wrote = null,
+update texts set sms = null, number = null, request = null, trace = null, traceparent = null, why = '', contradicted = null, accepted = null, wrote = null,
                 held = null, held_wrote = null,
                 write_refused = null
 from old where texts.id = old.id
@@ -137,7 +137,7 @@ with listed as materialized (
            entrypoint = %(kind)s as tells
     from pgqueuer where encode(payload, 'escape') ~ '^[0-9,]+$'
 )
-select texts.id, texts.channel, texts.state not in ('received', 'queued') as untold
+select texts.id, texts.channel, texts.state not in ('received', 'queued') as decided
 from texts
 where (texts.state in ('received', 'queued') or texts.outcome > texts.written or texts.write_begun > 0)
   and texts.state <> 'sending' and texts.changed_at < now() - interval '1 minute'

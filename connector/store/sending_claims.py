@@ -86,11 +86,11 @@ def _why_not(row: dict[str, Any]) -> circuit_breaker.SendingPaused | None:
 def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> None:
     """Undo these claims, if they were made: the connection was lost during the claim, and no call was made."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        told = cursor.execute(SQL["unclaim"], _columns(tries), prepare=False).fetchall()
-        told += cursor.execute(
-            texts.SQL["tell_followers"], {"ids": [row["id"] for row in told]}, prepare=False
+        to_write = cursor.execute(SQL["unclaim"], _columns(tries), prepare=False).fetchall()
+        to_write += cursor.execute(
+            texts.SQL["tell_followers"], {"ids": [row["id"] for row in to_write]}, prepare=False
         ).fetchall()
-        jobs.add(connection, jobs.write_backs(told))
+        jobs.add(connection, jobs.write_backs(to_write))
 
 
 def _columns(tries: Sequence[Attempt]) -> dict[str, list[int]]:

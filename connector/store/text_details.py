@@ -23,8 +23,8 @@ class TextDetails:
 
     `number` and `outbound_number` in E.164, `message`: None where they are not known. `number_hash`: the keyed hash.
     `body`: the event as received. `trace`: the policy's findings. `unclear`: how many calls have no clear answer.
-    `told`: the last outcome that the ticket took. `override`: the reason that a person gave. `listed_by`: the sources
-    that have its number on the suppression list. `chat_refused`: why the CRM refuses the status of its chat.
+    `notified`: the last outcome that the ticket took. `override`: the reason that a person gave. `listed_by`: the
+    sources that have its number on the suppression list. `chat_refused`: why the CRM refuses the status of its chat.
     """
 
     id: int
@@ -56,7 +56,7 @@ class TextDetails:
     contradicted: str | None
     outcome: int
     written: int
-    told: int
+    notified: int
     write_attempts: int
     write_begun: int
     write_refused: str | None

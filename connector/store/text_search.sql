@@ -9,8 +9,8 @@
   and (%(code)s::text is null or code = %(code)s)
   and (%(since)s::timestamptz is null or received_at >= %(since)s)
   and (%(until)s::timestamptz is null or received_at < %(until)s)
-  and (%(agent)s::text is null or channel = 'agent' and (lower(ask ->> 'agent_name') = lower(%(agent)s)
-                                                         or lower(ask ->> 'agent_email') = lower(%(agent)s)))
+  and (%(agent)s::text is null or channel = 'agent' and (lower(request ->> 'agent_name') = lower(%(agent)s)
+                                                         or lower(request ->> 'agent_email') = lower(%(agent)s)))
   and (not %(not_written)s or outcome > written)
   and case %(only)s::text
       when 'held' then state in ('received', 'queued') and not_before > now()
@@ -27,7 +27,7 @@
 -- A text in a list.
 id, crm, ticket_id, channel, state, rule, why, code, {present_chat}, (chat ->> 'id')::bigint as chat_id, outcome, written,
        write_refused, contradicted, busy_since, received_at, changed_at,
-       coalesce(ask ->> 'agent_name', ask ->> 'agent_email') as agent,
+       coalesce(request ->> 'agent_name', request ->> 'agent_email') as agent,
        case when state in ('received', 'queued') and not_before > now() then not_before end as leaves_at
 
 -- name: find

@@ -105,7 +105,7 @@ def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
 class TextStatus:
     """A text as shown to the agent or API client that requested it. Times are in UTC.
 
-    `chat` is {"id", "status", "ended"} or None. `told_after`: the text whose outcome the ticket gets first.
+    `chat` is {"id", "status", "ended"} or None. `notified_after`: the text whose outcome the ticket gets first.
     `leaves_at`: the time until which it waits. `pause`: why an operator's pause keeps it from being sent; else empty.
     `worker`: one is running.
     """
@@ -126,7 +126,7 @@ class TextStatus:
     write_refused: str | None
     changed_at: datetime
     received_at: datetime
-    told_after: int | None
+    notified_after: int | None
     leaves_at: datetime | None
     pause: str = ""
     worker: bool = True
@@ -155,7 +155,7 @@ def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: 
 
 
 def _status(row: dict[str, Any]) -> TextStatus:
-    request = row.pop("ask")
+    request = row.pop("request")
     row["request"] = texts.request_of(request) if request else None
     row["code"] = row["code"] and RefusalCode(row["code"])
     return TextStatus(**row | _typed(row))
@@ -199,13 +199,13 @@ def cancel(connection: psycopg.Connection, text: int, by: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """How many texts are in a state: `texts`, those not written back (`untold`), `refused` by the CRM, `contradicted`,
+    """How many texts are in a state: `texts`, `not_written`, `refused` by the CRM, `contradicted`,
     and queued for later (`held`); and when the next of these is sent (`leaves_at`, UTC).
     """
 
     state: State
     texts: int
-    untold: int
+    not_written: int
     refused: int
     contradicted: int
     held: int

@@ -16,7 +16,7 @@ select (chat ->> 'id')::bigint from texts where chat ->> 'id' = any(%(chats)s)
 
 -- part: as_seen
 -- Texts as shown to the agents and API clients that requested them.
-select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.code, texts.sms, texts.ask, texts.trace, {present_chat},
+select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.why, texts.code, texts.sms, texts.request, texts.trace, {present_chat},
        texts.outcome, texts.written, texts.write_refused, texts.changed_at, events.received_at,
        -- a text that sent nothing is written back once this other text is settled
        case when texts.outcome > texts.written and texts.state in ('failed', 'skipped', 'cancelled') then (
@@ -24,7 +24,7 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.w
            where other.crm = texts.crm and other.ticket_id = texts.ticket_id and other.id <> texts.id
                and coalesce(texts.same_as, other.id) = other.id
                and ({under_way}
-                    or texts.same_as is null and other.state = 'unknown' and texts.channel <> 'trigger')) end as told_after,
+                    or texts.same_as is null and other.state = 'unknown' and texts.channel <> 'trigger')) end as notified_after,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event
 
@@ -51,7 +51,7 @@ with totals as (
     union all
     select state, count(*) from texts where state = 'sending' group by 1
 ), noted as (
-    select state, count(*) filter (where outcome > written) as untold,
+    select state, count(*) filter (where outcome > written) as not_written,
            count(*) filter (where outcome > written and write_refused is not null) as refused,
            count(*) filter (where state in ('received', 'queued') and not_before > now()) as held,
            min(not_before) filter (where state in ('received', 'queued') and not_before > now()) as leaves_at
@@ -59,7 +59,7 @@ with totals as (
 ), wrong as (
     select state, count(*) as contradicted from texts where contradicted is not null group by 1
 )
-select state, texts, coalesce(untold, 0) as untold, coalesce(refused, 0) as refused,
+select state, texts, coalesce(not_written, 0) as not_written, coalesce(refused, 0) as refused,
        coalesce(contradicted, 0) as contradicted, coalesce(held, 0) as held, leaves_at
 from totals left join noted using (state) left join wrong using (state) order by state
 
@@ -67,8 +67,8 @@ from totals left join noted using (state) left join wrong using (state) order by
 -- One text and its event, for display.
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.rule, texts.sms, {present_chat}, texts.why,
        texts.outcome, texts.written, texts.write_refused, texts.contradicted, events.event_id, events.received_at, texts.changed_at, texts.trace,
-       coalesce(texts.ask ->> 'agent_name', texts.ask ->> 'agent_email') as agent, texts.ask ->> 'override' as override,
-       (texts.ask ->> 'send_at')::timestamptz as send_at, texts.ask ->> 'reason_name' as reason,
+       coalesce(texts.request ->> 'agent_name', texts.request ->> 'agent_email') as agent, texts.request ->> 'override' as override,
+       (texts.request ->> 'send_at')::timestamptz as send_at, texts.request ->> 'reason_name' as reason,
        case when texts.state in ('received', 'queued') and texts.not_before > now() then texts.not_before end as leaves_at
 from texts join events on events.id = texts.event where texts.id = %(id)s
 

@@ -45,7 +45,7 @@ def load(connection: psycopg.Connection, ids: Sequence[int]) -> dict[int, Text]:
 
 def _text(row: dict[str, Any]) -> Text:
     sms = OutboundSms(**row["sms"]) if row["sms"] else None
-    ask = request_of(row["ask"]) if row["ask"] else None
+    request = request_of(row["request"]) if row["request"] else None
     accepted = Accepted(**row["accepted"]) if row["accepted"] else None
     arrived = time.monotonic() - row.pop("age")
     made = {
@@ -53,7 +53,7 @@ def _text(row: dict[str, Any]) -> Text:
         "channel": Channel(row["channel"]),
         "state": State(row["state"]),
         "sms": sms,
-        "ask": ask,
+        "request": request,
         "accepted": accepted,
     }
     return Text(**row | made)
@@ -157,7 +157,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
     with connection.cursor(row_factory=dict_row) as cursor:
         asked = {"moves": jsonb([_step(connection, move) for move in moves]), "late": late}
         rows = cursor.execute(SQL["move"], asked).fetchall()
-        told = [row for row in rows if row["tell"] or row["note"]]
+        to_write = [row for row in rows if row["tell"] or row["note"]]
         none = [
             row["id"]
             for row in rows
@@ -166,13 +166,13 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
         if holders := [row["same_as"] for row in rows if row["same_as"] is not None]:
             none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders}, prepare=False)]
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}, prepare=False).fetchall() if none else []
-        ended = [row["id"] for row in told if row["id"] not in none and not row["note"]]
-        told += cursor.execute(SQL["tell_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
+        ended = [row["id"] for row in to_write if row["id"] not in none and not row["note"]]
+        to_write += cursor.execute(SQL["tell_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
-        told += cursor.execute(SQL["untold_beside"], {"ids": over}).fetchall() if over else []
+        to_write += cursor.execute(SQL["not_written_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(
             connection,
-            jobs.write_backs(told)
+            jobs.write_backs(to_write)
             + [
                 NewJob(jobs.DELIVER[channel := Channel(row["channel"])], row["id"], channel, row["after"])
                 for row in [*rows, *revived]

@@ -3,7 +3,7 @@
 select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.revision, events.changed_by, texts.attempts,
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early, extract(epoch from clock_timestamp() - events.received_at)::float8 as age,
-       case when texts.state = 'unknown' then texts.sms end as sms, texts.ask,
+       case when texts.state = 'unknown' then texts.sms end as sms, texts.request,
        texts.accepted, texts.traceparent, texts.restored_at is not null as maybe_sent
 from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
@@ -204,6 +204,6 @@ select id, revision from texts
 where state = 'sending' and (coalesce(claim_until, changed_at + interval '5 minutes') < clock_timestamp() or changed_at > clock_timestamp() + interval '1 minute')
 order by id limit 500 for update skip locked
 
--- name: untold_beside
+-- name: not_written_beside
 -- Other texts of the same tickets with an outcome to write back: they may have waited for these.
 {beside} and other.state not in ('received', 'queued', 'sending')

@@ -21,7 +21,6 @@ NEAR_HOURS = 24.0
 # How long after the text was given up a chat of no text counts as evidence, in hours; and the allowed difference
 # between the platform's clock and the database's, in seconds.
 UNCLAIMED_HOURS, SKEW_SECONDS = 1.0, 30.0
-RESOLVED_DAYS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +106,10 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeToResolve:
-    """Unknown texts that were resolved, by whomever, and the seconds that it took. None: none was."""
+class TimeToSettle:
+    """Unknown texts that were settled within 7 days, by whomever, and the seconds that it took. None: none was."""
 
-    resolved: int = 0
+    settled: int = 0
     median: float | None = None
     p95: float | None = None
 
@@ -209,7 +208,7 @@ def settle(connection: psycopg.Connection, actor: Actor, text: int, chat: int | 
     return Settled.DONE
 
 
-def time_to_resolve(connection: psycopg.Connection, days: float = RESOLVED_DAYS) -> TimeToResolve:
-    """How long it took to resolve the unknown texts that were resolved within so many days."""
-    with connection.cursor(row_factory=class_row(TimeToResolve)) as cursor:
-        return cursor.execute(SQL["time_to_resolve"], {"days": days}).fetchone() or TimeToResolve()
+def time_to_settle(connection: psycopg.Connection) -> TimeToSettle:
+    """How long it took to settle the unknown texts that were settled within 7 days."""
+    with connection.cursor(row_factory=class_row(TimeToSettle)) as cursor:
+        return cursor.execute(SQL["time_to_settle"]).fetchone() or TimeToSettle()

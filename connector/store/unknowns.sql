@@ -83,18 +83,8 @@ order by coalesce(busy_since, changed_at), id limit %(most)s
 -- The text that this chat belongs to.
 select id from texts where chat is not null and chat ->> 'id' = %(chat)s order by id limit 1
 
--- name: time_to_resolve
--- How long unknown texts took to be resolved that were resolved within so many days, in seconds.
-select count(*) as resolved,
-       percentile_cont(0.5) within group (order by seconds) as median,
+-- name: time_to_settle
+-- How many unknown texts were settled lately, and how long they took, in seconds.
+select count(*) as settled, percentile_cont(0.5) within group (order by seconds) as median,
        percentile_cont(0.95) within group (order by seconds) as p95
-from (
-    select extract(epoch from ended.at - begun.at)::float8 as seconds
-    from history ended cross join lateral (
-        select max(at) as at from history
-        where history.text = ended.text and history.to_state = 'unknown' and history.from_state <> 'unknown'
-          and history.at <= ended.at
-    ) begun
-    where ended.from_state = 'unknown' and ended.to_state <> 'unknown' and ended.to_state in ('sent', 'failed')
-      and ended.at > now() - %(days)s * interval '1 day' and begun.at is not null
-) as times
+from (select extract(epoch from took)::float8 as seconds from {settlements}) as times

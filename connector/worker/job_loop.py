@@ -38,7 +38,7 @@ async def consume(
         try:
             async with await postgres.connect(url) as listening, await postgres.connect(url) as asking:
                 await asyncio.to_thread(installation.check, url)
-                consumer = Consumer(listening, asking, backpressure.wants, backpressure.most)
+                consumer = Consumer(listening, asking, backpressure.wants, backpressure.max_in_hand)
                 for kind, handle in handlers.items():
                     consumer.register(kind, handle)
                 log.info("worker ready")

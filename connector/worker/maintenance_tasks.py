@@ -39,8 +39,8 @@ def build(
     breaker: Breaker,
 ) -> Maintenance:
     numbers = sorted({number for _, mapping in connected.values() for number in mapping.outbound_numbers})
-    alone = {stem: crm for stem, (crm, _) in connected.items()}
-    mappings = {stem: mapping for stem, (_, mapping) in connected.items()}
+    alone = {crm_name: crm for crm_name, (crm, _) in connected.items()}
+    mappings = {crm_name: mapping for crm_name, (_, mapping) in connected.items()}
     words = bootstrap.opt_out_words(mappings)
     tasks = [
         MaintenanceTask("feed back-fills", feeder.FEED_SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
@@ -71,7 +71,7 @@ def build(
         if settings.chat_poll_seconds:
             tasks.append(chat_follower.follower(account, settings.chat_poll_seconds))
     probes = {circuit_breaker.PLATFORM: client.probe_of(account, numbers)} | {
-        stem: crm.probe for stem, crm in alone.items()
+        crm_name: crm.probe for crm_name, crm in alone.items()
     }
     fingerprints = mapping_version.fingerprints(settings.mappings_dir, alone)
     return Maintenance(
@@ -90,9 +90,9 @@ def _calls_are_short(
 ) -> bool:
     """Whether a CRM has so few of the day's calls left that they are reserved for agents and triggers."""
     newest = USAGE_SECONDS if backpressure.batches_wait else None
-    used = {stem: share for stem, crm in connected.items() if (share := crm.usage(newest)) is not None}
-    for stem, share in used.items():
-        counters.CRM_CALLS_LEFT.labels(stem).set(max(1 - share, 0))
+    used = {crm_name: share for crm_name, crm in connected.items() if (share := crm.usage(newest)) is not None}
+    for crm_name, share in used.items():
+        counters.CRM_CALLS_LEFT.labels(crm_name).set(max(1 - share, 0))
     with pool.connection() as connection:
         crm_usage.record(connection, used)
     return any(share >= settings.batch_calls_share for share in used.values())

@@ -53,14 +53,16 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
         account = bootstrap.account(settings)
         client = Client(account)
         stack.push_async_callback(client.close)
-        connected = {stem: (crms.connect(stem, one.file), one) for stem, one in bootstrap.mappings(settings).items()}
+        connected = {
+            crm_name: (crms.connect(crm_name, one.file), one) for crm_name, one in bootstrap.mappings(settings).items()
+        }
         for crm, _ in connected.values():
             stack.callback(crm.close)
         pool = stack.enter_context(postgres.pool(url, STEP_THREADS + MORE_CONNECTIONS))
         steps = stack.enter_context(postgres.pool(url, STEP_THREADS, postgres.BY_INDEX))
         threads = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, "step"))
         loop = asyncio.get_running_loop()
-        warming = [loop.run_in_executor(threads, _warm_up, stem, crm) for stem, (crm, _) in connected.items()]
+        warming = [loop.run_in_executor(threads, _warm_up, crm_name, crm) for crm_name, (crm, _) in connected.items()]
         await asyncio.gather(*warming)
 
         budgets = bootstrap.budgets(mapping for _, mapping in connected.values())
@@ -84,9 +86,9 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             people.left,
             budgets=budgets,
         )
-        tell_holds = [stem for stem, (_, mapping) in connected.items() if mapping.tells_holds]
+        tell_holds = [crm_name for crm_name, (_, mapping) in connected.items() if mapping.tells_holds]
         retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
-        policies = {stem: mapping.policy for stem, (_, mapping) in connected.items()}
+        policies = {crm_name: mapping.policy for crm_name, (_, mapping) in connected.items()}
         admission = Admission(steps, policies, tell_holds=tell_holds)
         settlement = Settlement(steps, threads)
         delivery = Delivery(steps, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
@@ -125,11 +127,11 @@ def _rates(settings: Settings) -> rate_limit.Rates:
     return rate_limit.Rates.of(settings.ccaip_requests_per_second or 1, settings.batch_share)
 
 
-def _warm_up(stem: str, crm: Crm) -> None:
+def _warm_up(crm_name: str, crm: Crm) -> None:
     try:
         crm.warm_up()
     except CallFailed as error:
-        log.warning("the CRM cannot be used yet", crm=stem, why=str(error))
+        log.warning("the CRM cannot be used yet", crm=crm_name, why=str(error))
 
 
 def _stand_back() -> None:

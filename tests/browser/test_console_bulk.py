@@ -18,10 +18,10 @@ SEARCH = f'agent:"{AGENT}" is:scheduled'
 def scheduled(pipe: Pipe, count: int) -> list[int]:
     """Texts that this agent has scheduled for another day."""
     send_at = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-    ask = TextRequest(message="Hello", agent_name=AGENT, send_at=send_at)
+    request = TextRequest(message="Hello", agent_name=AGENT, send_at=send_at)
     with psycopg.connect(pipe.url, autocommit=True) as connection:
         return [
-            agent_requests.take_in(connection, SendRequest("salesforce", case, ask, "walrus", case)).text
+            agent_requests.take_in(connection, SendRequest("salesforce", case, request, "walrus", case)).text
             for case in pipe.box.salesforce.make_cases(count)
         ]
 
@@ -55,5 +55,5 @@ def test_all_that_match_are_cancelled_while_the_set_changes(pipe: Pipe, operator
     expect(operator.get_by_role("heading", level=2, name="Progress")).to_contain_text("done", timeout=PATIENCE_MS)
     expect(operator.get_by_role("region", name="Refused")).to_contain_text("1")
     assert sorted(cancelled_by(pipe, texts)) == 7 * ["cancelled by an operator"] + ["cancelled by somebody else"]
-    [waiting] = pipe.query("select id from texts where ask ->> 'agent_name' = %s and state = 'received'", AGENT)
+    [waiting] = pipe.query("select id from texts where request ->> 'agent_name' = %s and state = 'received'", AGENT)
     assert waiting["id"] not in texts, "one that came later is not drawn in"

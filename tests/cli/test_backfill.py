@@ -25,6 +25,7 @@ from connector.model import State, TextRequest
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce.schema import OBJECTS as SCHEMA
 from tests.conftest import created
+from tests.support import command
 from tests.support.pipe import Pipe, running, wait_for
 
 PATIENCE = 120
@@ -61,10 +62,9 @@ class Operator:
 
     def says(self, *arguments: str, status: int = 0, given: str | None = None) -> tuple[str, str]:
         """What the command writes, and what it says on standard error."""
-        process = self.start(*arguments, stdin=subprocess.PIPE)
-        out, err = process.communicate(given, timeout=PATIENCE)
-        assert process.returncode == status, f"{arguments}: {process.returncode}\n{out}\n{err}"
-        return out, err
+        done = command.run(("backfill", *arguments), self.environment, self.pipe.logs, given or "")
+        assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout, done.stderr
 
     def plan(self, *arguments: str, given: str | None = None) -> dict[str, Any]:
         planned: dict[str, Any] = json.loads(self.says("salesforce", *arguments, "--json", given=given)[0])
@@ -74,8 +74,8 @@ class Operator:
         return self.does("run", plan, "--cooling-off", "0", *more, status=status)
 
     def outcomes(self, plan: str) -> list[dict[str, Any]]:
-        lines = self.start("report", plan, "--json", "-").communicate(timeout=PATIENCE)[0]
-        return [json.loads(line) for line in lines.splitlines()]
+        report = command.run(("backfill", "report", plan, "--json", "-"), self.environment, self.pipe.logs)
+        return [json.loads(line) for line in report.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +196,12 @@ def test_a_report_of_a_plan_that_is_not_there_leaves_the_file_alone(operator: Op
     assert file.read_text() == "precious"
 
 
-@pytest.mark.parametrize("ask", [TextRequest(rule="nope"), TextRequest(template="nope")])
+@pytest.mark.parametrize("text_request", [TextRequest(rule="nope"), TextRequest(template="nope")])
 def test_a_rule_or_template_that_the_mapping_does_not_have_is_refused(
-    as_environment: Operator, ask: TextRequest
+    as_environment: Operator, text_request: TextRequest
 ) -> None:
     with library.opened() as fill, pytest.raises(BadSettings, match=r"there is no \w+ nope; there is: requested"):
-        fill.plan("salesforce", iter(["500000000000001AAA"]), ask)
+        fill.plan("salesforce", iter(["500000000000001AAA"]), text_request)
 
 
 def test_a_plan_that_never_ran_is_neither_resumed_nor_paused(pipe: Pipe, operator: Operator) -> None:
@@ -224,11 +224,11 @@ def test_a_plan_that_is_over_says_so_to_every_command(pipe: Pipe, operator: Oper
     operator.run(done)
     assert "2 of 2 cases: 2 cancelled" in operator.does("cancel", cancelled)
 
-    for command in ("run", "resume"):
-        assert "2 of 2 cases: 2 sent" in operator.does(command, done)
-        assert "was cancelled and is not run again" in operator.does(command, cancelled, status=2)
-    for command in ("pause", "cancel"):
-        assert f"is done: there is nothing to {command}" in operator.does(command, done, status=2)
+    for again in ("run", "resume"):
+        assert "2 of 2 cases: 2 sent" in operator.does(again, done)
+        assert "was cancelled and is not run again" in operator.does(again, cancelled, status=2)
+    for ending in ("pause", "cancel"):
+        assert f"is done: there is nothing to {ending}" in operator.does(ending, done, status=2)
     assert "is cancelled: there is nothing to pause" in operator.does("pause", cancelled, status=2)
     assert "is cancelled already" in operator.does("cancel", cancelled)
 

@@ -11,8 +11,8 @@ from connector.store import audit, bulk_actions
 from connector.store.audit import Actor, Filter
 from connector.store.bulk_actions import BulkKind, BulkRequest
 from connector.worker import bulk_actions as worker
-from tests.cli.test_cli import connector
 from tests.store.test_actions import texts_in
+from tests.support.command import connector
 
 ADA = Actor("ada", audit.Source.CLI, "host")
 Run = Callable[..., tuple[int, str, str]]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from connector import settings
 from connector.cli import check, demo
 from connector.sandbox import Sandbox
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml"
 DOCS = Path(__file__).parent.parent.parent / "docs"

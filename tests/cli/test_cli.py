@@ -15,22 +15,8 @@ import pytest
 from connector import supervisor
 from connector.cli import demo
 from connector.sandbox import Sandbox
+from tests.support.command import connector
 from tests.support.pipe import free_port
-
-
-def connector(*arguments: str, folder: Path | str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command, with no settings but these, in this working folder."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTOR_")}
-    return subprocess.run(
-        [sys.executable, "-m", "connector", *arguments],
-        env=clean | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        cwd=folder,
-    )
 
 
 def test_the_demo_ends_with_the_chat_id_on_the_case_also_the_second_time(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from connector.model import Decision, OutboundSms, TicketEvent
 from connector.store import events
 from tests.cli.test_check import COMPLETE
+from tests.support import command
 from tests.support.remote import queued
 
 COMMANDS = [
@@ -48,13 +49,10 @@ def test_every_command_shows_replaced_characters_where_a_console_lacks_them(
 ) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
     wanted = clean | COMPLETE | {"CONNECTOR_DATABASE_URL": shown, "PYTHONIOENCODING": encoding}
-    for command in COMMANDS:
-        done = subprocess.run(
-            [sys.executable, "-m", "connector", *command], env=wanted, capture_output=True, cwd=tmp_path, check=False
-        )
-        out, err = (stream.decode(encoding.partition(":")[0]) for stream in (done.stdout, done.stderr))
-        assert "Traceback" not in err, err
-        assert out + err
+    for arguments in COMMANDS:
+        done = command.run(arguments, wanted, tmp_path)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.stdout + done.stderr
 
 
 def test_an_argument_that_is_no_text_is_refused_in_words(shown: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.cli.test_check import COMPLETE, SHIPPED
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 NUMBER = COMPLETE["CONNECTOR_CCAIP_OUTBOUND_NUMBER"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from connector.cli import demo
 from connector.sandbox.crms.salesforce import schema
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 from tests.support.pipe import Pipe
 
 SHIPPED = (Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml").read_text()

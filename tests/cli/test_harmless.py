@@ -31,8 +31,8 @@ Run = Callable[..., Result]
 def text(pool: ConnectionPool) -> int:
     """A text about which everybody has written something odd."""
     with pool.connection() as connection:
-        ask = TextRequest(agent_name=ODD, override=ODD)
-        [taken] = events.save(connection, [TicketEvent("salesforce", ODD, f"500{ODD}", ask=ask)])
+        request = TextRequest(agent_name=ODD, override=ODD)
+        [taken] = events.save(connection, [TicketEvent("salesforce", ODD, f"500{ODD}", request=request)])
         assert taken.text
         trace = [{"check": ODD, "said": ODD, "why": ODD}]
         texts.move(connection, [transitions.skipped(taken.text, Skip(ODD), trace)])
@@ -56,7 +56,7 @@ def text(pool: ConnectionPool) -> int:
             "first": [{"ticket": ODD, "to": "+1", "message": ODD}],
         }
         connection.execute(
-            """insert into plans (id, crm, query, ask, state, why, report)
+            """insert into plans (id, crm, query, request, state, why, report)
                values ('abc', %s, '{}', '{}', 'stopped', %s, %s)""",
             [ODD, ODD, Jsonb(report)],
         )

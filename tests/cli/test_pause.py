@@ -9,8 +9,8 @@ import pytest
 from connector.cli import demo
 from connector.sandbox import Sandbox
 from connector.store import circuit_breaker, pauses
-from tests.cli.test_cli import connector
 from tests.cli.test_resume import WRONG_TOKEN
+from tests.support.command import connector
 
 
 @pytest.fixture(scope="module")

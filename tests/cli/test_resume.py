@@ -9,7 +9,7 @@ from connector.cli import demo
 from connector.model import TicketEvent
 from connector.sandbox import Sandbox
 from connector.store import circuit_breaker, events, installation
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 WRONG_TOKEN = {"CONNECTOR_CCAIP_TOKEN": "a-wrong-token"}
 WRONG_SECRET = {"CONNECTOR_SALESFORCE_CLIENT_SECRET": "a-wrong-secret"}

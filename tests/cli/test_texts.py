@@ -11,7 +11,7 @@ from connector import transitions
 from connector.cli import backfill_watch, output
 from connector.model import Channel, Chat, Decision, OutboundSms, State, TextRequest, TicketEvent
 from connector.store import circuit_breaker, events, leases, texts
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 from tests.support.remote import queued, started
 
 NUMBER = "+14155550132"
@@ -217,8 +217,8 @@ def test_one_person_is_erased(run: Run) -> None:
 
 def test_scheduled_texts_are_listed_with_their_time_and_can_be_cancelled(run: Run, url: str) -> None:
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
-    ask = TextRequest(message="Hi Ada", send_at=at.isoformat())
-    event = TicketEvent("salesforce", "agent:1", "case3", channel=Channel.AGENT, ask=ask)
+    request = TextRequest(message="Hi Ada", send_at=at.isoformat())
+    event = TicketEvent("salesforce", "agent:1", "case3", channel=Channel.AGENT, request=request)
     with psycopg.connect(url, autocommit=True) as connection:
         [saved] = events.save(connection, [event])
     rows = json.loads(run("texts", "list", "--scheduled", "--json")[1])

@@ -9,7 +9,7 @@ from connector.crms.salesforce import ids
 from connector.errors import Unreadable
 from connector.model import TicketEvent
 from connector.store import events
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 from webhooks.crms import salesforce
 
 CASE = "500000000000001AAA"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import connector, run
+from tests.cli.test_cli import run
+from tests.support.command import connector
 from tests.support.pipe import free_port
 
 # Commands that have nothing to put into a new database.

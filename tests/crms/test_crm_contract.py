@@ -1,4 +1,4 @@
-"""What every CRM has to do, tried on each that has a mapping file. A new one adds tests/fixtures/<stem>.py, no more."""
+"""What every CRM has to do, tried on each that has a mapping file. A new one adds tests/fixtures/<name>.py, no more."""
 
 import importlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from connector.sandbox import Sandbox
 from webhooks.receive import WebhookRoute
 
 MAPPINGS = settings.Settings(_env_file=None).mappings_dir
-STEMS = crms.stems(MAPPINGS)
+STEMS = crms.names(MAPPINGS)
 
 
 @pytest.fixture(scope="module")
@@ -26,34 +26,34 @@ def box() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(params=STEMS)
-def stem(request: pytest.FixtureRequest) -> str:
+def crm_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def of(stem: str, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def of(crm_name: str, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The CRM's fixtures; its settings stand in the environment."""
-    fixtures = importlib.import_module(f"tests.fixtures.{stem}")
+    fixtures = importlib.import_module(f"tests.fixtures.{crm_name}")
     for name, value in fixtures.environment(box).items():
         monkeypatch.setenv(name, value)
     return fixtures
 
 
 @pytest.fixture
-def file(stem: str) -> MappingFile:
-    return loader.load(MAPPINGS / f"{stem}.toml")
+def file(crm_name: str) -> MappingFile:
+    return loader.load(MAPPINGS / f"{crm_name}.toml")
 
 
 @pytest.fixture
-def crm(stem: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
-    crm = crms.connect(stem, file)
+def crm(crm_name: str, of: ModuleType, file: MappingFile) -> Iterator[Crm]:
+    crm = crms.connect(crm_name, file)
     yield crm
     crm.close()
 
 
 @pytest.fixture
-def route(stem: str, of: ModuleType, file: MappingFile) -> WebhookRoute:
-    routes: list[WebhookRoute] = importlib.import_module(f"webhooks.crms.{stem}").routes(file)
+def route(crm_name: str, of: ModuleType, file: MappingFile) -> WebhookRoute:
+    routes: list[WebhookRoute] = importlib.import_module(f"webhooks.crms.{crm_name}").routes(file)
     return next(one for one in routes if one.path == of.ENTRANCE)
 
 
@@ -207,12 +207,12 @@ def test_the_shipped_mapping_fits(crm: Crm) -> None:
     assert crm.check() == []
 
 
-def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: MappingFile, box: Sandbox) -> None:
+def test_a_crm_that_is_away_is_unavailable(of: ModuleType, crm_name: str, file: MappingFile, box: Sandbox) -> None:
     with Sandbox(port=0).running() as gone, pytest.MonkeyPatch.context() as patch:
         [ticket] = of.new_tickets(gone, 1)
         for name, value in of.environment(gone).items():
             patch.setenv(name, value)
-        crm = crms.connect(stem, file)
+        crm = crms.connect(crm_name, file)
     with pytest.raises(Unavailable):
         crm.read([ticket])
     with pytest.raises(Unavailable):
@@ -224,11 +224,13 @@ def test_a_crm_that_is_away_is_unavailable(of: ModuleType, stem: str, file: Mapp
     crm.close()
 
 
-def test_an_authentic_message_becomes_its_event(route: WebhookRoute, of: ModuleType, stem: str, box: Sandbox) -> None:
+def test_an_authentic_message_becomes_its_event(
+    route: WebhookRoute, of: ModuleType, crm_name: str, box: Sandbox
+) -> None:
     [ticket] = of.new_tickets(box, 1)
     [event] = route.parse(of.message(box, ticket, "04l000000000001AAA"))
     assert isinstance(event, TicketEvent)
-    assert (event.crm, event.event_id, event.ticket_id) == (stem, "04l000000000001AAA", ticket)
+    assert (event.crm, event.event_id, event.ticket_id) == (crm_name, "04l000000000001AAA", ticket)
     assert event.problem is None
 
 

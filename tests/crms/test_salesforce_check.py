@@ -15,7 +15,7 @@ from connector.expressions import Template
 from connector.mapping import loader
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce import schema as org
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 SHIPPED = (Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml").read_text()
 STATUS = 'CCAIP_SMS_Status__c = "Sent"'

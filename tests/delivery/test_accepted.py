@@ -88,8 +88,8 @@ class Changing(Tickets):
 @pytest.mark.parametrize("channel", ASKS)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.what)
 def test_a_text_that_is_decided_again(pool: ConnectionPool, channel: Channel, change: Change) -> None:
-    tickets, ask = Changing(VALUES), ASKS[channel]
-    text = asked_for(pool, "a", channel, ask)
+    tickets, request = Changing(VALUES), ASKS[channel]
+    text = asked_for(pool, "a", channel, request)
     Away(pool).deliver(text, mapping=AT_ANY_HOUR, tickets=tickets)
     assert row(pool, text)["state"] == "queued"
     if change.wrote:
@@ -115,9 +115,9 @@ class Away(Remote):
         raise Unavailable("no connection")
 
 
-def asked_for(pool: ConnectionPool, name: str, channel: Channel, ask: TextRequest | None = None) -> int:
+def asked_for(pool: ConnectionPool, name: str, channel: Channel, request: TextRequest | None = None) -> int:
     with pool.connection() as connection:
-        event = TicketEvent("salesforce", name, TICKET_ID, channel=channel, ask=ask)
+        event = TicketEvent("salesforce", name, TICKET_ID, channel=channel, request=request)
         [one] = events.save(connection, [event])
     return one.text or 0
 
@@ -248,7 +248,7 @@ def test_what_waited_for_a_text_that_ends_quietly_is_told(told: Told) -> None:
     told.write_back(clicked)
     assert told.org.says() == (None, None)
 
-    told.move(transitions.skipped(waiting, Skip("no rule asks for a text", told=False)))
+    told.move(transitions.skipped(waiting, Skip("no rule asks for a text", notify=False)))
     told.until_told(clicked)
 
     assert told.org.says()[0] == "Failed"

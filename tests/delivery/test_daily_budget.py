@@ -43,8 +43,8 @@ def use(pool: ConnectionPool, texts: int) -> None:
 
 
 def saved(pool: ConnectionPool, channel: Channel, ticket: str = TICKET_ID) -> int:
-    ask = TextRequest(message="Hi") if channel is not Channel.TRIGGER else None
-    event = TicketEvent("salesforce", f"{channel}:{ticket}", ticket, channel=channel, ask=ask)
+    request = TextRequest(message="Hi") if channel is not Channel.TRIGGER else None
+    event = TicketEvent("salesforce", f"{channel}:{ticket}", ticket, channel=channel, request=request)
     with pool.connection() as connection:
         [receipt] = events.save(connection, [event])
     assert receipt.text

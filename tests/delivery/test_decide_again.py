@@ -203,7 +203,7 @@ def test_a_text_to_the_same_number_before_it_decides_about_the_first_words(pool:
 
 
 def test_an_agents_request_is_decided_with_its_own_words(pool: ConnectionPool) -> None:
-    text = delivered(pool, channel=Channel.AGENT, ask=TextRequest(message="Call us"), values={"status": "New"})
+    text = delivered(pool, channel=Channel.AGENT, request=TextRequest(message="Call us"), values={"status": "New"})
 
     assert again(pool, text, status="New").differences == []
     found = again(pool, text, at=NIGHT, status="New")

@@ -290,7 +290,7 @@ def test_a_refused_outcome_is_told_again_with_long_pauses_until_a_person_gives_i
     assert told.row(text)["write_refused"] == str(VALIDATION)
     with told.pool.connection() as connection:
         [counted] = [row for row in text_views.counts(connection) if row.state == "sent"]
-        assert (counted.untold, counted.refused) == (1, 1)
+        assert (counted.not_written, counted.refused) == (1, 1)
         assert [row.id for row in text_search.find(connection, Search(only=Only.REFUSED), 10)] == [text]
         assert outcomes.give_up(connection, text, "given up: the case is closed")
         assert not outcomes.give_up(connection, text, "again")

@@ -27,8 +27,8 @@ def decide(ticket: Ticket) -> Decision:
 
 
 def saved(pool: ConnectionPool, channel: Channel, ticket: int = 1, send_at: str | None = None) -> int:
-    ask = None if channel is Channel.TRIGGER else TextRequest(rule="requested", send_at=send_at)
-    event = TicketEvent("salesforce", f"{channel}{ticket}", f"{ticket:018d}", channel=channel, ask=ask)
+    request = None if channel is Channel.TRIGGER else TextRequest(rule="requested", send_at=send_at)
+    event = TicketEvent("salesforce", f"{channel}{ticket}", f"{ticket:018d}", channel=channel, request=request)
     with pool.connection() as connection:
         [receipt] = events.save(connection, [event])
     assert receipt.text

@@ -68,10 +68,13 @@ def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
 def saved(
     connection: psycopg.Connection, tickets: list[str], channel: Channel = Channel.TRIGGER, send_at: str | None = None
 ) -> None:
-    ask = None if channel is Channel.TRIGGER else TextRequest(rule="requested", send_at=send_at)
+    request = None if channel is Channel.TRIGGER else TextRequest(rule="requested", send_at=send_at)
     events.save(
         connection,
-        [TicketEvent("salesforce", f"{channel} {ticket}", ticket, channel=channel, ask=ask) for ticket in tickets],
+        [
+            TicketEvent("salesforce", f"{channel} {ticket}", ticket, channel=channel, request=request)
+            for ticket in tickets
+        ],
     )
 
 

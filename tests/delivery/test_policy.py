@@ -99,9 +99,11 @@ def mapping_of(case: Case) -> Mapping:
     return mapping(case.rule, policy=dict(case.policy))
 
 
-def taken(pool: ConnectionPool, name: str, channel: Channel, ask: TextRequest | None, ticket: str = TICKET_ID) -> int:
+def taken(
+    pool: ConnectionPool, name: str, channel: Channel, request: TextRequest | None, ticket: str = TICKET_ID
+) -> int:
     with pool.connection() as connection:
-        [one] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
+        [one] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, request=request)])
     assert one.text
     return one.text
 
@@ -312,8 +314,8 @@ def test_the_first_text_to_a_number_says_who_writes_and_how_to_stop_it(pool: Con
     file = mapping(policy={"brand": "Acme:", "opt_out_line": "Reply STOP to opt out.", "window_hours": 0})
     tickets, remote = Tickets(VALUES), Remote(pool)
     for name in ("1", "2"):
-        ask = TextRequest(message=f"Hello {name}", override="once more")
-        text = taken(pool, name, Channel.AGENT, ask)
+        request = TextRequest(message=f"Hello {name}", override="once more")
+        text = taken(pool, name, Channel.AGENT, request)
         remote.deliver(text, mapping=file, tickets=tickets, clock=lambda _: NOON)
     assert [sms.message for sms in remote.sent] == ["Acme: Hello 1 Reply STOP to opt out.", "Hello 2"]
 

@@ -21,9 +21,9 @@ def decision(ticket: str) -> Decision:
 
 
 def saved(connection: psycopg.Connection, channel: Channel = Channel.TRIGGER) -> int:
-    ask = TextRequest() if channel is Channel.AGENT else None
+    request = TextRequest() if channel is Channel.AGENT else None
     [receipt] = events.save(
-        connection, [TicketEvent("salesforce", uuid.uuid4().hex, "ticket", channel=channel, ask=ask)]
+        connection, [TicketEvent("salesforce", uuid.uuid4().hex, "ticket", channel=channel, request=request)]
     )
     assert receipt.text
     return receipt.text
@@ -104,7 +104,7 @@ def test_a_ticket_that_asks_for_no_text_any_more_gets_none(pool: ConnectionPool,
         text = saved(connection)
         restore(connection, url)
         circuit_breaker.resume(connection)
-        Remote(pool).deliver(text, decide=lambda _: Skip("no rule matches", told=False, check="rule"))
+        Remote(pool).deliver(text, decide=lambda _: Skip("no rule matches", notify=False, check="rule"))
     assert state(pool, text) == "skipped"
 
 
@@ -138,7 +138,7 @@ def test_a_back_fills_cases_are_skipped_unless_nothing_was_sent(pool: Connection
     cases = "select count(*) from plan_cases where skip is null"
     with pool.connection() as connection:
         connection.execute(
-            "insert into plans (id, crm, query, ask, state) values ('p', 'salesforce', '{}', '{}', 'running'),"
+            "insert into plans (id, crm, query, request, state) values ('p', 'salesforce', '{}', '{}', 'running'),"
             " ('over', 'salesforce', '{}', '{}', 'done')"
         )
         connection.execute("insert into plan_cases (plan, position, ticket_id) values ('p', 1, 'a'), ('over', 1, 'b')")

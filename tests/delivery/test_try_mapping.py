@@ -54,7 +54,7 @@ def case(number: int) -> str:
 
 def delivered(pool: ConnectionPool, live: Mapping, ticket: str, at: datetime = NOON, **values: Any) -> int:
     """A text of a trigger that delivery has decided; its ticket says so since. Its id."""
-    more = {name: values.pop(name) for name in ("channel", "ask") if name in values}
+    more = {name: values.pop(name) for name in ("channel", "request") if name in values}
     with pool.connection() as connection:
         count = connection.execute("select count(*) from events").fetchone()
         [receipt] = events.save(connection, [TicketEvent("salesforce", f"e{count}", ticket, **more)])
@@ -195,9 +195,9 @@ def test_tickets_without_a_text_are_tried_as_if_a_trigger_came(pool: ConnectionP
 
 def test_a_request_by_name_is_tried_with_the_draft_rule(pool: ConnectionPool) -> None:
     live = mapping({}, PLAIN)
-    ask = TextRequest(rule="plain")
-    delivered(pool, live, case(1), channel=Channel.AGENT, ask=ask)
-    delivered(pool, live, case(2), channel=Channel.AGENT, ask=TextRequest(message="Call us"))
+    request = TextRequest(rule="plain")
+    delivered(pool, live, case(1), channel=Channel.AGENT, request=request)
+    delivered(pool, live, case(2), channel=Channel.AGENT, request=TextRequest(message="Call us"))
 
     trial = tried(pool, live, mapping(HELLO), {case(1): {}, case(2): {}})
 

@@ -26,6 +26,7 @@ from connector.worker import pgqueuer_overrides
 from connector.worker.consumer import Consumer
 from tests.support.pipe import Pipe, wait_for
 from tests.support.remote import Remote, Tickets
+from tests.support.tls import TLS
 from tests.unit.test_mapping_rules import VALUES, mapping
 
 TICKET = "500000000000001AAA"
@@ -132,14 +133,14 @@ def test_the_newest_mapping_is_that_of_the_process_that_started_last(pool: Conne
 
 
 @pytest.mark.parametrize(
-    "ask", [None, TextRequest(rule="a rule of the newer mapping"), TextRequest(template="a template of it")]
+    "text_request", [None, TextRequest(rule="a rule of the newer mapping"), TextRequest(template="a template of it")]
 )
 def test_a_worker_with_an_older_mapping_leaves_what_a_newer_one_may_know(
-    pool: ConnectionPool, ask: TextRequest | None
+    pool: ConnectionPool, text_request: TextRequest | None
 ) -> None:
     with pool.connection() as connection:
-        channel = Channel.AGENT if ask else Channel.TRIGGER
-        [one] = events.save(connection, [TicketEvent("salesforce", "a", TICKET, channel=channel, ask=ask)])
+        channel = Channel.AGENT if text_request else Channel.TRIGGER
+        [one] = events.save(connection, [TicketEvent("salesforce", "a", TICKET, channel=channel, request=text_request)])
     text = one.text or 0
     remote = Remote(pool)
     remote.outdated = ["salesforce"]
@@ -306,11 +307,11 @@ def test_ready_means_that_what_comes_in_can_be_kept(pipe: Pipe) -> None:
                 [name],
             )
 
-    assert httpx.get(address, trust_env=False).status_code == 200
+    assert httpx.get(address, verify=TLS, trust_env=False).status_code == 200
     read_only("on")
     try:
         for _ in range(20):
-            answer = httpx.get(address, trust_env=False)
+            answer = httpx.get(address, verify=TLS, trust_env=False)
             if "cannot be written" in answer.text:
                 break
         assert (answer.status_code, answer.json()["status"]) == (
@@ -325,5 +326,5 @@ def test_ready_means_that_what_comes_in_can_be_kept(pipe: Pipe) -> None:
 
 def answers(pipe: Pipe) -> bool:
     """Whether a connection of each kind answered."""
-    ready = httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 200
+    ready = httpx.get(f"{pipe.web}/readyz", verify=TLS, trust_env=False).status_code == 200
     return ready and pipe.api("GET", "/texts/1").status_code != 503

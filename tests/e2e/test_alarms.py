@@ -23,11 +23,12 @@ from connector.cli import demo
 from connector.sandbox import Sandbox
 from connector.store import circuit_breaker, installation, pauses, text_views
 from connector.store.pauses import Scope
-from tests.cli.test_cli import connector
 from tests.conftest import created
 from tests.support import chat_webhooks
+from tests.support.command import connector
 from tests.support.pipe import Pipe, free_port, running, wait_for, without_job
 from tests.support.prometheus import RULES, Scrape, assert_fired
+from tests.support.tls import TLS
 from webhooks.ccaip.chat_events import PATH
 
 SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "salesforce.toml"
@@ -65,7 +66,7 @@ class Running:
 
 def _text(url: str) -> str | None:
     try:
-        answer = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)
+        answer = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {KEY}"}, verify=TLS, trust_env=False)
     except httpx.TransportError:
         return None
     assert answer.status_code == 200
@@ -232,7 +233,9 @@ def forged_chat_events(of: Running) -> Iterator[None]:
     """Six webhooks are signed with another secret. One alone would raise no alarm."""
     body = chat_webhooks.message(1, "STOP")
     for _ in range(6):
-        answer = httpx.post(f"{of.pipe.web}{PATH}", content=body, headers=chat_webhooks.headers(body), trust_env=False)
+        answer = httpx.post(
+            f"{of.pipe.web}{PATH}", content=body, headers=chat_webhooks.headers(body), verify=TLS, trust_env=False
+        )
         assert answer.status_code == 401
     yield
 
@@ -282,7 +285,7 @@ def opt_out_of_an_erased_number(of: Running) -> Iterator[None]:
     of.sql("update texts set sms = null where id = %s", text["id"])
     body, secret = chat_webhooks.message(text["chat"]["id"], "STOP"), str(of.pipe.box.switches["chat_webhook_secret"])
     signed = chat_webhooks.headers(body, secret=secret)
-    httpx.post(f"{of.pipe.web}{PATH}", content=body, headers=signed, trust_env=False).raise_for_status()
+    httpx.post(f"{of.pipe.web}{PATH}", content=body, headers=signed, verify=TLS, trust_env=False).raise_for_status()
     yield
 
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from connector.sandbox import Sandbox
-from tests.cli.test_cli import connector
 from tests.conftest import created, own_server
+from tests.support.command import connector
 from tests.support.pipe import Pipe, running, wait_for
 
 # Texts a second; cases that ask for a text; texts that were sent at the backup and at the end, at least.

@@ -32,6 +32,7 @@ from connector.store import api_keys, events
 from connector.store.api_keys import Right
 from tests.conftest import created
 from tests.support.pipe import free_port
+from tests.support.tls import TLS
 
 SECONDS = float(os.environ.get("CONNECTOR_TEST_CRASH_SECONDS", "25"))
 SEED = int(os.environ.get("CONNECTOR_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -111,7 +112,7 @@ class Senders:
         """By the library, as a back-fill."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             event = TicketEvent(
-                "salesforce", f"batch:{case}", case, channel=Channel.BATCH, ask=TextRequest(rule="requested")
+                "salesforce", f"batch:{case}", case, channel=Channel.BATCH, request=TextRequest(rule="requested")
             )
             self.taken += [one.text for one in events.save(connection, [event]) if one.text]
 
@@ -120,7 +121,9 @@ class Senders:
         headers = {"Authorization": f"Bearer {key}"} | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
         while True:
             try:
-                answer = httpx.post(f"{self._web}{path}", json=body, headers=headers, trust_env=False, timeout=20)
+                answer = httpx.post(
+                    f"{self._web}{path}", json=body, headers=headers, verify=TLS, trust_env=False, timeout=20
+                )
                 self.statuses[answer.status_code] += 1
                 if answer.status_code in (200, 202):
                     return answer
@@ -212,7 +215,7 @@ def failed_later(texts: list[dict[str, Any]], case: str) -> bool:
     """Whether the case was told of its text, and then of a later request that failed."""
     own = [text for text in texts if text["ticket_id"] == case and text["same_as"] is None and text["outcome"]]
     newest = max(own, key=lambda text: text["known"])
-    return newest["state"] == "failed" and any(text["state"] == "sent" and text["told"] for text in own)
+    return newest["state"] == "failed" and any(text["state"] == "sent" and text["notified"] for text in own)
 
 
 def _story(texts: list[dict[str, Any]], case: str) -> list[tuple[Any, ...]]:

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from connector.sandbox import Sandbox
-from tests.cli.test_cli import connector
 from tests.conftest import created
+from tests.support.command import connector
 from tests.support.pipe import Pipe, free_port, running, wait_for
 from tests.support.prometheus import ROOT, names, promtool, value
+from tests.support.tls import TLS
 
 KEY = secrets.token_hex(24)
 PORT = free_port()
@@ -36,7 +37,7 @@ def pipe(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def scrape(url: str, key: str = KEY) -> httpx.Response:
-    return httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+    return httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}, verify=TLS, trust_env=False)
 
 
 def of_web(pipe: Pipe) -> str:
@@ -63,7 +64,7 @@ def test_without_the_key_there_is_nothing(pipe: Pipe) -> None:
         for key in ("wrong", KEY + "x"):
             refused = scrape(url, key)
             assert (refused.status_code, "connector_" in refused.text) == (401, False)
-    assert httpx.get(f"http://127.0.0.1:{PORT}/other", trust_env=False).status_code == 404
+    assert httpx.get(f"http://127.0.0.1:{PORT}/other", verify=TLS, trust_env=False).status_code == 404
 
 
 def test_a_text_is_counted_from_event_to_ticket(pipe: Pipe) -> None:

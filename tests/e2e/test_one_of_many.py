@@ -13,6 +13,7 @@ from connector.errors import NotAuthentic, Unreadable
 from connector.model import TicketEvent
 from tests.crms.test_salesforce_messages import CASE, FIELDS, ONE, ORG, USER, message, notification, parse, record
 from tests.support.pipe import Pipe
+from tests.support.tls import TLS
 from webhooks.crms.salesforce import events
 
 OTHER = ids.long("5006x00000YYyyy")
@@ -234,7 +235,9 @@ def test_an_id_whose_letters_were_made_small_or_capital_is_found_by_its_checksum
 
 def _post(pipe: Pipe, content: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {pipe.key}"}
-    return httpx.post(f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, trust_env=False)
+    return httpx.post(
+        f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, verify=TLS, trust_env=False
+    )
 
 
 def test_of_three_json_events_the_good_ones_are_texted_and_the_bad_one_is_answered(pipe: Pipe, case: str) -> None:
@@ -273,7 +276,9 @@ def test_an_outbound_message_with_a_damaged_notification_is_acknowledged_and_bot
         for at, (ticket, text) in enumerate(((case, "fine"), (last, "&nope;\x02")))
     ]
     address = f"{pipe.web}/webhooks/salesforce/outbound-messages/{pipe.token}"
-    answer = httpx.post(address, content=message(*two, org=org), headers={"Content-Type": "text/xml"}, trust_env=False)
+    answer = httpx.post(
+        address, content=message(*two, org=org), headers={"Content-Type": "text/xml"}, verify=TLS, trust_env=False
+    )
     assert "<Ack>true</Ack>" in answer.text
     for ticket in (case, last):
         assert pipe.told(ticket)[0]["state"] == "sent"

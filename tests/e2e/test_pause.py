@@ -9,8 +9,8 @@ import psycopg
 from connector.model import Channel, TextRequest, TicketEvent
 from connector.sandbox import Sandbox
 from connector.store import events
-from tests.cli.test_cli import connector
 from tests.conftest import created
+from tests.support.command import connector
 from tests.support.pipe import running, wait_for
 
 BATCH, TRIGGERS = 5000, 60
@@ -30,10 +30,13 @@ def test_nothing_is_sent_a_second_after_a_pause_and_each_text_once_after_the_res
         with psycopg.connect(url, autocommit=True) as connection:
             for first in range(0, BATCH, 500):
                 batch = cases[first : first + 500]
-                ask = TextRequest(rule="requested")
+                request = TextRequest(rule="requested")
                 events.save(
                     connection,
-                    [TicketEvent("salesforce", f"b:{one}", one, channel=Channel.BATCH, ask=ask) for one in batch],
+                    [
+                        TicketEvent("salesforce", f"b:{one}", one, channel=Channel.BATCH, request=request)
+                        for one in batch
+                    ],
                 )
         for case in asked[: TRIGGERS // 2]:
             assert pipe.event(case).status_code < 300

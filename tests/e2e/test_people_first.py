@@ -34,7 +34,7 @@ def test_while_a_batch_is_sent_a_clicks_text_leaves_within_two_seconds(
                             f"batch:{case}",
                             case,
                             channel=Channel.BATCH,
-                            ask=TextRequest(rule="requested"),
+                            request=TextRequest(rule="requested"),
                         )
                         for case in cases[first : first + 500]
                     ],

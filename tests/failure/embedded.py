@@ -18,6 +18,7 @@ from tests.failure.org import STATUS
 from tests.failure.stand import settings
 from tests.failure.witness import Witness
 from tests.support.pipe import free_port, wait_for
+from tests.support.tls import TLS
 
 STARTS, RECOVERS = 60.0, 15.0
 
@@ -34,7 +35,7 @@ class Running:
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.web}/readyz", trust_env=False, timeout=5).status_code == 200
+            return httpx.get(f"{self.web}/readyz", verify=TLS, trust_env=False, timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -45,7 +46,7 @@ class Running:
 
         def acknowledged() -> bool:
             address = f"{self.web}/webhooks/salesforce/events"
-            answer = httpx.post(address, json=body, headers=headers, trust_env=False, timeout=20)
+            answer = httpx.post(address, json=body, headers=headers, verify=TLS, trust_env=False, timeout=20)
             return answer.status_code == 202
 
         wait_for(acknowledged, "the event is acknowledged")

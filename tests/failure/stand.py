@@ -21,6 +21,7 @@ from tests.failure.proxy import Address, Carrier, Proxy
 from tests.failure.texting import OUTBOUND_NUMBER, SUBDOMAIN
 from tests.failure.witness import Witness
 from tests.support.pipe import free_port, wait_for
+from tests.support.tls import TLS
 
 COMMAND_SECONDS = 60.0
 MAX_LINE = 4_000
@@ -62,7 +63,7 @@ class Stand:
         self.workers: list[Command] = []
         self._api_key = ""
         self._operator = witness.listen("operator")
-        self._http = httpx.Client(trust_env=False, timeout=30)
+        self._http = httpx.Client(verify=TLS, trust_env=False, timeout=30)
 
     def command(self, name: str, *arguments: str, ready: Any) -> Command:
         """A command with ways of its own; not started."""
@@ -94,7 +95,7 @@ class Stand:
     def ready(self) -> bool:
         """What /readyz says."""
         try:
-            return httpx.get(f"{self.web}/readyz", trust_env=False, timeout=5).status_code == 200
+            return httpx.get(f"{self.web}/readyz", verify=TLS, trust_env=False, timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -16,6 +16,7 @@ from connector.oidc.pending import PendingSignIn
 from connector.oidc.provider import IdentityProvider
 from connector.oidc.settings import Settings
 from connector.sandbox import Sandbox
+from tests.support.tls import TLS
 
 BACK = "http://127.0.0.1:9/console/sign-in/oidc/back"
 VERA, LEA, GUS = "8f14e45f", "45c48cce", "d3d94468"
@@ -60,7 +61,9 @@ def identity_provider(box: Sandbox, clock: SetClock) -> IdentityProvider:
 def chosen(url: str, person: str = VERA) -> dict[str, str]:
     """What the browser brings back when a person is chosen at this address."""
     back = urlsplit(
-        httpx.get(url, params=parse_qs(urlsplit(url).query) | {"person": person}, trust_env=False).headers["Location"]
+        httpx.get(url, params=parse_qs(urlsplit(url).query) | {"person": person}, verify=TLS, trust_env=False).headers[
+            "Location"
+        ]
     )
     assert f"{back.scheme}://{back.netloc}{back.path}" == BACK
     return {name: values[0] for name, values in parse_qs(back.query).items()}
@@ -287,7 +290,7 @@ def test_signing_out_of_the_provider_is_offered(identity_provider: IdentityProvi
     assert address is not None
     assert address.startswith(f"{box.url}/oidc/end-session?")
     assert parse_qs(urlsplit(address).query)["post_logout_redirect_uri"] == [back]
-    assert "You are signed out" in httpx.get(address, trust_env=False).text
+    assert "You are signed out" in httpx.get(address, verify=TLS, trust_env=False).text
 
 
 def test_check_reads_metadata_and_keys(identity_provider: IdentityProvider, box: Sandbox, clock: SetClock) -> None:

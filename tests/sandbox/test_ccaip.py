@@ -2,7 +2,6 @@
 
 import copy
 import json
-import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +10,8 @@ import httpx
 import pytest
 
 from connector import sandbox
+from tests.support.tls import TLS
 
-TLS = ssl.create_default_context()  # made once: httpx would make one per client
 AUTH = ("sandbox", "sandbox-token")
 SMS = "/apps/api/v1/sms"
 

@@ -11,6 +11,7 @@ import pytest
 from connector import sandbox
 from tests.sandbox.test_outbound import Endpoint, listening
 from tests.support.chat_webhooks import sign
+from tests.support.tls import TLS
 
 NUMBER = "+14155550132"
 REQUEST = {"chat_type": "SMS", "end_user_number": NUMBER, "outbound_number": "+16285550199", "message": "x"}
@@ -117,7 +118,7 @@ def test_a_reset_keeps_the_address_from_the_start(box: sandbox.Sandbox, endpoint
 
 def test_the_phone_has_quick_replies_in_four_languages(box: sandbox.Sandbox, endpoint: Endpoint) -> None:
     box.ccaip.send(REQUEST)
-    with httpx.Client(base_url=box.url, trust_env=False) as browser:
+    with httpx.Client(base_url=box.url, verify=TLS, trust_env=False) as browser:
         page = browser.get("/").text
         assert all(f'lang="{language}">' in page for language in ("en", "es", "fr", "pt"))
         case = box.salesforce.tickets()[0][0]["id"]

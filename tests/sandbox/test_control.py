@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,13 +19,13 @@ from connector import sandbox
 from connector.sandbox import ccaip, oidc, switches
 from connector.sandbox.crms import salesforce
 from connector.sandbox.faults import Kind
+from tests.support.tls import TLS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "sandbox.md"
 AUTH = ("sandbox", "sandbox-token")
 SMS = "/apps/api/v1/sms"
 # Texts the customer of REQUEST, after these changes to it.
 Send = Callable[..., httpx.Response]
-TLS = ssl.create_default_context()  # made once: httpx would make one per client
 DATA = "/services/data/v67.0"
 REQUEST = {
     "chat_type": "Messaging (SMS)",

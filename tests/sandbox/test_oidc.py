@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from connector.sandbox import Sandbox
+from tests.support.tls import TLS
 
 CLIENT = ("sandbox-console", "sandbox-console-secret")
 BACK = "http://127.0.0.1:9/back"
@@ -32,7 +33,7 @@ def fresh(box: Sandbox) -> None:
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{box.url}/oidc", trust_env=False) as client:
+    with httpx.Client(base_url=f"{box.url}/oidc", verify=TLS, trust_env=False) as client:
         yield client
 
 
@@ -178,7 +179,7 @@ def test_groups_may_be_in_userinfo_alone(http: httpx.Client, box: Sandbox) -> No
 
 def test_keys_rotate(http: httpx.Client, box: Sandbox) -> None:
     before = redeem(http, code(http)).json()["id_token"]
-    assert httpx.post(f"{box.url}/_sandbox/oidc/keys/rotate", trust_env=False).status_code == 200
+    assert httpx.post(f"{box.url}/_sandbox/oidc/keys/rotate", verify=TLS, trust_env=False).status_code == 200
 
     with pytest.raises(KeyError):
         read(http, before)
@@ -186,11 +187,11 @@ def test_keys_rotate(http: httpx.Client, box: Sandbox) -> None:
 
 
 def test_the_control_plane_shows_and_changes_the_provider(box: Sandbox) -> None:
-    with httpx.Client(base_url=f"{box.url}/_sandbox", trust_env=False) as control:
+    with httpx.Client(base_url=f"{box.url}/_sandbox", verify=TLS, trust_env=False) as control:
         assert control.get("/oidc").json()["issuer"] == f"{box.url}/oidc"
         assert control.patch("/oidc", json={"oidc_fault": "expired"}).json()["oidc_fault"] == "expired"
         assert control.patch("/oidc", json={"oidc_fault": "melted"}).status_code == 400
         fault = {"kind": "status", "side": "oidc", "route": "token", "status": 502}
         assert control.post("/faults", json=fault).status_code == 201
         assert json.loads(control.get("/stats").text)["oidc"]["tokens"] == 0
-    assert httpx.post(f"{box.url}/oidc/token", trust_env=False).status_code == 502
+    assert httpx.post(f"{box.url}/oidc/token", verify=TLS, trust_env=False).status_code == 502

@@ -7,6 +7,7 @@ import pytest
 from lxml import html
 
 from connector.sandbox import Sandbox, controls_page
+from tests.support.tls import TLS
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,13 @@ def fresh(box: Sandbox) -> None:
 
 
 def page(box: Sandbox, path: str = "/") -> html.HtmlElement:
-    answer = httpx.get(f"{box.url}{path}", trust_env=False)
+    answer = httpx.get(f"{box.url}{path}", verify=TLS, trust_env=False)
     assert answer.status_code == 200, answer.text
     return html.fromstring(answer.text)
 
 
 def press(box: Sandbox, path: str) -> html.HtmlElement:
-    answer = httpx.post(f"{box.url}{path}", trust_env=False, follow_redirects=True)
+    answer = httpx.post(f"{box.url}{path}", verify=TLS, trust_env=False, follow_redirects=True)
     assert answer.status_code == 200, answer.text
     return html.fromstring(answer.text)
 
@@ -45,7 +46,12 @@ def text(box: Sandbox) -> httpx.Response:
         "message": "Hello",
     }
     return httpx.post(
-        f"{box.url}/apps/api/v1/sms", json=body, auth=("sandbox", "sandbox-token"), trust_env=False, timeout=10
+        f"{box.url}/apps/api/v1/sms",
+        json=body,
+        auth=("sandbox", "sandbox-token"),
+        verify=TLS,
+        trust_env=False,
+        timeout=10,
     )
 
 
@@ -103,7 +109,7 @@ def test_the_tenant_is_closed_and_opened_and_everything_reset(box: Sandbox) -> N
 
 
 def test_an_unknown_button_is_not_found_and_another_site_presses_none(box: Sandbox) -> None:
-    assert httpx.post(f"{box.url}/controls/break/nothing", trust_env=False).status_code == 404
+    assert httpx.post(f"{box.url}/controls/break/nothing", verify=TLS, trust_env=False).status_code == 404
     foreign = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
-    answer = httpx.post(f"{box.url}/controls/reset", headers=foreign, trust_env=False)
+    answer = httpx.post(f"{box.url}/controls/reset", headers=foreign, verify=TLS, trust_env=False)
     assert answer.status_code == 403

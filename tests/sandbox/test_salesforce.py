@@ -1,7 +1,6 @@
 """The sandbox's Salesforce side, as a real simple-salesforce and plain httpx meet it over real HTTP."""
 
 import csv
-import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,10 +20,10 @@ from simple_salesforce.format import format_soql
 
 from connector import sandbox
 from connector.sandbox.crms.salesforce import ids
+from tests.support.tls import TLS
 
 # simple-salesforce finds its objects and their answers at run time: its own types are unions of all there are.
 Client = Any
-TLS = ssl.create_default_context()  # made once: httpx would make one per client
 DATA = "/services/data/v67.0"
 TOKEN = "/services/oauth2/token"
 CREDENTIALS = {"client_id": "sandbox-client", "client_secret": "sandbox-secret"}

@@ -33,12 +33,15 @@ def sms(text: int) -> OutboundSms:
     return OutboundSms(NUMBER, "+16285550199", "Hi Ada", f"case{text}")
 
 
-def texts_in(connection: psycopg.Connection, *states: State, ask: TextRequest | None = None) -> list[int]:
+def texts_in(connection: psycopg.Connection, *states: State, request: TextRequest | None = None) -> list[int]:
     """A text in each of these states, each of a ticket of its own."""
-    channel = Channel.AGENT if ask else Channel.TRIGGER
+    channel = Channel.AGENT if request else Channel.TRIGGER
     made = events.save(
         connection,
-        [TicketEvent("salesforce", f"e{n}", f"case{n}", channel=channel, ask=ask) for n, _ in enumerate(states, 1)],
+        [
+            TicketEvent("salesforce", f"e{n}", f"case{n}", channel=channel, request=request)
+            for n, _ in enumerate(states, 1)
+        ],
     )
     ids = [receipt.text or 0 for receipt in made]
     for text, state in zip(ids, states, strict=True):
@@ -132,7 +135,7 @@ def test_a_write_back_that_ended_is_made_again(connection: psycopg.Connection, g
 
 def test_what_has_no_outcome_is_not_written_back(connection: psycopg.Connection) -> None:
     [waiting, quiet] = texts_in(connection, State.QUEUED, State.RECEIVED)
-    texts.move(connection, [transitions.skipped(quiet, Skip("no rule", told=False))])
+    texts.move(connection, [transitions.skipped(quiet, Skip("no rule", notify=False))])
 
     assert refused(lambda: actions.repeat_write_back(connection, waiting, ADA)) == "has no outcome yet"
     assert "nothing to tell" in refused(lambda: actions.repeat_write_back(connection, quiet, ADA))
@@ -140,14 +143,14 @@ def test_what_has_no_outcome_is_not_written_back(connection: psycopg.Connection)
 
 
 def test_a_failed_text_is_asked_for_again_with_its_own_words(connection: psycopg.Connection) -> None:
-    ask = TextRequest(message="Hi Ada", override="she called", overrides=("window:1",), agent_id=7, agent_name="Bo")
-    [text] = texts_in(connection, State.FAILED, ask=ask)
+    request = TextRequest(message="Hi Ada", override="she called", overrides=("window:1",), agent_id=7, agent_name="Bo")
+    [text] = texts_in(connection, State.FAILED, request=request)
 
     new = actions.send_again(connection, text, ADA, WHY)
 
     asked = texts.load(connection, [new])[new]
     assert (asked.channel, asked.ticket_id) == (Channel.AGENT, "case1")
-    assert asked.ask == TextRequest(
+    assert asked.request == TextRequest(
         rule="requested", message="Hi Ada", override=WHY, overrides=(), agent_id=7, agent_name="Bo"
     ), "the agent's reason for other findings is not a reason for these"
     assert entries(connection, audit.text(text)) == [("text.send_again", "ada", WHY)]
@@ -175,7 +178,7 @@ def test_only_a_failed_text_is_sent_again(connection: psycopg.Connection, state:
 
 
 def test_a_text_whose_words_were_erased_is_not_sent_again(connection: psycopg.Connection) -> None:
-    [text] = texts_in(connection, State.FAILED, ask=TextRequest(message="Hi"))
+    [text] = texts_in(connection, State.FAILED, request=TextRequest(message="Hi"))
     connection.execute("update texts set changed_at = now() - interval '31 days', written = outcome")
     retention.keep(connection, 30)
 

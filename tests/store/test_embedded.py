@@ -11,7 +11,7 @@ import pytest
 
 from connector import settings
 from connector.store import postgres
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 LONG = "a-folder-with-a-long-name-" * 5
 
@@ -28,16 +28,12 @@ def base() -> Iterator[Path]:
 @pytest.mark.parametrize(
     "name",
     [
-        "Application Support",
         "it's",
-        'a "quoted" one',
-        "Müller 東京",
-        LONG,
+        'a "quoted", Müller 東京',
         f"{LONG} é",
-        "one,two",
         "$HOME `id` \\ ; & % *",
     ],
-    ids=["blank", "apostrophe", "quote", "not ASCII", "long", "long, blank, not ASCII", "comma", "shell"],
+    ids=["apostrophe", "quote, comma, not ASCII", "long, blank, not ASCII", "shell"],
 )
 def test_a_data_folder_may_have_any_name(base: Path, name: str) -> None:
     """Commands in processes of their own, one of them while the server runs already."""
@@ -53,9 +49,9 @@ def test_a_data_folder_may_have_any_name(base: Path, name: str) -> None:
     assert not (data / "postgres" / "postmaster.pid").exists(), "it stops with the last of its users"
 
 
-@pytest.mark.parametrize("variable", ["LC_ALL", "LANG", "LC_CTYPE", "LC_MESSAGES"])
-def test_a_locale_that_is_not_installed_does_not_matter(base: Path, variable: str) -> None:
-    strange = {"LC_ALL": "", variable: "xx_XX.UTF-8", "CONNECTOR_DATA_DIR": str(base / "data")}
+@pytest.mark.parametrize("variables", [["LC_ALL"], ["LANG", "LC_CTYPE", "LC_MESSAGES"]], ids=["all", "each"])
+def test_a_locale_that_is_not_installed_does_not_matter(base: Path, variables: list[str]) -> None:
+    strange = {"LC_ALL": "", **dict.fromkeys(variables, "xx_XX.UTF-8"), "CONNECTOR_DATA_DIR": str(base / "data")}
     for _ in range(2):
         done = connector("migrate", **strange)
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr

@@ -23,6 +23,7 @@ from connector.store.audit import Action
 from tests.support import chat_webhooks
 from tests.support.agent import Agent
 from tests.support.pipe import Pipe, outbound_message, wait_for
+from tests.support.tls import TLS
 
 NUMBER, NATIONAL = "+14155550187", "4155550187"
 FULL_WIDTH = "（４１５）５５５－０１８７"
@@ -121,7 +122,7 @@ def chats(pipe: Pipe, chat_id: int) -> None:
     for body in bodies:
         headers = chat_webhooks.headers(body, secret=str(pipe.box.switches["chat_webhook_secret"]))
         url = f"{pipe.web}/webhooks/ccaip/chat-events"
-        assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 200
+        assert httpx.post(url, content=body, headers=headers, verify=TLS, trust_env=False).status_code == 200
     wait_for(
         lambda: pipe.query("select from chat_events where chat_id = %s and processed_at is not null", str(chat_id)),
         "a chat event is processed",

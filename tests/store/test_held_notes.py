@@ -15,8 +15,8 @@ PAUSED = Hold("sending is paused")
 
 def saved(connection: psycopg.Connection, name: str = "a", ticket: str = "t", is_trigger: bool = False) -> int:
     """A text that is queued."""
-    channel, ask = (Channel.TRIGGER, None) if is_trigger else (Channel.BATCH, TextRequest(rule="requested"))
-    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
+    channel, request = (Channel.TRIGGER, None) if is_trigger else (Channel.BATCH, TextRequest(rule="requested"))
+    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, request=request)])
     text = receipt.text or 0
     sms = OutboundSms(f"+1415555{text:04d}", "+16285550199", "Hi", ticket)
     queued(connection, {text: Decision("requested", name, sms)})

@@ -59,7 +59,7 @@ def delivered(connection: psycopg.Connection, name: str) -> None:
     texts.move(connection, [transitions.skipped_as(second, first, [], 0)])
     texts.move(connection, [transitions.sent(first, int(str(claimed[first])), Chat(id=first))])
     texts.move(connection, [transitions.refused(third, 4, "no", code=RefusalCode.NON_US_NUMBER)])
-    texts.move(connection, [transitions.skipped(third, Skip("no rule", told=False))])
+    texts.move(connection, [transitions.skipped(third, Skip("no rule", notify=False))])
     found = outcomes.pending(connection, [first, second]).outcomes
     outcomes.begin_write(connection, {one.text: {} for one in found})
     outcomes.own_writes(connection, [first])

@@ -95,8 +95,8 @@ def test_a_word_suppresses_cancels_what_waits_and_has_the_field_written(
 def scheduled(connection: psycopg.Connection, name: str, ticket: str, channel: Channel = Channel.AGENT) -> int:
     """A text that waits for its own time, or in a back-fill; whom it is for is not known."""
     at = (datetime.now(UTC) + timedelta(days=2)).isoformat()
-    ask = TextRequest(send_at=at) if channel is Channel.AGENT else TextRequest(number=number_hash(connection))
-    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, ask=ask)])
+    request = TextRequest(send_at=at) if channel is Channel.AGENT else TextRequest(number=number_hash(connection))
+    [receipt] = events.save(connection, [TicketEvent("salesforce", name, ticket, channel=channel, request=request)])
     assert receipt.text
     return receipt.text
 

@@ -26,23 +26,23 @@ def connection(pool: ConnectionPool) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def saved(connection: psycopg.Connection, name: str, ticket: str = "", ask: TextRequest | None = None) -> int:
-    channel = Channel.AGENT if ask else Channel.TRIGGER
-    event = TicketEvent("salesforce", name, ticket or f"ticket of {name}", channel=channel, ask=ask)
+def saved(connection: psycopg.Connection, name: str, ticket: str = "", request: TextRequest | None = None) -> int:
+    channel = Channel.AGENT if request else Channel.TRIGGER
+    event = TicketEvent("salesforce", name, ticket or f"ticket of {name}", channel=channel, request=request)
     [receipt] = events.save(connection, [event])
     assert receipt.text
     return receipt.text
 
 
-def waiting(connection: psycopg.Connection, name: str, number: str = NUMBER, ask: TextRequest | None = None) -> int:
-    text = saved(connection, name, ask=ask)
+def waiting(connection: psycopg.Connection, name: str, number: str = NUMBER, request: TextRequest | None = None) -> int:
+    text = saved(connection, name, request=request)
     queued(connection, {text: Decision("requested", name, OutboundSms(number, "+16285550199", "Hi Ada", name))})
     return text
 
 
 def sent(connection: psycopg.Connection, name: str, chat: int = 114, number: str = NUMBER) -> int:
-    ask = TextRequest(agent_name="Ada Agent", override="she asked", overrides=("hours",))
-    text = waiting(connection, name, number, ask)
+    request = TextRequest(agent_name="Ada Agent", override="she asked", overrides=("hours",))
+    text = waiting(connection, name, number, request)
     texts.move(connection, [transitions.sent(text, started(connection, text)[text], Chat(id=chat, status="selecting"))])
     chats.begin(connection, [str(chat)])
     return text

@@ -84,12 +84,12 @@ def test_each_request_says_what_its_ticket_was_told(connection: psycopg.Connecti
 
     of_first, of_again = view(connection, again).requests
 
-    assert (of_first.told.state, of_first.told.chat, of_first.told.write_back) == (
+    assert (of_first.reported.state, of_first.reported.chat, of_first.reported.write_back) == (
         State.SENT,
         114,
         WriteBackState.WRITTEN,
     )
-    assert (of_again.told.state, of_again.told.chat, of_again.told.write_back) == (
+    assert (of_again.reported.state, of_again.reported.chat, of_again.reported.write_back) == (
         State.SENT,
         114,
         WriteBackState.PENDING,
@@ -143,7 +143,7 @@ def test_an_override_that_repeats_the_reason_is_shown_with_it(connection: psycop
     finding = {"check": "reason", "why": "…", "about": f"{first}:sent"}
     for text, said in ((anyway, "overridden"), (blocked, "stop")):
         connection.execute("update texts set trace = %s where id = %s", [Jsonb([finding | {"said": said}]), text])
-    connection.execute("update texts set ask = %s where id = %s", [Jsonb({"override": "she asked"}), anyway])
+    connection.execute("update texts set request = %s where id = %s", [Jsonb({"override": "she asked"}), anyway])
     send(connection, anyway, 115)
 
     assert view(connection, anyway).repeats == first
@@ -169,14 +169,14 @@ def test_rows_of_back_fills_are_shown_texted_or_left_out(connection: psycopg.Con
     text = holder(connection)
     for plan, rule in (("spring", "requested"), ("other", "closed")):
         connection.execute(
-            "insert into plans (id, crm, query, ask, state) values (%s, 'salesforce', '{}', %s, 'done')",
+            "insert into plans (id, crm, query, request, state) values (%s, 'salesforce', '{}', %s, 'done')",
             [plan, Jsonb({"rule": rule})],
         )
         connection.execute(
             "insert into plan_cases (plan, position, ticket_id, skip) values (%s, 1, 'case1', 'texted before')", [plan]
         )
     connection.execute(
-        "insert into plans (id, crm, query, ask, state) values ('now', 'salesforce', '{}', '{}', 'running')"
+        "insert into plans (id, crm, query, request, state) values ('now', 'salesforce', '{}', '{}', 'running')"
     )
     connection.execute(
         "insert into plan_cases (plan, position, ticket_id, text) values ('now', 7, 'case1', %s)", [text]

@@ -154,8 +154,8 @@ def test_a_job_that_the_queue_has_given_up_is_done_after_all(connection: psycopg
 
 def test_a_scheduled_text_keeps_its_time_when_the_clock_is_set_back(connection: psycopg.Connection) -> None:
     at = datetime.now(UTC) + timedelta(days=2)
-    ask = TextRequest(message="Later", send_at=at.isoformat())
-    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, ask=ask)])
+    request = TextRequest(message="Later", send_at=at.isoformat())
+    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, request=request)])
     assert saved.after == pytest.approx(2 * 86_400, abs=5)
     connection.execute("update texts set changed_at = now() + interval '1 hour'")
     retention.requeue(connection)
@@ -163,8 +163,8 @@ def test_a_scheduled_text_keeps_its_time_when_the_clock_is_set_back(connection: 
 
 
 def test_the_words_of_a_scheduled_text_are_kept_until_it_has_ended(connection: psycopg.Connection) -> None:
-    ask = TextRequest(message="Later", send_at=(datetime.now(UTC) + timedelta(days=2)).isoformat())
-    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, ask=ask)])
+    request = TextRequest(message="Later", send_at=(datetime.now(UTC) + timedelta(days=2)).isoformat())
+    [saved] = events.save(connection, [TicketEvent("salesforce", "a", case(1), channel=Channel.AGENT, request=request)])
     age(connection, 31)
     retention.keep(connection, 30)
-    assert texts.load(connection, [saved.text or 0])[saved.text or 0].ask == ask
+    assert texts.load(connection, [saved.text or 0])[saved.text or 0].request == request

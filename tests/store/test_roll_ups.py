@@ -136,7 +136,7 @@ def test_a_follower_that_is_decided_again_is_skipped_no_longer(pool: ConnectionP
         texts.move(connection, [transitions.skipped_as(second, first, [], 0)])
         assert [count.state for count in counted(connection)] == ["queued", "skipped"]
 
-        texts.move(connection, [transitions.skipped(first, Skip("no rule", told=False))])
+        texts.move(connection, [transitions.skipped(first, Skip("no rule", notify=False))])
 
         assert [count.state for count in counted(connection)] == ["received", "skipped"]
         assert agree(connection)
@@ -214,7 +214,7 @@ def test_latencies_are_counted_once_for_each_text(pool: ConnectionPool) -> None:
     """To the platform's acceptance, to the ticket, and to the outcome that an agent waits for."""
     now = datetime.now(UTC)
     with pool.connection() as connection:
-        text = saved(connection, "a", Channel.AGENT, ask=TextRequest(agent_name="Ann"))
+        text = saved(connection, "a", Channel.AGENT, request=TextRequest(agent_name="Ann"))
         connection.execute("update texts set due_at = now() - interval '40 seconds'")
         texts.move(connection, [transitions.sent(text, decided(connection, text), Chat(id=1))])
         connection.execute("update texts set due_at = now() - interval '2 hours'")
@@ -234,7 +234,7 @@ def test_latencies_are_counted_once_for_each_text(pool: ConnectionPool) -> None:
 def test_a_scheduled_text_is_due_at_its_time(pool: ConnectionPool) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with pool.connection() as connection:
-        saved(connection, "a", Channel.AGENT, ask=TextRequest(agent_name="Ann", send_at=tomorrow.isoformat()))
+        saved(connection, "a", Channel.AGENT, request=TextRequest(agent_name="Ann", send_at=tomorrow.isoformat()))
 
         assert connection.execute("select due_at from texts").fetchone() == (tomorrow,)
         assert roll_ups.counts(connection, tomorrow - WIDE, tomorrow + WIDE)[0].state == "received"

@@ -72,7 +72,7 @@ Mine = tuple[int, int]
 
 ROWS = """
 select id, ticket_id, channel, state, revision, rank() over (order by coalesce(known, 0)) as known,
-       (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, told,
+       (chat ->> 'id')::bigint as chat, contradicted, same_as, outcome, written, notified,
        claim_token, exists (select from reasons where reasons.text = texts.id) as has_reason,
        exists (select from recipients where recipients.text = texts.id) as has_number
 from texts order by id
@@ -99,7 +99,7 @@ class Row:
     same_as: int | None
     outcome: int
     written: int
-    told: int
+    notified: int
     claim_token: int | None
     has_reason: bool
     has_number: bool
@@ -186,8 +186,8 @@ class Telling:
     asked: list[Outcome] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = ", ".join(f"text {one.text} version {one.version} {one.state}" for one in self.outcomes)
-        return f"{self.worker}: [{told}] overtaken {self.overtaken}"
+        known = ", ".join(f"text {one.text} version {one.version} {one.state}" for one in self.outcomes)
+        return f"{self.worker}: [{known}] overtaken {self.overtaken}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class OnlyOne:
         yield self.one
 
 
-def told(hands: Sequence[Hand]) -> str:
+def named(hands: Sequence[Hand]) -> str:
     return "; ".join(map(str, hands))
 
 
@@ -328,7 +328,7 @@ class World:
         """The ticket was read, mapped, and something is against a text now."""
         text, revision = hand.text, hand.known.revision
         hand.move = {
-            "skip quietly": transitions.skipped(text, Skip("no rule", told=False), revision=revision),
+            "skip quietly": transitions.skipped(text, Skip("no rule", notify=False), revision=revision),
             "skip": transitions.skipped(text, Skip("no usable phone"), revision=revision),
             "fail": transitions.failed(text, "the ticket cannot be read", revision),
             "put off": transitions.put_off(text, revision, "the ticket cannot be read now", self.luck.pause),
@@ -341,7 +341,7 @@ class World:
         """Nothing is against them but what the ledger knows: one call of admission."""
         asked = [(hand.known, self._decision(hand)) for hand in hands]
         admission = Admission(cast(ConnectionPool, OnlyOne(self.connection)), {CRM: POLICY})
-        admitted = self._do(f"{told(hands)} decides to send", lambda _: admission.admit(asked))
+        admitted = self._do(f"{named(hands)} decides to send", lambda _: admission.admit(asked))
         for hand, became in zip(hands, admitted, strict=True):
             if isinstance(became, Transition):
                 self._settles_next(hand, became)
@@ -365,7 +365,7 @@ class World:
         answers = dict[int, sending_claims.Answer]()
         if how != "not made":
             answers = self._do(
-                f"{told(hands)} claims ({how})", lambda one: sending_claims.start_sending(one, tries, 60)
+                f"{named(hands)} claims ({how})", lambda one: sending_claims.start_sending(one, tries, 60)
             )
         for hand in hands:
             claim = answers.get(hand.token)
@@ -450,7 +450,7 @@ class World:
                 self.heard[move.id] |= {move.chat["id"]} if move.chat else set()
         words = ", ".join(f"{move.to_state}{f' as {move.same_as}' if move.same_as else ''}" for move in moves)
         self._do(
-            f"{told(hands)} settles: {words}{'' if heard else ' (unheard)'}",
+            f"{named(hands)} settles: {words}{'' if heard else ' (unheard)'}",
             lambda one: texts.move(one, moves),
             lambda row: any(move.answers and (row.id, row.revision) == (move.id, move.revision) for move in moves),
         )
@@ -525,15 +525,15 @@ class World:
                 answers[write.outcome.text] = Refused("a rule of the CRM's", RefusalScope.TICKET)
             else:
                 self.arrives(write)
-        told, later = write_back._sorted(telling.outcomes, answers)
-        told += [WriteResult(text, version, True) for text, version in telling.overtaken.items()]
-        self._do(f"{telling} tells: {how}", lambda connection: self._settle_told(connection, told, later))
+        results, later = write_back._sorted(telling.outcomes, answers)
+        results += [WriteResult(text, version, True) for text, version in telling.overtaken.items()]
+        self._do(f"{telling} tells: {how}", lambda connection: self._settle_told(connection, results, later))
         self._end_telling(telling, again=how == "unheard")
 
     def _settle_told(
-        self, connection: psycopg.Connection, told: Sequence[WriteResult], later: dict[int, tuple[float, str | None]]
+        self, connection: psycopg.Connection, results: Sequence[WriteResult], later: dict[int, tuple[float, str | None]]
     ) -> None:
-        outcome_store.record(connection, told)
+        outcome_store.record(connection, results)
         if later:
             outcome_store.retry_later(connection, later)
 
@@ -571,7 +571,7 @@ class World:
         """Texts that no ticket was told of, and nobody is about to."""
         busy = {one.text for telling in self.tellings for one in telling.outcomes}
         busy |= {write.outcome.text for write in self.under_way}
-        untold = [row.id for row in self.rows.values() if row.outcome > row.written and not row.told]
+        untold = [row.id for row in self.rows.values() if row.outcome > row.written and not row.notified]
         return [text for text in untold if text not in busy]
 
     def resolves(self, text: int, chat: int | None) -> None:
@@ -805,10 +805,10 @@ class World:
 
     def untrue(self) -> Iterator[str]:
         """Each ticket shows the text whose outcome became known last, and what is known of it now."""
-        told = [
+        reported = [
             row for row in self.rows.values() if row.outcome > self.not_told.get(row.id, 0) and not self._gives_way(row)
         ]
-        newest = {row.ticket_id: row for row in sorted(told, key=lambda row: (row.known, row.id))}
+        newest = {row.ticket_id: row for row in sorted(reported, key=lambda row: (row.known, row.id))}
         for ticket, row in newest.items():
             truth = self._truth_of(row)
             expected = (row.id, truth.state, truth.chat, truth.contradicted)

@@ -33,9 +33,9 @@ def found(connection: psycopg.Connection, wanted: Search) -> list[int]:
 
 def three(connection: psycopg.Connection) -> None:
     """Text 1 is refused for NUMBER, text 2 waits for OTHER, text 3 of an agent was skipped, for NUMBER."""
-    ask = TextRequest(agent_name="Ada Agent", agent_email="ada@example.com")
+    request = TextRequest(agent_name="Ada Agent", agent_email="ada@example.com")
     events.save(connection, [TicketEvent("salesforce", f"e{number}", f"case{number}") for number in (1, 2)])
-    events.save(connection, [TicketEvent("salesforce", "e3", "case3", channel=Channel.AGENT, ask=ask)])
+    events.save(connection, [TicketEvent("salesforce", "e3", "case3", channel=Channel.AGENT, request=request)])
     for text, number in ((1, NUMBER), (2, OTHER)):
         sms = OutboundSms(number, "+16285550199", "Hi", f"case{text}")
         queued(connection, {text: Decision("requested", str(text), sms)})

@@ -178,7 +178,8 @@ def test_a_skip_that_nobody_asked_for_tells_nobody(pool: ConnectionPool) -> None
     quiet, told = taken(pool, "a", "b")
     with pool.connection() as connection:
         texts.move(
-            connection, [transitions.skipped(quiet, Skip("no rule", told=False)), transitions.skipped(told, Skip("no"))]
+            connection,
+            [transitions.skipped(quiet, Skip("no rule", notify=False)), transitions.skipped(told, Skip("no"))],
         )
     assert queued_jobs(pool)[2:] == [("write_back", told)]
 

@@ -155,8 +155,8 @@ def test_a_chat_of_another_text_settles_nothing(connection: psycopg.Connection) 
     assert audit.find(connection, Filter(what=Action.TEXT_RESOLVE), 9) == []
 
 
-def test_the_time_to_resolve_is_measured_over_thirty_days(connection: psycopg.Connection) -> None:
-    assert unknowns.time_to_resolve(connection) == unknowns.TimeToResolve(0, None, None)
+def test_the_time_to_settle_is_measured_over_seven_days(connection: psycopg.Connection) -> None:
+    assert unknowns.time_to_settle(connection) == unknowns.TimeToSettle(0, None, None)
     for minutes, name in ((1, "a"), (3, "b"), (10, "c")):
         text = unknown(connection, name)
         unknowns.settle(connection, ADA, text, None)
@@ -167,11 +167,11 @@ def test_the_time_to_resolve_is_measured_over_thirty_days(connection: psycopg.Co
     unknown(connection, "open")
     old = unknown(connection, "old")
     unknowns.settle(connection, ADA, old, None)
-    connection.execute("update history set at = at - interval '40 days' where text = %s", [old])
+    connection.execute("update history set at = at - interval '8 days' where text = %s", [old])
 
-    found = unknowns.time_to_resolve(connection)
+    found = unknowns.time_to_settle(connection)
 
-    assert found.resolved == 3
+    assert found.settled == 3
     assert found.median == pytest.approx(180, abs=5)
     assert found.p95 == pytest.approx(600 - 0.1 * 420, abs=5)
 

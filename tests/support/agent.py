@@ -9,6 +9,7 @@ import httpx
 from lxml import html
 
 from tests.support.pipe import Pipe, wait_for
+from tests.support.tls import TLS
 
 
 def link(pipe: Pipe, case: str, **who: Any) -> str:
@@ -20,7 +21,7 @@ def link(pipe: Pipe, case: str, **who: Any) -> str:
 
 def plain(url: str, **more: Any) -> httpx.Response:
     """One request of a browser that knows nothing yet."""
-    return httpx.get(url, trust_env=False, timeout=60, **more)
+    return httpx.get(url, verify=TLS, trust_env=False, timeout=60, **more)
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Agent:
     def __init__(self, pipe: Pipe) -> None:
         self.pipe = pipe
         self.who = {"agent_name": "Maya Lindgren", "agent_email": f"maya.{secrets.token_hex(4)}@example.com"}
-        self.client = httpx.Client(trust_env=False, timeout=60, follow_redirects=True)
+        self.client = httpx.Client(verify=TLS, trust_env=False, timeout=60, follow_redirects=True)
 
     def get(self, url: str) -> Page:
         return Page(self.client.get(url))

@@ -138,10 +138,10 @@ def _sent(connection: psycopg.Connection, cases: list[str]) -> None:
     outcomes.retry_later(connection, {text: (3600, "FIELD_CUSTOM_VALIDATION_EXCEPTION: the case is closed")})
     evidence.repeated(connection, text, "again", cases[0])
     chat_events.save(connection, [_event(114, "chat_started", 20), _event(114, "chat_ended", 40)])
-    ask = TextRequest(
+    request = TextRequest(
         message="Your parcel is here", agent_name="Ada Agent of a long name", override="the customer asked for it"
     )
-    receipt = agent_requests.take_in(connection, SendRequest("salesforce", cases[1], ask, "page", "click"))
+    receipt = agent_requests.take_in(connection, SendRequest("salesforce", cases[1], request, "page", "click"))
     sms = OutboundSms("+14155550177", evidence.OUTBOUND, "Your parcel is here: " + "x" * 180, cases[1])
     queued(connection, {receipt.text: Decision("requested", "agent", sms)})
     claim = started(connection, receipt.text)[receipt.text]
@@ -181,8 +181,8 @@ def _waiting(connection: psycopg.Connection, cases: list[str]) -> None:
     started(connection, evidence.waiting(connection, "sending", cases[9], "+14155550158"), good_for=3600)
     send_at = (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
     for case in cases[10:13]:
-        ask = TextRequest(message="Hello", agent_name="Walrus Agent", send_at=send_at)
-        agent_requests.take_in(connection, SendRequest("salesforce", case, ask, "page", case))
+        request = TextRequest(message="Hello", agent_name="Walrus Agent", send_at=send_at)
+        agent_requests.take_in(connection, SendRequest("salesforce", case, request, "page", case))
     _received(connection, "received", cases[13])
 
 
@@ -198,8 +198,8 @@ def _backfills(connection: psycopg.Connection, cases: list[str]) -> None:
     """A plan to run, one that waits after its canary, and one that was paused."""
     where = "Status = 'New' and Priority in ('High', 'Critical') and Product__c like 'Walrus%'"
     for state in (PlanState.PLANNED, PlanState.COOLING, PlanState.PAUSED):
-        ask = TextRequest(rule="requested", reason_name="spring recall")
-        plan = plans.make(connection, "salesforce", Query(where=where), ask)
+        request = TextRequest(rule="requested", reason_name="spring recall")
+        plan = plans.make(connection, "salesforce", Query(where=where), request)
         plans.add(connection, plan, 0, [Row(cases[0]), Row(cases[1]), Row(cases[2], "=the number cannot be texted")])
         plans.planned(connection, plan, REPORT)
         if state is not PlanState.PLANNED:

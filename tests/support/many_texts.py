@@ -7,7 +7,7 @@ STATEMENTS = (
     """insert into events (crm, event_id, channel, ticket_id, body, received_at)
        select 'salesforce', 'event ' || n, case when n %% 50 = 0 then 'agent' else 'trigger' end, 'case' || n / 2, '{}',
               now() - (%(texts)s - n) * interval '1 minute' from generate_series(1, %(texts)s) n""",
-    """insert into texts (event, crm, ticket_id, channel, state, rule, number, code, ask, sms, chat, reason,
+    """insert into texts (event, crm, ticket_id, channel, state, rule, number, code, request, sms, chat, reason,
                           received_at, changed_at, outcome, written)
        select n, 'salesforce', 'case' || n / 2, case when n %% 50 = 0 then 'agent' else 'trigger' end, state,
               'requested', md5((n / 3)::text), case when n %% 100 = 0 then 'non_us_number' end,

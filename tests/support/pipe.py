@@ -20,6 +20,7 @@ from connector.cli import demo
 from connector.sandbox import Sandbox
 from connector.store import api_keys
 from connector.store.api_keys import Right
+from tests.support.tls import TLS
 
 Found = TypeVar("Found")
 PATIENCE = 30.0
@@ -86,7 +87,9 @@ class Pipe:
     def api(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
         """Asks the API, with a key that has all rights unless another is given."""
         headers = {"Authorization": f"Bearer {key or self.every_right}"} | more.pop("headers", {})
-        return httpx.request(method, f"{self.web}/v1{path}", headers=headers, trust_env=False, timeout=60, **more)
+        return httpx.request(
+            method, f"{self.web}/v1{path}", headers=headers, verify=TLS, trust_env=False, timeout=60, **more
+        )
 
     def send(self, ticket: str, key: str = "", wait: float = 20, **body: Any) -> httpx.Response:
         """A person asks for a text."""
@@ -98,7 +101,12 @@ class Pipe:
         body = {"ticket_id": ticket, "event_id": secrets.token_hex(8), **more}
         headers = {"Authorization": f"Bearer {self.key}"}
         return httpx.post(
-            f"{self.web}/webhooks/salesforce/events", json=body, headers=headers, trust_env=False, timeout=60
+            f"{self.web}/webhooks/salesforce/events",
+            json=body,
+            headers=headers,
+            verify=TLS,
+            trust_env=False,
+            timeout=60,
         )
 
     def outbound_message(self, body: bytes, token: str | None = None) -> httpx.Response:
@@ -106,6 +114,7 @@ class Pipe:
             f"{self.web}/webhooks/salesforce/outbound-messages/{token or self.token}",
             content=body,
             headers={"Content-Type": "text/xml; charset=utf-8"},
+            verify=TLS,
             trust_env=False,
             timeout=60,
         )

@@ -122,7 +122,7 @@ class Remote:
         """
 
         class Decide:
-            def decide(self, ticket: Ticket, ask: TextRequest | None) -> object:
+            def decide(self, ticket: Ticket, request: TextRequest | None) -> object:
                 assert decide
                 return decide(ticket)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connector.backfill import id_file
 from connector.errors import BadFile
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 
 A, B, C, D = (f"50000000000000{number}AAA" for number in range(1, 5))
 

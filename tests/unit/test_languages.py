@@ -25,9 +25,9 @@ def mapping(**more: Any) -> Mapping:
     return Mapping(loader.parse(raw, "a.toml"), "+16285550100", ["US"])
 
 
-def decide(found: Mapping, said: object = None, **ask: Any) -> Decision | Skip:
+def decide(found: Mapping, said: object = None, **request: Any) -> Decision | Skip:
     ticket = Ticket("salesforce", TICKET_ID, VALUES | {"language": said})
-    return found.decide(ticket, TextRequest(**ask) if ask else None)
+    return found.decide(ticket, TextRequest(**request) if request else None)
 
 
 def problems(**more: Any) -> str:

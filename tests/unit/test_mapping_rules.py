@@ -89,8 +89,10 @@ def no_phone(why: str) -> Skip:
 @pytest.mark.parametrize(
     ("values", "skip"),
     [
-        pytest.param({"status": "Sent"}, Skip("no rule asks for a text", told=False, check="rule"), id="no rule"),
-        pytest.param({"status": None}, Skip("no rule asks for a text", told=False, check="rule"), id="no rule, empty"),
+        pytest.param({"status": "Sent"}, Skip("no rule asks for a text", notify=False, check="rule"), id="no rule"),
+        pytest.param(
+            {"status": None}, Skip("no rule asks for a text", notify=False, check="rule"), id="no rule, empty"
+        ),
         pytest.param({"closed": True}, Skip("the case is closed"), id="skip_when"),
         pytest.param({"closed": True, "kind": "Test"}, Skip("the case is closed"), id="the first skip_when"),
         pytest.param({"kind": "Test"}, Skip("the case is a test"), id="the second skip_when"),
@@ -132,7 +134,7 @@ def test_a_rule_that_does_not_suit_the_ticket_is_skipped_with_its_name(
 ) -> None:
     found = decide(rule, **values)
     assert isinstance(found, Skip)
-    assert (found.told, found.check) == (True, "mapping")
+    assert (found.notify, found.check) == (True, "mapping")
     assert found.why.startswith("rule requested cannot be applied: ")
     assert words in found.why
 
@@ -160,7 +162,7 @@ def test_a_condition_that_a_value_does_not_suit_does_not_hold_and_the_next_decid
     assert both.rule == "next"
     others = RULE | {"name": "others", "when": "status == 'Other'"}
     alone = mapping(first, others).decide(Ticket("salesforce", TICKET_ID, VALUES | {"kind": kind}))
-    assert alone == Skip("no rule asks for a text", told=False, check="rule"), "nothing is written to the ticket"
+    assert alone == Skip("no rule asks for a text", notify=False, check="rule"), "nothing is written to the ticket"
 
 
 @pytest.mark.parametrize("name", ["first_name", "asked_at", "status", "closed", "kind", "agent", "email", "mobile"])
@@ -310,10 +312,10 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
     file = mapping(None, other, templates=[call])
     ticket = Ticket("salesforce", TICKET_ID, VALUES | {"status": "New"})
 
-    def message(ask: TextRequest) -> str:
-        return text(file.decide(ticket, ask)).message
+    def message(text_request: TextRequest) -> str:
+        return text(file.decide(ticket, text_request)).message
 
-    assert file.decide(ticket) == Skip("no rule asks for a text", told=False, check="rule")
+    assert file.decide(ticket) == Skip("no rule asks for a text", notify=False, check="rule")
     assert message(TextRequest()) == "Hi Ada"
     assert message(TextRequest(rule="other")) == "Other words"
     assert message(TextRequest(template="call")) == "Please call, Ada"
@@ -330,7 +332,7 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
 
 
 @pytest.mark.parametrize(
-    ("replies", "ask", "agent"),
+    ("replies", "text_request", "agent"),
     [
         (True, TextRequest(agent_email="ana@acme.example", agent_id=7), (7, "ana@acme.example")),
         (True, TextRequest(agent_name="Ana"), (12, "owner@acme.example")),
@@ -338,9 +340,9 @@ def test_whoever_asks_brings_a_rule_a_template_or_words_and_the_rules_condition_
     ],
 )
 def test_the_chat_is_assigned_to_who_asked_where_the_mapping_says_so(
-    replies: bool, ask: TextRequest, agent: tuple[int, str]
+    replies: bool, text_request: TextRequest, agent: tuple[int, str]
 ) -> None:
     file = mapping(agents={"replies_to_agent": replies})
     values = VALUES | {"agent": "12", "email": "owner@acme.example"}
-    sms = text(file.decide(Ticket("salesforce", TICKET_ID, values), ask))
+    sms = text(file.decide(Ticket("salesforce", TICKET_ID, values), text_request))
     assert (sms.agent_id, sms.agent_email) == agent

@@ -258,7 +258,7 @@ def test_a_number_of_an_unknown_area_has_its_countrys_zone_or_none(number: str, 
 
 
 def test_no_north_american_area_is_in_dozens_of_zones() -> None:
-    assert max(len(phone.zones(f"+1{area}5550100")) for area in range(200, 1000)) < 6
+    assert max(len(phone.zones(f"+1{area}5550100")) for area in range(200, 1000, 5)) < 6
 
 
 @pytest.mark.parametrize(

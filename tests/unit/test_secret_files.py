@@ -9,7 +9,7 @@ from connector import environment, settings
 from connector.crms.salesforce import settings as salesforce
 from connector.errors import BadSettings
 from tests.cli.test_check import COMPLETE, offline
-from tests.cli.test_cli import connector
+from tests.support.command import connector
 from tests.unit.test_settings import SECRETS, empty  # noqa: F401 - a fixture that takes effect by its name
 
 SECRET = "a-secret-of-more-than-24-characters"

@@ -57,7 +57,7 @@ def test_a_text_is_sent_once_and_followed_until_the_case_is_told(pipe: Pipe, cas
     assert "The ticket has the result" in page.words
     assert f"Case {pipe.box.salesforce.case(case)['CaseNumber']}" in page.words
     assert texts_to(pipe, case) == ["Your part is here."]
-    assert (text["ask"]["agent_name"], text["ask"]["agent_email"]) == tuple(agent.who.values())
+    assert (text["request"]["agent_name"], text["request"]["agent_email"]) == tuple(agent.who.values())
     agent.get(str(sent.answer.url))  # loaded again
     assert len(pipe.texts(case)) == 1
     assert "Your part is here." in agent.open(case).root.xpath("string(//*[@id='texts'])")
@@ -66,7 +66,7 @@ def test_a_text_is_sent_once_and_followed_until_the_case_is_told(pipe: Pipe, cas
 def test_the_agent_can_become_the_chats_own(pipe: Pipe, case: str, agent: Agent) -> None:
     agent.watched(agent.submit(agent.open(case, agent_id=7, agent_name="Ana")))
     [text] = pipe.texts(case)
-    assert (text["ask"]["agent_id"], text["ask"]["agent_name"]) == (7, "Ana")
+    assert (text["request"]["agent_id"], text["request"]["agent_name"]) == (7, "Ana")
 
 
 def test_back_and_send_again_is_the_same_text(pipe: Pipe, case: str, agent: Agent) -> None:
@@ -197,7 +197,7 @@ def test_once_more_wants_a_reason_beside_its_field(pipe: Pipe, case: str, agent:
     assert len(pipe.texts(case)) == 1
     sent = agent.watched(agent.submit(refused, override="the customer did not get it"))
     assert "Sent. Chat" in sent.words
-    assert pipe.texts(case)[-1]["ask"]["override"] == "the customer did not get it"
+    assert pipe.texts(case)[-1]["request"]["override"] == "the customer did not get it"
     assert len(texts_to(pipe, case)) == 2
 
 

@@ -497,8 +497,8 @@ def test_a_tokens_person_asks_whatever_the_body_says(
 
     assert "You write as eve@acme.example." in page.text
     assert sent["agent"] == "eve@acme.example"
-    ask = pipe.texts(case)[0]["ask"]
-    assert [ask[name] for name in MALLORY] == ["eve@acme.example", "eve@acme.example", None]
+    request = pipe.texts(case)[0]["request"]
+    assert [request[name] for name in MALLORY] == ["eve@acme.example", "eve@acme.example", None]
     assert used["count"] == 0
 
 

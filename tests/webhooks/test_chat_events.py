@@ -19,6 +19,7 @@ from connector.store import postgres
 from connector.store.chat_events import Summary
 from tests.support import chat_webhooks
 from tests.support.pipe import Pipe, wait_for
+from tests.support.tls import TLS
 from webhooks.ccaip import chat_events
 from webhooks.ccaip.chat_events import PATH
 
@@ -27,7 +28,7 @@ SECRET, SECOND = "sandbox-webhook-secret", "sandbox-webhook-secondary"
 
 def post(pipe: Pipe, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     headers = chat_webhooks.headers(body, secret=SECRET) if headers is None else headers
-    return httpx.post(f"{pipe.web}{PATH}", content=body, headers=headers, trust_env=False, timeout=30)
+    return httpx.post(f"{pipe.web}{PATH}", content=body, headers=headers, verify=TLS, trust_env=False, timeout=30)
 
 
 def kept(pipe: Pipe, chat_id: str) -> list[dict[str, Any]]:
@@ -122,7 +123,7 @@ def test_a_body_over_the_limit_is_413(pipe: Pipe) -> None:
 
 
 def test_other_methods_are_405(pipe: Pipe) -> None:
-    assert httpx.get(f"{pipe.web}{PATH}", trust_env=False).status_code == 405
+    assert httpx.get(f"{pipe.web}{PATH}", verify=TLS, trust_env=False).status_code == 405
 
 
 def test_an_unknown_event_type_is_stored_and_ignored(pipe: Pipe, chat_id: str) -> None:
@@ -163,7 +164,7 @@ def flood(pipe: Pipe) -> Iterator[list[int]]:
     going = True
 
     def send(number: int) -> None:
-        with httpx.Client(trust_env=False, timeout=60) as client:
+        with httpx.Client(verify=TLS, trust_env=False, timeout=60) as client:
             count = 0
             while going:
                 count += 1

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.support.pipe import Pipe
+from tests.support.tls import TLS
 from webhooks.absent import is_empty
 
 OPERATIONS = ["cancelText", "createLink", "getText", "listTexts", "previewText", "sendText", "suppress"]
@@ -42,7 +43,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def document(pipe: Pipe) -> dict[str, Any]:
-    document: dict[str, Any] = httpx.get(f"{pipe.web}/v1/openapi.json", trust_env=False).json()
+    document: dict[str, Any] = httpx.get(f"{pipe.web}/v1/openapi.json", verify=TLS, trust_env=False).json()
     return document
 
 

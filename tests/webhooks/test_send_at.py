@@ -108,8 +108,8 @@ def test_a_preview_makes_every_check_as_of_the_time(pool: ConnectionPool) -> Non
     previews = Previews({"salesforce": (as_crm(Tickets(VALUES)), mapping())}, clock=lambda _: now)
 
     def hours(at: datetime | None) -> Said:
-        ask = TextRequest(message="Hi", send_at=at.isoformat() if at else None)
-        found = previews.preview(pool.connection, "salesforce", TICKET_ID, ask)
+        request = TextRequest(message="Hi", send_at=at.isoformat() if at else None)
+        found = previews.preview(pool.connection, "salesforce", TICKET_ID, request)
         return next(one.said for one in found.findings if one.check == "hours")
 
     assert hours(None) is Said.OK

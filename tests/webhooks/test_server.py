@@ -22,6 +22,7 @@ from connector.sandbox import Sandbox
 from connector.store import postgres
 from tests.conftest import created
 from tests.support.pipe import Pipe, outbound_message, running, wait_for
+from tests.support.tls import TLS
 from webhooks.app import create_app
 from webhooks.concurrency import MAX_CRM_CALLS_EACH, MAX_WAITS, MAX_WAITS_EACH, ConcurrencyLimit
 from webhooks.refusals import MAX_LINES_A_MINUTE
@@ -160,7 +161,7 @@ def test_waits_beyond_a_keys_share_are_answered_at_once_and_probes_never_wait(pi
 def probe_seconds(pipe: Pipe) -> float:
     begin = time.monotonic()
     for path in ("/healthz", "/readyz"):
-        assert httpx.get(pipe.web + path, trust_env=False, timeout=30).status_code == 200
+        assert httpx.get(pipe.web + path, verify=TLS, trust_env=False, timeout=30).status_code == 200
     return time.monotonic() - begin
 
 
@@ -241,7 +242,7 @@ def since(pipe: Pipe, before: int, sentence: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize("path", ["/webhooks/salesforce/outbound-messages/guessed-token", EVENTS])
 def test_a_body_that_is_too_large_is_in_the_log_without_its_address(own_pipe: Pipe, path: str) -> None:
     before = len(log_lines(own_pipe))
-    answer = httpx.post(own_pipe.web + path, content=b"x" * (MEGABYTE + 1), trust_env=False)
+    answer = httpx.post(own_pipe.web + path, content=b"x" * (MEGABYTE + 1), verify=TLS, trust_env=False)
     assert answer.status_code == 413
     [line] = since(own_pipe, before, "a body was too large")
     assert (line["address"], line["bytes"]) == ("127.0.0.1", MEGABYTE + 1)
@@ -269,14 +270,14 @@ def test_a_wrong_key_is_in_the_log_with_the_callers_address(
     own_pipe: Pipe, method: str, path: str, headers: dict[str, str], sentence: str
 ) -> None:
     before = len(log_lines(own_pipe))
-    assert httpx.request(method, own_pipe.web + path, headers=headers, trust_env=False).status_code == 401
+    assert httpx.request(method, own_pipe.web + path, headers=headers, verify=TLS, trust_env=False).status_code == 401
     [line] = since(own_pipe, before, sentence)
     assert line["address"] == "127.0.0.1"
     assert "wrong" not in json.dumps(line).replace("the bearer key is missing or wrong", "").replace("is wrong", "")
 
 
 def test_a_flood_of_wrong_keys_does_not_fill_the_log(own_pipe: Pipe) -> None:
-    with httpx.Client(base_url=own_pipe.web, trust_env=False) as client:
+    with httpx.Client(base_url=own_pipe.web, verify=TLS, trust_env=False) as client:
         statuses = [client.get("/v1/texts/1").status_code for _ in range(3 * MAX_LINES_A_MINUTE)]
     assert set(statuses) == {401}
     assert len(since(own_pipe, 0, "a request without a valid key was refused")) <= 2 * MAX_LINES_A_MINUTE
@@ -340,7 +341,7 @@ def test_what_is_under_way_when_the_process_is_asked_to_stop_is_answered(
         assert answer.json()["state"] == "sent"
         process.wait(20)
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{pipe.web}/healthz", trust_env=False)
+            httpx.get(f"{pipe.web}/healthz", verify=TLS, trust_env=False)
         stopped: Sequence[str] = log_lines(pipe)
     assert not [line for line in stopped if "Traceback" in line]
 
@@ -356,16 +357,19 @@ def test_readiness_is_503_for_a_while_before_a_stopping_process_takes_no_more(
         running(box, url, tmp_path, shutdown_delay_seconds="2") as pipe,
     ):
         [case] = box.salesforce.make_cases(1)
-        assert httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 200
+        assert httpx.get(f"{pipe.web}/readyz", verify=TLS, trust_env=False).status_code == 200
         process = web_process(pipe)
         process.send_signal(signal.SIGTERM)
 
         def stopping() -> bool:
-            return httpx.get(f"{pipe.web}/readyz", trust_env=False).status_code == 503
+            return httpx.get(f"{pipe.web}/readyz", verify=TLS, trust_env=False).status_code == 503
 
         wait_for(stopping, "it says that it is not ready")
-        said = httpx.get(f"{pipe.web}/readyz", trust_env=False).json()["status"]
-        accepted, alive = pipe.event(case).status_code, httpx.get(f"{pipe.web}/healthz", trust_env=False).status_code
+        said = httpx.get(f"{pipe.web}/readyz", verify=TLS, trust_env=False).json()["status"]
+        accepted, alive = (
+            pipe.event(case).status_code,
+            httpx.get(f"{pipe.web}/healthz", verify=TLS, trust_env=False).status_code,
+        )
         process.wait(20)
         ended = True
     assert (said, accepted, alive, ended) == ("the web process is shutting down", 202, 200, True)

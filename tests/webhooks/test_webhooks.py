@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 
 from connector.store import postgres
 from tests.support.pipe import Pipe, outbound_message
+from tests.support.tls import TLS
 
 OTHER_ORG = b"00D999999999999EAA"
 
@@ -63,7 +64,7 @@ def test_a_deleted_record_is_acknowledged_and_texts_nobody(pipe: Pipe, case: str
 @pytest.mark.parametrize("path", ["outbound-messages/any", "events"])
 def test_a_body_over_the_limit_is_413(pipe: Pipe, path: str) -> None:
     url = f"{pipe.web}/webhooks/salesforce/{path}"
-    answer = httpx.post(url, content=b"x" * 1_000_001, trust_env=False)
+    answer = httpx.post(url, content=b"x" * 1_000_001, verify=TLS, trust_env=False)
     assert answer.status_code == 413
     assert "CONNECTOR_MAX_BODY_BYTES" in answer.json()["error"]
 
@@ -85,14 +86,14 @@ def test_a_body_far_over_the_limit_is_not_read_to_its_end(pipe: Pipe, chunked: b
 def test_a_header_with_an_underscore_does_not_pass_for_another(pipe: Pipe, case: str) -> None:
     headers = {"Authorization": f"Bearer {pipe.key}", "Idempotency_Key": "smuggled"}
     url = f"{pipe.web}/webhooks/salesforce/events"
-    answer = httpx.post(url, json={"ticket_id": case, "event_id": "own"}, headers=headers, trust_env=False)
+    answer = httpx.post(url, json={"ticket_id": case, "event_id": "own"}, headers=headers, verify=TLS, trust_env=False)
     assert [text["event_id"] for text in answer.json()["texts"]] == ["own"]
     twice = [*headers.items(), ("Authorization", "Bearer wrong")]
-    assert httpx.post(url, json={"ticket_id": case}, headers=twice, trust_env=False).status_code == 401
+    assert httpx.post(url, json={"ticket_id": case}, headers=twice, verify=TLS, trust_env=False).status_code == 401
 
 
 def test_head_has_no_body(pipe: Pipe) -> None:
-    answer = httpx.head(f"{pipe.web}/healthz", trust_env=False)
+    answer = httpx.head(f"{pipe.web}/healthz", verify=TLS, trust_env=False)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Type"] == "application/json"
 
@@ -100,7 +101,7 @@ def test_head_has_no_body(pipe: Pipe) -> None:
 def test_a_chunked_body_is_read_or_refused_but_never_taken_for_another(pipe: Pipe, case: str) -> None:
     body = outbound_message(pipe.box, case, "04l000000000904AAA")
     url = f"{pipe.web}/webhooks/salesforce/outbound-messages/{pipe.token}"
-    answer = httpx.post(url, content=iter([body[:100], body[100:]]), trust_env=False)
+    answer = httpx.post(url, content=iter([body[:100], body[100:]]), verify=TLS, trust_env=False)
     assert answer.status_code == 200
     assert len(pipe.query("select from events where event_id = '04l000000000904AAA'")) == 1
 
@@ -113,7 +114,7 @@ def test_a_sender_that_hangs_up_half_way_leaves_nothing(pipe: Pipe) -> None:
             f"POST /webhooks/salesforce/outbound-messages/{pipe.token} HTTP/1.1\r\nHost: x\r\n"
             "Content-Length: 5000\r\n\r\n<half".encode()
         )
-    assert httpx.get(f"{pipe.web}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{pipe.web}/healthz", verify=TLS, trust_env=False).status_code == 200
     assert events(pipe) == before
 
 
@@ -121,7 +122,7 @@ def test_a_sender_that_hangs_up_half_way_leaves_nothing(pipe: Pipe) -> None:
 def test_json_without_a_right_key_is_401_and_nothing_is_kept(pipe: Pipe, case: str, headers: dict[str, str]) -> None:
     before = events(pipe)
     answer = httpx.post(
-        f"{pipe.web}/webhooks/salesforce/events", json={"ticket_id": case}, headers=headers, trust_env=False
+        f"{pipe.web}/webhooks/salesforce/events", json={"ticket_id": case}, headers=headers, verify=TLS, trust_env=False
     )
     assert answer.status_code == 401
     assert events(pipe) == before
@@ -142,6 +143,7 @@ def test_json_that_cannot_be_read_is_400_with_words(pipe: Pipe, body: bytes, wor
         f"{pipe.web}/webhooks/salesforce/events",
         content=body,
         headers={"Authorization": f"Bearer {pipe.key}"},
+        verify=TLS,
         trust_env=False,
     )
     assert answer.status_code == 400
@@ -159,7 +161,9 @@ def test_a_key_twice_is_422_and_nothing_is_kept(pipe: Pipe, case: str, form: str
         headers = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
     before = events(pipe)
 
-    answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", content=body, headers=headers, trust_env=False)
+    answer = httpx.post(
+        f"{pipe.web}/webhooks/salesforce/events", content=body, headers=headers, verify=TLS, trust_env=False
+    )
 
     assert (answer.status_code, "a key occurs twice" in answer.text) == (422, True)
     assert events(pipe) == before
@@ -175,10 +179,10 @@ def test_a_signed_message_is_taken_in_under_its_id(pipe: Pipe, case: str) -> Non
         "webhook-signature": Webhook(secret).sign(name, now, body),
     }
     url = f"{pipe.web}/webhooks/salesforce/events"
-    answer = httpx.post(url, content=body, headers=headers, trust_env=False)
+    answer = httpx.post(url, content=body, headers=headers, verify=TLS, trust_env=False)
     assert answer.status_code == 202
     assert [text["event_id"] for text in answer.json()["texts"]] == [f"{name}:0", f"own-{name}"]
-    forged = httpx.post(url, content=body.replace(case, case[:15]), headers=headers, trust_env=False)
+    forged = httpx.post(url, content=body.replace(case, case[:15]), headers=headers, verify=TLS, trust_env=False)
     assert forged.status_code == 401
 
 
@@ -191,7 +195,9 @@ def test_an_empty_signature_and_empty_values_count_as_absent(pipe: Pipe, case: s
         "webhook-signature": "",
     }
     content = {"ticket_id": case, "event_id": "", "changed_by": None}
-    answer = httpx.post(f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, trust_env=False)
+    answer = httpx.post(
+        f"{pipe.web}/webhooks/salesforce/events", json=content, headers=headers, verify=TLS, trust_env=False
+    )
     assert answer.status_code == 202, answer.text
     assert [one["event_id"] for one in answer.json()["texts"]] == [f"m-{case}"]
 
@@ -200,14 +206,14 @@ def test_an_id_that_was_used_for_another_case_is_422_and_the_others_are_taken_in
     headers, url = {"Authorization": f"Bearer {pipe.key}"}, f"{pipe.web}/webhooks/salesforce/events"
     other, third = pipe.box.salesforce.make_cases(2)
     body = [{"ticket_id": case, "event_id": "mine"}]
-    assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == 202
+    assert httpx.post(url, json=body, headers=headers, verify=TLS, trust_env=False).status_code == 202
     body += [
         {"ticket_id": other, "event_id": "mine"},
         {"ticket_id": other, "event_id": "new"},
         {"ticket_id": third, "event_id": "new"},
     ]
     for known in (False, True):
-        answer = httpx.post(url, json=body, headers=headers, trust_env=False)
+        answer = httpx.post(url, json=body, headers=headers, verify=TLS, trust_env=False)
         assert answer.status_code == 422
         told = [(text["event_id"], text["duplicate"]) for text in answer.json()["texts"]]
         assert told == [("mine", True), ("new", known)]
@@ -223,7 +229,7 @@ def test_the_log_says_where_the_web_process_listens(pipe: Pipe) -> None:
 
 def test_health_and_readiness(pipe: Pipe) -> None:
     for path in ("healthz", "readyz"):
-        answer = httpx.get(f"{pipe.web}/{path}", trust_env=False)
+        answer = httpx.get(f"{pipe.web}/{path}", verify=TLS, trust_env=False)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 

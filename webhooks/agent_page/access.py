@@ -22,11 +22,13 @@ Read = Callable[[str, float], AgentSession]
 SessionReaders = Mapping[str, Read]
 
 
-def session_readers(stems: Sequence[str]) -> SessionReaders:
+def session_readers(crm_names: Sequence[str]) -> SessionReaders:
     """The readers of signed requests, for the CRMs that have one set up. Raises BadSettings."""
-    modules = {stem: importlib.import_module(f"webhooks.crms.{stem}") for stem in stems}
-    found = {stem: module.session_reader() for stem, module in modules.items() if hasattr(module, "session_reader")}
-    return {stem: read for stem, read in found.items() if read}
+    modules = {crm_name: importlib.import_module(f"webhooks.crms.{crm_name}") for crm_name in crm_names}
+    found = {
+        crm_name: module.session_reader() for crm_name, module in modules.items() if hasattr(module, "session_reader")
+    }
+    return {crm_name: read for crm_name, read in found.items() if read}
 
 
 class PageAccess:

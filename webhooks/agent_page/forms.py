@@ -33,7 +33,7 @@ class Draft:
     send_on: str = ""
     send_time: str = ""
 
-    def ask(self, session: AgentSession, at: datetime | None = None) -> TextRequest:
+    def request(self, session: AgentSession, at: datetime | None = None) -> TextRequest:
         """The draft as a request; `at` is the time that it is scheduled for."""
         return TextRequest(
             template=self.template or None if self.message is None else None,

@@ -42,9 +42,9 @@ class Presenter:
 
     def preview(self, session: AgentSession, draft: Draft, typing: bool = False) -> schemas.Preview:
         """Preview a draft, at its time if that is valid. `typing`: the script previews repeatedly. Raises Problem."""
-        ask, stem = draft.ask(session, self._time(session, draft)[0]), session.crm
-        found = self._text_service.preview(stem, session.ticket_id, ask, session.caller, typing)
-        return serializers.preview(stem, found)
+        request, crm_name = draft.request(session, self._time(session, draft)[0]), session.crm
+        found = self._text_service.preview(crm_name, session.ticket_id, request, session.caller, typing)
+        return serializers.preview(crm_name, found)
 
     def zone(self, session: AgentSession) -> str:
         """The time zone of the form's times."""
@@ -160,10 +160,10 @@ class Presenter:
                 return self._away(session, draft, problem)
         if found:
             return self.form(session, draft, found)
-        ask = draft.ask(session, at)
+        request = draft.request(session, at)
         key = secrets.token_urlsafe(16)  # the event's id does not depend on this key, so a repetition is the same event
         taken = self._text_service.send(
-            SendRequest(session.crm, session.ticket_id, ask, session.caller, key, draft.after)
+            SendRequest(session.crm, session.ticket_id, request, session.caller, key, draft.after)
         )
         if taken.duplicate:
             return self._asked_already(session, draft, self._texts.get(session, taken.text))

@@ -14,7 +14,7 @@ def done(text: TextStatus) -> bool:
 
 def waits(text: TextStatus) -> bool:
     """Whether no change is expected for a while."""
-    return bool(text.leaves_at or text.told_after)
+    return bool(text.leaves_at or text.notified_after)
 
 
 def steps(text: TextStatus) -> list[tuple[str, str]]:
@@ -27,13 +27,13 @@ def steps(text: TextStatus) -> list[tuple[str, str]]:
     elif not final and not text.worker:
         outcome, sent = "Waiting: nothing is being sent now", TO_COME
     if not final:
-        told = ("Write back to the ticket", TO_COME)
-    elif text.told_after:
-        told = (f"The ticket is told after text {text.told_after}, which is not settled yet", TO_COME)
+        write_back = ("Write back to the ticket", TO_COME)
+    elif text.notified_after:
+        write_back = (f"The ticket is told after text {text.notified_after}, which is not settled yet", TO_COME)
     elif not done(text):
-        told = ("Writing back to the ticket", NOW)
+        write_back = ("Writing back to the ticket", NOW)
     elif text.write_refused:
-        told = ("The ticket could not be updated", FAILED)
+        write_back = ("The ticket could not be updated", FAILED)
     else:
-        told = ("The ticket has the result", DONE)
-    return [("Saved", DONE), (outcome, sent), told]
+        write_back = ("The ticket has the result", DONE)
+    return [("Saved", DONE), (outcome, sent), write_back]

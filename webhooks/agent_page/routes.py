@@ -89,20 +89,20 @@ def _add_ways_in(pages: Blueprint, access: PageAccess, known: SessionReaders) ->
     def nothing() -> Response:
         raise Problem(403, f"This page is opened from a ticket. {AGAIN}")
 
-    @pages.post("/canvas/<stem>")
-    def canvas(stem: str) -> Response:
+    @pages.post("/canvas/<crm_name>")
+    def canvas(crm_name: str) -> Response:
         """Open the page by a request that the CRM signed for an agent."""
-        if stem not in known:
+        if crm_name not in known:
             raise Problem(404, "This way in has not been set up")
         try:
-            session = known[stem](request.form.get("signed_request", ""), time.time())
+            session = known[crm_name](request.form.get("signed_request", ""), time.time())
         except NotAuthentic as error:
-            refusals.log("a signed request was refused", crm=stem, why=str(error))
-            raise Problem(403, f"{stem.capitalize()} has not vouched for you: {error}. {AGAIN}") from None
+            refusals.log("a signed request was refused", crm=crm_name, why=str(error))
+            raise Problem(403, f"{crm_name.capitalize()} has not vouched for you: {error}. {AGAIN}") from None
         return access.opened(access.sessions.begin(session))
 
-    @pages.get("/canvas/<stem>")
-    def canvas_unsigned(stem: str) -> Response:
+    @pages.get("/canvas/<crm_name>")
+    def canvas_unsigned(crm_name: str) -> Response:
         raise Problem(403, "The CRM sent no signed request: an admin has to approve who may use the app, in advance")
 
 

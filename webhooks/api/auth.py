@@ -53,18 +53,18 @@ class Callers:
             if key := api_keys.known(connection, given):
                 return Caller(f"key:{key.name}", key.rights, key.per_minute)
         elif scheme.lower() == "bearer" and given.count(".") == 2:
-            for stem, verify in self._verifiers.items():
+            for crm_name, verify in self._verifiers.items():
                 try:
                     person = verify(given)
                 except NotAuthentic as error:
-                    refusals.log("a token was refused", crm=stem, why=str(error))
+                    refusals.log("a token was refused", crm=crm_name, why=str(error))
                 else:
-                    return Caller(f"{stem}:{person}", PERSON_RIGHTS, PERSON_PER_MINUTE, person)
+                    return Caller(f"{crm_name}:{person}", PERSON_RIGHTS, PERSON_PER_MINUTE, person)
         refusals.log("a request without a valid key was refused")
         raise Problem(401, "expected a bearer key of the API, or a token of the CRM", {"WWW-Authenticate": "Bearer"})
 
 
-def verifiers(stems: Sequence[str]) -> dict[str, Verify]:
+def verifiers(crm_names: Sequence[str]) -> dict[str, Verify]:
     """The token verifiers of the CRMs that have one set up. Raises BadSettings."""
-    found = {stem: importlib.import_module(f"webhooks.crms.{stem}").verifier() for stem in stems}
-    return {stem: verify for stem, verify in found.items() if verify}
+    found = {crm_name: importlib.import_module(f"webhooks.crms.{crm_name}").verifier() for crm_name in crm_names}
+    return {crm_name: verify for crm_name, verify in found.items() if verify}

@@ -77,9 +77,11 @@ def _add_asking(api: APIBlueprint, text_service: TextService) -> None:
 
         Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
         """
-        ask = _ask(body)
-        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
-        return _json(serializers.preview(stem, text_service.preview(stem, ticket_id, ask, g.caller.name)))
+        text_request = _text_request(body)
+        crm_name, ticket_id = text_service.ticket(body.crm, body.ticket_id)
+        return _json(
+            serializers.preview(crm_name, text_service.preview(crm_name, ticket_id, text_request, g.caller.name))
+        )
 
     @api.post(
         "/texts",
@@ -92,10 +94,12 @@ def _add_asking(api: APIBlueprint, text_service: TextService) -> None:
         Needs an Idempotency-Key: the same key is the same text. 200 has the outcome; 202 has none yet.
         """
         caller: Caller = g.caller
-        ask = replace(_ask(body), **asdict(_agent(caller, body)))
-        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
+        text_request = replace(_text_request(body), **asdict(_agent(caller, body)))
+        crm_name, ticket_id = text_service.ticket(body.crm, body.ticket_id)
         after = None if body.after < 0 else body.after
-        taken = text_service.send(SendRequest(stem, ticket_id, ask, caller.name, header.idempotency_key, after))
+        taken = text_service.send(
+            SendRequest(crm_name, ticket_id, text_request, caller.name, header.idempotency_key, after)
+        )
         status = text_service.seen(taken.text, query.wait, caller.name)
         response = _json(serializers.text(status, taken.duplicate), 200 if status.is_final else 202)
         response.headers["Location"] = f"/v1/texts/{taken.text}"
@@ -126,9 +130,9 @@ def _add_watching(api: APIBlueprint, text_service: TextService) -> None:
 
         Newest first.
         """
-        stem, ticket_id = text_service.ticket(path.crm, path.ticket_id)
+        crm_name, ticket_id = text_service.ticket(path.crm, path.ticket_id)
         return _json(
-            schemas.Texts(texts=[serializers.text(row) for row in text_service.seen_of_ticket(stem, ticket_id)])
+            schemas.Texts(texts=[serializers.text(row) for row in text_service.seen_of_ticket(crm_name, ticket_id)])
         )
 
 
@@ -141,13 +145,13 @@ def _add_links(
 
         For one agent and one ticket. It opens once, within minutes; show it to nobody else.
         """
-        stem, ticket_id = text_service.ticket(body.crm, body.ticket_id)
+        crm_name, ticket_id = text_service.ticket(body.crm, body.ticket_id)
         caller: Caller = g.caller
         who = _agent(caller, body)
-        session = unopened(stem, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
+        session = unopened(crm_name, ticket_id, who.agent_name or "", who.agent_email or "", who.agent_id or 0)
         address = f"{security.base(request)}/agents/text/{session.id}?link={sessions.seal(Purpose.LINK, session)}"
         expires_at = serializers.utc(datetime.fromtimestamp(session.until, UTC))
-        about = audit.named(f"{stem} ticket", ticket_id)
+        about = audit.named(f"{crm_name} ticket", ticket_id)
         with pool.connection() as connection:
             audit.record(connection, _actor(caller), Action.LINK_CREATE, about, after={"agent": session.agent})
         return _json(schemas.Link(url=address, expires_at=expires_at), 201)
@@ -211,7 +215,7 @@ def _agent(caller: Caller, body: schemas.SendBody | schemas.LinkBody) -> _Agent:
     return _Agent(body.agent_name or None, body.agent_email or None, body.agent_id or None)
 
 
-def _ask(body: schemas.PreviewBody) -> TextRequest:
+def _text_request(body: schemas.PreviewBody) -> TextRequest:
     """The body as a TextRequest. Raises Problem 422 for a reason that names no findings, or unknown ones."""
     if body.override.strip() and not body.overrides:
         raise Problem(422, "overrides: expected the ids of the findings that the reason is for, from the preview")

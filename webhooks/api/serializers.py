@@ -90,12 +90,12 @@ def _why(status: TextStatus) -> str:
     return status.why
 
 
-def preview(stem: str, found: Preview) -> schemas.Preview:
+def preview(crm_name: str, found: Preview) -> schemas.Preview:
     """A preview, with masked numbers."""
     against = found.against
     sms = found.sms
     return schemas.Preview(
-        crm=stem,
+        crm=crm_name,
         ticket_id=found.ticket.id,
         number=found.number,
         customer=found.customer,

@@ -1,10 +1,9 @@
 """The audit trail: what people did, and changes of settings and mappings at start."""
 
-from datetime import UTC, date, datetime, timedelta
-
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from connector import typed_times
 from connector.store import audit
 from connector.store.audit import Action, Filter
 from webhooks.console.page import Console
@@ -22,9 +21,10 @@ def add(pages: Blueprint, console: Console) -> None:
         chosen = {name: request.args.get(name, "").strip() for name in ("who", "what", "about", "since", "until")}
         given = {name: value or None for name, value in chosen.items() if name in ("who", "what", "about")}
         try:
-            since, until = _day(chosen["since"]), _day(chosen["until"], ends=True)
-        except ValueError:
-            problem = "Expected dates such as 2026-11-24."
+            since = typed_times.parse(chosen["since"]) if chosen["since"] else None
+            until = typed_times.parse(chosen["until"], ends=True) if chosen["until"] else None
+        except ValueError as error:
+            problem = f"Since and until: {error}."
             return _page(console, chosen, [], problem, status=422)
         below = request.args.get("below", None, int)
         with console.read() as connection:
@@ -44,14 +44,3 @@ def _page(
         actions=[action.value for action in Action],
         problem=problem,
     )
-
-
-def _day(words: str, ends: bool = False) -> datetime | None:
-    """The beginning of a date, or with `ends` its end, in UTC. Raises ValueError."""
-    if not words:
-        return None
-    try:
-        day = date.fromisoformat(words) + timedelta(days=ends)
-    except OverflowError:
-        raise ValueError(words) from None
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

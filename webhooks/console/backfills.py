@@ -45,7 +45,7 @@ def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:
     def backfills() -> ResponseReturnValue:
         with console.read() as connection:
             found = plans.listed(connection, ROWS)
-        rules = {stem: [rule.name for rule in mapping.file.rules] for stem, mapping in console.mappings.items()}
+        rules = {crm_name: [rule.name for rule in mapping.file.rules] for crm_name, mapping in console.mappings.items()}
         return console.page("console/backfills.html", plans=found, rules=rules)
 
     @pages.post("/back-fills")
@@ -53,7 +53,7 @@ def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:
     def plan_backfill() -> ResponseReturnValue:
         """Make a plan, in the background."""
         crm = request.form.get("crm", "")
-        ask = TextRequest(
+        text_request = TextRequest(
             rule=request.form.get("rule") or None, reason_name=request.form.get("reason", "").strip() or None
         )
         try:
@@ -63,7 +63,7 @@ def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:
         if crm not in console.mappings or not source:
             return console.refused("Give a condition, or ids, for a CRM that has a mapping. No plan was made.")
         one_each = request.form.get("each_case") != "1"
-        if not planning.begin(viewer().session.id, viewer().actor, crm, source, ask, one_each):
+        if not planning.begin(viewer().session.id, viewer().actor, crm, source, text_request, one_each):
             return console.refused("Another plan is being made. Try again when it is in the list.")
         return console.done("The plan is being made: its state is planning until all its cases are read.")
 
@@ -140,14 +140,14 @@ def _source() -> Query | list[str] | None:
     return Query(where=where) if where else id_file.read(ids.encode()).ids
 
 
-def _number(name: str, most: float) -> float:
-    """A number of the form, from 0 to `most`. Raises ActionRefused."""
+def _number(name: str, max_value: float) -> float:
+    """A number of the form, from 0 to `max_value`. Raises ActionRefused."""
     try:
         value = float(request.form.get(name, ""))
     except ValueError:
         value = -1
-    if not 0 <= value <= most:
+    if not 0 <= value <= max_value:
         raise ActionRefused(
-            "the plan", f"was not run: expected a number from 0 to {most:g} for {name.replace('_', ' ')}"
+            "the plan", f"was not run: expected a number from 0 to {max_value:g} for {name.replace('_', ' ')}"
         )
     return value

@@ -100,7 +100,7 @@ class Charts:
     """All charts of a span. `codes`: refusals by code."""
 
     bars: Sequence[Bar]
-    most: int
+    highest: int
     totals: Mapping[str, int]
     codes: Sequence[Row]
     latencies: Sequence[LatencyChart]
@@ -121,8 +121,8 @@ def drawn(connection: psycopg.Connection, span: Span) -> Charts:
         totals[one.state] += one.texts
         if one.code:
             codes[one.code] += one.texts
-    bars, most = _bars(outcomes, span, since)
-    return Charts(bars, most, totals, _rows(codes.most_common()), list(_latencies(latencies)))
+    bars, highest = _bars(outcomes, span, since)
+    return Charts(bars, highest, totals, _rows(codes.most_common()), list(_latencies(latencies)))
 
 
 def sent_a_second(connection: psycopg.Connection) -> float:
@@ -138,7 +138,7 @@ def _bars(outcomes: Iterable[Outcomes], span: Span, since: datetime) -> tuple[li
     steps = defaultdict[datetime, Counter[str]](Counter)
     for one in outcomes:
         steps[one.start][one.state] += one.texts
-    most = max([1, *(max(step.total(), 0) for step in steps.values())])
+    highest = max([1, *(max(step.total(), 0) for step in steps.values())])
     count = int(span.length.total_seconds()) // span.step
     width = (WIDTH - LEFT) / count
     every = max(count // 6, 1)
@@ -148,26 +148,26 @@ def _bars(outcomes: Iterable[Outcomes], span: Span, since: datetime) -> tuple[li
             start,
             round(LEFT + place * width, 2),
             round(width * 0.8, 2),
-            list(_stacked(steps[start], most)),
+            list(_stacked(steps[start], highest)),
             start.strftime(span.tick) if place % every == 0 else "",
         )
         for place, start in enumerate(starts)
-    ], most
+    ], highest
 
 
-def _stacked(counts: Counter[str], most: int) -> Iterable[Part]:
+def _stacked(counts: Counter[str], highest: int) -> Iterable[Part]:
     top = float(HEIGHT - BOTTOM)
     for kind in OUTCOMES:
         if (texts := counts[kind]) > 0:
-            height = texts / most * (HEIGHT - BOTTOM)
+            height = texts / highest * (HEIGHT - BOTTOM)
             top -= height
             yield Part(kind, texts, round(top, 2), round(height, 2))
 
 
 def _rows(counted: Sequence[tuple[str, int]]) -> list[Row]:
     """Draw these counts, the largest at full length."""
-    most = max((texts for _, texts in counted), default=1)
-    return [Row(label, texts, round(texts / most * 100, 1)) for label, texts in counted]
+    highest = max((texts for _, texts in counted), default=1)
+    return [Row(label, texts, round(texts / highest * 100, 1)) for label, texts in counted]
 
 
 def _latencies(found: Iterable[Latency]) -> Iterable[LatencyChart]:

@@ -27,20 +27,20 @@ class Planning:
         self._busy = threading.Lock()
 
     def begin(
-        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], ask: TextRequest, one_each: bool
+        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool
     ) -> bool:
         """Begin to make a plan. The session's next page says what became of it. False: another is being made."""
         if not self._busy.acquire(blocking=False):
             return False
-        arguments = (session, actor, crm, source, ask, one_each)
+        arguments = (session, actor, crm, source, request, one_each)
         threading.Thread(target=self._make, args=arguments, name="planning", daemon=True).start()
         return True
 
     def _make(
-        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], ask: TextRequest, one_each: bool
+        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool
     ) -> None:
         try:
-            notice = self._made(crm, source, ask, one_each, actor)
+            notice = self._made(crm, source, request, one_each, actor)
             with self._pool.connection() as connection:
                 console_sessions.notify(connection, session, notice)
         except psycopg.Error as error:
@@ -48,11 +48,15 @@ class Planning:
         finally:
             self._busy.release()
 
-    def _made(self, crm: str, source: Query | Sequence[str], ask: TextRequest, one_each: bool, actor: Actor) -> Notice:
+    def _made(
+        self, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool, actor: Actor
+    ) -> Notice:
         try:
             with self._pool.connection() as connection:
                 fill = BackFill(connection, self._settings)
-                return Notice(f"Plan {fill.plan(crm, source, ask, one_each, actor=actor)} is made. Nothing was sent.")
+                return Notice(
+                    f"Plan {fill.plan(crm, source, request, one_each, actor=actor)} is made. Nothing was sent."
+                )
         except ConnectorError as error:
             log.warning("a plan could not be made", crm=crm, why=str(error))
             return Notice(f"No plan was made: {error}", problem=True)

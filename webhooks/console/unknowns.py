@@ -28,12 +28,10 @@ def add(pages: Blueprint, console: Console) -> None:
     def unknowns() -> ResponseReturnValue:
         with console.read() as connection:
             rows = store.open_unknowns(connection, ROWS + 1, _place(request.args.get("after", "")))
-            times, count = store.time_to_resolve(connection), store.count(connection)
+            times, count = store.time_to_settle(connection), store.count(connection)
         last = rows[ROWS - 1] if len(rows) > ROWS else None
         after = f"{last.given_up_at.isoformat()},{last.id}" if last else None
-        return console.page(
-            "console/unknowns.html", rows=rows[:ROWS], after=after, days=store.RESOLVED_DAYS, times=times, count=count
-        )
+        return console.page("console/unknowns.html", rows=rows[:ROWS], after=after, times=times, count=count)
 
     @pages.get("/unknowns/<int:text>")
     @needs(Role.VIEW)

@@ -20,10 +20,10 @@ IDLE_SECONDS = 60.0
 class PinnedAdapter(BaseAdapter):
     """An adapter for the org's host only, over reused connections. Settings of the requests.Session do not apply."""
 
-    def __init__(self, wanted: Settings, network: Network, at_once: int) -> None:
+    def __init__(self, settings: Settings, network: Network, at_once: int) -> None:
         super().__init__()
-        bounds = Bounds(wanted.connect_timeout, wanted.read_timeout, MAX_BYTES, IDLE_SECONDS)
-        self._caller = Caller(Connections(wanted.url, bounds, network), at_once)
+        bounds = Bounds(settings.connect_timeout, settings.read_timeout, MAX_BYTES, IDLE_SECONDS)
+        self._caller = Caller(Connections(settings.url, bounds, network), at_once)
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Send the request. Raises NeverSent or NoResponse, which requests and simple-salesforce pass on."""

@@ -66,26 +66,26 @@ class _Page(BaseModel):
 class Session:
     """Calls to one org, from any number of threads."""
 
-    def __init__(self, wanted: Settings, network: Network | None = None, at_once: int = 8) -> None:
+    def __init__(self, settings: Settings, network: Network | None = None, at_once: int = 8) -> None:
         """Limit the concurrent calls to `at_once`."""
-        self._wanted = wanted
+        self._settings = settings
         self._lock = threading.Lock()
         self._client: Salesforce | None = None
         self._user = ""
-        self._host = f"https://{urlsplit(wanted.url).netloc}"  # simple-salesforce knows no other scheme
+        self._host = f"https://{urlsplit(settings.url).netloc}"  # simple-salesforce knows no other scheme
         self._http = requests.Session()
         self._http.trust_env = False  # no .netrc: it would replace the token
         self._http.headers.update(
             {
                 "Sforce-Auto-Assign": "FALSE",  # or the assignment rule re-owns the case on every write
-                "Sforce-Call-Options": f"client={wanted.client_name}",
+                "Sforce-Call-Options": f"client={settings.client_name}",
             }
         )
         self._http.hooks["response"].append(self._note_usage)
         self._usage: tuple[float, float] | None = None
         for prefix in ("https://", "http://"):
             self._http.mount(prefix, NoHostAdapter())
-        self._http.mount(f"{self._host}/", PinnedAdapter(wanted, network or Network(), at_once))
+        self._http.mount(f"{self._host}/", PinnedAdapter(settings, network or Network(), at_once))
 
     def call(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Make one REST call below /services/data/vNN.0/ and return its response. Raises Refused or Unavailable."""
@@ -170,7 +170,7 @@ class Session:
                     session_id=token,
                     instance_url=self._host,
                     session=self._http,
-                    version=self._wanted.api_version,
+                    version=self._settings.api_version,
                     object_pairs_hook=dict,
                 )
             return self._client
@@ -190,20 +190,20 @@ class Session:
         return granted.access_token, granted.id.rsplit("/", 1)[1]
 
     def _grant(self) -> dict[str, str]:
-        wanted = self._wanted
-        if wanted.client_secret:
+        settings = self._settings
+        if settings.client_secret:
             return {
                 "grant_type": "client_credentials",
-                "client_id": wanted.client_id,
-                "client_secret": wanted.client_secret.get_secret_value(),
+                "client_id": settings.client_id,
+                "client_secret": settings.client_secret.get_secret_value(),
             }
         claims = {
-            "iss": wanted.client_id,
-            "sub": wanted.username,
-            "aud": wanted.jwt_audience,
+            "iss": settings.client_id,
+            "sub": settings.username,
+            "aud": settings.jwt_audience,
             "exp": int(time.time()) + JWT_SECONDS,
         }
-        key = wanted.jwt_key.get_secret_value() if wanted.jwt_key else ""
+        key = settings.jwt_key.get_secret_value() if settings.jwt_key else ""
         try:
             return {"grant_type": JWT_BEARER, "assertion": jwt.encode(claims, key, algorithm="RS256")}
         except (jwt.PyJWTError, ValueError, TypeError):

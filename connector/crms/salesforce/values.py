@@ -179,8 +179,8 @@ def _body(parts: list[Any], known: Mapping[str, Values]) -> Values | None:
     pieces = [piece for part in parts for piece in _pieces(part, known)]
     if any(piece is None for piece in pieces):
         return None
-    told = [piece for piece in pieces if piece is not None]
-    joined = {"".join(one) for one in itertools.islice(itertools.product(*told), MAX_VALUES + 1)}
+    derived = [piece for piece in pieces if piece is not None]
+    joined = {"".join(one) for one in itertools.islice(itertools.product(*derived), MAX_VALUES + 1)}
     return frozenset(joined) if len(joined) <= MAX_VALUES else None
 
 
@@ -212,5 +212,5 @@ def _expression(node: Any, known: Mapping[str, Values]) -> Values | None:
 
 
 def _either(*choices: Values | None) -> Values | None:
-    told = [choice for choice in choices if choice is not None]
-    return frozenset().union(*told) if len(told) == len(choices) else None
+    derived = [choice for choice in choices if choice is not None]
+    return frozenset().union(*derived) if len(derived) == len(choices) else None

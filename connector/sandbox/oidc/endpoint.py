@@ -79,8 +79,8 @@ def token() -> Any:
 def read_userinfo() -> Response:
     """The claims about the person whom the access token is for."""
     with require_token.acquire("openid") as token:
-        told = userinfo(token)
-    return jsonify(told)
+        answer = userinfo(token)
+    return jsonify(answer)
 
 
 @routes.get("/end-session")

@@ -204,14 +204,14 @@ class Bearer(BearerTokenValidator):
 def claims(person: Person, scope: str, groups: bool = True) -> dict[str, Any]:
     """What the provider tells of a person within a scope."""
     asked = scope.split()
-    told: dict[str, Any] = {"sub": person.sub}
+    found: dict[str, Any] = {"sub": person.sub}
     if "profile" in asked:
-        told |= {"name": person.name, "preferred_username": person.email.partition("@")[0]}
+        found |= {"name": person.name, "preferred_username": person.email.partition("@")[0]}
     if "email" in asked:
-        told |= {"email": person.email, "email_verified": True}
+        found |= {"email": person.email, "email_verified": True}
     if groups and provider().settings.oidc_fault != "no_groups":
-        told["groups"] = list(person.groups)
-    return told
+        found["groups"] = list(person.groups)
+    return found
 
 
 def userinfo(token: Token) -> dict[str, Any]:

@@ -34,7 +34,7 @@ create table texts (
     changed_at     timestamptz not null default now(),
 
     -- The request and the decision.
-    ask            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
+    request            jsonb,               -- an agent's or a batch's request, beyond the ticket's own data
     traceparent    text,                -- the trace of its event, where traces are on (W3C)
     rule           text,
     sms            jsonb,               -- numbers and message
@@ -67,7 +67,7 @@ create table texts (
     outcome        int not null default 0,          -- version: counts the outcomes to write back
     known          bigint,              -- the place of its outcome among all outcomes
     written        int not null default 0,          -- the last outcome that the ticket has, or can never have
-    told           int not null default 0,          -- the last outcome that the CRM accepted
+    notified       int not null default 0,          -- the last outcome that the CRM accepted
     wrote          jsonb,               -- the last write to the ticket, of the fields that rules read
     write_begun    int not null default 0,          -- writes to the ticket that began and have no clear result
     write_attempts int not null default 0,
@@ -92,8 +92,8 @@ create index texts_chat on texts ((chat ->> 'id')) where chat is not null;
 create index texts_open on texts (id) where state in ('received', 'queued') or outcome > written or write_begun > 0;
 -- Texts with data to erase when their retention period ends.
 create index texts_kept on texts (changed_at) where sms is not null;
-create index texts_asked on texts (changed_at) where ask is not null;
-create index texts_words on texts (changed_at) where sms is null and ask is null
+create index texts_asked on texts (changed_at) where request is not null;
+create index texts_words on texts (changed_at) where sms is null and request is null
     and (why <> '' or trace is not null or accepted is not null or wrote is not null or write_refused is not null);
 -- Searches by people: see store/text_search.py.
 create index texts_received on texts (received_at);
@@ -103,8 +103,8 @@ create index texts_not_sent on texts (state, received_at) where state in ('skipp
 -- All texts that ever claimed a reason: see store/reason_view.py. A hash is smaller than the reason.
 create index texts_reason on texts using hash (reason) where reason is not null;
 create index texts_contradicted on texts (received_at) where contradicted is not null;
-create index texts_agent_name on texts (lower(ask ->> 'agent_name')) where channel = 'agent';
-create index texts_agent_email on texts (lower(ask ->> 'agent_email')) where channel = 'agent';
+create index texts_agent_name on texts (lower(request ->> 'agent_name')) where channel = 'agent';
+create index texts_agent_email on texts (lower(request ->> 'agent_email')) where channel = 'agent';
 
 -- Orders outcomes by when they became known.
 create sequence outcome_order;
@@ -119,7 +119,7 @@ create table history (
 );
 create index history_text on history (text, at);
 -- The ends of unknown texts, for the time to resolve them.
-create index history_resolved on history (at) where from_state = 'unknown' and to_state <> 'unknown';
+create index history_settled on history (at) where from_state = 'unknown' and to_state <> 'unknown';
 
 -- One text per reason, across all channels. Outlives the text's own retention period.
 create table reasons (
@@ -200,7 +200,7 @@ create table plans (
     id            text primary key,
     crm           text not null,
     query         jsonb not null,       -- {"where": …}, {"whole": …}; empty: a list of ids was given
-    ask           jsonb not null,       -- rule and template, for each of its texts
+    request           jsonb not null,       -- rule and template, for each of its texts
     state         text not null check (state in ('planning', 'planned', 'canary', 'cooling', 'running', 'paused',
                                                  'stopped', 'cancelled', 'done')),
     why           text not null default '',

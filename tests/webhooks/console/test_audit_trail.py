@@ -39,4 +39,4 @@ def test_a_day_that_is_none_is_explained(console: Operators, day: str) -> None:
     answer = console.client(Role.VIEW).get(f"/audit?until={day}")
 
     assert answer.status_code == 422
-    assert "Expected dates" in answer.text
+    assert "expected a date or a time" in answer.text

@@ -20,6 +20,7 @@ from connector.sandbox import Sandbox
 from connector.sandbox.oidc.settings import Fault
 from connector.store import audit, console_sessions, postgres
 from connector.store.audit import Action, Filter
+from tests.support.tls import TLS
 from tests.webhooks.console.conftest import Operators
 from webhooks.app import create_app
 from webhooks.console import oidc
@@ -66,7 +67,7 @@ class Visitor:
 def chosen(address: str, person: str) -> str:
     """Where the identity provider sends the browser when this person is chosen."""
     query = parse_qs(urlsplit(address).query) | {"person": [person]}
-    return httpx.get(address.partition("?")[0], params=query, trust_env=False).headers["Location"]
+    return httpx.get(address.partition("?")[0], params=query, verify=TLS, trust_env=False).headers["Location"]
 
 
 @pytest.fixture

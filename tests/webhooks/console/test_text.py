@@ -70,7 +70,7 @@ def test_number_message_and_event_are_for_those_who_may_read_them(
 
 def test_a_text_that_is_over_and_written_is_not_refreshed(console: Operators, connection: psycopg.Connection) -> None:
     [text] = texts_in(connection, State.SENT)
-    connection.execute("update texts set written = outcome, told = outcome")
+    connection.execute("update texts set written = outcome, notified = outcome")
 
     assert "data-live" not in console.client(Role.VIEW).get(f"/texts/{text}").text
 
@@ -130,7 +130,7 @@ def test_what_needs_a_reason_is_refused_without_one(
 
 
 def test_a_failed_text_is_sent_again_once(console: Operators, connection: psycopg.Connection) -> None:
-    [text] = texts_in(connection, State.FAILED, ask=TextRequest(message="Hi"))
+    [text] = texts_in(connection, State.FAILED, request=TextRequest(message="Hi"))
     browser = console.client(Role.VIEW, Role.ACT)
     assert "Send again" in browser.get(f"/texts/{text}").text
 

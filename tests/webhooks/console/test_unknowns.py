@@ -33,7 +33,7 @@ def state(connection: psycopg.Connection, text: int) -> State:
     return texts.load(connection, [text])[text].state
 
 
-def test_the_list_names_open_unknowns_and_the_time_to_resolve(
+def test_the_list_names_open_unknowns_and_the_time_to_settle(
     console: Operators, connection: psycopg.Connection, unknown: int
 ) -> None:
     other = evidence.unknown(connection, "b", case(2))
@@ -45,7 +45,7 @@ def test_the_list_names_open_unknowns_and_the_time_to_resolve(
     assert f'href="/console/unknowns/{unknown}"' in page
     assert f'href="/console/unknowns/{other}"' not in page
     assert re.search(r"<dt>open</dt><dd>1</dd>", page)
-    assert re.search(r"<dt>resolved in 30 days</dt><dd>1</dd>", page)
+    assert re.search(r"<dt>settled in 7 days</dt><dd>1</dd>", page)
     assert "the connection was cut off" in page
 
 
