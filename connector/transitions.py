@@ -29,8 +29,8 @@ class Transition:
     text alone was refused; `as_all`: the refusal would affect all texts. `unclear`: the call has no clear answer;
     `if_unclear`: the reason to give instead where an earlier call has none. `accepted`: how a trigger was accepted,
     stored the first time. `phone_problem`: the fault lies with the customer's number. `number` (E.164): whom the
-    text is meant for; stored as a keyed hash. `code`: that of the platform's refusal, if it has one. `hold`: what the
-    ticket is to show while the text waits.
+    text is meant for; stored as a keyed hash. `rule`: that of the decision. `code`: that of the platform's refusal, if
+    it has one. `hold`: what the ticket is to show while the text waits.
     """
 
     id: int
@@ -54,6 +54,7 @@ class Transition:
     if_unclear: str = ""
     phone_problem: PhoneProblem | None = None
     number: str | None = None
+    rule: str | None = None
     code: RefusalCode | None = None
     hold: Hold | None = None
 

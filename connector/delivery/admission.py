@@ -67,7 +67,7 @@ class Admission:
             measures.ruled(text.channel, rulings[text.id])
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
         return [
-            _for_number(
+            _as_decided(
                 _admitted(text, decision, rulings[text.id], held.get(text.id), at, text.crm in self._tell_holds),
                 decision,
             )
@@ -110,10 +110,11 @@ class Admission:
         return Claim(text.id, text.revision, decision.rule, reason, ruling.sms, ruling.trace, window, decision.accepted)
 
 
-def _for_number(admitted: Admitted, decision: Decision) -> Admitted:
-    """Add to a transition whom the text was meant for, so that it is found by the number."""
-    number = decision.sms.end_user_number
-    return replace(admitted, number=number) if isinstance(admitted, Transition) else admitted
+def _as_decided(admitted: Admitted, decision: Decision) -> Admitted:
+    """Add to a transition whom the text was meant for, and by which rule, so that it is found and counted by both."""
+    if not isinstance(admitted, Transition):
+        return admitted
+    return replace(admitted, number=decision.sms.end_user_number, rule=decision.rule)
 
 
 def _admitted(

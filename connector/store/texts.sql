@@ -76,7 +76,8 @@ with m as (
            m.accepted, m.contradicted, m.unclear, m.phone_problem, m.number, m.code, nullif(m.hold, 'null') as hold,
            not m.tell as quiet,
            coalesce(texts.held is distinct from nullif(m.hold, 'null') and nullif(m.hold, 'null') is not null, false) as note,
-           texts.state as from_state, texts.revision as from_revision, texts.code as from_code,
+           texts.state as from_state, texts.revision as from_revision, texts.code as from_code, texts.rule as from_rule,
+           coalesce(m.rule, texts.rule, texts.accepted ->> 'rule', m.accepted ->> 'rule', texts.request ->> 'rule') as rule,
            texts.changed_at as from_changed_at,
            case when m.to_state not in ('sent', 'unknown') and not texts.budget_returned then texts.budget_share end as share,
            m.tell and (same.id is null or same.outcome > 0)
@@ -86,7 +87,7 @@ with m as (
         id bigint, from_states text[], to_state text, why text, revision int, chat jsonb, same_as bigint, tell boolean,
         release boolean, tried boolean, busy boolean, suspected boolean, as_all boolean, after double precision, trace jsonb,
         accepted jsonb, contradicted text, unclear boolean, phone_problem text, hold jsonb,
-        number text, code text)
+        number text, rule text, code text)
     join texts on texts.id = m.id and texts.state = any(m.from_states)
         and texts.revision = coalesce(m.revision, texts.revision)
         and (texts.state <> 'sending'
@@ -100,6 +101,7 @@ with m as (
         why = m.why,
         code = m.code,
         number = coalesce(m.number, texts.number),
+        rule = m.rule,
         chat = coalesce(nullif(m.chat, 'null'), texts.chat),
         same_as = m.same_as,
         trace = coalesce(nullif(m.trace, 'null'), texts.trace),
@@ -122,7 +124,7 @@ with m as (
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
     returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
-              m.share, m.code, texts.sms ->> 'end_user_number' as number, texts.rule, m.from_code, m.from_changed_at,
+              m.share, m.code, texts.sms ->> 'end_user_number' as number, texts.rule, m.from_rule, m.from_code, m.from_changed_at,
               texts.changed_at, texts.due_at
 ), suppressed as (
     insert into suppressions (number, source) select distinct number, 'platform' from moved
@@ -148,7 +150,7 @@ with m as (
     delete from reasons using moved where reasons.text = moved.id and moved.release
 ), steps as (
     select to_state as step, channel, rule, code, changed_at as at, due_at, 1 as texts from moved
-    union all select from_state, channel, rule, from_code, from_changed_at, due_at, -1 from moved
+    union all select from_state, channel, from_rule, from_code, from_changed_at, due_at, -1 from moved
 ), {roll_up}
 select id, channel, to_state, same_as, tell, quiet, after, note from moved
 

@@ -165,6 +165,9 @@ def test_the_same_for_triggers_and_batches(pool: ConnectionPool, case: Case, cha
     assert after["state"] == expected
     assert len(remote.sent) == (1 if case.check is None else 0)
     assert (after["leaves_at"] is not None) is (case.said is Said.HOLD)
+    with pool.connection() as connection:
+        counted = connection.execute("select rule from texts where id = %s", [text]).fetchone()
+    assert counted == (mapping_of(case).file.rules[0].name,), "lists and reports name its rule, sent or not"
 
 
 @pytest.mark.parametrize(
