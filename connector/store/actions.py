@@ -149,9 +149,9 @@ def _number(connection: psycopg.Connection, text: int) -> str:
 
 
 def suppress(connection: psycopg.Connection, number: str, actor: Actor, why: str, by: str = OPERATOR) -> bool:
-    """Put a number (E.164) on the suppression list. False: a person has put it there before."""
+    """Put a number (E.164) on the suppression list and cancel its waiting texts. False: it is there already."""
     with connection.transaction():
-        new = suppressions.suppress(connection, number, why, by)
+        new = opt_outs.suppress(connection, number, why, by)
         if new:
             audit.record(connection, actor, Action.NUMBER_SUPPRESS, audit.number(connection, number), why=why)
     return new

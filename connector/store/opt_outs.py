@@ -17,7 +17,7 @@ from connector import phone, transitions
 from connector.policy import opt_out_words
 from connector.policy.opt_out_words import NO_EXTRA, ExtraWords, OptOutClass
 from connector.policy.opt_outs import DUE_DAYS, LIMIT_DAYS, OptOut, Source, business_days_after
-from connector.store import pseudonyms, queries, record_fields, suppressions
+from connector.store import postgres, pseudonyms, queries, record_fields, suppressions
 from connector.store import texts as text_store
 from connector.store.suppressions import Asked
 
@@ -82,6 +82,18 @@ def heard(
         suppressions.suppress(connection, customer.number, "", "the customer", Source.WORD, asked)
         _act(connection, customer, OptOut(Source.WORD, said_at, word))
     return Heard.OPTED_OUT
+
+
+def suppress(connection: psycopg.Connection, number: str, why: str, by: str) -> bool:
+    """Put a number (E.164) on the suppression list on a person's word, and cancel its waiting texts.
+
+    False: a person has put it there before.
+    """
+    with connection.transaction():
+        new = suppressions.suppress(connection, number, why, by)
+        if new:
+            _act(connection, _Customer(number), OptOut(Source.PERSON, postgres.now(connection)))
+    return new
 
 
 def _customer(connection: psycopg.Connection, chat_id: str, number: str | None) -> _Customer | Heard:

@@ -120,6 +120,20 @@ def test_a_word_cancels_what_is_scheduled_or_waits_in_a_back_fill(connection: ps
     assert told == (3,), "their tickets are told"
 
 
+def test_a_person_who_suppresses_a_number_cancels_its_waiting_texts_once(connection: psycopg.Connection) -> None:
+    queued_text, other = waiting(connection, "queued"), waiting(connection, "other", OTHER)
+    planned = scheduled(connection, "scheduled", "ticket of scheduled")
+    texts.meant_for(connection, {planned: NUMBER})
+
+    assert opt_outs.suppress(connection, NUMBER, "asked on the phone", "Bea")
+
+    cancelled = [text for text in (queued_text, planned, other) if state(connection, text)[0] == "cancelled"]
+    assert cancelled == [queued_text, planned]
+    assert "has been on the suppression list since" in state(connection, queued_text)[1]
+    assert not opt_outs.suppress(connection, NUMBER, "once more", "Ann")
+    assert [one.why for one in suppressions.suppressed(connection, 9)] == ["asked on the phone"]
+
+
 def test_a_message_for_a_person_does_not_bring_a_scheduled_text_forward(
     connection: psycopg.Connection, sent: int
 ) -> None:

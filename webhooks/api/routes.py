@@ -16,7 +16,7 @@ from connector import phone, send_at
 from connector.errors import BadTime
 from connector.model import TextRequest
 from connector.policy import finding_ids
-from connector.store import audit, suppressions
+from connector.store import audit, opt_outs, suppressions
 from connector.store.agent_requests import SendRequest
 from connector.store.api_keys import Right
 from connector.store.audit import Action, Actor, Source
@@ -162,7 +162,8 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
     def suppress(body: schemas.SuppressionBody) -> Response:
         """Set who must not be texted
 
-        Puts a number on the suppression list, or takes it off. Nobody can override the list.
+        Puts a number on the suppression list, or takes it off. Nobody can override the list. Texts that wait for the
+        number are cancelled, and their tickets are notified.
         """
         caller: Caller = g.caller
         number = phone.e164(body.number)
@@ -170,7 +171,7 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
             raise Problem(422, "number: expected a number in E.164, such as +14155550132")
         with pool.connection() as connection, connection.transaction():
             changed = (
-                suppressions.suppress(connection, number, body.why, caller.agent or caller.name)
+                opt_outs.suppress(connection, number, body.why, caller.agent or caller.name)
                 if body.suppressed
                 else suppressions.allow(connection, number)
             )
