@@ -14,9 +14,12 @@ install: $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/connector demo $(ARGS)
 
-# Formatting, types and the whole test suite: first the tests that may run beside each other, then those that measure
-# time, kill processes or drive a browser. `make test ARGS="-k mapping"` runs a part of it.
-ALONE := tests/browser tests/e2e tests/failure
+# Formatting, types and the whole test suite: first the tests that may run beside each other, then two at a time those
+# that run whole processes or drive a browser, then alone those that break things. `make test ARGS="-k mapping"` runs a
+# part of it.
+WHOLE := tests/browser tests/e2e
+ALONE := tests/failure
+SHARED := --dist loadfile --no-loadscope-reorder
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,7 +27,8 @@ test: $(TESTABLE)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 4 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(ALONE))
+	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE)
 	$(BIN)/python -m pytest $(ALONE)
 endif
 

@@ -27,7 +27,8 @@ NUMBER = itertools.count()
 # The files that take longest. They begin, so that processes that share all files out have none left at the end.
 LONGEST = (
     *("cli/test_backfill.py", "store/test_state_machine.py", "webhooks/test_away.py", "cli/test_cli.py"),
-    *("store/test_embedded.py", "webhooks/test_server.py", "cli/test_texts.py", "delivery/test_policy.py"),
+    *("store/test_embedded.py", "webhooks/test_server.py", "delivery/test_policy.py", "crms/test_salesforce_names.py"),
+    *("e2e/test_workers.py", "e2e/test_alarms.py", "e2e/test_crashes.py", "e2e/test_hosts.py", "e2e/test_backup.py"),
 )
 
 

@@ -119,7 +119,7 @@ def add_texts(connection: psycopg.Connection, stories: list[Story], cases: Seque
                           values ('salesforce', %(chat)s, 'trigger', %(case)s) returning id),
                c as (insert into chats (chat_id, status, at, source)
                      values (%(chat)s, 'selecting', %(begin)s, 'response')),
-               t as (insert into texts (event, crm, ticket_id, channel, state, outcome, written, told, sms, chat)
+               t as (insert into texts (event, crm, ticket_id, channel, state, outcome, written, notified, sms, chat)
                select id, 'salesforce', %(case)s, 'trigger', 'sent', 1, 1, 1,
                       jsonb_build_object('end_user_number', %(number)s::text, 'outbound_number', '+16285550199'),
                       jsonb_build_object('id', %(chat)s::bigint, 'status', 'selecting') from e returning id)
