@@ -51,8 +51,8 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
     }
     leaves_at = _leaves_at(accounts, operator, [row.leaves_at for row in counts if row.leaves_at])
     budgets = daily_budgets.rows(connection)
-    stopped = any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
-    bad = bool(total["refused"] or reviews.overdue or any(fields_refused.values()) or stopped)
+    refused = bool(total["refused"] or any(fields_refused.values()))
+    bad = refused or bool(reviews.overdue) or pauses.stopped(accounts, operator)
     if as_json:
         print_json(
             {

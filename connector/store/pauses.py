@@ -107,6 +107,11 @@ def current(connection: psycopg.Connection) -> list[Pause]:
         return cursor.execute(SQL["current"]).fetchall()
 
 
+def stopped(accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause]) -> bool:
+    """Whether nothing leaves until somebody acts: an account is tripped, or an operator's pause is a wide one."""
+    return any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
+
+
 def everything(connection: psycopg.Connection) -> Pauses:
     """The pauses of the accounts, and those of the operator."""
     return Pauses(circuit_breaker.current_pauses(connection), current(connection))

@@ -72,7 +72,7 @@ def _shown(connection: psycopg.Connection, settings: Settings) -> dict[str, Any]
         "accounts": accounts,
         "platform": circuit_breaker.PLATFORM,
         "operator": operator,
-        "stopped": any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator),
+        "stopped": pauses.stopped(accounts, operator),
         "figures": list(_figures(connection, values)),
         "states": [
             (state, [(channel, int(values.value("connector_texts_waiting", state, channel))) for channel in CHANNELS])
