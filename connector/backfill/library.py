@@ -88,7 +88,7 @@ class BackFill:
         """Request a text for each of these tickets. Return the ids of the texts, in order, after they are committed.
 
         `name` identifies the reason: under one name a ticket is accepted once, however often it is requested. With
-        `ask.reason_name`, a ticket that was texted for its rule's reason is texted once more. Raises BadSettings.
+        `request.reason_name`, a ticket that was texted for its rule's reason is texted once more. Raises BadSettings.
         """
         request = replace(request, reason_name=reason_name.checked(request.reason_name))
         ids, left = list[int](), iter(tickets)

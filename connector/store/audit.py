@@ -1,4 +1,4 @@
-"""The audit trail: what people did by command line, API and agent page, and changes of settings at start.
+"""The audit trail: what people did by command line, API, agent page and console, and changes of settings at start.
 
 Call `record` in the transaction of the action, so that both are committed or neither. Entries cannot be changed: a
 trigger refuses it. Only the owner of the table can trim it. An entry holds no phone number, message or value of a
