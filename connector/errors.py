@@ -85,7 +85,7 @@ class Problems(list[str]):
 
 
 class Unreadable(ConnectorError):
-    """An authentic event cannot be parsed. `status`: the HTTP status for a sender that is told so."""
+    """An authentic event cannot be parsed. `status`: the HTTP status, where the sender gets one."""
 
     def __init__(self, words: str, status: int = 400) -> None:
         super().__init__(words)

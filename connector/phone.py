@@ -161,7 +161,7 @@ def national(e164: str) -> str:
 
 
 def zones(e164: str) -> frozenset[str]:
-    """Return the IANA time zones that a number may be in; empty: the number does not tell.
+    """Return the IANA time zones that a number may be in; empty: they cannot be derived from the number.
 
     A North American number has all zones of its area code: the table knows only some exchanges of an area code that
     lies in two zones, and numbers move between exchanges. Where the table knows no more than the country code, which 25

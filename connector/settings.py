@@ -113,8 +113,8 @@ class Settings(FromEnvironment):
     ccaip_webhook_secondary_secret: WebhookSecret | None = None
     """Secondary secret of chat events. Either secret may sign either signature."""
     ccaip_webhook_tolerance_seconds: float = Field(default=300, ge=1, le=86_400)
-    """Age of a chat event's signature, in seconds, from which on it is refused; also how far it may be in the
-    future.
+    """Seconds by which the time of a chat event's signature may lie in the past or in the future. Other events are
+    refused.
     """
     ccaip_customer_senders: Annotated[Words, Field(min_length=1)] = ["customer", "end_user"]
     """Sender types of chat messages that mean the customer."""
@@ -132,7 +132,7 @@ class Settings(FromEnvironment):
     unknown_from_chats: bool = False
     """`true`: search CCAI Platform's list of chats for the chat of an unknown text."""
     send_at_days: float = Field(default=send_at.DEFAULT_DAYS, ge=1, le=365)
-    """How many days ahead a text may be [scheduled](api.md#at-a-later-time)."""
+    """Days ahead for which a text may be [scheduled](api.md#at-a-later-time)."""
     chat_poll_seconds: float = Field(default=30, ge=0, le=3600)
     """Seconds between two reads of CCAI Platform's list of changed chats, while [a chat is
     followed](chat-status.md); 0: the list is not read.
@@ -140,13 +140,13 @@ class Settings(FromEnvironment):
     chat_write_seconds: float = Field(default=60, ge=1, le=3600)
     """Seconds between two writes of changed chat statuses to the CRM."""
     chat_calls_share: float = Field(default=0.7, ge=0, le=1)
-    """Chat statuses and notes of pauses wait once the org has used this share of its daily API calls, 0 to 1."""
+    """Chat statuses and notes of pauses wait once the CRM's daily API calls are used up to this share."""
     batch_share: float = Field(default=0.8, gt=0, le=1)
     """Share of the texts a second that batches may use."""
     batch_calls_share: float = Field(default=0.8, ge=0, le=1)
     """Batches wait once the CRM's daily API calls are used up to this share."""
     trial_without: SkippedChecks = []
-    """`hours`, `window`: skips these checks. Allowed only with a sandbox on this machine."""
+    """`hours`, `window`: checks of the policy to skip. Allowed only with a sandbox on this machine."""
     retention_days: float = Field(default=30, ge=0, le=36_500)
     """Days until phone numbers, messages and events are erased. 0: never."""
     audit_retention_days: float = Field(default=730, ge=0, le=36_500)

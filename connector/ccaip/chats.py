@@ -2,7 +2,7 @@
 
 The list uses the Basic credentials of the SMS endpoint. It contains neither number nor message.
 
-EVENT_STATUSES says what a chat webhook tells of the status. All other events and unknown types tell nothing.
+EVENT_STATUSES has the status that a chat webhook reports. All other events and unknown types report none.
 """
 
 import contextlib

@@ -99,7 +99,7 @@ def _require_values(args: Sequence[str]) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="connector")
 def main() -> None:
-    """Texts customers through CCAI Platform when a CRM asks for it, once, and tells the ticket what came of it.
+    """Texts customers through CCAI Platform when a CRM asks for it, once, and writes the outcome to the ticket.
 
     Settings are CONNECTOR_… variables, or stand in a file .env in the working folder: docs/settings.md lists them.
     """

@@ -16,7 +16,7 @@ from connector.store.api_keys import Right
 
 @click.group()
 def keys() -> None:
-    """Keys to the API, /v1."""
+    """Keys for the API, /v1, and for the console."""
 
 
 @keys.command(name="add")
@@ -27,11 +27,11 @@ def keys() -> None:
     type=click.Choice([right.value for right in Right]),
     multiple=True,
     required=True,
-    help="What it is good for; repeat the option for several.",
+    help="What the key may do; repeat the option for several.",
 )
 @click.option("--per-minute", type=click.IntRange(1), default=600, show_default=True, help="Requests it may make.")
 def add_key(name: str, rights: tuple[str, ...], per_minute: int) -> None:
-    """Make a key called NAME and show it, this once. For example:
+    """Create a key called NAME and show it, once. For example:
 
     connector keys add salesforce --right preview --right send --right read
     """
@@ -53,7 +53,7 @@ def _add(connection: psycopg.Connection, name: str, rights: Sequence[store.Right
 @keys.command(name="revoke")
 @click.argument("name")
 def revoke_key(name: str) -> None:
-    """Make the key called NAME worthless, from now on."""
+    """Revoke the key called NAME. It is refused from now on."""
     with connected() as connection:
         sys.exit(_revoke(connection, name))
 
@@ -70,7 +70,7 @@ def _revoke(connection: psycopg.Connection, name: str) -> int:
 @keys.command(name="list")
 @JSON
 def list_keys(as_json: bool) -> None:
-    """Which keys there are, without the keys themselves."""
+    """The names, limits and rights of the keys. The keys themselves are not stored."""
     with connected() as connection:
         sys.exit(show_keys(connection, as_json))
 

@@ -41,7 +41,7 @@ def _crms() -> list[str]:
 
 @click.group(cls=Backfill)
 def backfill() -> None:
-    """Text for many existing tickets: plan, look at the plan, run it.
+    """Text the customers of many existing tickets: plan, look at the plan, run it.
 
     \b
     connector backfill salesforce --where "Status = 'Waiting on Customer'"
@@ -84,7 +84,7 @@ TO_FILE = click.File("w", encoding="utf-8")
 )
 @click.option("--detach", is_flag=True, help="Do not watch: the workers go on by themselves.")
 def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: bool) -> None:
-    """Run a plan, or go on with it. Ctrl-C pauses it. A plan that runs already is watched, or detached, as it is."""
+    """Run or continue a plan. Ctrl-C pauses it. A plan that is running already is only watched, or detached."""
     from connector.backfill import operations, plans
     from connector.cli import backfill_report, backfill_watch
     from connector.store import audit
@@ -111,7 +111,7 @@ def run(plan: str, canary: int, cooling_off: float, max_failed: float, detach: b
 @PLAN
 @JSON
 def status(plan: str, as_json: bool) -> None:
-    """Where a plan is, and how far it has come."""
+    """The state of a plan, and its progress."""
     from connector.cli import backfill_report
 
     with connected() as connection:
@@ -132,14 +132,14 @@ def list_plans(limit: int, as_json: bool) -> None:
 @backfill.command()
 @PLAN
 def pause(plan: str) -> None:
-    """Send nothing more for now. Texts that have not left go back to the plan."""
+    """Pause a plan. Texts that have not been sent return to it."""
     _halt(plan, "pause", "paused")
 
 
 @backfill.command()
 @PLAN
 def cancel(plan: str) -> None:
-    """Give it up. Texts that have not left go back to the plan, and are not sent."""
+    """Cancel a plan. Texts that have not been sent return to it."""
     _halt(plan, "cancel", "cancelled")
 
 
@@ -165,7 +165,7 @@ def _halt(name: str, verb: str, to: str) -> None:
 @click.option("--watch", is_flag=True, help="Watch it, and pause it with Ctrl-C.")
 @click.pass_context
 def resume(ctx: click.Context, plan: str, watch: bool) -> None:
-    """Go on with a plan that was paused or stopped, with the options that it was run with."""
+    """Continue a plan that was paused or stopped, with the options of its last run."""
     from connector.backfill import plans
 
     with connected() as connection:
@@ -190,7 +190,7 @@ def resume(ctx: click.Context, plan: str, watch: bool) -> None:
 @click.option("--csv", "csv_file", type=TO_FILE, help="A line for each case; - is standard output.")
 @click.option("--json", "json_file", type=TO_FILE, help="The same as JSON, an object in a line.")
 def report(plan: str, csv_file: IO[str] | None, json_file: IO[str] | None) -> None:
-    """What became of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
+    """The outcome of each case, and a summary. For example: connector backfill report PLAN --csv outcomes.csv"""
     from connector.backfill import outcome_file, plans
     from connector.cli import backfill_report
 

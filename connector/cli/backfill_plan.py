@@ -38,9 +38,9 @@ def plan_command(crm: str) -> click.Command:
     @click.option(
         "--ids",
         type=click.File("rb"),
-        help="A file of ids, one in a line or CSV, in its own order; - is standard input.",
+        help="A file of ids, one per line or as CSV, in its own order; - is standard input.",
     )
-    @click.option("--rule", help="The mapping's rule; its `when` is not looked at.  [default: the one for agents]")
+    @click.option("--rule", help="The mapping's rule; its `when` is ignored.  [default: the one for agents]")
     @click.option("--template", help="Start from this template of the mapping instead of the rule's message.")
     @click.option(
         "--reason",

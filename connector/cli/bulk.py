@@ -14,7 +14,7 @@ BULK = click.argument("id", type=click.IntRange(1))
 
 @click.group()
 def bulk() -> None:
-    """Look at bulk actions, which are started in the console, and stop one."""
+    """List, show and stop bulk actions. They are started in the console."""
 
 
 @bulk.command(name="list")
@@ -61,7 +61,7 @@ def show(id: int, as_json: bool) -> None:
 @bulk.command()
 @BULK
 def stop(id: int) -> None:
-    """Begin nothing more of a bulk action. What was done stays done."""
+    """Stop a bulk action. What was done stays done."""
     with connected() as connection:
         bulk_actions.stop(connection, id, audit.this_user())
     say(f"Bulk action {id} is stopped.")

@@ -36,9 +36,9 @@ Line = tuple[str, Mark]
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Ask nobody: settings and mapping files only.")
+@click.option("--offline", is_flag=True, help="Check settings and mapping files only, without any connection.")
 def check(offline: bool) -> None:
-    """Show the mappings in words, and whether everything fits: settings, database, CCAI Platform, CRMs. Sends nothing.
+    """Show the mappings in words, and check settings, database, CCAI Platform and CRMs. Sends nothing.
 
     Status 1 if something is wrong.
     """

@@ -50,9 +50,9 @@ class DidNotHappen(Exception):
     "--sandbox-port", type=click.IntRange(1, 65535), default=8787, show_default=True, help="The sandbox's port."
 )
 def demo(once: bool, port: int, sandbox_port: int) -> None:
-    """The whole way, on this machine: a case is updated, a text leaves, the case learns its chat.
+    """Show one text from end to end, on this machine: a case asks for it, it is sent, the case gets its chat id.
 
-    On a terminal it then stays, with pages to try more, until Ctrl-C.
+    On a terminal, it then runs until Ctrl-C, with pages to try more.
     """
     sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))
 

@@ -58,7 +58,7 @@ def _time(_: click.Context, __: click.Parameter, typed: str | None) -> datetime 
 
 @click.command()
 @scopes
-@click.option("--why", required=True, help="For operators and agents.")
+@click.option("--why", required=True, help="The reason, for operators and agents.")
 @click.option("--by", default="an operator", show_default=True, help="Who pauses.")
 @click.option("--until", callback=_time, metavar="TIME", help="End by itself, such as at 2026-11-30T08:00-05:00.")
 @JSON

@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 @click.command()
-@click.option("--today", is_flag=True, help="Today (UTC). Without any of these options too.")
+@click.option("--today", is_flag=True, help="Today (UTC). This is the default.")
 @click.option("--since", type=moments.Moment(), help="From this time on (UTC), rounded down to a full hour.")
 @click.option(
     "--until",
@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV.")
 @JSON
 def report(today: bool, since: datetime | None, until: datetime | None, as_csv: bool, as_json: bool) -> None:
-    """Count the texts of some hours by outcome, channel, rule and refusal. For example:
+    """Count texts by outcome, channel, rule and refusal. For example:
 
     connector report --since 2026-11-01 --until 2026-11-30 --csv
 

@@ -26,8 +26,8 @@ from connector.store.pauses import Scope
     type=click.Choice(["unknown", "send"]),
     help="After a restore: what waited becomes unknown, as it may have been sent since the backup; or it is sent.",
 )
-@click.option("--anyway", is_flag=True, help="Without asking CCAI Platform and the CRM first.")
-@click.option("--dry-run", is_flag=True, help="Ask, and change nothing.")
+@click.option("--anyway", is_flag=True, help="Without a probe.")
+@click.option("--dry-run", is_flag=True, help="Only probe, and change nothing.")
 @JSON
 def resume(
     rule: str | None,
@@ -38,10 +38,10 @@ def resume(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Let texts leave again: end a pause, and use accounts again after a wrong setting was put right.
+    """Resume sending: end a pause, and use accounts again after a setting was corrected.
 
-    What is stopped is asked first, by a request that can send nothing. Status 1 if it still refuses, or if something
-    else keeps these texts from being sent. What else keeps texts waiting is said.
+    First makes a probe, which can send no text. Status 1 if the probe fails, or if something else keeps these texts
+    from being sent. Also prints what else keeps texts waiting.
     """
     scope, name = target(rule, batch, account)
     with connected() as connection:

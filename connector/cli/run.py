@@ -110,7 +110,7 @@ def run(host: str | None, port: int | None) -> None:
 @click.command()
 @CHECKED
 def serve(checked: bool) -> None:
-    """The web process alone: accepts what CRMs send."""
+    """The web process alone: webhooks, the API, the page for agents and the console."""
     settings = load() if checked else _accepted(web_needs)
     supervisor.require_free(settings.host, settings.port, "CONNECTOR_PORT")
     with postgres.ready(settings) as url:
@@ -133,7 +133,7 @@ def _require_free_for_metrics(settings: Settings) -> None:
 @CHECKED
 @click.option("--probe", is_flag=True, help="Start nothing: say whether a worker on this machine is alive.")
 def work(checked: bool, probe: bool) -> None:
-    """A worker alone: texts, and writes back. Run as many as you like, on any machine.
+    """A worker alone: sends texts and writes outcomes back. Run any number, on any machine.
 
     With --probe, status 0 if a worker on this machine was heard of within 30 seconds, else 1 and the reason.
     """

@@ -1,4 +1,4 @@
-"""connector sandbox: CCAI Platform and Salesforce, emulated."""
+"""connector sandbox: CCAI Platform, Salesforce and an identity provider, emulated."""
 
 import click
 
@@ -13,7 +13,7 @@ from connector import supervisor
 )
 @click.option("--chat-webhook-url", help="Where its CCAI Platform posts chat webhooks: an address of this machine.")
 def sandbox(port: int, outbound_message_url: str | None, chat_webhook_url: str | None) -> None:
-    """Both remote sides, emulated, on this machine only: CCAI Platform's endpoint and Salesforce."""
+    """Emulate CCAI Platform, Salesforce and an identity provider, on this machine only."""
     from connector.sandbox import Sandbox
 
     supervisor.require_free("127.0.0.1", port, "--port")

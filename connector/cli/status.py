@@ -24,7 +24,7 @@ FIELDS = {FieldKind.OPT_OUT: "opt-out field", FieldKind.PHONE_INVALID: "mark of 
 @click.command()
 @JSON
 def status(as_json: bool) -> None:
-    """Whether texts may leave, whether a worker is there, and how many texts are where. Status 1 if stopped."""
+    """Whether texts are sent, whether a worker runs, and how many texts are in each state. Status 1 if stopped."""
     with connected() as connection:
         sys.exit(show_status(connection, load(), as_json))
 
@@ -83,7 +83,7 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
         say(line)
     for remark in chat_sources.remarks(settings, chats):
         say(f"{remark.words}.")
-    print_table(["state", "texts", "not told yet"], [[row.state, row.texts, row.not_written] for row in counts])
+    print_table(["state", "texts", "not written"], [[row.state, row.texts, row.not_written] for row in counts])
     return int(bad)
 
 
@@ -118,7 +118,7 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         yield f"{count(held, 'queued text')} {waiting}{then}."
     if refused := total["refused"]:
         are = "is" if refused == 1 else "are"
-        yield f"{count(refused, 'outcome')} {are} refused by the CRM, and told again: connector texts list --refused"
+        yield f"{count(refused, 'outcome')} {are} refused by the CRM, and written again: connector texts list --refused"
     if contradicted := total["contradicted"]:
         one = "an answer that contradicts how a person had settled it"
         yield f"{count(contradicted, 'text')} had {one}: connector texts list --contradicted"

@@ -15,7 +15,7 @@ from connector.store.audit import Action
 
 @click.group()
 def suppress() -> None:
-    """The suppression list: numbers that nobody texts, whatever the ticket says."""
+    """The suppression list: numbers that are never texted."""
 
 
 NUMBER = click.argument("number")
@@ -41,7 +41,7 @@ def _suppress(connection: psycopg.Connection, typed: str, why: str) -> int:
 @suppress.command(name="remove")
 @NUMBER
 def allow_number(number: str) -> None:
-    """Let NUMBER be texted again. Status 1 if it is not on the list."""
+    """Remove all entries of NUMBER, so that it can be texted again. Status 1 if it is not on the list."""
     with connected() as connection:
         sys.exit(_allow(connection, number))
 
@@ -64,7 +64,7 @@ def _allow(connection: psycopg.Connection, typed: str) -> int:
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many, newest first.")
 @JSON
 def list_suppressed(limit: int, as_json: bool) -> None:
-    """Who is on the list. Shows whole numbers: CCAI Platform's Do-Not-Contact list is kept by hand."""
+    """The numbers on the list, in full, because CCAI Platform's Do-Not-Contact list is kept by hand."""
     with connected() as connection:
         sys.exit(show_suppressed(connection, limit, as_json))
 

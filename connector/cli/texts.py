@@ -1,4 +1,4 @@
-"""connector texts: list and show texts, settle unknown ones, cancel, send again, and what their tickets are told."""
+"""connector texts: list and show texts, settle unknown ones, cancel, send again, and write back again."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ texts_group.add_command(decide_again)
 @TEXT
 @JSON
 def show(id: int, as_json: bool) -> None:
-    """One text and how it came to where it is. Numbers are masked."""
+    """One text with its history and the checks of the policy. Numbers are masked."""
     with connected() as connection:
         sys.exit(show_text(connection, id, as_json))
 
@@ -97,7 +97,7 @@ def _lines(story: TextStory, shown: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "contradicted", story.contradicted
     pending = story.write_back is WriteBackState.PENDING
     if story.write_refused:
-        yield "ticket", f"{'not told yet' if pending else 'never told'}: {story.write_refused}"
+        yield "ticket", f"{'not written yet' if pending else 'never written'}: {story.write_refused}"
     elif story.write_back is not WriteBackState.NONE:
         yield "ticket", "does not have the outcome yet" if pending else "has the outcome"
 
@@ -114,7 +114,7 @@ def _lines(story: TextStory, shown: Mapping[str, Any]) -> Iterator[tuple[str, st
 @click.option("--not-sent", is_flag=True, help="It was not sent. The same reason may then be texted.")
 @click.option("--why", default="", help="How you know, for whoever reads the audit trail.")
 def resolve(id: int, chat: int | None, not_sent: bool, why: str) -> None:
-    """Settle a text that is unknown, after looking in CCAI Platform. The ticket is told; nothing is sent."""
+    """Settle a text that is unknown, after looking in CCAI Platform. The ticket is notified; nothing is sent."""
     if (chat is None) is not not_sent:
         raise click.UsageError("expected either --sent CHAT_ID or --not-sent")
     with connected() as connection:
@@ -126,7 +126,7 @@ def _resolve(connection: psycopg.Connection, text: int, chat: int | None, why: s
     settled = unknowns.settle(connection, audit.this_user(), text, chat, why)
     if settled is Settled.DONE:
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
-        say(f"Text {text}: {found}. The ticket will be told.")
+        say(f"Text {text}: {found}. The ticket will be notified.")
         return 0
     if settled is Settled.CHAT_TAKEN and chat is not None:
         other = unknowns.text_of_chat(connection, chat)
@@ -141,36 +141,36 @@ def _resolve(connection: psycopg.Connection, text: int, chat: int | None, why: s
 @texts_group.command()
 @TEXT
 def cancel(id: int) -> None:
-    """Take back a text that has not left. Its ticket is told."""
+    """Cancel a text that has not been sent. Its ticket is notified."""
     with connected() as connection:
         actions.cancel(connection, id, audit.this_user())
-    say(f"Text {id} is cancelled. The ticket will be told.")
+    say(f"Text {id} is cancelled. The ticket will be notified.")
 
 
 @texts_group.command(name="give-up")
 @TEXT
 @click.option("--why", required=True, help="For whoever looks at the text later.")
 def give_up(id: int, why: str) -> None:
-    """Stop telling a ticket what became of a text, where the CRM refuses it again and again."""
+    """Stop writing an outcome to its ticket, where the CRM refuses it again and again."""
     with connected() as connection:
         actions.give_up_write_back(connection, id, audit.this_user(), why)
-    say(f"Text {id}: its ticket is not told any more.")
+    say(f"Text {id}: its outcome is not written to the ticket any more.")
 
 
 @texts_group.command(name="write-back")
 @TEXT
 def write_back(id: int) -> None:
-    """Tell a ticket again, at once: where the CRM refused it, where it was given up, or where it was written over."""
+    """Write an outcome to its ticket again, at once: one that was refused, given up, or written over."""
     with connected() as connection:
         actions.repeat_write_back(connection, id, audit.this_user())
-    say(f"Text {id}: its ticket will be told again.")
+    say(f"Text {id}: its outcome will be written to the ticket again.")
 
 
 @texts_group.command(name="send-again")
 @TEXT
 @click.option("--why", required=True, help="For whoever looks at the new text later.")
 def send_again(id: int, why: str) -> None:
-    """Ask once more for a text that failed, as an agent does. What stops other texts stops the new one too."""
+    """Request a failed text again, as an agent does. The policy checks it like any other."""
     with connected() as connection:
         new = actions.send_again(connection, id, audit.this_user(), why)
     say(f"Text {new} was asked for in place of text {id}.")

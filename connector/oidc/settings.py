@@ -62,7 +62,7 @@ class Settings(environment.FromEnvironment):
 
     issuer: Annotated[str, AfterValidator(_issuer)] = ""
     """The identity provider, exactly as it calls itself: the address before `/.well-known/openid-configuration`. Turns
-    [sign-in with OpenID Connect](console.md#sign-in) on.
+    [sign-in with OpenID Connect](console.md#with-openid-connect) on.
     """
     client_id: str = ""
     """The console's client at the identity provider. Required with an issuer."""
@@ -71,11 +71,11 @@ class Settings(environment.FromEnvironment):
     groups_claim: str = Field(default="groups", min_length=1)
     """The claim with a person's groups, in the ID token or in userinfo."""
     roles: Annotated[setting_types.Messages, AfterValidator(_roles)] = []
-    """What each group may do: `support=view; ops=view,act; leads=view,act,content,keys`. A person in several of them
-    has the roles of all. Required with an issuer.
+    """Roles of each group, separated by semicolons: `support=view; ops=view,act; leads=view,act,content,keys`. A
+    person in several of them has the roles of all. Required with an issuer.
     """
     scopes: Annotated[setting_types.Words, AfterValidator(_scopes)] = ["openid", "profile", "email"]
-    """Scopes to ask for. Some providers tell groups only with a scope of their own."""
+    """Scopes to ask for. Some providers send groups only with a scope of their own."""
 
     def roles_of(self, groups: Iterable[str]) -> frozenset[str]:
         """Return the roles of a person in these groups. Empty: the person may not sign in."""

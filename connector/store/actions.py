@@ -61,9 +61,7 @@ def give_up_write_back(connection: psycopg.Connection, text: int, actor: Actor, 
     """Give up a write-back that is pending."""
     with connection.transaction():
         if not outcomes.give_up(connection, text, f"given up: {why}"):
-            raise ActionRefused(
-                f"text {text}", "has nothing to tell its ticket, or does not exist: nothing was changed"
-            )
+            raise ActionRefused(f"text {text}", "has no outcome to write back, or does not exist: nothing was changed")
         audit.record(connection, actor, Action.TEXT_GIVE_UP, audit.text(text), why=why)
 
 
@@ -85,7 +83,7 @@ def _nothing_to_tell(connection: psycopg.Connection, text: int) -> str:
     if loaded is None:
         return MISSING
     waits = loaded.state in texts.NOT_OVER
-    return "has no outcome yet" if waits else "has nothing to tell its ticket: the ticket did not ask for a text"
+    return "has no outcome yet" if waits else "has nothing to write back: the ticket did not ask for a text"
 
 
 def send_again(

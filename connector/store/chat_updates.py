@@ -1,7 +1,7 @@
 """The status fields of tickets that show a chat, and the writes that keep them current.
 
-A row belongs to the text that told its ticket of the chat. A status never hides an outcome: it is written only while
-the ticket shows this text, and a newer text's outcome that it may have followed is written again.
+A row belongs to the text whose outcome showed the chat on its ticket. A status never hides an outcome: it is written
+only while the ticket shows this text, and a newer text's outcome that it may have followed is written again.
 
 Each function is one transaction. All raise psycopg.Error when the database does not answer.
 """

@@ -65,7 +65,7 @@ class Pause:
 
     @property
     def error(self) -> SendingPaused:
-        """What a worker and an agent are told."""
+        """The pause as an error, for workers and agents."""
         end = f"{self.ends_at.astimezone(UTC):%Y-%m-%d %H:%M}" if self.ends_at else ""
         words = f"{self.what} is paused{end and f' until {end} UTC'} by {self.paused_by}: {self.why}"
         return SendingPaused(words, True, POLL_SECONDS, by_operator=True, until=end and f"{end}, UTC")

@@ -40,7 +40,7 @@ ANOTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What the ticket was told: the state of the text that speaks for it, and whether the ticket has it."""
+    """What was written to the ticket: the state of the text that speaks for it, and whether the ticket has it."""
 
     state: State
     why: str

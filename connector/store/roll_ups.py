@@ -40,7 +40,7 @@ class Outcomes:
 
 
 class LatencyKind(StrEnum):
-    """From when a text was due until it was sent, until its ticket was told, or until an agent knew the outcome."""
+    """From when a text was due until it was sent, its outcome was on the ticket, or an agent knew the outcome."""
 
     SENT = "sent"
     WRITTEN = "written"

@@ -194,7 +194,7 @@ def text_of_chat(connection: psycopg.Connection, chat: int) -> int | None:
 
 
 def settle(connection: psycopg.Connection, actor: Actor, text: int, chat: int | None, why: str = "") -> Settled:
-    """Settle an unknown text on a person's word, and record who did. The ticket is told; nothing is sent.
+    """Settle an unknown text on a person's word, and record who did. The ticket is notified; nothing is sent.
 
     `chat` None: it was not sent, and its reason may be used again.
     """

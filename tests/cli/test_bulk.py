@@ -65,7 +65,7 @@ def test_a_text_is_sent_again_and_written_back_again(run: Run, connection: psyco
         f"Text {text + 1} was asked for in place of text {text}.\n",
     )
     assert run("texts", "send-again", "1", "--why", "corrected")[0] == 1
-    assert run("texts", "write-back", "1")[:2] == (0, "Text 1: its ticket will be told again.\n")
+    assert run("texts", "write-back", "1")[:2] == (0, "Text 1: its outcome will be written to the ticket again.\n")
     assert run("texts", "write-back", "2")[::2] == (1, "Text 2 has no outcome yet.\n")
     assert [entry.what for entry in audit.find(connection, Filter(about="text 1"), 9)] == [
         "text.write_back",

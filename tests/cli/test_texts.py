@@ -144,7 +144,7 @@ def test_a_text_that_is_over_is_not_taken_back_and_its_state_is_said(run: Run, u
 def test_a_text_that_waits_is_taken_back_once(run: Run, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         events.save(connection, [TicketEvent("salesforce", "c", "case3")])
-    assert run("texts", "cancel", "3")[:2] == (0, "Text 3 is cancelled. The ticket will be told.\n")
+    assert run("texts", "cancel", "3")[:2] == (0, "Text 3 is cancelled. The ticket will be notified.\n")
     assert run("texts", "cancel", "3")[::2] == (1, "Text 3 was cancelled before.\n")
     assert run("texts", "cancel", "99")[::2] == (1, "Text 99 does not exist.\n")
 

@@ -138,7 +138,7 @@ def test_what_has_no_outcome_is_not_written_back(connection: psycopg.Connection)
     texts.move(connection, [transitions.skipped(quiet, Skip("no rule", notify=False))])
 
     assert refused(lambda: actions.repeat_write_back(connection, waiting, ADA)) == "has no outcome yet"
-    assert "nothing to tell" in refused(lambda: actions.repeat_write_back(connection, quiet, ADA))
+    assert "nothing to write back" in refused(lambda: actions.repeat_write_back(connection, quiet, ADA))
     assert refused(lambda: actions.repeat_write_back(connection, 99, ADA)) == "does not exist"
 
 

@@ -10,10 +10,11 @@ from connector.cli import main
 PATH = Path(__file__).parent.parent.parent / "docs" / "cli.md"
 HEAD = """# Commands
 
-What `--help` says of every command. Made by `python -m tests.support.cli_docs`.
+The `--help` of every command. Made by `python -m tests.support.cli_docs`.
 Settings are `CONNECTOR_…` variables: see [settings](settings.md).
 
-Exit status: 0 success; 1 a problem, or what was asked for did not happen; 2 invalid command line or settings.
+Exit status: 0 success; 1 a problem, or what was asked for did not happen; 2 invalid command line or
+settings; 130 after Ctrl-C.
 `connector status` has 1 while sending or an account is paused, a CRM refuses what is written to it, or an opt-out
 review is overdue; `connector check` if it finds a problem.
 Every command that uses a database names the configured database, org and tenant on standard error; `run`, `serve` and

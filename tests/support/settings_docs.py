@@ -20,14 +20,15 @@ HEAD = """# Settings
 Every setting is an environment variable, or a line of the file `.env` in the folder that the connector is started
 from.
 Environment variables override `.env`. An empty variable counts as not set.
-Separate several values with spaces or commas, so that a secret can be replaced without a gap.
+Separate several values with spaces or commas, unless the table says otherwise. Several secrets are valid at once, so
+that one can be replaced without a gap.
 
-The value of a *secret* can stand in [a file of its own](deployment.md#secrets-in-files): add `_FILE` to the
+The value of a *secret* can be kept in [a file of its own](deployment.md#secrets-in-files): add `_FILE` to the
 variable's name, for example `CONNECTOR_CCAIP_TOKEN_FILE`. Setting both is an error.
 
 A `CONNECTOR_…` variable that is not listed here has no effect: `connector check` reports it with the likely intended
 name, and `run`, `serve` and `worker` log a warning.
-`connector check` also finds every value that `connector run` would refuse. `openssl rand -hex 24` makes a key.
+`connector check` also finds every value that `connector run` would refuse. `openssl rand -hex 24` generates a key.
 
 This page is made by `python -m tests.support.settings_docs`.
 """
@@ -84,6 +85,8 @@ def _default(value: Any) -> str:
         value = value.get_secret_value()
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        value = _number(value)
     if isinstance(value, list):
         value = " ".join(map(str, value))
     return f"`{value}`" if isinstance(value, (int, float, str)) and value != "" else ""

@@ -75,7 +75,7 @@ def test_a_ticket_that_is_told_later_is_not_being_told(url: str, case: str, web:
     waiting = without_job(url, case)
     page = web.get(link, follow_redirects=True).request.path
     shown = web.get(f"{page}/texts/{failed}").text
-    assert f"The ticket is told after text {waiting}, which is not settled yet" in shown
+    assert f"The ticket is notified after text {waiting}, which is not settled yet" in shown
     assert "Writing back to the ticket" not in shown
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("update texts set state = 'sent' where id = %s", [waiting])

@@ -29,7 +29,7 @@ def steps(text: TextStatus) -> list[tuple[str, str]]:
     if not final:
         write_back = ("Write back to the ticket", TO_COME)
     elif text.notified_after:
-        write_back = (f"The ticket is told after text {text.notified_after}, which is not settled yet", TO_COME)
+        write_back = (f"The ticket is notified after text {text.notified_after}, which is not settled yet", TO_COME)
     elif not done(text):
         write_back = ("Writing back to the ticket", NOW)
     elif text.write_refused:

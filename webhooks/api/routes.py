@@ -119,7 +119,7 @@ def _add_watching(api: APIBlueprint, text_service: TextService) -> None:
     def cancel_text(path: schemas.TextPath) -> Response:
         """Cancel a text
 
-        While it has not left. The ticket is told.
+        While it has not been sent. The ticket is notified.
         """
         caller: Caller = g.caller
         return _json(serializers.text(text_service.cancel(path.id, caller.agent or caller.name, _actor(caller))))

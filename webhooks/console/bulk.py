@@ -25,8 +25,8 @@ LABELS = {
 }
 # What each does to a text, for the person who confirms it.
 EFFECTS = {
-    BulkKind.CANCEL: "Each text that has not left is cancelled, and its ticket is told. Others are left as they are.",
-    BulkKind.WRITE_BACK: "Each ticket is told its outcome once more, unless a newer text has told it something else.",
+    BulkKind.CANCEL: "Each text that has not been sent is cancelled, and its ticket is notified. Others do not change.",
+    BulkKind.WRITE_BACK: "Each outcome is written to its ticket again, unless the ticket shows a newer text.",
     BulkKind.SEND_AGAIN: "For each text that failed, a new one is asked for, with your reason, behind the texts of "
     "people and triggers. Opt-outs, the window and all other checks apply to it; none is overridden.",
     BulkKind.SUPPRESS: "Each text’s number goes on the suppression list, and is not texted again, whatever a ticket "

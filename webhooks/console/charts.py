@@ -18,7 +18,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 640, 180, 44, 20
 QUANTILES = {"median": 0.5, "95 %": 0.95}
 LATENCIES = {
     LatencyKind.SENT: "From the event until it was sent",
-    LatencyKind.WRITTEN: "From the event until the ticket was told",
+    LatencyKind.WRITTEN: "From the event until the outcome was on the ticket",
     LatencyKind.CLICK: "From an agent’s click until the outcome",
 }
 # The period of the finest counts, in seconds.

@@ -18,7 +18,7 @@ from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
 WRITE_BACKS = {
-    WriteBackState.NONE: "The ticket is told nothing so far.",
+    WriteBackState.NONE: "Nothing is written to the ticket so far.",
     WriteBackState.PENDING: "The ticket does not have the outcome yet.",
     WriteBackState.WRITTEN: "The ticket has the outcome.",
     WriteBackState.DROPPED: "The ticket never gets the outcome.",
@@ -75,7 +75,7 @@ def _add_actions(pages: Blueprint, console: Console) -> None:
     def cancel_text(text: int) -> ResponseReturnValue:
         def cancel(connection: psycopg.Connection) -> str:
             actions.cancel(connection, text, viewer().actor, why=request.form.get("why", ""))
-            return f"Text {text} is cancelled. Its ticket will be told."
+            return f"Text {text} is cancelled. Its ticket will be notified."
 
         return attempt(console, cancel)
 
@@ -84,7 +84,7 @@ def _add_actions(pages: Blueprint, console: Console) -> None:
     def repeat_write_back(text: int) -> ResponseReturnValue:
         def repeat(connection: psycopg.Connection) -> str:
             actions.repeat_write_back(connection, text, viewer().actor, request.form.get("why", ""))
-            return f"Text {text}: its ticket will be told again."
+            return f"Text {text}: its outcome will be written to the ticket again."
 
         return attempt(console, repeat)
 
@@ -93,7 +93,7 @@ def _add_actions(pages: Blueprint, console: Console) -> None:
     def give_up_write_back(text: int) -> ResponseReturnValue:
         def give_up(connection: psycopg.Connection) -> str:
             actions.give_up_write_back(connection, text, viewer().actor, reason())
-            return f"Text {text}: its ticket is not told any more."
+            return f"Text {text}: its outcome is not written to the ticket any more."
 
         return attempt(console, give_up)
 

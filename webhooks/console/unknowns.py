@@ -69,7 +69,7 @@ def add(pages: Blueprint, console: Console) -> None:
             words = f"Chat {chat} is that of text {other}. Nothing was changed."
             return console.refused(words, url_for("console.unknown", text=text))
         found = f"sent, chat {chat}" if chat is not None else "not sent; its reason may be used again"
-        return console.done(f"Text {text}: {found}. The ticket will be told.", url_for("console.unknowns"))
+        return console.done(f"Text {text}: {found}. The ticket will be notified.", url_for("console.unknowns"))
 
 
 def _place(given: str) -> tuple[datetime, int] | None:

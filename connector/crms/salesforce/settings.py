@@ -113,7 +113,9 @@ class Hooks(environment.FromEnvironment):
     webhook_keys: setting_types.Secrets = []
     """Bearer keys for JSON events, each of at least 24 characters."""
     outbound_message_tokens: setting_types.Secrets = Field(default=[], validate_default=True)
-    """Tokens in the address of the outbound message, each of at least 24 characters. One of these three is required."""
+    """Tokens in the address of the outbound message, each of at least 24 characters. Tokens, bearer keys or
+    webhook secrets are required.
+    """
 
     @field_validator("outbound_message_tokens")
     @classmethod

@@ -202,7 +202,7 @@ class Bearer(BearerTokenValidator):
 
 
 def claims(person: Person, scope: str, groups: bool = True) -> dict[str, Any]:
-    """What the provider tells of a person within a scope."""
+    """The claims of a person within a scope."""
     asked = scope.split()
     found: dict[str, Any] = {"sub": person.sub}
     if "profile" in asked:

@@ -29,7 +29,7 @@ def test_the_page_shows_each_request_and_what_its_ticket_was_told(
     assert case(1) in page
     assert case(2) in page
     assert "event first" in page
-    assert "not yet; it will be told" in page
+    assert "not yet; it will show" in page
     assert "The reason is used" in page
     assert "a new value of" in page
     assert "backfill … --reason" in page

@@ -100,7 +100,7 @@ def test_a_text_is_cancelled_with_the_person_in_the_audit_trail(
 
     said = browser.notice(browser.post(f"/texts/{text}/cancel", why="wrong words", back=f"/console/texts/{text}"))
 
-    assert said == f"Text {text} is cancelled. Its ticket will be told."
+    assert said == f"Text {text} is cancelled. Its ticket will be notified."
     assert state(connection, text) == "cancelled"
     assert entries(connection, audit.text(text)) == [("text.cancel", "console", "wrong words")]
     [entry] = audit.find(connection, Filter(about=audit.text(text)), 1)

@@ -80,7 +80,7 @@ def test_evidence_stands_beside_the_consequences(
     assert "It was sent as chat 33." in page
     assert "The ticket gets chat 33. The reason stays used" in page
     assert "The same reason may be texted again" in page
-    assert "1 other request for the same text is told the same" in page
+    assert "1 other request for the same text is settled the same way" in page
     assert NUMBER in page
     assert MESSAGE in page
 
@@ -117,7 +117,7 @@ def test_a_verdict_settles_the_text_and_is_recorded(
     answer = settle(client, unknown, **form)
 
     assert answer.location == "/console/unknowns"
-    assert "The ticket will be told" in client.notice(answer)
+    assert "The ticket will be notified" in client.notice(answer)
     assert state(connection, unknown) is settled
     [entry] = audit.find(connection, Filter(what=Action.TEXT_RESOLVE), 9)
     assert (entry.source, entry.why, entry.after) == ("console", WHY, {"state": settled, "chat": chat})
