@@ -75,7 +75,7 @@ def _add_asking(api: APIBlueprint, text_service: TextService) -> None:
     def preview_text(body: schemas.PreviewBody) -> Response:
         """Preview a text
 
-        Whom it would go to, what it would say, and what stops it. Sends nothing and keeps nothing.
+        The recipient, the message, and the findings that block it. Sends and stores nothing.
         """
         text_request = _text_request(body)
         crm_name, ticket_id = text_service.ticket(body.crm, body.ticket_id)
@@ -111,7 +111,7 @@ def _add_watching(api: APIBlueprint, text_service: TextService) -> None:
     def get_text(path: schemas.TextPath, query: schemas.Wait) -> Response:
         """Get a text
 
-        What became of it.
+        Its state and outcome.
         """
         return _json(serializers.text(text_service.seen(path.id, query.wait, g.caller.name)))
 
@@ -162,8 +162,8 @@ def _add_suppressions(api: APIBlueprint, pool: ConnectionPool) -> None:
     def suppress(body: schemas.SuppressionBody) -> Response:
         """Set who must not be texted
 
-        Puts a number on the suppression list, or takes it off. Nobody can override the list. Texts that wait for the
-        number are cancelled, and their tickets are notified.
+        Adds a number to the suppression list, or removes all its entries. Nobody can override the list. Waiting texts
+        to the number are cancelled, and their tickets are notified.
         """
         caller: Caller = g.caller
         number = phone.e164(body.number)

@@ -43,7 +43,7 @@ class Strict(Sparse):
 
 
 class PreviewBody(Strict):
-    """Which text is meant. Without message and template, the rule's own message."""
+    """The text to preview. Without message and template, the rule's own message."""
 
     ticket_id: TicketId
     crm: Crm = ""
@@ -59,7 +59,7 @@ class PreviewBody(Strict):
         json_schema_extra=PLAIN,
         description="Not to be sent before this time: RFC 3339 with an offset, such as 2026-11-27T09:30:00-05:00.",
     )
-    override: Short = Field(default="", description="Why to send it in spite of what may be overridden.")
+    override: Short = Field(default="", description="The agent's reason for overriding these findings.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
     )
@@ -72,15 +72,15 @@ class SendBody(PreviewBody):
         default=-1,
         ge=-1,
         le=2**62,
-        description="The ticket's newest text that was seen, from the preview: nobody texts twice then.",
+        description="`after` of the preview, which is the ticket's newest text then: it prevents a second text.",
     )
-    agent_name: Short = Field(default="", description="Who asks. With a CRM's token, its person, whatever stands here.")
+    agent_name: Short = Field(default="", description="The requesting agent; with a CRM's token, the token's user.")
     agent_email: Short = ""
     agent_id: Whole = Field(default=0, ge=0, le=2**62)
 
 
 class LinkBody(Strict):
-    """For whom and about which ticket."""
+    """The agent and the ticket of a link."""
 
     ticket_id: TicketId
     crm: Crm = ""
@@ -90,7 +90,7 @@ class LinkBody(Strict):
 
 
 class SuppressionBody(Strict):
-    """A number that nobody texts from now on, or that may be texted again."""
+    """A number to add to the suppression list, or to remove from it."""
 
     number: Annotated[str, expected.PLAIN] = Field(
         min_length=3, max_length=40, json_schema_extra=PLAIN, description="In E.164, such as +14155550132."
@@ -100,7 +100,7 @@ class SuppressionBody(Strict):
 
 
 class IdempotencyHeader(BaseModel):
-    """The same key and body are the same text, however often they come."""
+    """The same key and body are the same text, however often they are sent."""
 
     idempotency_key: str = Field(alias="Idempotency-Key", min_length=1, max_length=255)
 
@@ -121,17 +121,17 @@ class TicketPath(BaseModel):
 
 
 class Finding(BaseModel):
-    """What one check of the policy said."""
+    """The result of one check of the policy."""
 
     id: str = Field(default="", description="Names it among a request's `overrides`.")
     check: str
     verdict: Said
     why: str
-    overridable: bool = Field(description="A person may decide otherwise, with a reason, or has done so.")
+    overridable: bool = Field(description="An agent may override it with a reason, or has done so.")
 
 
 class Template(BaseModel):
-    """Words to start from; `message` is rendered for the ticket, and left out where it does not suit it."""
+    """A template; `message` is rendered for the ticket, and left out where that is not possible."""
 
     name: str
     label: str
@@ -140,26 +140,26 @@ class Template(BaseModel):
 
 
 class Preview(BaseModel):
-    """What would happen."""
+    """A text as it would be sent, with the findings of the policy."""
 
     crm: str
     ticket_id: str
-    number: str = Field(default="", description="What people call the ticket by.")
+    number: str = Field(default="", description="The ticket's number for people.")
     customer: str = ""
-    to: str = Field(default="", description="Whom it would go to, masked.")
+    to: str = Field(default="", description="The recipient's number, masked.")
     sender: str = Field(default="", alias="from", description="The outbound number.")
-    message: str = Field(default="", description="What would be sent, to the letter.")
+    message: str = Field(default="", description="The exact message.")
     encoding: str = ""
     segments: int = 0
     segments_most: int
     language: str = Field(default="", description="The language of the message, where the mapping has several.")
     language_why: str = Field(default="", description="Why it is in this language.")
-    languages: list[str] = Field(default=[], description="The languages that can be asked for.")
-    send_at: str = Field(default="", description="Its own time, if it has one: the checks are those of then.")
+    languages: list[str] = Field(default=[], description="The languages that can be requested.")
+    send_at: str = Field(default="", description="The time that it is scheduled for: the checks are as of then.")
     characters: int = 0
     allowed: bool
-    overridable: bool = Field(description="Everything that stops it may be overridden with a reason.")
-    why: str = Field(default="", description="What stops it or makes it wait, in words.")
+    overridable: bool = Field(description="Every finding that blocks it may be overridden with a reason.")
+    why: str = Field(default="", description="Why it is blocked or has to wait, in words.")
     findings: list[Finding]
     templates: list[Template]
     after: int = Field(description="The ticket's newest text, for the request that sends.")
@@ -168,7 +168,7 @@ class Preview(BaseModel):
 
 
 class Text(BaseModel):
-    """A text and what became of it."""
+    """A text with its state and outcome."""
 
     id: int
     crm: str
@@ -176,7 +176,7 @@ class Text(BaseModel):
     channel: Channel
     state: State
     final: bool = Field(description="It has its outcome.")
-    said: str = Field(description="What became of it, in a sentence.")
+    said: str = Field(description="Its state or outcome, in a sentence.")
     why: str = ""
     to: str = Field(default="", description="Masked.")
     message: str = ""
@@ -184,11 +184,11 @@ class Text(BaseModel):
     chat_id: int = 0
     chat_status: str = Field(default="", description="The chat's present status, in CCAI Platform's words.")
     chat_ended: bool = Field(default=False, description="The chat has ended, as far as is known.")
-    agent: str = Field(default="", description="Who asked.")
+    agent: str = Field(default="", description="The requesting agent.")
     reason: str = Field(default="", description="The name of a back-fill's own reason.")
     ticket_told: bool = Field(description="The ticket has the outcome.")
     cancellable: bool
-    duplicate: bool = Field(default=False, description="It had been asked for before: this is that text.")
+    duplicate: bool = Field(default=False, description="It had been requested before: this is that text.")
     requested_at: str
     changed_at: str
     leaves_at: str = Field(default="", description="It is held until then.")
@@ -201,13 +201,13 @@ class Texts(BaseModel):
 
 
 class Suppression(BaseModel):
-    """How it is with a number now."""
+    """The state of a number on the suppression list."""
 
     number: str = Field(description="Masked.")
     suppressed: bool
-    changed: bool = Field(description="It was otherwise before.")
+    changed: bool = Field(description="Whether this request has changed it.")
     sources: list[Source] = Field(
-        description="Who has it on the list: a person, a word of the customer, CCAI Platform, the CRM."
+        description="The sources of its entries: a person, a word of the customer, CCAI Platform, the CRM."
     )
 
 
@@ -219,7 +219,7 @@ class Link(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is answered instead, with the members of RFC 9457."""
+    """An error, with the members of RFC 9457."""
 
     type: str
     title: str
