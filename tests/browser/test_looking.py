@@ -116,7 +116,7 @@ def test_only_what_changes_is_read_out(page: Page) -> None:
         page.keyboard.type(word)
         page.clock.run_for(1300)
         expect(page.locator("#updating")).to_be_hidden()
-    assert page.evaluate("window.said") == ["Ready. Nothing stands against it."]
+    assert page.evaluate("window.said") == ["Ready. Nothing blocks it."]
     page.keyboard.type(" bit.ly/abc")
     page.clock.run_for(1300)
     expect(page.locator("#verdict")).to_contain_text("Not ready. The message holds a public link shortener")

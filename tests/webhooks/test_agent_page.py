@@ -29,7 +29,7 @@ def test_the_page_shows_whom_it_is_about_and_what_would_leave(pipe: Pipe, case: 
     number = shown["ContactMobile"]
     assert f"•{number[-4:]}" in page.words
     assert number[2:] not in page.answer.text
-    assert "Nothing stands against it" in page.words
+    assert "Nothing blocks it" in page.words
     assert pipe.texts(case) == []
 
 

@@ -59,7 +59,7 @@ class PreviewBody(Strict):
         json_schema_extra=PLAIN,
         description="Not to be sent before this time: RFC 3339 with an offset, such as 2026-11-27T09:30:00-05:00.",
     )
-    override: Short = Field(default="", description="The agent's reason for overriding these findings.")
+    override: Short = Field(default="", description="The agent's reason for overriding the findings in `overrides`.")
     overrides: list[FindingId] = Field(
         default=[], max_length=20, description="The findings that this reason is for: their ids, from the preview."
     )
