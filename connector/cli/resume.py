@@ -40,8 +40,8 @@ def resume(
 ) -> None:
     """Resume sending: end a pause, and use accounts again after a setting was corrected.
 
-    First makes a probe, which can send no text. Status 1 if the probe fails, or if something else keeps these texts
-    from being sent. Also prints what else keeps texts waiting.
+    For everything and for an account, first makes a probe, which can send no text. Status 1 if the probe fails, or if
+    something else keeps these texts from being sent. Also prints what else keeps texts waiting.
     """
     scope, name = target(rule, batch, account)
     with connected() as connection:

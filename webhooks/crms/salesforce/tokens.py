@@ -49,11 +49,11 @@ def verifier() -> Callable[[str], str] | None:
             except jwt.InvalidSignatureError:
                 continue
             except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
-                raise NotAuthentic(f"the token is not good: {type(error).__name__}") from None
+                raise NotAuthentic(f"the token is not valid: {type(error).__name__}") from None
             if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
                 raise NotAuthentic("the certificate that the token was signed by has expired, or is not valid yet")
             if claims["exp"] > now.timestamp() + MAX_SECONDS + LEEWAY_SECONDS:
-                raise NotAuthentic(f"the token is good for too long: at most {MAX_SECONDS} seconds are allowed")
+                raise NotAuthentic(f"the token is valid for too long: at most {MAX_SECONDS} seconds are allowed")
             return _name(claims["sub"])
         raise NotAuthentic("the token was signed by somebody else")
 
