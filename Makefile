@@ -15,10 +15,10 @@ demo: $(INSTALLED)
 	$(BIN)/connector demo $(ARGS)
 
 # Formatting, types and the whole test suite: first the tests that may run beside each other, then two at a time those
-# that run whole processes or drive a browser, then alone those that break things. `make test ARGS="-k mapping"` runs a
-# part of it.
+# that run whole processes or drive a browser, then alone those that break things or measure the rate.
+# `make test ARGS="-k mapping"` runs a part of it.
 WHOLE := tests/browser tests/e2e
-ALONE := tests/failure
+ALONE := tests/failure tests/e2e/test_workers.py
 SHARED := --dist loadfile --no-loadscope-reorder
 test: $(TESTABLE)
 	$(BIN)/ruff check .
@@ -28,7 +28,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest -n 4 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(ALONE))
-	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE)
+	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 endif
 

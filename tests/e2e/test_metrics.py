@@ -94,7 +94,8 @@ def test_a_text_is_counted_from_event_to_ticket(pipe: Pipe) -> None:
     assert more(events, before, after, crm="salesforce", channel="trigger", result="duplicate") == 1
     assert more(events, before, after, crm="salesforce", channel="agent", result="new") == 1
     assert more("connector_platform_calls_total", sent, worker, result="accepted", code="none") == 2
-    assert more("connector_decisions_total", sent, worker, result="allowed") == 2
+    # One may be decided again, where a worker is held up.
+    assert more("connector_decisions_total", sent, worker, result="allowed") >= 2
     assert more("connector_event_to_sent_seconds_count", sent, worker) == 2
     assert more("connector_click_to_outcome_seconds_count", sent, worker) == 1
     assert more("connector_event_to_written_seconds_count", sent, worker) >= 2

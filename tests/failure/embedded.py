@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.conftest import server_folder
 from tests.failure.org import STATUS
 from tests.failure.stand import settings
 from tests.failure.witness import Witness
@@ -63,7 +63,7 @@ class Running:
 @contextlib.contextmanager
 def running() -> Iterator[Running]:
     """`connector run`, ready. Not in a folder of pytest's: for root, the server belongs to another user."""
-    folder, witness, port = Path(tempfile.mkdtemp(prefix="connector-failure-")), Witness(), free_port()
+    folder, witness, port = server_folder("connector-failure-"), Witness(), free_port()
     remote = witness.listen("run")
     given = settings(witness, "", port, remote, remote)
     environment = {**os.environ, **given, "CONNECTOR_DATA_DIR": str(folder / "data")}

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from connector import settings
 from connector.store import postgres
+from tests.conftest import server_folder
 from tests.support.command import connector
 
 LONG = "a-folder-with-a-long-name-" * 5
@@ -19,7 +19,7 @@ LONG = "a-folder-with-a-long-name-" * 5
 @pytest.fixture
 def base() -> Iterator[Path]:
     """Not in one of pytest's folders: for root it belongs to another user, and these are locked for others."""
-    folder = Path(tempfile.mkdtemp(prefix="connector-test-"))
+    folder = server_folder("connector-test-")
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
