@@ -87,7 +87,7 @@ def _asks_what_was_restored(console: Console, scope: Scope, name: str) -> bool:
     """Whether this resume sends, or gives up, texts that waited when the database was restored."""
     with console.read() as connection:
         marked, accounts = installation.marked(connection), circuit_breaker.status(connection)
-    resumed = [one for one in accounts if one.manual_resume and (scope is Scope.ALL or one.account == name)]
+    resumed = [one for one in accounts if one.manual_resume and pausing.concerns(scope, name, one.account)]
     return bool(resumed and (marked.texts or marked.cases))
 
 
