@@ -14,7 +14,17 @@ from connector.errors import RefusalCode
 from connector.model import Channel, Chat, Decision, FieldKind, FieldState, OutboundSms, TextRequest, TicketEvent
 from connector.policy.opt_out_words import ExtraWords
 from connector.policy.opt_outs import Source
-from connector.store import erasure, events, opt_outs, pseudonyms, record_fields, retention, suppressions, texts
+from connector.store import (
+    erasure,
+    events,
+    opt_outs,
+    pseudonyms,
+    recipients,
+    record_fields,
+    retention,
+    suppressions,
+    texts,
+)
 from connector.store.opt_outs import Heard
 from connector.store.suppressions import FieldSays
 from tests.support.remote import queued, started, try_to_start
@@ -348,6 +358,17 @@ def test_the_crms_field_lifts_only_its_own_entry(connection: psycopg.Connection)
     suppressions.suppress(connection, NUMBER, "", "a test")
     says("b", False)
     assert sources(connection) == [Source.PERSON]
+
+
+def test_a_tickets_own_entry_does_not_speak_against_it_whatever_it_is_called(connection: psycopg.Connection) -> None:
+    """Its field has just been read. CCAI Platform may be told a case's number instead of its id."""
+    suppressions.follow(connection, [FieldSays(NUMBER, "salesforce", "a", True)])
+    sms = OutboundSms(NUMBER, "+16285550199", "Hi", "00001026")
+    asked = [Decision("requested", "r", sms, ticket_id=ticket) for ticket in ("a", "b")]
+
+    known = recipients.known(connection, [(~at, "salesforce", one, None) for at, one in enumerate(asked)])
+
+    assert [known[~at].suppressed is not None for at in range(2)] == [False, True]
 
 
 def test_the_crms_entries_are_read_again_in_turns(connection: psycopg.Connection) -> None:
