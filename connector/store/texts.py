@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from connector import late_answers, transitions
+from connector.errors import RefusalCode
 from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
 from connector.store import daily_budget, jobs, pseudonyms, queries, recipients
@@ -196,6 +197,8 @@ def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
         row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()
     if row is None:
         return set()
+    if answer.code is RefusalCode.OPTED_OUT:  # known of the number, whatever becomes of the text
+        connection.execute(SQL["suppress_number_of"], {"id": answer.id})
     standing = Standing(**row | {"state": State(row["state"])})
     late = late_answers.decide(standing, answer)
     note = {"id": answer.id, "unclear": list(late.unclear), "note": late.note, "state": standing.state}

@@ -200,6 +200,12 @@ on conflict (crm, rule, reason) do nothing
 -- name: number_of
 select sms ->> 'end_user_number' from texts where id = %(id)s
 
+-- name: suppress_number_of
+-- CCAI Platform says that the customer has opted out.
+insert into suppressions (number, source) select sms ->> 'end_user_number', 'platform' from texts
+where id = %(id)s and sms ->> 'end_user_number' is not null
+on conflict (number, source, origin) do nothing
+
 -- name: overdue
 -- Texts in `sending` whose claim has expired by the database's clock, or was made before that clock was set back.
 select id, revision from texts

@@ -346,6 +346,20 @@ def test_a_refusal_that_means_opted_out_fails_the_text_and_suppresses_the_number
     assert sources(connection) == [Source.PLATFORM]
 
 
+def test_a_late_refusal_that_means_opted_out_adds_an_entry_whatever_becomes_of_the_text(
+    connection: psycopg.Connection,
+) -> None:
+    text = waiting(connection, "late")
+    claim = started(connection, text)[text]
+    texts.move(connection, [transitions.unknown(text, claim, "no answer")])
+    texts.move(connection, [transitions.found(text, Chat(id=7, status=""), "as a person said")])
+
+    texts.move(connection, [transitions.refused(text, claim, "blocked", code=RefusalCode.OPTED_OUT)])
+
+    assert state(connection, text)[0] == "sent"
+    assert sources(connection) == [Source.PLATFORM]
+
+
 def test_the_crms_field_lifts_only_its_own_entry(connection: psycopg.Connection) -> None:
     def says(ticket: str, opted_out: bool) -> None:
         suppressions.follow(connection, [FieldSays(NUMBER, "salesforce", ticket, opted_out)])
