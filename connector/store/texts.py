@@ -19,7 +19,7 @@ from connector import late_answers, transitions
 from connector.errors import RefusalCode
 from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.store import daily_budget, jobs, pseudonyms, queries, recipients
+from connector.store import daily_budget, jobs, pseudonyms, queries, recipients, record_fields
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Trace, Transition
@@ -151,7 +151,18 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
         for answer in moves:
             if answer.answers and answer.id not in moved:
                 moved |= _late(connection, answer)
+        _opted_out(connection, [answer.id for answer in moves if answer.code is RefusalCode.OPTED_OUT])
     return moved
+
+
+def _opted_out(connection: psycopg.Connection, refused: Sequence[int]) -> None:
+    """Suppress the numbers of these texts, and have the CRM's fields set: the customers have opted out.
+
+    CCAI Platform has said so, whatever becomes of the texts.
+    """
+    if refused:
+        connection.execute(SQL["suppress_numbers_of"], {"ids": list(refused)})
+        record_fields.opted_out(connection, refused)
 
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:
@@ -197,8 +208,6 @@ def _late(connection: psycopg.Connection, answer: Transition) -> set[int]:
         row = cursor.execute(SQL["standing"], {"id": answer.id}).fetchone()
     if row is None:
         return set()
-    if answer.code is RefusalCode.OPTED_OUT:  # known of the number, whatever becomes of the text
-        connection.execute(SQL["suppress_number_of"], {"id": answer.id})
     standing = Standing(**row | {"state": State(row["state"])})
     late = late_answers.decide(standing, answer)
     note = {"id": answer.id, "unclear": list(late.unclear), "note": late.note, "state": standing.state}

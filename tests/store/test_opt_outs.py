@@ -344,6 +344,8 @@ def test_a_refusal_that_means_opted_out_fails_the_text_and_suppresses_the_number
 
     assert state(connection, text) == ("failed", "blocked")
     assert sources(connection) == [Source.PLATFORM]
+    _, [write] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    assert write.value
 
 
 def test_a_late_refusal_that_means_opted_out_adds_an_entry_whatever_becomes_of_the_text(
@@ -358,6 +360,7 @@ def test_a_late_refusal_that_means_opted_out_adds_an_entry_whatever_becomes_of_t
 
     assert state(connection, text)[0] == "sent"
     assert sources(connection) == [Source.PLATFORM]
+    assert len(record_fields.claim(connection, "salesforce", OPT_OUT, 10)[1]) == 1
 
 
 def test_the_crms_field_lifts_only_its_own_entry(connection: psycopg.Connection) -> None:
