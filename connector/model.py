@@ -157,7 +157,7 @@ class Decision:
     `window_hours`: the number gets no other text for so long after one; None: the policy's window applies. `accepted`:
     set where the rule's `when` decided, not for a request by name. `empty`: fields of `once_per` that are empty on the
     ticket. `language`: the language of the message, and why it was chosen. `marked_invalid`: the CRM's field says that
-    the number cannot be texted.
+    the number cannot be texted. `ticket_id`: the CRM's id of the ticket; `sms` may name it otherwise.
     """
 
     rule: str
@@ -169,6 +169,7 @@ class Decision:
     empty: Sequence[str] = ()
     language: LanguageChoice = LanguageChoice()
     marked_invalid: bool = False
+    ticket_id: str = field(default="", compare=False)
 
 
 def _no_flag(value: object) -> object:

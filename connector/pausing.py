@@ -91,7 +91,7 @@ def resume(
     """
     with connect() as connection:
         in_force = {(one.scope, one.name) for one in pauses.current(connection)}
-        accounts = [one for one in circuit_breaker.status(connection) if scope is Scope.ALL or one.account == name]
+        accounts = [one for one in circuit_breaker.status(connection) if concerns(scope, name, one.account)]
     found = Resumed()
     if scope in (Scope.ALL, Scope.ACCOUNT) and not anyway:
         asked = {one.account for one in accounts if one.tripped_at}
@@ -111,6 +111,11 @@ def resume(
             ]
         _add_what_is_left(connection, found, scope, name)
     return found
+
+
+def concerns(scope: Scope, name: str, account: str) -> bool:
+    """Whether a pause of this scope and name concerns an account as a whole. A rule may have the name of an account."""
+    return scope == Scope.ALL or (scope, name) == (Scope.ACCOUNT, account)
 
 
 def _about(scope: Scope, name: str) -> str:
@@ -143,9 +148,9 @@ def _used_again(
 def _add_what_is_left(connection: psycopg.Connection, found: Resumed, scope: Scope, name: str) -> None:
     for one in pauses.current(connection):
         if (one.scope, one.name) != (scope, name):
-            is_wider = scope is not Scope.ALL and (one.scope == Scope.ALL or one.name == PLATFORM)
+            is_wider = scope is not Scope.ALL and concerns(one.scope, one.name, PLATFORM)
             (found.wider if is_wider else found.others).append(one)
-    if scope is not Scope.ALL and name != PLATFORM:
+    if not concerns(scope, name, PLATFORM):
         for status in circuit_breaker.status(connection):
             if status.account == PLATFORM and status.tripped_at:
                 found.tripped = status.tripped_why

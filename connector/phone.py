@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
+from phonenumbers.phonenumberutil import ndd_prefix_for_region
 
 # Number types of the numbering plans that receive no texts. https://github.com/google/libphonenumber describes each.
 CANNOT_GET_TEXTS = {
@@ -43,10 +44,11 @@ NOT_VANITY = re.compile(
 BRACKETED = re.compile(r"[(\[]")
 MAX_DIGITS_BEFORE_BRACKET = 4  # a country code, or an international prefix with it
 MAX_DIGITS_BEFORE_SLASH, MIN_DIGITS_AFTER_SLASH = 7, 4
-# A short group of digits behind a long one reads as an extension or a note: 0664 1234567 12.
-TRAILING_NOTE = re.compile(r"[0-9]{6,}\s+[0-9]{1,3}")
+# A short group of digits behind a long one reads as an extension or a note: 0664 1234567 12, 0664 1234567-12.
+TRAILING_NOTE = re.compile(r"[0-9]{6,}[\s.~-]+[0-9]{1,3}")
 # A number in a list, or a note, before one that begins with its own prefix: 2 0170 1234567.
-LEADING_NOTE = re.compile(r"[1-9][0-9]?[\s.)]+0[0-9].*")
+LEADING_NOTE = re.compile(r"[1-9][0-9]?[\s.)]+(?P<rest>0[0-9].*)")
+PREFIX = "0"  # that of most countries; in the others, a group within a number may begin with 0: 26 01 23 45
 # Unicode categories: format characters, which often come with a copied number; dashes; digits that are notes (¹) or
 # ornaments (①).
 INVISIBLE, DASH, FORGED_DIGITS = "Cf", "Pd", ("No", "Nl")
@@ -81,7 +83,7 @@ def read(typed: str, country: str, allowed: Sequence[str]) -> Number | Unusable:
     if not any(sign.isdecimal() for sign in typed):
         return Unusable("is not a phone number")
     alone = _alone(typed)
-    if alone is None:
+    if alone is None or _has_note_before(alone, country):
         return Unusable("is more than a phone number: there are words or signs beside it")
     try:
         number = phonenumbers.parse(alone, country)
@@ -122,7 +124,22 @@ def _in_order(number: str) -> bool:
     before, slash, after = number.rpartition("/")
     if slash and (_digits(before) > MAX_DIGITS_BEFORE_SLASH or _digits(after) < MIN_DIGITS_AFTER_SLASH):
         return False
-    return not (TRAILING_NOTE.fullmatch(number[_last_long(number) :]) or LEADING_NOTE.fullmatch(number))
+    return not TRAILING_NOTE.fullmatch(number[_last_long(number) :])
+
+
+def _has_note_before(number: str, country: str) -> bool:
+    """Return whether the number begins only behind its first digits, with the country's prefix or as a whole."""
+    found = LEADING_NOTE.fullmatch(number.strip())
+    if found is None:
+        return False
+    return ndd_prefix_for_region(country, True) == PREFIX or _is_valid(found["rest"], country)
+
+
+def _is_valid(number: str, country: str) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number, country))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _last_long(number: str) -> int:

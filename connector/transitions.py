@@ -89,7 +89,7 @@ def refused(
 ) -> Transition:
     """Fail the text: certainly not sent by this call, and not retried. Another text may use its reason.
 
-    With the code OPTED_OUT the number is added to the suppression list, too.
+    With the code OPTED_OUT the number is added to the suppression list and the CRM's field is set, too.
     """
     return Transition(
         text,

@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+# No time of this year is read: in a zone east of UTC it can be one of the year 10000, which Python cannot hold.
+LAST_YEAR = 9999
 EXPECTED = "expected a date or a time, such as 2026-11-24 or 2026-11-24T16:00:00Z"
 
 
@@ -12,9 +14,12 @@ def parse(typed: str, zone: tzinfo = UTC, ends: bool = False) -> datetime:
     """
     try:
         moment = _edge(typed, ends) or datetime.fromisoformat(typed)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(EXPECTED) from None
+    if found.year >= LAST_YEAR:
+        raise ValueError(EXPECTED)
+    return found
 
 
 def _edge(typed: str, ends: bool) -> datetime | None:

@@ -1,5 +1,6 @@
 """connector pause: stop sending everything, one rule, batches, or the use of one account, until `connector resume`."""
 
+import contextlib
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 import click
 import psycopg
 
-from connector import bootstrap, pausing
+from connector import bootstrap, pausing, typed_times
 from connector.cli.connection import connected
 from connector.cli.output import JSON, plain, print_json, say
 from connector.errors import BadMapping, BadSettings
@@ -47,13 +48,11 @@ def _time(_: click.Context, __: click.Parameter, typed: str | None) -> datetime 
     """A time with its time zone. Raises click.BadParameter."""
     if typed is None:
         return None
-    try:
-        moment = datetime.fromisoformat(typed)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(f"expected a time with its zone, such as 2026-11-30T08:00-05:00, not {typed!r}")
-    return moment
+    with contextlib.suppress(ValueError):
+        if datetime.fromisoformat(typed).tzinfo:
+            return typed_times.parse(typed)
+    example = "2026-11-30T08:00-05:00"
+    raise click.BadParameter(f"expected a time with its zone before the year 9999, such as {example}, not {typed!r}")
 
 
 @click.command()

@@ -149,6 +149,7 @@ class Mapping:
             empty=[name for name in rule.once_per if same_value(ticket.values.get(name), None)],
             language=language,
             marked_invalid=self._marked_invalid(ticket),
+            ticket_id=ticket.id,
         )
 
     def _marked_invalid(self, ticket: Ticket) -> bool:

@@ -48,8 +48,11 @@ def read(claims: Mapping[str, Any], groups_claim: str) -> Identity:
 
 
 def _name(claims: Mapping[str, Any]) -> str:
-    """Return the name for people. An address that the provider has not verified could be anybody's."""
-    unverified = claims.get("email_verified") is False
+    """Return the name for people. An address that the provider has not verified could be anybody's.
+
+    Some providers write the word "false", in a text.
+    """
+    unverified = str(claims.get("email_verified")).strip().lower() in ("false", "0")
     given = (claims.get(name) for name in NAMES if not (name == "email" and unverified))
     return next((_short(name) for name in given if isinstance(name, str) and name.strip()), "")
 

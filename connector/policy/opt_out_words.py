@@ -52,7 +52,17 @@ def classify(words: str, extra: ExtraWords = NO_EXTRA) -> OptOutClass:
         return OptOutClass.PROBABLE if doubtful else OptOutClass.CERTAIN
     if whole in OPT_IN or whole in map(plain, extra.start_words):
         return OptOutClass.NO if doubtful else OptOutClass.START
-    return OptOutClass.PROBABLE if any(pattern.search(message) for pattern in PROBABLE) else OptOutClass.NO
+    several = all(word in OPT_OUT for word in message.split())  # "STOP/UNSUBSCRIBE"
+    if several or _begins_with_one(words, extra) or any(pattern.search(message) for pattern in PROBABLE):
+        return OptOutClass.PROBABLE
+    return OptOutClass.NO
+
+
+def _begins_with_one(words: str, extra: ExtraWords) -> bool:
+    """Return whether the first line is an opt-out: what follows may be a signature that the phone has added."""
+    lines = words[:MAX_CHARACTERS].splitlines()
+    first = _joined(plain(next((line for line in lines if plain(line)), "")))
+    return first in OPT_OUT or first in map(plain, extra.words)
 
 
 def plain(words: str) -> str:

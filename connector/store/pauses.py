@@ -56,7 +56,8 @@ class Pause:
     @property
     def what(self) -> str:
         """What is paused, in words."""
-        return WHAT[Scope(self.scope)].format(name="CCAI Platform" if self.name == PLATFORM else self.name)
+        is_platform = (self.scope, self.name) == (Scope.ACCOUNT, PLATFORM)
+        return WHAT[Scope(self.scope)].format(name="CCAI Platform" if is_platform else self.name)
 
     @property
     def is_wide(self) -> bool:

@@ -26,7 +26,7 @@ def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decisi
         {
             "id": text,
             "crm": crm,
-            "ticket": decision.sms.ticket_id,
+            "ticket": decision.ticket_id or decision.sms.ticket_id,
             "number": decision.sms.end_user_number,
             "hash": pseudonyms.of_number(connection, decision.sms.end_user_number),
             "rule": decision.rule,

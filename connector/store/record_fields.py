@@ -48,6 +48,11 @@ def opt_out(connection: psycopg.Connection, crm: str, ticket_id: str, number: st
     connection.execute(SQL["opt_out"], asked)
 
 
+def opted_out(connection: psycopg.Connection, texts: Sequence[int]) -> None:
+    """Have the opt-out field set for the tickets of these texts, in the caller's transaction."""
+    connection.execute(SQL["opted_out"], {"texts": list(texts)})
+
+
 def opt_in(connection: psycopg.Connection, number: str) -> None:
     """Have the fields cleared that an opt-out of this number (E.164) has set. One that was set before stays."""
     connection.execute(SQL["opt_in"], {"number": pseudonyms.of_number(connection, number)})

@@ -11,6 +11,13 @@ insert into record_fields as f (crm, ticket_id, kind, number, value)
 values (%(crm)s, %(ticket)s, 'opt_out', %(number)s, true)
 on conflict (crm, ticket_id, kind) do update set {set_again}
 
+-- name: opted_out
+-- Set the field of the tickets of these texts, whose customers have opted out.
+insert into record_fields as f (crm, ticket_id, kind, number, value)
+select distinct on (crm, ticket_id) crm, ticket_id, 'opt_out', number, true
+from texts where id = any(%(texts)s) and number is not null order by crm, ticket_id, id desc
+on conflict (crm, ticket_id, kind) do update set {set_again}
+
 -- name: opt_in
 -- Clear the field, unless it was set before the connector set it.
 update record_fields set value = false, version = version + 1, due_at = now(), attempts = 0, refused = null

@@ -16,9 +16,10 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from connector import late_answers, transitions
+from connector.errors import RefusalCode
 from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.store import daily_budget, jobs, pseudonyms, queries, recipients
+from connector.store import daily_budget, jobs, pseudonyms, queries, recipients, record_fields
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Trace, Transition
@@ -150,7 +151,18 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
         for answer in moves:
             if answer.answers and answer.id not in moved:
                 moved |= _late(connection, answer)
+        _opted_out(connection, [answer.id for answer in moves if answer.code is RefusalCode.OPTED_OUT])
     return moved
+
+
+def _opted_out(connection: psycopg.Connection, refused: Sequence[int]) -> None:
+    """Suppress the numbers of these texts, and have the CRM's fields set: the customers have opted out.
+
+    CCAI Platform has said so, whatever becomes of the texts.
+    """
+    if refused:
+        connection.execute(SQL["suppress_numbers_of"], {"ids": list(refused)})
+        record_fields.opted_out(connection, refused)
 
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:

@@ -124,12 +124,7 @@ with m as (
         changed_at = now()
     from m where texts.id = m.id and texts.revision = m.from_revision
     returning texts.id, texts.channel, m.from_state, m.to_state, m.why, m.same_as, m.tell, m.quiet, m.release, m.after, m.note,
-              m.share, m.code, texts.sms ->> 'end_user_number' as number, texts.rule, m.from_rule, m.from_code, m.from_changed_at,
-              texts.changed_at, texts.due_at
-), suppressed as (
-    insert into suppressions (number, source) select distinct number, 'platform' from moved
-    where code = 'opted_out' and number is not null order by number
-    on conflict (number, source, origin) do nothing
+              m.share, m.code, texts.rule, m.from_rule, m.from_code, m.from_changed_at, texts.changed_at, texts.due_at
 ), noted as (
     insert into history (text, from_state, to_state, why) select id, from_state, to_state, why from moved
 ), given_back as (
@@ -199,6 +194,12 @@ on conflict (crm, rule, reason) do nothing
 
 -- name: number_of
 select sms ->> 'end_user_number' from texts where id = %(id)s
+
+-- name: suppress_numbers_of
+-- CCAI Platform says that the customers of these texts have opted out. Ordered by number, to avoid deadlocks.
+insert into suppressions (number, source) select distinct sms ->> 'end_user_number', 'platform' from texts
+where id = any(%(ids)s) and sms ->> 'end_user_number' is not null order by 1
+on conflict (number, source, origin) do nothing
 
 -- name: overdue
 -- Texts in `sending` whose claim has expired by the database's clock, or was made before that clock was set back.

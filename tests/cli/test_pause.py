@@ -87,6 +87,7 @@ def test_each_scope_is_resumed_for_itself(box: Sandbox, url: str, connection: ps
         (["--account", "nope"], "there is no account nope; expected one of: ccaip, salesforce"),
         (["--batch", "--rule", "requested"], "expected one of --rule, --batch and --account, or none of them"),
         (["--until", "2030-01-01T08:00"], "expected a time with its zone"),
+        (["--until", "9999-12-31T23:59-05:00"], "expected a time with its zone before the year 9999"),
         (["--until", "2020-01-01T08:00Z"], "expected a time that is still to come"),
     ],
 )

@@ -95,6 +95,16 @@ def test_each_notification_becomes_an_event_in_its_order(count: int) -> None:
     assert [event.event_id for event in found] == [f"04l6x{number:010d}AAA" for number in range(count)]
 
 
+@pytest.mark.parametrize("name", [f"agent:{CASE}:0", f"backfill:abc234:{CASE}:0", "json:1", "unreadable:1"])
+def test_a_notification_gets_no_event_id_of_another_channel(name: str) -> None:
+    """Otherwise an agent who texts about the case would be shown this event's text as theirs, and send none."""
+    body = message(notification().replace("<Id>04l6x0000000000AAA<", f"<Id>{name}<"))
+    [event] = parse(body)
+    assert event.ticket_id == LONG
+    assert event.event_id.startswith("unnamed:")
+    assert parse(body) == [event], "a repetition is the same event"
+
+
 def test_more_than_100_notifications_are_unreadable() -> None:
     with pytest.raises(Unreadable, match="more than 100"):
         parse(message(*(notification(number) for number in range(101))))

@@ -104,6 +104,32 @@ def test_names_in_another_case_read_the_same_above_2000_cases(
         other.close()
 
 
+def test_a_time_is_the_same_above_2000_cases(box: Sandbox, crm: Salesforce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job writes it differently. A plan would not see that a case was texted for the same reason."""
+    monkeypatch.setattr(queries, "MAX_BY_QUERY", 0)
+    [ticket] = box.salesforce.make_cases(1)
+    box.salesforce.edit(ticket, {"CCAIP_SMS_Requested_At__c": "2026-11-24T09:00:00Z"})
+    [[found]] = crm.find(Query(where=f"Id = '{ticket}'"))
+    assert found == crm.read([ticket])[ticket]
+    assert found.values["requested_at"] == "2026-11-24T09:00:00.000+0000"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("int", "3", 3),
+        ("int", "3.0", 3),
+        ("long", "3", 3),
+        ("double", "3.0", 3.0),
+        ("percent", "3", 3.0),
+        ("datetime", "", None),
+    ],
+)
+def test_a_number_of_a_job_has_the_type_that_it_has_in_a_query(kind: str, text: str, value: object) -> None:
+    found = queries.value(text, kind, "Field__c")
+    assert (found, type(found)) == (value, type(value))
+
+
 def test_a_case_without_a_contact_has_real_nulls(box: Sandbox, crm: Salesforce) -> None:
     [ticket] = box.salesforce.make_cases(1)
     box.salesforce.edit(ticket, {"ContactId": None})

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg_pool import ConnectionPool
 
+from connector import pausing
 from connector.delivery.backpressure import Backpressure
 from connector.http.exchange import BeforeSend
 from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
+from connector.settings import Settings
 from connector.store import circuit_breaker, events, pauses, sending_claims, text_views, texts
+from connector.store.audit import Actor, Source
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.jobs import Kind
 from connector.store.pauses import Scope
@@ -18,6 +21,7 @@ from tests.delivery.test_backfill_pause import BackFill
 from tests.support.remote import Remote, queued
 
 ALL, PLATFORM, CRM = (Scope.ALL, ""), (Scope.ACCOUNT, "ccaip"), (Scope.ACCOUNT, "salesforce")
+SETTINGS, ACTOR = Settings(_env_file=None), Actor("ana", Source.CONSOLE)
 BATCHES, RULE = (Scope.CHANNEL, "batch"), (Scope.RULE, "requested")
 
 
@@ -198,6 +202,30 @@ def test_a_probe_that_goes_through_does_not_end_an_operators_pause(pool: Connect
     text, remote = saved(pool, Channel.TRIGGER), Remote(pool)
     remote.deliver(text, decide=decide)
     assert remote.sent == []
+
+
+@pytest.mark.parametrize("name", ["ccaip", "salesforce"])
+def test_resuming_a_rule_that_has_an_accounts_name_leaves_the_account_stopped(pool: ConnectionPool, name: str) -> None:
+    with pool.connection() as connection:
+        circuit_breaker.trip(connection, name, "wrong credentials")
+    pause(pool, Scope.RULE, name)
+
+    found = pausing.resume(pool.connection, SETTINGS, ACTOR, Scope.RULE, name)
+
+    assert (found.ended, found.accounts) == (True, [])
+    with pool.connection() as connection:
+        assert [one.account for one in circuit_breaker.status(connection) if one.tripped_at] == [name]
+    assert found.tripped == ("wrong credentials" if name == "ccaip" else None)
+
+
+def test_a_paused_rule_that_has_an_accounts_name_is_no_wider_pause(pool: ConnectionPool) -> None:
+    pause(pool, Scope.RULE, "ccaip")
+    pause(pool, *BATCHES)
+
+    found = pausing.resume(pool.connection, SETTINGS, ACTOR, *BATCHES)
+
+    assert found.wider == []
+    assert [one.what for one in found.others] == ["sending for the rule ccaip"]
 
 
 def test_the_feeder_takes_in_nothing_during_a_pause_and_goes_on_after_it(pool: ConnectionPool) -> None:

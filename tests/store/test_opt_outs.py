@@ -14,7 +14,17 @@ from connector.errors import RefusalCode
 from connector.model import Channel, Chat, Decision, FieldKind, FieldState, OutboundSms, TextRequest, TicketEvent
 from connector.policy.opt_out_words import ExtraWords
 from connector.policy.opt_outs import Source
-from connector.store import erasure, events, opt_outs, pseudonyms, record_fields, retention, suppressions, texts
+from connector.store import (
+    erasure,
+    events,
+    opt_outs,
+    pseudonyms,
+    recipients,
+    record_fields,
+    retention,
+    suppressions,
+    texts,
+)
 from connector.store.opt_outs import Heard
 from connector.store.suppressions import FieldSays
 from tests.support.remote import queued, started, try_to_start
@@ -334,6 +344,23 @@ def test_a_refusal_that_means_opted_out_fails_the_text_and_suppresses_the_number
 
     assert state(connection, text) == ("failed", "blocked")
     assert sources(connection) == [Source.PLATFORM]
+    _, [write] = record_fields.claim(connection, "salesforce", OPT_OUT, 10)
+    assert write.value
+
+
+def test_a_late_refusal_that_means_opted_out_adds_an_entry_whatever_becomes_of_the_text(
+    connection: psycopg.Connection,
+) -> None:
+    text = waiting(connection, "late")
+    claim = started(connection, text)[text]
+    texts.move(connection, [transitions.unknown(text, claim, "no answer")])
+    texts.move(connection, [transitions.found(text, Chat(id=7, status=""), "as a person said")])
+
+    texts.move(connection, [transitions.refused(text, claim, "blocked", code=RefusalCode.OPTED_OUT)])
+
+    assert state(connection, text)[0] == "sent"
+    assert sources(connection) == [Source.PLATFORM]
+    assert len(record_fields.claim(connection, "salesforce", OPT_OUT, 10)[1]) == 1
 
 
 def test_the_crms_field_lifts_only_its_own_entry(connection: psycopg.Connection) -> None:
@@ -348,6 +375,17 @@ def test_the_crms_field_lifts_only_its_own_entry(connection: psycopg.Connection)
     suppressions.suppress(connection, NUMBER, "", "a test")
     says("b", False)
     assert sources(connection) == [Source.PERSON]
+
+
+def test_a_tickets_own_entry_does_not_speak_against_it_whatever_it_is_called(connection: psycopg.Connection) -> None:
+    """Its field has just been read. CCAI Platform may be told a case's number instead of its id."""
+    suppressions.follow(connection, [FieldSays(NUMBER, "salesforce", "a", True)])
+    sms = OutboundSms(NUMBER, "+16285550199", "Hi", "00001026")
+    asked = [Decision("requested", "r", sms, ticket_id=ticket) for ticket in ("a", "b")]
+
+    known = recipients.known(connection, [(~at, "salesforce", one, None) for at, one in enumerate(asked)])
+
+    assert [known[~at].suppressed is not None for at in range(2)] == [False, True]
 
 
 def test_the_crms_entries_are_read_again_in_turns(connection: psycopg.Connection) -> None:

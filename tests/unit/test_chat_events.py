@@ -36,6 +36,8 @@ def test_a_chat_id_of_any_type_is_the_same_chat(chat_id: object) -> None:
         ("2026-11-26T08:19:00", 0),  # without an offset: the time of the signature counts
         (None, 0),
         ("9999-12-31T00:00:00Z", 0),
+        (0, 0),  # left unset: as the time of a STOP, it would be older than every other word
+        ("0001-01-01T00:00:00Z", 0),  # not to be read from a database whose time zone is west of UTC
     ],
 )
 def test_when_it_occurred_is_read_in_each_unit(timestamp: object, seconds: int) -> None:

@@ -31,6 +31,9 @@ PLACEHOLDERS = [
     "${first_name}",
     "*|FNAME|*",
     "{first_name}",
+    "{ first_name }",
+    "{$Contact.FirstName}",
+    "<%= first_name %>",
     "{Contact.FirstName}",
     "%FIRST_NAME%",
     "«FirstName»",
@@ -73,7 +76,9 @@ def test_every_text_of_a_mapping_is_looked_at(old: str, new: str, said: str) -> 
     assert said in found
 
 
-@pytest.mark.parametrize("words", ["100% sure, 50% off", "a < b > c", "order [12]", "{{ country or 1 }}", "5 << 6"])
+@pytest.mark.parametrize(
+    "words", ["100% sure, 50% off", "a < b > c", "order [12]", "{{ country or 1 }}", "5 << 6", "{$5 off}"]
+)
 def test_ordinary_words_are_no_placeholders(words: str) -> None:
     assert advice(GOOD.replace("there is news", words)) == []
 

@@ -79,6 +79,7 @@ def test_a_ticket_that_asks_for_it_becomes_a_text() -> None:
     assert found.rule == "requested"
     assert (found.sms.end_user_number, found.sms.message) == ("+14155552671", "Hi Ada")
     assert (found.sms.outbound_number, found.sms.ticket_id) == ("+16285550100", TICKET_ID)
+    assert found.ticket_id == TICKET_ID
     assert (found.sms.agent_id, found.sms.agent_email) == (None, None)
 
 

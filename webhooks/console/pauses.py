@@ -7,7 +7,7 @@ import psycopg
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from connector import pausing
+from connector import pausing, typed_times
 from connector.errors import ActionRefused
 from connector.pausing import Resumed
 from connector.store import circuit_breaker, installation, pauses
@@ -87,7 +87,7 @@ def _asks_what_was_restored(console: Console, scope: Scope, name: str) -> bool:
     """Whether this resume sends, or gives up, texts that waited when the database was restored."""
     with console.read() as connection:
         marked, accounts = installation.marked(connection), circuit_breaker.status(connection)
-    resumed = [one for one in accounts if one.manual_resume and (scope is Scope.ALL or one.account == name)]
+    resumed = [one for one in accounts if one.manual_resume and pausing.concerns(scope, name, one.account)]
     return bool(resumed and (marked.texts or marked.cases))
 
 
@@ -111,9 +111,8 @@ def _until() -> datetime | None:
     if not typed:
         return None
     try:
-        moment = datetime.fromisoformat(typed)
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        moment = typed_times.parse(typed)
+    except ValueError:
         raise ActionRefused("the end", "has to be a time, such as 2026-11-30T08:00. Nothing was done") from None
     if moment <= datetime.now(UTC):
         raise ActionRefused("the end", "has to be still to come. Nothing was done")

@@ -23,9 +23,11 @@ MAX_BY_QUERY = 2_000
 PAGE = 2_000
 POLL_SECONDS, MAX_JOB_SECONDS = 1.0, 3_600.0
 JOB_ID = re.compile(r"[a-zA-Z0-9]{15,18}")
-# Values in the result of a job, by field type: its CSV has no types of its own.
+# Values in the result of a job, by field type: its CSV has no types of its own. They are those of a query's answer.
 BOOLEANS = {"true": True, "false": False}
-NUMBERS = {"int", "double", "currency", "percent", "long"}
+FRACTIONS, WHOLE_NUMBERS = ("double", "currency", "percent"), ("int", "long")
+# The end of a time in the result of a job, and in the answer to a query.
+UTC_IN_JOB, UTC_IN_QUERY = "Z", "+0000"
 
 
 def conditions(query: Query, kind: str) -> str:
@@ -134,13 +136,24 @@ def _wait(session: Session, job: str) -> int | None:
 
 
 def _typed(row: Mapping[str, str], paths: Sequence[str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    return {path: _value(row[path.lower()], kinds[path.lower()], path) for path in paths}
+    return {path: value(row[path.lower()], kinds[path.lower()], path) for path in paths}
 
 
-def _value(text: str, kind: str, path: str) -> Any:
+def value(text: str, kind: str, path: str) -> Any:
+    """Return a value of a job's result as the answer to a query has it. Raises Unavailable where it is no such value.
+
+    The reason of a text must not depend on how its case was read.
+    """
     if text in ("", "#N/A"):
         return None
     try:
-        return BOOLEANS[text] if kind == "boolean" else float(text) if kind in NUMBERS else text
+        if kind in WHOLE_NUMBERS:
+            return int(text.removesuffix(".0"))
+        return BOOLEANS[text] if kind == "boolean" else float(text) if kind in FRACTIONS else _text(text, kind)
     except (KeyError, ValueError):
         raise Unavailable(f"Salesforce's answer has a {path} that is no {kind}") from None
+
+
+def _text(text: str, kind: str) -> str:
+    is_time = kind == "datetime" and text.endswith(UTC_IN_JOB)
+    return text.removesuffix(UTC_IN_JOB) + UTC_IN_QUERY if is_time else text

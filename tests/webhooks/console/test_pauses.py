@@ -55,6 +55,7 @@ def test_a_part_is_paused_until_a_time(console: Operators, connection: psycopg.C
         ({"scope": "channel:agent", "why": "x"}, "is not known here"),
         ({"scope": "all:", "why": " "}, "needs a reason"),
         ({"scope": "all:", "why": "x", "until": "soon"}, "has to be a time"),
+        ({"scope": "all:", "why": "x", "until": "9999-12-31T23:59"}, "has to be a time"),
         ({"scope": "all:", "why": "x", "until": "2020-01-01T00:00"}, "still to come"),
     ],
 )

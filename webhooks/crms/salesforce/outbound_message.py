@@ -7,6 +7,7 @@ case.
 
 import hashlib
 import hmac
+import re
 from dataclasses import replace
 
 from lxml import etree
@@ -27,6 +28,7 @@ ACKNOWLEDGED = (
 )
 MAX_NOTIFICATIONS = 100
 MAX_EVENT_ID = 200
+NOT_IN_AN_ID = re.compile(f"[:{damaged.REPLACED}]")
 
 
 def parse(body: bytes, organization_id: str, kind: str) -> list[TicketEvent]:
@@ -115,7 +117,10 @@ def _notifications(body: bytes) -> etree._Element:
 
 
 def _event(notification: etree._Element, kind: str) -> TicketEvent:
-    """An event. Its event_id is empty when the notification has none that can be stored."""
+    """An event. Its event_id is empty when the notification has none that can be stored as its own.
+
+    A colon is in no id of Salesforce's: it is in those of other channels, and in those that are made here.
+    """
     parts = {part.tag: part for part in reversed(notification)}  # keep the first of each tag
     event_id = _text(parts.get(f"{OUTBOUND}Id"))
     record = parts.get(f"{OUTBOUND}sObject")
@@ -124,7 +129,7 @@ def _event(notification: etree._Element, kind: str) -> TicketEvent:
     problem = _problem(record, ticket_id, kind)
     return TicketEvent(
         crm="salesforce",
-        event_id="" if len(event_id) > MAX_EVENT_ID or damaged.REPLACED in event_id else event_id,
+        event_id="" if len(event_id) > MAX_EVENT_ID or NOT_IN_AN_ID.search(event_id) else event_id,
         ticket_id=None if problem else ids.long(ticket_id),
         changed_by=changed_by if ids.ID.fullmatch(changed_by) else None,
         body=fields,
