@@ -27,7 +27,7 @@ test: $(TESTABLE)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 4 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(ALONE))
+	$(BIN)/python -m pytest -n 3 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(ALONE))
 	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 endif
