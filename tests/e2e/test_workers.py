@@ -93,16 +93,16 @@ def test_three_workers_fill_the_pace_and_never_exceed_it(url: str, tmp_path: Pat
         with workers(box, url, 3, tmp_path):
             wait_for(lambda: box.ccaip.texts, "the first text")
             begun = box.ccaip.texts[0].monotonic
-            while time.monotonic() < begun + 61:
+            while time.monotonic() < begun + 31:
                 time.sleep(1)
             sent = [text.monotonic - begun for text in box.ccaip.texts]
         refused = [call for call in box.ccaip.requests if call.status == 429]
         by_worker = [(tmp_path / f"worker{number}.log").read_text().count('"text sent"') for number in range(3)]
     print(
-        f"{sum(at < 60 for at in sent)} texts in a minute; closest ten: "
+        f"{sum(at < 30 for at in sent)} texts in half a minute; closest ten: "
         f"{min(later - first for first, later in zip(sent, sent[10:], strict=False)):.4f} s"
     )
     assert refused == []
-    assert sum(at < 60 for at in sent) >= 570, "582 slots; what is missed is lost"
+    assert sum(at < 30 for at in sent) >= 285, "291 slots; what is missed is lost"
     assert all(later - first >= 1 for first, later in zip(sent, sent[10:], strict=False))
-    assert min(by_worker) > 50, "all three took part"
+    assert min(by_worker) > 25, "all three took part"

@@ -23,7 +23,7 @@ from tests.failure.org import CHAT, ERROR, STATUS
 from tests.failure.senders import Book, Operator, Senders
 from tests.failure.stand import Stand
 
-SECONDS = float(os.environ.get("CONNECTOR_TEST_FAILURE_SECONDS", "60"))
+SECONDS = float(os.environ.get("CONNECTOR_TEST_FAILURE_SECONDS", "45"))
 SEED = int(os.environ.get("CONNECTOR_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 # How long it may take until all is settled, once nothing is wrong any more.
 PATIENCE = 150.0
