@@ -109,7 +109,7 @@ def current(connection: psycopg.Connection) -> list[Pause]:
 
 
 def stopped(accounts: Sequence[circuit_breaker.Status], operator: Sequence[Pause]) -> bool:
-    """Whether nothing leaves until somebody acts: an account is tripped, or an operator's pause is a wide one."""
+    """Whether an account cannot be used until that is resolved: it is tripped, or an operator has paused it."""
     return any(one.tripped_at for one in accounts) or any(one.is_wide for one in operator)
 
 

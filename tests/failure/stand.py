@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.failure.processes import Command, Disturbances
 from tests.failure.proxy import Address, Carrier, Proxy
 from tests.failure.texting import OUTBOUND_NUMBER, SUBDOMAIN
 from tests.failure.witness import Witness
+from tests.support.command import started
 from tests.support.pipe import free_port, wait_for
 from tests.support.tls import TLS
 
@@ -138,15 +138,7 @@ class Stand:
     def run(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """An operator's command, on a machine with ways that nothing happens to."""
         environment = {**os.environ, **self.environment(self.database.url, self._operator, self._operator)}
-        return subprocess.run(
-            [sys.executable, "-m", "connector", *arguments],
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        return started(arguments, environment, given=given, patience=COMMAND_SECONDS)
 
     def says(self, ticket: str) -> str:
         """What a case says of its text."""

@@ -43,16 +43,7 @@ def run(
     """The command with this environment. `given`: its standard input. Raises subprocess.TimeoutExpired."""
     changed = {name for name in environment if environment[name] != os.environ.get(name)} - {ENCODING}
     if (arguments[:1] and arguments[0] in FROM_THE_BEGINNING) or any(name.startswith(OF_PYTHON) for name in changed):
-        return subprocess.run(
-            [sys.executable, "-m", "connector", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-            input=given,
-            cwd=folder,
-        )
+        return started(arguments, environment, folder, given)
     encoding = environment.get(ENCODING, "utf-8").partition(":")[0]
     with tempfile.TemporaryDirectory() as streams:
         paths = [Path(streams, name) for name in ("in", "out", "err")]
@@ -65,6 +56,26 @@ def run(
             raise subprocess.TimeoutExpired(list(arguments), PATIENCE)
         out, err = (path.read_text(encoding) for path in paths[1:])
         return subprocess.CompletedProcess(list(arguments), process.exitcode, out, err)
+
+
+def started(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path | str | None = None,
+    given: str = "",
+    patience: float = PATIENCE,
+) -> subprocess.CompletedProcess[str]:
+    """The command, from the beginning, with this environment. Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        [sys.executable, "-m", "connector", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=patience,
+        check=False,
+        input=given,
+        cwd=folder,
+    )
 
 
 def _run(arguments: Sequence[str], environment: dict[str, str], folder: Path | str, paths: list[Path]) -> None:
