@@ -61,7 +61,7 @@ def revoke_key(name: str) -> None:
 def _revoke(connection: psycopg.Connection, name: str) -> int:
     """Revoke a key with immediate effect. 1 when there is none of this name."""
     if actions.revoke_key(connection, name, audit.this_user()):
-        say(f"The key {name} is revoked.")
+        say(f"The key {name} is revoked. Its sessions and its bulk actions on the console have ended.")
         return 0
     say(f"There is no key called {name}.", err=True)
     return 1

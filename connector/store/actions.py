@@ -18,6 +18,7 @@ from connector.store import (
     agent_requests,
     api_keys,
     audit,
+    bulk_actions,
     jobs,
     opt_outs,
     outcomes,
@@ -198,9 +199,10 @@ def add_key(
 
 
 def revoke_key(connection: psycopg.Connection, name: str, actor: Actor) -> bool:
-    """Revoke an API key at once. False: there is no key of this name."""
+    """Revoke an API key at once; its bulk actions stop. False: there is no key of this name."""
     with connection.transaction():
         revoked = api_keys.revoke(connection, name)
         if revoked:
+            bulk_actions.stop_all_of(connection, f"key:{name}", actor)
             audit.record(connection, actor, Action.KEY_REVOKE, audit.named("key", name))
     return revoked

@@ -145,11 +145,23 @@ def refusals(connection: psycopg.Connection, bulk: int) -> list[Refusal]:
 def stop(connection: psycopg.Connection, bulk: int, actor: Actor) -> None:
     """Stop a bulk action; no item is begun once this returns. Raises ActionRefused when it is not running."""
     with connection.transaction():
-        row = connection.execute(SQL["stop"], {"bulk": bulk, "who": actor.who}).fetchone()
-        if row is None:
+        if not _stop(connection, bulk, actor):
             raise ActionRefused(audit.bulk(bulk), "is not running")
+
+
+def stop_all_of(connection: psycopg.Connection, starter: str, actor: Actor) -> None:
+    """Stop the running bulk actions that `starter` began on the console, in the caller's transaction."""
+    asked = {"who": starter, "source": Source.CONSOLE}
+    for (bulk,) in connection.execute(SQL["running_of"], asked).fetchall():
+        _stop(connection, bulk, actor)
+
+
+def _stop(connection: psycopg.Connection, bulk: int, actor: Actor) -> bool:
+    row = connection.execute(SQL["stop"], {"bulk": bulk, "who": actor.who}).fetchone()
+    if row:
         after = dict(zip(("requested", "done", "refused"), row, strict=True))
         audit.record(connection, actor, Action.BULK_STOP, audit.bulk(bulk), after=after)
+    return row is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ from bulk_items where bulk = %(bulk)s and refused is not null group by refused o
 update bulk_actions set state = 'stopped', stopped_by = %(who)s, ended_at = now()
 where id = %(bulk)s and state = 'running' returning requested, done, refused
 
+-- name: running_of
+-- The running bulk actions that this person or API key started on the console.
+select id from bulk_actions where who = %(who)s and source = %(source)s and state = 'running' order by id
+
 -- name: take
 -- Lock the oldest running bulk action that no other worker is at, until the caller's transaction ends.
 select id, action, search, why, who, source, origin from bulk_actions where state = 'running'

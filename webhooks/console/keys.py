@@ -62,7 +62,7 @@ def add(pages: Blueprint, console: Console) -> None:
             name = request.form.get("name", "")
             if not actions.revoke_key(connection, name, viewer().actor):
                 raise ActionRefused(f"key {name}", "does not exist: nothing was changed")
-            return f"Key {name} is revoked, and its sessions have ended."
+            return f"Key {name} is revoked. Its sessions and its bulk actions have ended."
 
         return attempt(console, revoke)
 

@@ -5,9 +5,10 @@ import re
 import psycopg
 import pytest
 
-from connector.store import api_keys, audit, console_sessions
+from connector.store import api_keys, audit, bulk_actions, console_sessions
 from connector.store.audit import Filter
 from tests.webhooks.console.conftest import Operators
+from tests.webhooks.console.test_bulk import start, waiting
 from webhooks.console.roles import Role
 
 
@@ -60,6 +61,21 @@ def test_a_revoked_key_has_no_session_left(console: Operators, connection: psyco
     assert other.get("/texts").status_code == 303
     assert [session.who for session in console_sessions.listed(connection)] == [browser.name]
     assert "does not exist" in browser.notice(browser.post("/keys/revoke", name=other.name))
+
+
+def test_a_revoked_key_has_no_bulk_action_left(console: Operators, connection: psycopg.Connection) -> None:
+    """Each is stopped by whoever revoked the key; another key's bulk action goes on."""
+    other, browser = console.client(Role.VIEW, Role.ACT), console.client(Role.VIEW, Role.ACT, Role.MANAGE_KEYS)
+    waiting(connection, 3)
+    for starter in (other, browser):
+        start(starter, starter.post("/bulk/confirm", action="cancel", q="state:received", all="1"))
+
+    browser.post("/keys/revoke", name=other.name)
+
+    revoked, revoker = f"key:{other.name}", f"key:{browser.name}"
+    found = {one.who: (one.state, one.stopped_by) for one in bulk_actions.find(connection, 10)}
+    assert found == {revoked: ("stopped", revoker), revoker: ("running", "")}
+    assert [entry.who for entry in audit.find(connection, Filter(what="bulk.stop"), 9)] == [revoker]
 
 
 def test_a_session_is_ended_by_somebody_else(console: Operators, connection: psycopg.Connection) -> None:
