@@ -59,7 +59,7 @@ ORDER = (
     *("webhooks.problems", "webhooks.spans", "webhooks.absent", "webhooks.strict_json", "webhooks.signing"),
     *("webhooks.refusals", "webhooks.concurrency", "webhooks.rate_limit", "webhooks.event_batcher"),
     *("webhooks.receive", "webhooks.ccaip", "webhooks.health", "webhooks.text_service"),
-    *("webhooks.signed_values", "webhooks.browser_security", "webhooks.styles", "webhooks.api"),
+    *("webhooks.signed_values", "webhooks.browser_security", "webhooks.assets", "webhooks.api"),
     "webhooks.agent_page",
     *("webhooks.console", "webhooks.crm_hooks", "webhooks.crms", "webhooks.app", "webhooks.server"),
     # the commands put everything together

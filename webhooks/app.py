@@ -19,7 +19,7 @@ from connector.metrics.exposition import Metrics
 from connector.metrics.readings import Readings
 from connector.settings import Settings
 from connector.store import gauges
-from webhooks import crm_hooks, health, receive, refusals, spans, strict_json, styles
+from webhooks import assets, crm_hooks, health, receive, refusals, spans, strict_json
 from webhooks.agent_page import routes as agent_page
 from webhooks.agent_page.access import PageAccess
 from webhooks.agent_page.presenter import Presenter
@@ -71,7 +71,7 @@ def create_app(settings: Settings, pool: ConnectionPool, events: ConnectionPool 
     app.register_api(api.blueprint(text_service, known, pool, sessions, security))
     texts = TicketTexts(text_service)
     access, presenter = PageAccess(text_service, sessions, security), Presenter(text_service, texts)
-    app.register_blueprint(styles.blueprint(security))
+    app.register_blueprint(assets.blueprint(security))
     app.register_blueprint(agent_page.blueprint(access, presenter, texts, found.session_readers))
     app.register_blueprint(console.blueprint(pool, mappings, settings, text_service))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: openapi.document(app))

@@ -10,7 +10,7 @@ import psycopg
 from connector import harmless
 from connector.backfill import plans
 
-COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_told", "reason")
+COLUMNS = ("ticket_id", "state", "why", "chat_id", "chat_status", "text", "segments", "ticket_notified", "reason")
 
 
 def csv_lines(connection: psycopg.Connection, plan: str) -> Iterator[str]:
@@ -22,7 +22,7 @@ def csv_lines(connection: psycopg.Connection, plan: str) -> Iterator[str]:
         yield line.getvalue()
         line.seek(0)
         line.truncate()
-        fields = row | {"ticket_told": str(row["ticket_told"]).lower()}
+        fields = row | {"ticket_notified": str(row["ticket_notified"]).lower()}
         writer.writerow({name: harmless.in_spreadsheet(fields[name]) for name in COLUMNS})
     yield line.getvalue()
 

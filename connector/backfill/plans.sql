@@ -147,7 +147,7 @@ select plan_cases.position, plan_cases.ticket_id, {standing} as state,
        (texts.chat ->> 'id')::bigint as chat_id,
        coalesce((select chats.status from chats where chats.chat_id = texts.chat ->> 'id'), texts.chat ->> 'status') as chat_status,
        plan_cases.text, plan_cases.segments, plans.request ->> 'reason_name' as reason,
-       coalesce(texts.outcome > 0 and texts.outcome <= texts.written and texts.write_refused is null, false) as ticket_told
+       coalesce(texts.outcome > 0 and texts.outcome <= texts.written and texts.write_refused is null, false) as ticket_notified
 from plan_cases join plans on plans.id = plan_cases.plan left join texts on texts.id = plan_cases.text
 where plan_cases.plan = %(plan)s and plan_cases.position > %(after)s
 order by plan_cases.position limit %(most)s

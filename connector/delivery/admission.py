@@ -40,13 +40,13 @@ class Admission:
         pool: ConnectionPool,
         policies: Mapping[str, Policy],
         clock: Clock = postgres.now,
-        tell_holds: Collection[str] = (),
+        notify_holds: Collection[str] = (),
     ) -> None:
-        """`tell_holds`: the CRMs whose tickets show what their texts wait for.
+        """`notify_holds`: the CRMs whose tickets show what their texts wait for.
 
         Quiet hours and windows use the database's clock, because the workers' own may differ.
         """
-        self._pool, self._policies, self._clock, self._tell_holds = pool, policies, clock, tell_holds
+        self._pool, self._policies, self._clock, self._notify_holds = pool, policies, clock, notify_holds
         self._budgets = {number: one for policy in policies.values() for number, one in policy.budgets.items()}
 
     def admit(self, asked: Sequence[tuple[Text, Decision]]) -> list[Admitted]:
@@ -68,7 +68,7 @@ class Admission:
             log.info("text decided", text=text.id, ticket=text.ticket_id, checks=rulings[text.id].line)
         return [
             _as_decided(
-                _admitted(text, decision, rulings[text.id], held.get(text.id), at, text.crm in self._tell_holds),
+                _admitted(text, decision, rulings[text.id], held.get(text.id), at, text.crm in self._notify_holds),
                 decision,
             )
             for text, decision in asked
@@ -118,7 +118,7 @@ def _as_decided(admitted: Admitted, decision: Decision) -> Admitted:
 
 
 def _admitted(
-    text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime, tells_holds: bool
+    text: Text, decision: Decision, ruling: Ruling, held: ClaimResult | None, at: datetime, notifies_holds: bool
 ) -> Admitted:
     against = ruling.against
     if against is None:
@@ -140,7 +140,7 @@ def _admitted(
         put_off = transitions.held(
             text.id, against.why, seconds, ruling.trace, text.revision, decision.accepted, number
         )
-        return replace(put_off, hold=_hold(against)) if tells_holds else put_off
+        return replace(put_off, hold=_hold(against)) if notifies_holds else put_off
     return transitions.skipped(text.id, Skip(against.why, accepted=decision.accepted), ruling.trace, text.revision)
 
 

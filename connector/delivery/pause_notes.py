@@ -32,7 +32,7 @@ class PauseNotes:
         self, crms: Mapping[str, tuple[Crm, TicketMapping]], backpressure: Backpressure, calls_share: float
     ) -> None:
         """`calls_share`: the used share of the CRM's calls of the day, 0 to 1, from which on no note is begun."""
-        self._crms = {name: (crm, mapping) for name, (crm, mapping) in crms.items() if mapping.tells_holds}
+        self._crms = {name: (crm, mapping) for name, (crm, mapping) in crms.items() if mapping.notifies_holds}
         self._backpressure, self._calls_share = backpressure, calls_share
         # Texts that are not sent by what their tickets say now. They wait without a note.
         self._without: set[int] = set()

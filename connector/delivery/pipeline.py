@@ -190,7 +190,7 @@ class Delivery:
         holds = {
             text.id: pause.hold
             for text, pause in paused
-            if pause.by_operator and not text.attended and self._crms[text.crm][1].tells_holds
+            if pause.by_operator and not text.attended and self._crms[text.crm][1].notifies_holds
         }
         if holds:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._note, holds)

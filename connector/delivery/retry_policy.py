@@ -40,12 +40,14 @@ class RetryPolicy:
     A pause that affects all texts is never written into a text.
     """
 
-    def __init__(self, busy_seconds: float, try_unknown_again: bool = False, tell_holds: Collection[str] = ()) -> None:
+    def __init__(
+        self, busy_seconds: float, try_unknown_again: bool = False, notify_holds: Collection[str] = ()
+    ) -> None:
         """`busy_seconds`: how long a text waits while its customer is in another session.
 
-        `tell_holds`: the CRMs whose tickets show what their texts wait for.
+        `notify_holds`: the CRMs whose tickets show what their texts wait for.
         """
-        self._busy_seconds, self._try_unknown_again, self._tell_holds = busy_seconds, try_unknown_again, tell_holds
+        self._busy_seconds, self._try_unknown_again, self._notify_holds = busy_seconds, try_unknown_again, notify_holds
 
     def after_reading(self, text: Text, error: CallFailed) -> Transition:
         """The transition of a text whose ticket alone could not be read. Nothing was sent."""
@@ -110,7 +112,7 @@ class RetryPolicy:
         pause = backoff.jittered(min(max(waited, BUSY_FIRST_PAUSE_SECONDS), BUSY_MAX_PAUSE_SECONDS))
         if not text.attended and waited + pause <= self._busy_seconds:
             later = _again(text, claim, error, pause, busy=True)
-            return replace(later, hold=BUSY) if text.crm in self._tell_holds else later
+            return replace(later, hold=BUSY) if text.crm in self._notify_holds else later
         return _refused(text, claim, error)
 
 

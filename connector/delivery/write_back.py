@@ -81,8 +81,8 @@ class WriteBack:
         """None for each text that was handled; the CRM and its error for each that has to wait for it."""
         began = time.monotonic()
         with self._pool.connection() as connection:
-            to_tell = outcome_store.pending(connection, texts)
-            outcomes, newest = to_tell.outcomes, _newest_of_each_ticket(to_tell.outcomes)
+            to_notify = outcome_store.pending(connection, texts)
+            outcomes, newest = to_notify.outcomes, _newest_of_each_ticket(to_notify.outcomes)
             changes, answers = self._rendered(newest)
             if changes:
                 outcome_store.begin_write(
@@ -93,8 +93,8 @@ class WriteBack:
                         if one.text in changes
                     },
                 )
-            if to_tell.soon:
-                outcome_store.look_again(connection, to_tell.soon, SOON_PAUSE)
+            if to_notify.soon:
+                outcome_store.look_again(connection, to_notify.soon, SOON_PAUSE)
         unavailable = self._notes.write([text for text in texts if text not in {one.text for one in outcomes}])
         with spans.writing([one for one in newest if one.text in changes]) as traced:
             for crm_name in {outcome.crm for outcome in newest}:
@@ -113,7 +113,7 @@ class WriteBack:
                     self._breaker.passed(crm_name)
             spans.written(traced, answers | {text: error for text, (_, error) in unavailable.items()})
         results, later = _sorted([one for one in outcomes if one.text not in unavailable], answers)
-        results += [WriteResult(text, version, True) for text, version in to_tell.overtaken.items()]
+        results += [WriteResult(text, version, True) for text, version in to_notify.overtaken.items()]
         with self._pool.connection() as connection:
             with connection.transaction():
                 outcome_store.record(connection, results)

@@ -225,7 +225,7 @@ class Mapping:
         return written_fields.of_chat(self.file, outcome)
 
     @property
-    def tells_holds(self) -> bool:
+    def notifies_holds(self) -> bool:
         """Return whether the ticket shows what its text waits for."""
         return self.file.write_back.held is not None
 

@@ -72,14 +72,14 @@ def repeat_write_back(connection: psycopg.Connection, text: int, actor: Actor, w
     Delivery still decides whether a newer text's outcome has to stay on the ticket.
     """
     with connection.transaction():
-        row = connection.execute(SQL["repeat_telling"], {"id": text}).fetchone()
+        row = connection.execute(SQL["repeat_write_back"], {"id": text}).fetchone()
         if row is None:
-            raise ActionRefused(f"text {text}", _nothing_to_tell(connection, text))
+            raise ActionRefused(f"text {text}", _nothing_to_write(connection, text))
         jobs.add(connection, jobs.write_backs([{"id": text, "channel": row[0]}]))
         audit.record(connection, actor, Action.TEXT_WRITE_BACK, audit.text(text), why=why)
 
 
-def _nothing_to_tell(connection: psycopg.Connection, text: int) -> str:
+def _nothing_to_write(connection: psycopg.Connection, text: int) -> str:
     loaded = texts.load(connection, [text]).get(text)
     if loaded is None:
         return MISSING

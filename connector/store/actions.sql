@@ -1,4 +1,4 @@
--- name: repeat_telling
+-- name: repeat_write_back
 -- Make an outcome due: one that is pending is tried at once, one that was written or given up counts as a new one.
 update texts set outcome = outcome + (outcome <= written)::int, write_attempts = 0,
                  write_refused = case when outcome > written then write_refused end

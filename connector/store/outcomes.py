@@ -131,4 +131,4 @@ def retry_later(connection: psycopg.Connection, texts: Mapping[int, tuple[float,
 
 def give_up(connection: psycopg.Connection, text: int, why: str) -> bool:
     """Give up writing back an outcome, on an operator's decision. False: no outcome is waiting."""
-    return connection.execute(SQL["give_up_telling"], {"id": text, "why": why}).fetchone() is not None
+    return connection.execute(SQL["give_up_write_back"], {"id": text, "why": why}).fetchone() is not None

@@ -109,7 +109,7 @@ update texts set
 from jsonb_to_recordset(%(results)s) as w (id bigint, refused text)
 where texts.id = w.id returning texts.id, texts.channel
 
--- name: give_up_telling
+-- name: give_up_write_back
 -- Give up the write-back of this outcome.
 update texts set written = outcome, write_begun = 0, write_refused = coalesce(write_refused || '; ', '') || %(why)s
 where id = %(id)s and outcome > written returning id

@@ -88,7 +88,7 @@ def undo_sending(connection: psycopg.Connection, tries: Sequence[Attempt]) -> No
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         to_write = cursor.execute(SQL["unclaim"], _columns(tries), prepare=False).fetchall()
         to_write += cursor.execute(
-            texts.SQL["tell_followers"], {"ids": [row["id"] for row in to_write]}, prepare=False
+            texts.SQL["notify_followers"], {"ids": [row["id"] for row in to_write]}, prepare=False
         ).fetchall()
         jobs.add(connection, jobs.write_backs(to_write))
 

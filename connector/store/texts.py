@@ -179,7 +179,7 @@ def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: boo
             none += [text for (text,) in connection.execute(SQL["ended_quietly"], {"ids": holders}, prepare=False)]
         revived = cursor.execute(SQL["revive_followers"], {"ids": none}, prepare=False).fetchall() if none else []
         ended = [row["id"] for row in to_write if row["id"] not in none and not row["note"]]
-        to_write += cursor.execute(SQL["tell_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
+        to_write += cursor.execute(SQL["notify_followers"], {"ids": ended}, prepare=False).fetchall() if ended else []
         over = [row["id"] for row in rows if row["to_state"] not in NOT_OVER]
         to_write += cursor.execute(SQL["not_written_beside"], {"ids": over}).fetchall() if over else []
         jobs.add(

@@ -149,7 +149,7 @@ with m as (
 ), {roll_up}
 select id, channel, to_state, same_as, tell, quiet, after, note from moved
 
--- name: tell_followers
+-- name: notify_followers
 -- Texts that were skipped for these get a new outcome to write back.
 update texts set outcome = outcome + 1 where same_as = any(%(ids)s) and state = 'skipped' returning id, channel
 

@@ -60,7 +60,7 @@ def build(
         MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, ScheduledNumbers(connected).find),
         MaintenanceTask("opt-out reviews", RETENTION_SECONDS, opt_outs.say_overdue),
     ]
-    if any(mapping.tells_holds for _, mapping in connected.values()):
+    if any(mapping.notifies_holds for _, mapping in connected.values()):
         notes = PauseNotes(connected, backpressure, settings.chat_calls_share)
         tasks.append(MaintenanceTask("pause notes", pause_notes.LOOK_SECONDS, notes.note))
     if settings.unknown_from_chats:

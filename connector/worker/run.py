@@ -86,10 +86,10 @@ async def work(settings: Settings, url: str, stop: asyncio.Event) -> int:
             people.left,
             budgets=budgets,
         )
-        tell_holds = [crm_name for crm_name, (_, mapping) in connected.items() if mapping.tells_holds]
-        retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, tell_holds)
+        notify_holds = [crm_name for crm_name, (_, mapping) in connected.items() if mapping.notifies_holds]
+        retry_policy = RetryPolicy(settings.busy_seconds, settings.unknown_try_again, notify_holds)
         policies = {crm_name: mapping.policy for crm_name, (_, mapping) in connected.items()}
-        admission = Admission(steps, policies, tell_holds=tell_holds)
+        admission = Admission(steps, policies, notify_holds=notify_holds)
         settlement = Settlement(steps, threads)
         delivery = Delivery(steps, connected, admission, sender, retry_policy, breaker, people, settlement, threads)
         write_back = WriteBack(

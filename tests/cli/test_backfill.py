@@ -133,7 +133,7 @@ def test_a_plan_says_what_will_happen_and_a_run_does_it(pipe: Pipe, operator: Op
     outcomes = operator.outcomes(plan["plan"])
     assert Counter(one["state"] for one in outcomes) == {"sent": 40, "skipped": 5}
     wait_for(
-        lambda: all(one["ticket_told"] for one in operator.outcomes(plan["plan"]) if one["state"] == "sent"),
+        lambda: all(one["ticket_notified"] for one in operator.outcomes(plan["plan"]) if one["state"] == "sent"),
         "all cases are told",
     )
     for case in cases:

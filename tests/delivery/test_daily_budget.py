@@ -173,7 +173,7 @@ def test_the_ticket_shows_what_its_text_waits_for(pool: ConnectionPool) -> None:
     text = saved(pool, Channel.BATCH)
     use(pool, 8)
 
-    Remote(pool).deliver(text, mapping=limited(), tickets=Tickets(VALUES), tell_holds=["salesforce"])
+    Remote(pool).deliver(text, mapping=limited(), tickets=Tickets(VALUES), notify_holds=["salesforce"])
 
     with pool.connection() as connection:
         [note] = held_notes.pending(connection, [text])

@@ -41,7 +41,7 @@ def test_quiet_hours_are_shown_once_by_the_recipients_clock(pool: ConnectionPool
     text, remote = saved(pool, Channel.BATCH), Remote(pool)
     for expected in ([(1, "2026-06-03 08:00, America/New_York")], []):
         policy = Policy(PolicyKeys(), frozenset({"window"}))
-        remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, tell_holds=TELL)
+        remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, notify_holds=TELL)
         assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
         again(pool)
     assert remote.sent == []
@@ -53,7 +53,7 @@ def test_a_decision_on_an_opt_out_is_shown_once_without_a_time(pool: ConnectionP
         assert opt_outs.heard(connection, "9", "take me off your list", NIGHT, number=NUMBER) is Heard.REVIEW
     for expected in ([(1, "")], []):
         policy = Policy(PolicyKeys(), frozenset({"window"}))
-        remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, tell_holds=TELL)
+        remote.deliver(text, decide=decide, policy=policy, clock=lambda _: NIGHT, notify_holds=TELL)
         assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
         again(pool)
     assert remote.sent == []
@@ -66,7 +66,7 @@ def busy(_: OutboundSms) -> Chat:
 def test_a_busy_customer_is_shown_once_whatever_the_tries(pool: ConnectionPool) -> None:
     text, remote = saved(pool, Channel.BATCH), Remote(pool, busy)
     for expected in ([(1, Hold("the customer is in another chat"))], [], []):
-        remote.deliver(text, decide=decide, busy_seconds=10_000, tell_holds=TELL)
+        remote.deliver(text, decide=decide, busy_seconds=10_000, notify_holds=TELL)
         assert holds(pool, text) == expected
         again(pool)
     assert len(remote.sent) == 3
@@ -74,22 +74,22 @@ def test_a_busy_customer_is_shown_once_whatever_the_tries(pool: ConnectionPool) 
 
 def test_a_pause_after_the_decision_is_shown_with_its_end(pool: ConnectionPool) -> None:
     text, remote = saved(pool, Channel.BATCH), Remote(pool, busy)
-    remote.deliver(text, decide=decide, busy_seconds=10_000, tell_holds=TELL)
+    remote.deliver(text, decide=decide, busy_seconds=10_000, notify_holds=TELL)
     holds(pool, text)
     again(pool)
     pause(pool, ends_at=datetime(2099, 1, 1, 13, tzinfo=UTC))
     for expected in ([(2, "2099-01-01 13:00, UTC")], []):
-        remote.deliver(text, decide=decide, tell_holds=TELL)
+        remote.deliver(text, decide=decide, notify_holds=TELL)
         assert [(version, hold.until) for version, hold in holds(pool, text)] == expected
 
 
 def test_an_agents_scheduled_text_is_shown_to_wait(pool: ConnectionPool) -> None:
     text, remote = saved(pool, Channel.AGENT, send_at="2026-11-26T12:00:00Z"), Remote(pool, busy)
-    remote.deliver(text, decide=decide, busy_seconds=10_000, tell_holds=TELL)
+    remote.deliver(text, decide=decide, busy_seconds=10_000, notify_holds=TELL)
     assert holds(pool, text) == [(1, Hold("the customer is in another chat"))]
     again(pool)
     pause(pool)
-    remote.deliver(text, decide=decide, tell_holds=TELL)
+    remote.deliver(text, decide=decide, notify_holds=TELL)
     assert [version for version, _ in holds(pool, text)] == [2]
 
 
@@ -98,5 +98,5 @@ def test_nothing_is_shown_where_the_mapping_does_not_ask_or_a_person_waits(
     pool: ConnectionPool, channel: Channel
 ) -> None:
     text = saved(pool, channel)
-    Remote(pool, busy).deliver(text, decide=decide, tell_holds=TELL if channel is Channel.AGENT else [])
+    Remote(pool, busy).deliver(text, decide=decide, notify_holds=TELL if channel is Channel.AGENT else [])
     assert holds(pool, text) == []

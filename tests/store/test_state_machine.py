@@ -487,10 +487,10 @@ class World:
             if write.outcome.ticket_id not in tickets or any(write in self.own(one) for one in self.tellings)
         ]
         what = f"{worker} takes jobs {[job.id for job in jobs]} and reads the outcomes of {ids}"
-        to_tell = self._do(what, lambda connection: outcome_store.pending(connection, ids))
-        if to_tell.soon:
-            self._do("some are told soon", lambda connection: outcome_store.look_again(connection, to_tell.soon, 0))
-        self.tellings.append(Telling(worker, [job.id for job in jobs], to_tell.outcomes, dict(to_tell.overtaken)))
+        to_notify = self._do(what, lambda connection: outcome_store.pending(connection, ids))
+        if to_notify.soon:
+            self._do("some are told soon", lambda connection: outcome_store.look_again(connection, to_notify.soon, 0))
+        self.tellings.append(Telling(worker, [job.id for job in jobs], to_notify.outcomes, dict(to_notify.overtaken)))
 
     def begins(self, telling: Telling) -> None:
         """The writes leave."""
@@ -935,7 +935,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(job.tells for job in self.world.free_jobs()))
     @rule(worker=st.sampled_from(WORKERS))
-    def take_all_to_tell(self, worker: str) -> None:
+    def take_all_to_notify(self, worker: str) -> None:
         self.world.reads_outcomes(worker, [job for job in self.world.free_jobs() if job.tells])
 
     @while_there_are(lambda world: world.tellings)

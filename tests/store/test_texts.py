@@ -188,8 +188,8 @@ def test_a_newer_text_of_the_ticket_is_not_overwritten_by_an_older_one(pool: Con
     old, new = taken(pool, "a", "b")
     with pool.connection() as connection:
         texts.move(connection, [transitions.skipped(old, Skip("old")), transitions.skipped(new, Skip("new"))])
-        to_tell = outcomes.pending(connection, [old, new])
-        assert ([one.text for one in to_tell.outcomes], to_tell.overtaken) == ([new, old], {}), "the newest first"
+        to_notify = outcomes.pending(connection, [old, new])
+        assert ([one.text for one in to_notify.outcomes], to_notify.overtaken) == ([new, old], {}), "the newest first"
         outcomes.record(connection, [WriteResult(new, 1)])
         assert outcomes.pending(connection, [old, new]) == PendingOutcomes([], {old: 1}, [])
 

@@ -114,7 +114,7 @@ class Remote:
         clock: admission.Clock = postgres.now,
         tickets: Tickets | None = None,
         mapping: TicketMapping | None = None,
-        tell_holds: Sequence[str] = (),
+        notify_holds: Sequence[str] = (),
     ) -> float | None:
         """Deliver these texts as a worker does; for how many seconds they have to wait, if they have.
 
@@ -126,7 +126,7 @@ class Remote:
                 assert decide
                 return decide(ticket)
 
-            tells_holds = bool(tell_holds)
+            notifies_holds = bool(notify_holds)
 
         async def run() -> float | None:
             with ThreadPoolExecutor(4) as threads:
@@ -141,8 +141,8 @@ class Remote:
                 rules = mapping.policy if mapping else policy
                 pacer = Pacer(per_second, reserve)
                 sender = Sender(self.pool, self, pacer, threads, 4, 30, people.left, self.clock, rules.budgets)
-                retry_policy = RetryPolicy(busy_seconds, try_unknown_again, tell_holds)
-                admitted = Admission(self.pool, {"salesforce": rules}, clock, tell_holds)
+                retry_policy = RetryPolicy(busy_seconds, try_unknown_again, notify_holds)
+                admitted = Admission(self.pool, {"salesforce": rules}, clock, notify_holds)
                 decider = mapping or cast(TicketMapping, Decide())  # the one thing of a mapping that is asked of it
                 crms = {"salesforce": (as_crm(tickets or Tickets()), decider)}
                 delivery = Delivery(

@@ -35,7 +35,11 @@ def test_every_page_keeps_others_out_and_stays_nowhere(pipe: Pipe, case: str, ag
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
     scripts = ("agents.js", "keeping.js", "looks.js", "parts.js", "segments.js", "watching.js", "writing.js")
-    for path in ("styles/base.css", *(f"agents/static/{name}" for name in ("agents.css", *scripts))):
+    for path in (
+        "assets/base.css",
+        "assets/pressing.js",
+        *(f"agents/static/{name}" for name in ("agents.css", *scripts)),
+    ):
         answer = plain(f"{pipe.web}/{path}")
         assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (200, "nosniff")
     for attribute in ("style", "onclick", "onsubmit", "onload"):

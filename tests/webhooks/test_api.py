@@ -71,7 +71,7 @@ def test_what_is_sent_is_what_was_asked_for_and_the_case_learns_its_chat(pipe: P
     assert [one.message for one in pipe.box.ccaip.texts if one.ticket_id == case] == ["Your part is here."]
     pipe.told(case)
     assert pipe.box.salesforce.case(case)["CCAIP_Chat_Id__c"] == str(text["chat_id"])
-    assert pipe.api("GET", f"/texts/{text['id']}").json()["ticket_told"]
+    assert pipe.api("GET", f"/texts/{text['id']}").json()["ticket_notified"]
     [listed] = pipe.api("GET", f"/tickets/salesforce/{case[:15]}/texts").json()["texts"]
     assert listed["id"] == text["id"]
 

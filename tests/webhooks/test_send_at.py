@@ -96,7 +96,7 @@ def test_a_scheduled_text_keeps_no_other_outcome_from_the_ticket(pipe: Pipe, cas
     assert second["state"] == "skipped"
 
     def told() -> bool:
-        return bool(pipe.api("GET", f"/texts/{second['id']}").json()["ticket_told"])
+        return bool(pipe.api("GET", f"/texts/{second['id']}").json()["ticket_notified"])
 
     wait_for(told, "the ticket knows of the text that was skipped")
     assert pipe.box.salesforce.case(case)["CCAIP_SMS_Status__c"] == "Skipped"

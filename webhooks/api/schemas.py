@@ -186,7 +186,7 @@ class Text(BaseModel):
     chat_ended: bool = Field(default=False, description="The chat has ended, as far as is known.")
     agent: str = Field(default="", description="The requesting agent.")
     reason: str = Field(default="", description="The name of a back-fill's own reason.")
-    ticket_told: bool = Field(description="The ticket has the outcome.")
+    ticket_notified: bool = Field(description="The ticket has the outcome.")
     cancellable: bool
     duplicate: bool = Field(default=False, description="It had been requested before: this is that text.")
     requested_at: str

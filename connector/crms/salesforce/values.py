@@ -71,7 +71,7 @@ def misfits(file: MappingFile, thing: Thing) -> Iterator[Misfit]:
                 known = {"state": state.value} if state else {}
                 possible = values_of(template, {"rule": rules} | {name: frozenset({it}) for name, it in known.items()})
                 found = (
-                    _told(field, possible) if possible is not None else _tried(field, template, known, file.chat_status)
+                    _said(field, possible) if possible is not None else _tried(field, template, known, file.chat_status)
                 )
                 yield from (Misfit(f"{key}: {misfit.words}", misfit.refused) for misfit in found)
 
@@ -87,7 +87,7 @@ def not_writable(field: Field) -> str | None:
     return None if field.get("updateable") else "this user may not write it"
 
 
-def _told(field: Field, possible: Values) -> Iterator[Misfit]:
+def _said(field: Field, possible: Values) -> Iterator[Misfit]:
     """Check values that are known."""
     for value in sorted(possible):
         if problem := _wrong(field, value):
@@ -104,7 +104,7 @@ def _tried(
 ) -> Iterator[Misfit]:
     """Check a template whose values are not known, apart from the words of `chat_status`."""
     if "chat" in template.names and chat_status:
-        yield from _told(field, frozenset(_by_chat(template, known, chat_status)))
+        yield from _said(field, frozenset(_by_chat(template, known, chat_status)))
     if field["type"] in LISTS and field.get("restrictedPicklist"):
         yield Misfit(f"{template.source} may write what the field's list does not hold: {_named(field)}", refused=False)
     try:

@@ -4,15 +4,23 @@
 const PERIOD_MS = 1000;
 const live = document.querySelector(".live");
 
+// A click counts only where the pointer is released over what it was pressed on. So nothing moves in between.
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const end of ["pointerup", "pointercancel", "change"]) addEventListener(end, () => { pressed = false; }, true);
+
+const shown = new Map();
+const written = (part) => part.innerHTML.trim();
+
 function replace(part, html) {
-  if (part.dataset.html === html) return;
-  const known = part.dataset.html !== undefined;
-  part.dataset.html = html;
-  if (!known) return; // the server has just rendered it
+  const news = document.createElement("template");
+  news.innerHTML = html;
+  if ((shown.get(part) ?? written(part)) === written(news)) return;
+  shown.set(part, written(news));
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   const opened = part.querySelector("details")?.open;
   const atEnd = part.scrollHeight - part.scrollTop - part.clientHeight < 40;
-  part.innerHTML = html;
+  part.replaceChildren(news.content);
   if (opened) part.querySelector("details").open = true;
   if (focused) document.getElementById(focused)?.focus();
   if (part.id === "phone" && atEnd) part.scrollTop = part.scrollHeight;
@@ -23,7 +31,7 @@ async function update() {
     const answer = await fetch(document.body.dataset.parts, { cache: "no-store" });
     if (!answer.ok) throw new Error(answer.statusText);
     const parts = await answer.json();
-    for (const [name, html] of Object.entries(parts)) {
+    for (const [name, html] of pressed ? [] : Object.entries(parts)) {
       const part = document.getElementById(name);
       if (part) replace(part, html);
     }

@@ -1,4 +1,5 @@
 // Updates the parts of the page that change.
+import { watchPointer } from "../../assets/pressing.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -9,6 +10,7 @@ export function begin() {
   document.documentElement.classList.add("with-script");
   for (const id of PARTS) if (byId(id)) shown.set(id, written(byId(id)));
   localise(document);
+  watchPointer();
 }
 
 // Replaces a part only when it changed, so that screen readers do not repeat it and the focus stays.

@@ -1,4 +1,5 @@
 // Updates the progress of a text.
+import { onceReleased } from "../../assets/pressing.js";
 import { byId, replace } from "./parts.js";
 
 const RETRY_MS = 3000;
@@ -19,11 +20,13 @@ export function startWatching(watch) {
       }
       if (!answer.ok) throw new Error(answer.statusText);
       const news = await answer.json();
-      trouble.textContent = "";
-      replace("progress", news.progress);
       document.title = `${news.said} · Text customer`;
-      replace("texts", news.texts);
-      if (news.final) byId("cancel")?.remove();
+      onceReleased(() => {
+        trouble.textContent = "";
+        replace("progress", news.progress);
+        replace("texts", news.texts);
+        if (news.final) byId("cancel")?.remove();
+      });
       if (news.done) return;
       pause = news.waits ? WAITING_MS : news.final ? TELLING_MS : 0;
     } catch {

@@ -1,5 +1,6 @@
 // Counts segments and updates the preview while the agent types. The fields are what is sent: the script changes them
 // only for a chosen template and for restored input.
+import { onceReleased } from "../../assets/pressing.js";
 import { bringBack, keep } from "./keeping.js";
 import { startLooking } from "./looks.js";
 import { byId, replace } from "./parts.js";
@@ -28,17 +29,17 @@ export function startWriting(form) {
       [form.elements.language_before?.value ?? "", day.defaultValue, time.defaultValue]),
     everyMs: Number(form.dataset.lookEveryMs),
     ask: (signal) => fetch(form.dataset.preview, { method: "POST", body: new FormData(form), signal }),
-    answered: (news) => {
+    answered: (news) => onceReleased(() => {
       shown = news.findings;
       show(form, news);
       if (!override.value.trim()) form.elements.findings.value = shown;
-    },
-    failed: (status) => {
+    }),
+    failed: (status) => onceReleased(() => {
       replace("preview", NOTHING);
       replace("verdict", TROUBLE[status] ?? AWAY);
       mark(form, false);
-    },
-    stale: (yes) => mark(form, yes),
+    }),
+    stale: (yes) => onceReleased(() => mark(form, yes)),
   });
   const count = startCounting(message);
 

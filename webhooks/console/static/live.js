@@ -1,4 +1,5 @@
 // Replaces the live parts of a page every few seconds. Not while it is paused, hidden, or in use.
+import { isPressed, watchPointer } from "../../assets/pressing.js";
 import { localTimes } from "./times.js";
 
 const EVERY_MS = 5000;
@@ -8,6 +9,7 @@ export function startLive() {
   const button = document.getElementById("live");
   if (!button || !document.querySelector("[data-live]")) return;
   button.hidden = false;
+  watchPointer();
   show(button);
   button.addEventListener("click", () => {
     localStorage.setItem(KEY, paused() ? "" : "yes");
@@ -31,8 +33,8 @@ async function refresh() {
   } catch {
     return; // the connector cannot be reached; the next refresh tries again
   }
-  if (!response.ok || paused()) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!response.ok || paused() || isPressed()) return;
   localTimes(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);

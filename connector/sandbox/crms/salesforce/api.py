@@ -54,7 +54,7 @@ def admit() -> None:
 
 
 @routes.after_request
-def tell_usage(response: Response) -> Response:
+def add_usage(response: Response) -> Response:
     here = org()
     response.headers["Sforce-Limit-Info"] = f"api-usage={here.api_usage}/{here.settings.daily_api_calls}"
     return response
