@@ -15,10 +15,11 @@ demo: $(INSTALLED)
 	$(BIN)/connector demo $(ARGS)
 
 # Formatting, types and the whole test suite: first the tests that may run beside each other, then two at a time those
-# that run whole processes or drive a browser, then alone those that break things or measure the rate.
+# that run whole processes or drive a browser, then those that break things, and alone the one that measures the rate.
 # `make test ARGS="-k mapping"` runs a part of it.
 WHOLE := tests/browser tests/e2e
-ALONE := tests/failure tests/e2e/test_workers.py
+BREAKING := tests/failure
+RATE := tests/e2e/test_workers.py
 SHARED := --dist loadfile --no-loadscope-reorder
 test: $(TESTABLE)
 	$(BIN)/ruff check .
@@ -27,9 +28,10 @@ test: $(TESTABLE)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 3 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(ALONE))
-	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE) $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest -n 3 $(SHARED) $(addprefix --ignore=,$(WHOLE) $(BREAKING))
+	$(BIN)/python -m pytest -n 2 $(SHARED) $(WHOLE) --ignore=$(RATE)
+	$(BIN)/python -m pytest -n 2 $(SHARED) $(BREAKING)
+	$(BIN)/python -m pytest $(RATE)
 endif
 
 # The tests that need neither a database nor a socket.

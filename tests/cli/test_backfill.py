@@ -292,12 +292,12 @@ def have_left(pipe: Pipe, cases: Sequence[str], count: float) -> bool:
 
 
 def test_killed_three_times_and_continued_it_texts_each_once(pipe: Pipe) -> None:
-    cases = pipe.box.salesforce.make_cases(2000, Subject="kill")
+    cases = pipe.box.salesforce.make_cases(1000, Subject="kill")
     operator = Operator(pipe)
     plan = operator.plan("--where", "Subject = 'kill'")["plan"]
     for share in (0.1, 0.4, 0.7):
         process = operator.start("run", plan, "--canary", "20", "--cooling-off", "0")
-        wait_for(partial(have_left, pipe, cases, 2000 * share), f"{share:.0%} have left")
+        wait_for(partial(have_left, pipe, cases, 1000 * share), f"{share:.0%} have left")
         process.send_signal(signal.SIGKILL)
         process.communicate()
     operator.run(plan, "--canary", "20")
@@ -404,8 +404,8 @@ def test_a_script_does_it_in_a_dozen_lines(pipe: Pipe, as_environment: Operator)
     assert {texts(pipe)[case] for case in cases} == {1}
 
 
-def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: Operator) -> None:
-    pipe.box.salesforce.make_cases(50_000, Subject="many")
+def test_a_plan_of_twenty_thousand_keeps_its_memory(pipe: Pipe, as_environment: Operator) -> None:
+    pipe.box.salesforce.make_cases(20_000, Subject="many")
     script = (
         "import resource, sys\n"
         "from connector.backfill import library\n"
@@ -422,7 +422,7 @@ def test_a_plan_of_fifty_thousand_keeps_its_memory(pipe: Pipe, as_environment: O
     with library.opened() as fill:
         report = plans.found(fill.connection, plan).report
     assert report
-    assert (report["cases"], report["texts"], report["skipped"]) == (50_000, 50_000, [])
+    assert (report["cases"], report["texts"], report["skipped"]) == (20_000, 20_000, [])
     assert int(late) - int(early) < 20, f"from {early} to {late} MB"
 
 

@@ -53,7 +53,7 @@ from connector.store.sending_claims import Attempt
 from connector.transitions import UNDECIDED, Transition
 from tests.support.counted import counted, in_table
 
-EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("CONNECTOR_TEST_MODEL_EXAMPLES", "20"))
 STEPS = int(os.environ.get("CONNECTOR_TEST_MODEL_STEPS", "80"))
 
 CRM, NUMBER = "salesforce", "+14155550100"

@@ -17,7 +17,7 @@ from tests.support.pipe import Pipe, running, wait_for
 # The web process waits for the database twice at the most: for the events before its own, and for its own.
 MAX_ANSWER = 12.0
 # A worker whose jobs were cut off in the middle gets them again after half a minute.
-HANDED_ON = 90.0
+HANDED_ON = 150.0
 SENDERS = 4
 
 
@@ -69,6 +69,7 @@ class Senders:
             while self._tell(case) != 202:
                 self._done.wait(0.2)
             self.acknowledged.append(case)
+            self._done.wait(0.05)
 
     def _tell(self, case: str) -> int:
         start = time.monotonic()
