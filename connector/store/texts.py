@@ -19,7 +19,9 @@ from connector import late_answers, transitions
 from connector.errors import RefusalCode
 from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.store import daily_budget, jobs, pseudonyms, queries, recipients, record_fields
+from connector.policy.opt_outs import OptOut
+from connector.policy.opt_outs import Source as OptOutSource
+from connector.store import daily_budget, jobs, postgres, pseudonyms, queries, recipients, record_fields
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
 from connector.transitions import Trace, Transition
@@ -151,7 +153,9 @@ def move(connection: psycopg.Connection, moves: Sequence[Transition]) -> set[int
         for answer in moves:
             if answer.answers and answer.id not in moved:
                 moved |= _late(connection, answer)
-        _opted_out(connection, [answer.id for answer in moves if answer.code is RefusalCode.OPTED_OUT])
+        opted_out = [answer.id for answer in moves if answer.code is RefusalCode.OPTED_OUT]
+        _opted_out(connection, opted_out)
+    _cancel_beside(connection, opted_out)
     return moved
 
 
@@ -163,6 +167,17 @@ def _opted_out(connection: psycopg.Connection, refused: Sequence[int]) -> None:
     if refused:
         connection.execute(SQL["suppress_numbers_of"], {"ids": list(refused)})
         record_fields.opted_out(connection, refused)
+
+
+def _cancel_beside(connection: psycopg.Connection, refused: Sequence[int]) -> None:
+    """Cancel the waiting texts to the numbers of these texts. In a transaction of its own, so that no locks cross.
+
+    If it is lost, the policy skips them when their time comes.
+    """
+    asked = {"ids": list(refused)}
+    if refused and (waiting := connection.execute(SQL["waiting_beside"], asked, prepare=False).fetchall()):
+        why = OptOut(OptOutSource.PLATFORM, postgres.now(connection)).why
+        move(connection, [transitions.cancelled(text, why) for (text,) in waiting])
 
 
 def _move(connection: psycopg.Connection, moves: Sequence[Transition], late: bool) -> set[int]:

@@ -201,6 +201,11 @@ insert into suppressions (number, source) select distinct sms ->> 'end_user_numb
 where id = any(%(ids)s) and sms ->> 'end_user_number' is not null order by 1
 on conflict (number, source, origin) do nothing
 
+-- name: waiting_beside
+-- Other texts to the numbers of these texts that are not being sent yet.
+select distinct other.id from texts join texts as other on other.number = texts.number
+where texts.id = any(%(ids)s) and other.state in ('received', 'queued') and other.id <> all(%(ids)s) order by other.id
+
 -- name: overdue
 -- Texts in `sending` whose claim has expired by the database's clock, or was made before that clock was set back.
 select id, revision from texts

@@ -348,6 +348,21 @@ def test_a_refusal_that_means_opted_out_fails_the_text_and_suppresses_the_number
     assert write.value
 
 
+def test_a_refusal_that_means_opted_out_cancels_what_waits_for_the_number_and_nothing_else(
+    connection: psycopg.Connection,
+) -> None:
+    held, text = waiting(connection, "held"), waiting(connection, "refused")
+    other = waiting(connection, "other", OTHER)
+    claim = started(connection, text)[text]
+
+    texts.move(connection, [transitions.refused(text, claim, "blocked", code=RefusalCode.OPTED_OUT)])
+
+    assert state(connection, text) == ("failed", "blocked")
+    assert state(connection, held)[0] == "cancelled"
+    assert "CCAI Platform refused a text on" in str(state(connection, held)[1])
+    assert state(connection, other)[0] == "queued"
+
+
 def test_a_late_refusal_that_means_opted_out_adds_an_entry_whatever_becomes_of_the_text(
     connection: psycopg.Connection,
 ) -> None:

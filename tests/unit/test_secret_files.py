@@ -13,6 +13,11 @@ from tests.support.command import connector
 from tests.unit.test_settings import SECRETS, empty  # noqa: F401 - a fixture that takes effect by its name
 
 SECRET = "a-secret-of-more-than-24-characters"
+# The secrets of a form of their own.
+CONTENT = {
+    "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS": "whsec_" + "A" * 32,
+    "CONNECTOR_HTTPS_PROXY": "http://user:a-password@proxy.example:3128",
+}
 # What each kind of settings needs beside its secrets.
 REST = {
     "CONNECTOR_SALESFORCE_URL": "https://org.my.salesforce.com",
@@ -41,7 +46,7 @@ def value(secret: str) -> Any:
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_every_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str, end: str) -> None:
-    content = "whsec_" + "A" * 32 if secret.endswith("WEBHOOK_SECRETS") else SECRET
+    content = CONTENT.get(secret, SECRET)
     (tmp_path / "a secret").write_bytes(f"{content}{end}".encode())
     monkeypatch.setenv(f"{secret}_FILE", str(tmp_path / "a secret"))
     assert value(secret).rstrip("\n") == content

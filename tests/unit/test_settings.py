@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector import environment, settings, settings_checks
+from connector import environment, secret_files, settings, settings_checks
 from connector.crms.salesforce import settings as salesforce
 from connector.errors import BadSettings, Problems
 from tests.support import settings_docs
@@ -21,6 +21,10 @@ SECRETS = [
     "CONNECTOR_PSEUDONYM_KEY",
     "CONNECTOR_METRICS_KEYS",
     "CONNECTOR_CCAIP_TOKEN",
+    "CONNECTOR_CCAIP_WEBHOOK_PRIMARY_SECRET",
+    "CONNECTOR_CCAIP_WEBHOOK_SECONDARY_SECRET",
+    "CONNECTOR_HTTPS_PROXY",
+    "CONNECTOR_OIDC_CLIENT_SECRET",
     "CONNECTOR_SALESFORCE_JWT_KEY",
     "CONNECTOR_SALESFORCE_CLIENT_SECRET",
     "CONNECTOR_SALESFORCE_WEBHOOK_SECRETS",
@@ -160,6 +164,10 @@ def test_all_settings_stand_where_every_process_loads_them() -> None:
     kinds = list(environment.kinds())
     assert len(kinds) > 4
     assert {kind.__module__.partition(".")[0] for kind in kinds} == {"connector"}
+
+
+def test_the_table_has_every_secret() -> None:
+    assert sorted(SECRETS) == sorted(one for kind in environment.kinds() for one in secret_files.secrets_of(kind))
 
 
 @pytest.mark.parametrize(("mode", "open_to_others"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
