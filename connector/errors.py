@@ -168,6 +168,11 @@ class RefusalCode(StrEnum):
     CUSTOMER_BUSY = "customer_busy"
     OPTED_OUT = "opted_out"  # not documented: the words are a setting
 
+    @classmethod
+    def stored(cls, code: str | None) -> "RefusalCode | None":
+        """The code of a stored text. None: it has none, or one of a newer version that runs beside this one."""
+        return next((one for one in cls if one == code), None)
+
 
 class Refused(CallFailed):
     """The remote side refused; nothing was done."""

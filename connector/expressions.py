@@ -53,7 +53,13 @@ class Empty(jinja2.StrictUndefined):
 
 TOO_DEEP = "its parts are nested too deeply"
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=Empty, autoescape=False)
+
+def printed(value: Any) -> Any:
+    """A value as it is printed: true and false as mapping files and CRMs spell them."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=Empty, autoescape=False, finalize=printed)
 ENVIRONMENT.globals.clear()
 
 

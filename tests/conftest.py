@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -23,6 +24,11 @@ from tests.support.agent import Agent
 from tests.support.pipe import Pipe, running
 from webhooks.agent_page.sessions import AgentSessions
 
+# A machine that is busy with other tests says nothing about the code.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("busy")
 NUMBER = itertools.count()
 MEMORY = Path("/dev/shm")  # noqa: S108 -- folders in it are made by mkdtemp
 # The files that take longest. They begin, so that processes that share all files out have none left at the end.

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connector.metrics.readings import Reading
 from connector.policy.daily_budget import Budgets
+from connector.policy.opt_outs import Source
 from connector.store import circuit_breaker, daily_budget, leases, postgres, queries
 
 SQL = queries.load(__file__)
@@ -92,7 +93,7 @@ GAUGES = (
     Gauge(
         "opt_outs",
         ("source",),
-        (("connector_opt_outs", "Entries of the suppression list (source: person, word, platform, crm)."),),
+        (("connector_opt_outs", f"Entries of the suppression list (source: {', '.join(Source)})."),),
     ),
     Gauge(
         "opt_out_reviews",

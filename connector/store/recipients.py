@@ -42,7 +42,7 @@ def known(connection: psycopg.Connection, asked: Sequence[tuple[int, str, Decisi
 def _known(row: Mapping[str, Any]) -> Known:
     other_reason = row["same_reason"] not in (None, row["id"])
     return Known(
-        suppressed=OptOut(Source(row["source"]), row["suppressed_at"], row["words"], row["asked"])
+        suppressed=OptOut(Source.stored(row["source"]), row["suppressed_at"], row["words"], row["asked"])
         if row["source"]
         else None,
         review=OpenReview(row["review"], row["said_at"]) if row["review"] else None,

@@ -84,7 +84,7 @@ def lift(connection: psycopg.Connection, number: str, source: Source) -> bool:
 
 def sources(connection: psycopg.Connection, number: str) -> list[Source]:
     """The sources that have this number on the suppression list."""
-    return [Source(source) for (source,) in connection.execute(SQL["sources"], {"number": number})]
+    return [Source.stored(source) for (source,) in connection.execute(SQL["sources"], {"number": number})]
 
 
 def suppressed(connection: psycopg.Connection, most: int, to_enter: bool = False) -> list[Suppressed]:

@@ -96,7 +96,7 @@ def find(connection: psycopg.Connection, search: Search, most: int) -> list[Foun
 
 
 def _found(row: dict[str, Any]) -> FoundText:
-    code = row["code"] and RefusalCode(row["code"])
+    code = RefusalCode.stored(row["code"])
     return FoundText(**row | {"channel": Channel(row["channel"]), "state": State(row["state"]), "code": code})
 
 

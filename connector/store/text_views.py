@@ -157,7 +157,7 @@ def seen_of_ticket(connection: psycopg.Connection, crm: str, ticket: str, most: 
 def _status(row: dict[str, Any]) -> TextStatus:
     request = row.pop("request")
     row["request"] = texts.request_of(request) if request else None
-    row["code"] = row["code"] and RefusalCode(row["code"])
+    row["code"] = RefusalCode.stored(row["code"])
     return TextStatus(**row | _typed(row))
 
 

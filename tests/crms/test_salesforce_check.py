@@ -12,7 +12,7 @@ from connector.crms import Misfit
 from connector.crms.salesforce import check, values
 from connector.crms.salesforce.describe import Things
 from connector.expressions import Template
-from connector.mapping import loader
+from connector.mapping import loader, outcome_facts
 from connector.sandbox import Sandbox
 from connector.sandbox.crms.salesforce import schema as org
 from tests.support.command import connector
@@ -143,6 +143,10 @@ def test_each_value_of_a_multipicklist_is_looked_up() -> None:
     assert ['"Gone" is not a value' in one.words for one in found] == [True]
 
 
+def test_every_fact_has_a_shortest_value() -> None:
+    assert {*outcome_facts.FACTS, *outcome_facts.HELD_FACTS} - {"state"} == set(values.SHORTEST)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "fits"),
     [
@@ -173,6 +177,9 @@ def test_each_value_of_a_multipicklist_is_looked_up() -> None:
         ("string", "anything", True),
         ("double", "", True),
         ("textarea", "{{ why }}", True),
+        ("boolean", "{{ phone.invalid }}", True),
+        ("datetime", "{{ phone.invalid }}", False),
+        ("datetime", "from {{ reason }}", False),
     ],
 )
 def test_text_for_a_number_a_checkbox_a_date_or_a_lookup_is_refused_where_it_is_none(

@@ -8,6 +8,7 @@ import pytest
 
 from connector.model import TicketEvent
 from connector.policy.daily_budget import Budget, Budgets
+from connector.policy.opt_outs import Source
 from connector.store import circuit_breaker, events, gauges, leases, pauses, suppressions
 from connector.store.pauses import Scope
 
@@ -36,7 +37,7 @@ def test_an_empty_database_has_zeros(url: str, connection: psycopg.Connection) -
     assert read(url, "connector_texts_unknown_settled") == {(): 0}
     assert read(url, "connector_texts_unknown_settled_seconds") == {}
     assert set(read(url, "connector_field_writes_refused").values()) == {0}
-    assert read(url, "connector_opt_outs") == {(source,): 0 for source in ("person", "word", "platform", "crm")}
+    assert read(url, "connector_opt_outs") == {(source,): 0 for source in Source}
     assert read(url, "connector_operator_pauses") == {(scope.value,): 0 for scope in Scope}
     assert read(url, "connector_chat_source_age_seconds") == {}
     assert read(url, "connector_daily_budget_used") == {}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connector.expressions import CannotApply, Condition, Template
 
-VALUES = {"name": "Ada", "empty": None, "blank": "", "number": 7, "things": [1, 2]}
+VALUES = {"name": "Ada", "empty": None, "blank": "", "number": 7, "things": [1, 2], "yes": True, "no": False}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ VALUES = {"name": "Ada", "empty": None, "blank": "", "number": 7, "things": [1, 
         pytest.param("{% for one in things %}{{ one }},{% endfor %}", "1,2,", id="loops"),
         pytest.param("{{ name }} <b>&\"'", "Ada <b>&\"'", id="a text message is no HTML"),
         pytest.param("", "", id="empty text"),
+        pytest.param("{{ yes }}, {{ no }}, {{ true }}", "true, false, true", id="true and false as CRMs spell them"),
     ],
 )
 def test_a_template_gives_its_text(source: str, text: str) -> None:

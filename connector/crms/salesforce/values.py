@@ -16,18 +16,20 @@ from jinja2 import nodes
 from connector.crms import Misfit
 from connector.crms.salesforce import ids
 from connector.crms.salesforce.describe import TEXTS, Field, Thing
-from connector.expressions import ENVIRONMENT, CannotApply, Template
+from connector.expressions import ENVIRONMENT, CannotApply, Template, printed
 from connector.mapping.schema import MappingFile
 
 Values = frozenset[str]
 
-# The shortest value of each part of an outcome.
+# The shortest value of each fact of an outcome and of a hold.
 SHORTEST = {
     "why": "x",
     "text": 1,
     "rule": "x",
     "chat": {"id": 1, "status": "x"},
     "at": "2026-01-01T00:00:00Z",
+    "reason": "",
+    "phone": {"invalid": False, "problem": ""},
     "contradicted": "",
     "held": {"why": "x", "until": ""},
 }
@@ -198,7 +200,7 @@ def _expression(node: Any, known: Mapping[str, Values]) -> Values | None:
     if isinstance(node, nodes.TemplateData):
         return frozenset({node.data})
     if isinstance(node, nodes.Const):
-        return frozenset({str(node.value)})
+        return frozenset({str(printed(node.value))})
     if isinstance(node, nodes.Name):
         return known.get(node.name)
     if isinstance(node, nodes.CondExpr):
