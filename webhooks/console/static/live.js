@@ -46,6 +46,7 @@ async function refresh() {
 function inUse(part) {
   const selection = getSelection();
   return part.contains(document.activeElement) || part.querySelector(":checked, dialog[open]")
+    || [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue)
     || (!selection.isCollapsed && part.contains(selection.anchorNode));
 }
 
