@@ -54,3 +54,27 @@ def test_a_refresh_does_not_take_away_what_is_typed_and_left(pipe: Pipe, operato
     operator.get_by_role("heading", level=1).click()
     refresh(operator)
     expect(operator.get_by_role("article")).to_have_count(2)
+
+
+def test_a_page_says_that_it_is_old_when_the_session_has_ended(pipe: Pipe, operator: Page) -> None:
+    operator.clock.install()
+    operator.goto(f"{pipe.web}/console/")
+    refresh(operator)
+    expect(operator.get_by_role("alert")).to_have_count(0)
+
+    operator.context.clear_cookies()
+    refresh(operator)
+
+    expect(operator.get_by_role("alert")).to_contain_text("Your session has ended")
+
+
+def test_a_page_says_that_it_is_old_while_the_connector_does_not_answer(pipe: Pipe, operator: Page) -> None:
+    operator.clock.install()
+    operator.goto(f"{pipe.web}/console/")
+    operator.route("**/console/", lambda route: route.fulfill(status=503), times=1)
+
+    refresh(operator)
+    expect(operator.get_by_role("alert")).to_contain_text("does not answer")
+
+    refresh(operator)
+    expect(operator.get_by_role("alert")).to_have_count(0)

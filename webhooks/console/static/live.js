@@ -4,6 +4,9 @@ import { localTimes } from "./times.js";
 
 const EVERY_MS = 5000;
 const KEY = "console.paused";
+// Why a page shows what was true some time ago.
+const ENDED = "Your session has ended: this page shows what was true then. Reload it to sign in again.";
+const AWAY = "The connector does not answer: this page may show what is no longer true.";
 
 export function startLive() {
   const button = document.getElementById("live");
@@ -27,19 +30,28 @@ function show(button) {
 }
 
 async function refresh() {
-  let response;
+  let fresh;
   try {
-    response = await fetch(location.href, { headers: { "X-Live": "1" } });
+    const response = await fetch(location.href, { headers: { "X-Live": "1" } });
+    sayOld(response.ok ? "" : response.status === 401 ? ENDED : AWAY);
+    if (!response.ok) return;
+    fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {
-    return; // the connector cannot be reached; the next refresh tries again
+    sayOld(AWAY); // the next refresh tries again
+    return;
   }
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (!response.ok || paused() || isPressed()) return;
+  if (paused() || isPressed()) return;
   localTimes(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
     if (now && !inUse(part) && now.innerHTML !== part.innerHTML) replace(part, now);
   }
+}
+
+function sayOld(words) {
+  const old = document.getElementById("old");
+  if (old.textContent !== words) old.textContent = words;
+  old.hidden = !words;
 }
 
 // A part with the focus, a selection, or something typed or ticked stays as it is.
