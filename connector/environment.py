@@ -43,6 +43,7 @@ class FromEnvironment(BaseSettings):
         extra="ignore",
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
 
     @classmethod

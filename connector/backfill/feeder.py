@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from connector.backfill import plans
 from connector.backfill.plans import Plan, PlanState
 from connector.crms import CRM_BATCH_SIZE, Crm, Query
+from connector.errors import CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import OUTCOMES, Channel, TextRequest, TicketEvent
 from connector.store import daily_budget, pauses, postgres
@@ -42,15 +43,24 @@ class Feeder:
         self._ahead = max(MIN_AHEAD, min(MAX_AHEAD, int(rate * AHEAD_SECONDS))) if rate else MAX_AHEAD
 
     def feed(self, connection: psycopg.Connection) -> None:
-        """Advance every active plan by one step. Raises what its CRM raises."""
+        """Advance every active plan by one step. Raises what a CRM raised, when all others have had theirs."""
         for name in plans.left_behind(connection):
             _take_back(connection, name)
+        failed: CallFailed | None = None
         for name in plans.active(connection):
-            with connection.transaction():
-                connection.execute(plans.SQL["patience"])  # the transaction includes a call to the CRM
-                plan = plans.locked(connection, name)
-                if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
-                    self._step(connection, plan)
+            try:
+                self._feed(connection, name)
+            except CallFailed as error:  # perhaps this plan's query alone is at fault
+                failed = failed or error
+        if failed:
+            raise failed
+
+    def _feed(self, connection: psycopg.Connection, name: str) -> None:
+        with connection.transaction():
+            connection.execute(plans.SQL["patience"])  # the transaction includes a call to the CRM
+            plan = plans.locked(connection, name)
+            if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
+                self._step(connection, plan)
 
     def _step(self, connection: psycopg.Connection, plan: Plan) -> None:
         now = postgres.now(connection)

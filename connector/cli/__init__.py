@@ -81,6 +81,8 @@ class Commands(click.Group):
             raise click.UsageError("an argument has characters that are no text in this console's encoding") from None
         except psycopg.OperationalError as error:
             raise click.ClickException(f"the database does not answer: {str(error).splitlines()[0]}") from None
+        except psycopg.errors.NumericValueOutOfRange:
+            raise click.UsageError("an argument has a number that is too large") from None
         except psycopg.errors.ReadOnlySqlTransaction:
             raise click.ClickException("the database cannot be written: it is read-only now") from None
 

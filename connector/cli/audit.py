@@ -12,6 +12,7 @@ import click
 from connector import harmless
 from connector.cli import moments
 from connector.cli.connection import connected, load_settings
+from connector.cli.finite_range import FiniteRange
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.suppressions import number_of
 from connector.store import audit as store
@@ -100,7 +101,9 @@ def _values(values: Mapping[str, Any] | None) -> str:
 
 @audit.command()
 @click.option(
-    "--days", type=click.FloatRange(0, min_open=True), help="How many days to keep.  [CONNECTOR_AUDIT_RETENTION_DAYS]"
+    "--days",
+    type=FiniteRange(0, 36_500, min_open=True),
+    help="How many days to keep.  [CONNECTOR_AUDIT_RETENTION_DAYS]",
 )
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 def trim(days: float | None, dry_run: bool) -> None:

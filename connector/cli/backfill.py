@@ -5,8 +5,10 @@ from typing import IO, NoReturn
 
 import click
 
+from connector.backfill.limits import MAX_CANARY, MAX_COOLING_SECONDS
 from connector.cli.backfill_plan import plan_command
 from connector.cli.connection import connected
+from connector.cli.finite_range import FiniteRange
 from connector.cli.output import JSON, say
 from connector.errors import CallFailed, NotThere
 
@@ -67,17 +69,23 @@ TO_FILE = click.File("w", encoding="utf-8")
 
 @backfill.command()
 @PLAN
-@click.option("--canary", type=click.IntRange(0), default=10, show_default=True, help="Texts that go first; 0: none.")
+@click.option(
+    "--canary",
+    type=click.IntRange(0, MAX_CANARY),
+    default=10,
+    show_default=True,
+    help="Texts that go first; 0: none.",
+)
 @click.option(
     "--cooling-off",
-    type=click.FloatRange(0),
+    type=FiniteRange(0, MAX_COOLING_SECONDS),
     default=60,
     show_default=True,
     help="Seconds between the canary and the rest, in which it can be cancelled.",
 )
 @click.option(
     "--max-failed",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     default=10,
     show_default=True,
     help="Percent of the texts that may fail before it stops.",

@@ -29,6 +29,7 @@ LISTED = {
 
 
 LISTED_ONLY = {
+    Only.WAITING: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
     Only.HELD: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
     Only.SCHEDULED: {"id": "id", "ticket": "ticket_id", "state": "state", "leaves (UTC)": "leaves_at", "why": "why"},
     Only.REFUSED: {"id": "id", "ticket": "ticket_id", "state": "state", "refused": "write_refused"},
@@ -49,6 +50,7 @@ LISTED_ONLY = {
 )
 @moments.between("requested")
 @click.option("--not-written", is_flag=True, help="Only those whose ticket does not have the outcome.")
+@click.option("--waiting", "only", flag_value=Only.WAITING, help="Only those that have not been sent.")
 @click.option(
     "--held",
     "only",

@@ -21,10 +21,11 @@ MAX_SCANNED = 100_000
 
 
 class Only(StrEnum):
-    """A filter: waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an operator and
-    contradicted by the answer.
+    """A filter: not sent yet; waiting for a later time; scheduled for one; outcome refused by the CRM; settled by an
+    operator and contradicted by the answer.
     """
 
+    WAITING = "waiting"
     HELD = "held"
     SCHEDULED = "scheduled"
     REFUSED = "refused"

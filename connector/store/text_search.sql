@@ -13,6 +13,7 @@
                                                          or lower(request ->> 'agent_email') = lower(%(agent)s)))
   and (not %(not_written)s or outcome > written)
   and case %(only)s::text
+      when 'waiting' then state in ('received', 'queued')
       when 'held' then state in ('received', 'queued') and not_before > now()
       when 'scheduled' then state = 'received' and not_before > now()
       when 'refused' then outcome > written and write_refused is not null

@@ -243,3 +243,12 @@ def test_the_password_is_not_on_psqls_command_line(
     arguments, password = capfd.readouterr().out.splitlines()
     assert "hunter2" not in arguments
     assert password == "password: hunter2hunter2"
+
+
+@pytest.mark.parametrize(
+    "command", ["texts list", "suppress list", "opt-outs list", "audit", "backfill list", "bulk list"]
+)
+def test_a_limit_that_is_too_large_is_refused_in_words(run: Run, command: str) -> None:
+    done = run(*command.split(), "--limit", "9" * 20, status=2)
+
+    assert "an argument has a number that is too large" in done.output

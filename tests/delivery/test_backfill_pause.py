@@ -1,6 +1,7 @@
 """Back-fills that are halted at every moment of their texts: what has not left goes back to the plan."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from connector.backfill import plans
 from connector.backfill.feeder import Feeder
 from connector.backfill.plans import PlanState
 from connector.crms import Query
-from connector.errors import Unavailable
+from connector.errors import RefusalScope, Refused, Unavailable
 from connector.model import Channel, Chat, Decision, OutboundSms, TextRequest, Ticket, TicketEvent
 from connector.store import erasure, events, pseudonyms, sending_claims, text_search, texts
 from connector.store.sending_claims import Attempt
@@ -301,3 +302,26 @@ def test_only_a_plan_that_goes_on_is_paused(fill: BackFill, state: PlanState, to
     with fill.pool.connection() as connection:
         connection.execute("update plans set state = %s", [state.value])
     assert (fill.halt(to) is not None) is may
+
+
+def test_a_plan_whose_query_fails_keeps_no_other_from_being_fed(fill: BackFill) -> None:
+    """The older one asks for a field that the CRM does not have any more."""
+
+    class Org(Tickets):
+        def fitting(self, query: Query, ids: Sequence[str]) -> set[str]:
+            if query.where:
+                raise Refused("INVALID_FIELD", RefusalScope.SETTINGS)
+            return set(ids)
+
+    with fill.pool.connection() as connection:
+        older = plans.make(connection, "salesforce", Query(where="Gone__c = true"), TextRequest(rule="requested"))
+        plans.add(connection, older, 0, [plans.Row("older")])
+        plans.planned(connection, older, {})
+        assert plans.start(connection, older, 0, 1, 0, None)
+        connection.execute("update plans set made_at = made_at - interval '1 day' where id = %s", [older])
+
+        with pytest.raises(Refused):
+            Feeder({"salesforce": as_crm(Org())}, 0).feed(connection)
+
+        assert plans.tally(connection, older) == {"waiting": 1}
+    assert fill.tally() == {"received": MANY}

@@ -71,6 +71,8 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("CCAIP_REQUESTS_PER_SECOND", "inf", "number|finite"),
         ("CCAIP_CONNECT_TIMEOUT", "0", "more than 0"),
         ("CCAIP_READ_TIMEOUT", "-1", "more than 0"),
+        ("CCAIP_READ_TIMEOUT", "inf", "a finite number"),
+        ("BUSY_SECONDS", "inf", "a finite number"),
         ("PORT", "0", "at least 1"),
         ("PORT", "65536", "at most 65535"),
         ("PORT", "http", "a whole number"),

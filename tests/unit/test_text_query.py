@@ -42,6 +42,7 @@ CASE = "5003t00002AbCdEAAV"
         ('agent:"Ada Agent"', Search(agent="Ada Agent")),
         ("agent:ada@example.com", Search(agent="ada@example.com")),
         ("code:non_us_number", Search(code=RefusalCode.NON_US_NUMBER)),
+        ("is:waiting", Search(only=Only.WAITING)),
         ("is:held", Search(only=Only.HELD)),
         ("is:not-written state:failed", Search(not_written=True, state=State.FAILED)),
         ("is:nice", None),

@@ -316,9 +316,13 @@ def test_a_triggers_text_says_that_a_pause_keeps_it(pipe: Pipe, case: str, agent
             text = without_job(pipe.url, case)
             connection.execute("update texts set rule = 'requested' where id = %s", [text])
             shown = pipe.api("GET", f"/texts/{text}").json()
+            opened = str(agent.open(case).answer.url).partition("?")[0]
+            watched = agent.get(f"{opened}/texts/{text}").words
         finally:
             pauses.resume(connection, Scope.RULE, "requested")
             connection.execute("update texts set state = 'cancelled' where id = %s", [text])
     why = "sending for the rule requested is paused by Ana: the message names a wrong date"
     assert (shown["pause"], shown["said"]) == (why, f"It waits: {why}.")
+    assert "Waiting: sending is paused" in watched
+    assert "Being sent" not in watched
     assert "pause" not in pipe.api("GET", f"/texts/{text}").json()

@@ -24,6 +24,8 @@ def steps(text: TextStatus) -> list[tuple[str, str]]:
     sent = DONE if text.state is State.SENT else FAILED if final else NOW
     if text.leaves_at:
         outcome, sent = "Waiting for its time", TO_COME
+    elif text.pause:
+        outcome, sent = "Waiting: sending is paused", TO_COME
     elif not final and not text.worker:
         outcome, sent = "Waiting: nothing is being sent now", TO_COME
     if not final:

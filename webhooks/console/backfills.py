@@ -5,6 +5,7 @@ from flask import Blueprint, Response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from connector.backfill import id_file, operations, outcome_file, plans
+from connector.backfill.limits import MAX_CANARY, MAX_COOLING_SECONDS
 from connector.backfill.plans import ACTIVE, WAITING, PlanState
 from connector.crms import Query
 from connector.errors import ActionRefused, BadFile, NotThere
@@ -16,9 +17,8 @@ from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
 ROWS = 50
-# The defaults of `connector backfill run`, and the limits of the form.
+# The defaults of `connector backfill run`.
 CANARY, COOLING, MAX_FAILED = 10, 60, 10
-MAX_CANARY, MAX_COOLING = 100_000, 86_400
 RUNNABLE = (PlanState.PLANNED, PlanState.PAUSED, PlanState.STOPPED)
 
 
@@ -94,7 +94,7 @@ def _add_actions(pages: Blueprint, console: Console) -> None:
         def run(connection: psycopg.Connection) -> str:
             found = _found(connection, plan)
             canary = _number("canary", MAX_CANARY)
-            failed, cooling = _number("max_failed", 100) / 100, _number("cooling", MAX_COOLING)
+            failed, cooling = _number("max_failed", 100) / 100, _number("cooling", MAX_COOLING_SECONDS)
             if not operations.start(connection, plan, viewer().actor, int(canary), failed, cooling):
                 raise ActionRefused(f"plan {plan}", f"is {found.state}: it cannot be run")
             return f"Plan {plan} runs. It stops by itself when too many of its texts fail."

@@ -88,17 +88,18 @@ def _shown(connection: psycopg.Connection, settings: Settings) -> dict[str, Any]
     }
 
 
-WAITING, CHANNELS = ("received", "queued", "held", "sending"), ("agent", "trigger", "batch")
+NOT_BEGUN, CHANNELS = ("received", "queued", "held"), ("agent", "trigger", "batch")
+WAITING = (*NOT_BEGUN, "sending")
 
 
 def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]:
-    waiting = values.sum("connector_texts_waiting")
+    waiting = sum(values.value("connector_texts_waiting", state, one) for state in NOT_BEGUN for one in CHANNELS)
     unknown, refused = values.value("connector_texts_unknown"), values.sum("connector_write_backs_refused")
     reviews, fields = opt_outs.open_reviews(connection), sum(record_fields.refused(connection).values())
     oldest = values.largest("connector_texts_waiting_age_seconds")
     return [
-        Figure("texts are waiting", f"{waiting:,.0f}", q="state:queued"),
-        Figure("seconds the oldest has been due", f"{oldest:,.0f}", "warn" if oldest > 300 else "", "state:queued"),
+        Figure("texts are waiting", f"{waiting:,.0f}", q="is:waiting"),
+        Figure("seconds the oldest has been due", f"{oldest:,.0f}", "warn" if oldest > 300 else "", "is:waiting"),
         Figure("unknown texts to settle", f"{unknown:,.0f}", "bad" if unknown else "", "state:unknown"),
         Figure("messages that may be opt-outs", f"{reviews.open:,}", _level(reviews), "", "console.opt_outs"),
         Figure("write-backs the CRM refuses", f"{refused:,.0f}", "bad" if refused else "", "is:refused"),

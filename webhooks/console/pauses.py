@@ -1,5 +1,6 @@
 """The pauses: what is paused and why, a new pause, and its end after asking what it concerns."""
 
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -61,7 +62,7 @@ def add(pages: Blueprint, console: Console) -> None:
     def resume() -> ResponseReturnValue:
         """End a pause. With `check`, only say what would happen. With `anyway`, ask nothing first."""
         try:
-            scope, name = _target(choices)
+            scope, name = _target({*choices, *_paused(console)})
         except ActionRefused as error:
             return console.refused(str(error))
         check, anyway = "check" in request.form, "anyway" in request.form
@@ -96,8 +97,15 @@ def _words(scope: Scope, name: str) -> str:
     return "Everything" if scope is Scope.ALL else words[0].upper() + words[1:]
 
 
-def _target(choices: dict[str, str]) -> tuple[Scope, str]:
-    """What the form names. Raises ActionRefused for something that cannot be paused here."""
+def _paused(console: Console) -> Iterator[str]:
+    """What is paused: perhaps a rule or an account that no mapping of this process has any more."""
+    with console.read() as connection:
+        yield from (f"{one.scope}:{one.name}" for one in pauses.current(connection))
+        yield from (f"{Scope.ACCOUNT}:{one.account}" for one in circuit_breaker.status(connection))
+
+
+def _target(choices: Collection[str]) -> tuple[Scope, str]:
+    """What the form names. Raises ActionRefused for something that is not among these."""
     chosen = request.form.get("scope", "")
     if chosen not in choices:
         raise ActionRefused("this", "is not known here: choose something from the list. Nothing was done")

@@ -24,7 +24,7 @@ QUALIFIERS = [
     ("agent:", 'the whole name or e-mail address, such as agent:"Ada Agent"'),
     ("code:", "a refusal’s code, such as non_us_number"),
     ("since: until:", "when it was requested, such as 2026-11-24 or 2026-11-24T16:00Z"),
-    ("is:", "held, scheduled, refused, contradicted, not-written"),
+    ("is:", "waiting, held, scheduled, refused, contradicted, not-written"),
 ]
 FREQUENT = ("state:unknown", "state:failed", "is:held", "is:scheduled", "is:refused", "is:not-written")
 

@@ -10,9 +10,12 @@ export function onceReleased(change) {
   else change();
 }
 
+// Only the first button clicks. A menu that opens takes the release for itself.
 export function watchPointer() {
-  addEventListener("pointerdown", (event) => { pressed = event.target.closest("a, button, label, summary") !== null; }, true);
-  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, released, true);
+  addEventListener("pointerdown", (event) => {
+    pressed = event.button === 0 && event.target.closest("a, button, label, summary") !== null;
+  }, true);
+  for (const end of ["pointerup", "pointercancel", "contextmenu"]) addEventListener(end, released, true);
 }
 
 function released() {

@@ -5,9 +5,12 @@ const PERIOD_MS = 1000;
 const live = document.querySelector(".live");
 
 // A click counts only where the pointer is released over what it was pressed on. So nothing moves in between.
+// Only the first button clicks. A menu that opens takes the release for itself.
 let pressed = false;
-addEventListener("pointerdown", () => { pressed = true; }, true);
-for (const end of ["pointerup", "pointercancel", "change"]) addEventListener(end, () => { pressed = false; }, true);
+addEventListener("pointerdown", (event) => { pressed = event.button === 0; }, true);
+for (const end of ["pointerup", "pointercancel", "change", "contextmenu"]) {
+  addEventListener(end, () => { pressed = false; }, true);
+}
 
 const shown = new Map();
 const written = (part) => part.innerHTML.trim();

@@ -61,6 +61,19 @@ def test_a_pause_is_shown_with_who_why_and_until(console: Operators, connection:
     assert f"{until.astimezone(UTC):%Y-%m-%d %H:%M}" in page
 
 
+def test_the_texts_that_wait_are_found_by_their_figure(console: Operators, connection: psycopg.Connection) -> None:
+    """While everything is paused, no worker has met them: they are received, not queued."""
+    some_texts(connection)
+    browser = console.client(Role.VIEW)
+    found = re.search(r'<dt>texts are waiting</dt>\s*<dd><a href="/console([^"]+)">1</a>', browser.get("/").text)
+    assert found
+
+    shown = browser.get(found[1]).text
+
+    assert re.findall(r"<tr data-row>", shown) == ["<tr data-row>"]
+    assert "/console/texts/3" in shown
+
+
 def test_it_counts_what_waits_and_what_was_refused(console: Operators, connection: psycopg.Connection) -> None:
     some_texts(connection)
     crm_usage.record(connection, {"salesforce": 0.25})

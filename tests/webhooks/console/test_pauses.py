@@ -87,6 +87,20 @@ def test_a_tripped_account_is_asked_before_it_is_used_again(console: Operators, 
     assert circuit_breaker.status(connection) == []
 
 
+@pytest.mark.parametrize(("scope", "name"), [(Scope.RULE, "last_years_recall"), (Scope.ACCOUNT, "zendesk")])
+def test_a_pause_of_what_no_mapping_has_any_more_is_ended(
+    console: Operators, connection: psycopg.Connection, scope: Scope, name: str
+) -> None:
+    pauses.pause(connection, scope, name, "its words are wrong", "ada")
+    browser = console.client(Role.VIEW, Role.ACT)
+    assert f'value="{scope}:{name}"' in browser.get("/pauses").text
+
+    said = browser.notice(browser.post("/pauses/resume", scope=f"{scope}:{name}", anyway="1"))
+
+    assert said == "This pause has ended."
+    assert in_force(connection) == []
+
+
 def test_it_is_said_what_else_stops_the_texts(console: Operators, connection: psycopg.Connection) -> None:
     for scope, name in ((Scope.ALL, ""), (Scope.CHANNEL, "batch")):
         pauses.pause(connection, scope, name, f"of {scope}", "ada")

@@ -4,6 +4,9 @@ import { localTimes } from "./times.js";
 
 const EVERY_MS = 5000;
 const KEY = "console.paused";
+// Why a page shows what was true some time ago.
+const ENDED = "Your session has ended: this page shows what was true then. Reload it to sign in again.";
+const AWAY = "The connector does not answer: this page may show what is no longer true.";
 
 export function startLive() {
   const button = document.getElementById("live");
@@ -27,14 +30,17 @@ function show(button) {
 }
 
 async function refresh() {
-  let response;
+  let fresh;
   try {
-    response = await fetch(location.href, { headers: { "X-Live": "1" } });
+    const response = await fetch(location.href, { headers: { "X-Live": "1" } });
+    sayOld(response.ok ? "" : response.status === 401 ? ENDED : AWAY);
+    if (!response.ok) return;
+    fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {
-    return; // the connector cannot be reached; the next refresh tries again
+    sayOld(AWAY); // the next refresh tries again
+    return;
   }
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (!response.ok || paused() || isPressed()) return;
+  if (paused() || isPressed()) return;
   localTimes(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const now = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
@@ -42,10 +48,17 @@ async function refresh() {
   }
 }
 
+function sayOld(words) {
+  const old = document.getElementById("old");
+  if (old.textContent !== words) old.textContent = words;
+  old.hidden = !words;
+}
+
 // A part with the focus, a selection, or something typed or ticked stays as it is.
 function inUse(part) {
   const selection = getSelection();
   return part.contains(document.activeElement) || part.querySelector(":checked, dialog[open]")
+    || [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue)
     || (!selection.isCollapsed && part.contains(selection.anchorNode));
 }
 

@@ -39,6 +39,7 @@ export default class TextCustomer extends LightningElement {
     _recordId;
     _attempt = new Attempt();
     _asked = 0;
+    _isFilling = false;
     _focus = '';
     _timer;
     _gone = false;
@@ -170,9 +171,13 @@ export default class TextCustomer extends LightningElement {
         this._focus = this.isBroken ? 'problem' : 'message';
     }
 
-    /** Asks what would happen. Filling takes the connector's words; else ours are looked at. Late answers are dropped. */
-    async look({ isFilling = false } = {}) {
+    /**
+     * Asks what would happen. Filling takes the connector's words; else ours are looked at. Late answers are dropped;
+     * words that were asked for before are asked for again.
+     */
+    async look({ isFilling = this._isFilling } = {}) {
         clearTimeout(this._timer);
+        this._isFilling = isFilling;
         this._asked += 1;
         const asked = this._asked;
         this.isLooking = true;
@@ -182,6 +187,7 @@ export default class TextCustomer extends LightningElement {
             return;
         }
         this.isLooking = false;
+        this._isFilling = false;
         this.problem = problem ?? '';
         // Without an answer nothing is allowed; what was shown stays.
         this.shown = found ?? { ...this.shown, allowed: false };
@@ -203,15 +209,18 @@ export default class TextCustomer extends LightningElement {
         this.chosen = event.detail.value;
         this.look({ isFilling: true });
     }
+    /** Typed words stay, also where others were asked for and are still to come. */
     changeMessage(event) {
         this.message = event.detail.value;
         this.isOwnWords = true;
+        this._isFilling = false;
+        this._asked += 1;
         this.lookSoon();
     }
     /** Another language changes the connector's words. An agent's own words stay. */
     changeLanguage(event) {
         this.language = event.detail.value;
-        this.look({ isFilling: !this.isOwnWords });
+        this.look({ isFilling: this._isFilling || !this.isOwnWords });
     }
     /** The field shows and reads the time by the user's own clock, and gives it in UTC. */
     changeTime(event) {

@@ -75,6 +75,30 @@ describe('before it leaves', () => {
         expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ message: '', template: 'call_us' }));
     });
 
+    it('keeps what is typed while the words of a template are still to come', async () => {
+        await open();
+        let late;
+        preview.mockReturnValueOnce(new Promise((resolve) => (late = resolve)));
+        await typed('lightning-combobox', 'call_us');
+        type('lightning-textarea', 'My own words');
+        late(answer({ ...FINE, message: 'Call us, Ana' }));
+        await flush();
+        expect(find('lightning-textarea').value).toBe('My own words');
+        await jest.advanceTimersByTimeAsync(500);
+        expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ message: 'My own words', template: '' }));
+    });
+
+    it('still takes the words of a template when a time is chosen before they come', async () => {
+        await open();
+        preview.mockReturnValueOnce(new Promise(() => {}));
+        await typed('lightning-combobox', 'call_us');
+        preview.mockResolvedValue(answer({ ...FINE, message: 'Call us, Ana' }));
+        type('[data-id="send-at"]', '2099-11-27T14:30:00.000Z');
+        await flush();
+        expect(preview).toHaveBeenLastCalledWith(expect.objectContaining({ message: '', template: 'call_us' }));
+        expect(find('lightning-textarea').value).toBe('Call us, Ana');
+    });
+
     it('drops an answer that comes after a newer question', async () => {
         await open();
         let late;
