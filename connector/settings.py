@@ -102,9 +102,9 @@ class Settings(FromEnvironment):
     """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
     """Concurrent SMS requests of one worker."""
-    ccaip_connect_timeout: float = Field(default=5, gt=0)
+    ccaip_connect_timeout: float = Field(default=5, gt=0, le=300)
     """Seconds to establish a connection."""
-    ccaip_read_timeout: float = Field(default=30, gt=0)
+    ccaip_read_timeout: float = Field(default=30, gt=0, le=3600)
     """Seconds to receive the whole response."""
     ccaip_webhook_primary_secret: WebhookSecret | None = None
     """Primary secret of [chat events](chat-events.md), which CCAI Platform generated. Without a secret they are
@@ -123,7 +123,7 @@ class Settings(FromEnvironment):
     """Countries that may be texted: ISO 3166 codes, separated by spaces or commas."""
     write_back_hold_seconds: float = Field(default=10, ge=0, le=60)
     """Seconds that an outcome waits so that several are written in one call."""
-    busy_seconds: float = Field(default=14_400, ge=0)
+    busy_seconds: float = Field(default=14_400, ge=0, le=2_592_000)
     """Seconds that a text waits for the customer's other session to end."""
     unknown_try_again: bool = False
     """`true`: a text whose outcome is unknown is sent once more;

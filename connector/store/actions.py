@@ -37,6 +37,7 @@ SQL = queries.load(__file__)
 OPERATOR = "an operator"
 MISSING = "does not exist"
 FOLLOWED = "was followed by another request for this ticket already"
+NO_RULE = "failed before a rule asked for it, so nothing says what to send: text the customer from the ticket"
 # The reason for refusing to cancel a text, by state.
 TOO_LATE = {
     State.SENDING: "is being sent at this moment: it cannot be taken back",
@@ -116,6 +117,8 @@ def _request(connection: psycopg.Connection, text: int, actor: Actor, why: str, 
         raise ActionRefused(f"text {text}", f"is {row['state']}, not failed: only a failed text is sent again")
     if row["erased"]:
         raise ActionRefused(f"text {text}", "was erased: its message is not known any more")
+    if row["request"] is None and row["rule"] is None:
+        raise ActionRefused(f"text {text}", NO_RULE)
     caller, key = f"{actor.source}:{actor.who}", f"send again {text}"
     return SendRequest(row["crm"], row["ticket_id"], _ask(row, actor, why), caller, key, text, channel)
 

@@ -199,6 +199,8 @@ def settle(connection: psycopg.Connection, actor: Actor, text: int, chat: int | 
     `chat` None: it was not sent, and its reason may be used again.
     """
     with connection.transaction():
+        if chat is not None:
+            connection.execute(SQL["lock_chat"], {"chat": str(chat)})
         if chat is not None and text_of_chat(connection, chat) not in (None, text):
             return Settled.CHAT_TAKEN
         if not text_views.resolve(connection, text, chat):

@@ -88,3 +88,7 @@ select id from texts where chat is not null and chat ->> 'id' = %(chat)s order b
 select count(*) as settled, percentile_cont(0.5) within group (order by seconds) as median,
        percentile_cont(0.95) within group (order by seconds) as p95
 from (select extract(epoch from took)::float8 as seconds from {settlements}) as times
+
+-- name: lock_chat
+-- Two people may give the same chat to two texts at the same moment: the second waits, and finds it taken.
+select pg_advisory_xact_lock(hashtextextended('chat ' || %(chat)s, 0))

@@ -185,6 +185,15 @@ def test_a_text_whose_words_were_erased_is_not_sent_again(connection: psycopg.Co
     assert "was erased" in refused(lambda: actions.send_again(connection, text, ADA, WHY))
 
 
+def test_a_text_that_no_rule_asked_for_is_not_sent_again(connection: psycopg.Connection) -> None:
+    """A trigger whose case could not be read: nobody knows whether its customer was to be texted."""
+    [text] = texts_in(connection, State.FAILED)
+    connection.execute("update texts set rule = null")
+
+    assert "before a rule asked for it" in refused(lambda: actions.send_again(connection, text, ADA, WHY))
+    assert connection.execute("select count(*) from texts").fetchone() == (1,)
+
+
 @pytest.mark.parametrize("channel", [Channel.AGENT, Channel.BATCH])
 def test_the_policy_decides_about_a_text_that_is_sent_again(
     connection: psycopg.Connection, pool: ConnectionPool, channel: Channel

@@ -1,6 +1,7 @@
 """Unknown texts with their evidence, settling them, and how long that took."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -143,6 +144,24 @@ def test_a_settled_text_is_told_and_recorded(connection: psycopg.Connection) -> 
     assert entry.after == {"state": "sent", "chat": 41}
     assert unknowns.settle(connection, ADA, text, None) is Settled.NOT_UNKNOWN
     assert unknowns.evidence(connection, text) is None
+
+
+def test_two_people_settle_two_texts_with_one_chat_and_the_second_is_refused(
+    connection: psycopg.Connection, pool: ConnectionPool
+) -> None:
+    first, second = unknown(connection, "a"), unknown(connection, "b")
+
+    def settle(text: int) -> Settled:
+        with pool.connection() as own:
+            return unknowns.settle(own, ADA, text, 61)
+
+    with ThreadPoolExecutor(1) as other:
+        with connection.transaction():
+            assert unknowns.settle(connection, ADA, first, 61) is Settled.DONE
+            later = other.submit(settle, second)
+            with pytest.raises(TimeoutError):
+                later.result(timeout=0.5)
+        assert later.result(timeout=5) is Settled.CHAT_TAKEN
 
 
 def test_a_chat_of_another_text_settles_nothing(connection: psycopg.Connection) -> None:

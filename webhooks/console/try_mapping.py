@@ -85,8 +85,8 @@ def _wanted(console: Console, form: Form) -> tuple[int, Sequence[str]]:
         raise Problem(422, f"CRM: expected one of {', '.join(console.mappings)}.")
     if not form.content.strip():
         raise BadMapping(NAME, [Fault("the file", "expected a mapping file, pasted or uploaded")])
-    given = form.events.strip() or "0"
-    if not (given.isascii() and given.isdigit() and int(given[:9]) <= MAX_TEXTS):
+    given = form.events.strip().lstrip("0") or "0"
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) <= MAX_TEXTS):
         raise Problem(422, f"Newest events: expected a number from 0 to {MAX_TEXTS}.")
     tickets = [console.texts.ticket(form.crm, one)[1] for one in form.tickets.replace(",", " ").split()]
     if not 0 < int(given) + len(tickets) <= MAX_TEXTS:

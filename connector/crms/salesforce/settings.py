@@ -67,9 +67,9 @@ class Settings(environment.FromEnvironment):
     """`https://test.salesforce.com` for a sandbox org."""
     client_name: ClientName = "ccai-sms-connector"
     """Client name in `Sforce-Call-Options`."""
-    connect_timeout: float = Field(default=5, gt=0)
+    connect_timeout: float = Field(default=5, gt=0, le=300)
     """Seconds to establish a connection."""
-    read_timeout: float = Field(default=30, gt=0)
+    read_timeout: float = Field(default=30, gt=0, le=3600)
     """Seconds to receive the whole response."""
 
     @field_validator("jwt_key", mode="after")

@@ -158,6 +158,9 @@ def test_the_faults_of_a_draft_are_listed_with_their_lines(console: Operators) -
     ("fields", "said"),
     [
         ({"events": "201"}, "Newest events: expected a number from 0 to 200"),
+        ({"events": "0" * 5_000 + "x"}, "Newest events: expected a number"),
+        ({"events": "9" * 5_000}, "Newest events: expected a number"),
+        ({"events": "0" * 5_000}, "Expected from 1 to 200 events and tickets together"),
         ({"events": "1e2"}, "Newest events: expected a number"),
         ({"events": "0"}, "Expected from 1 to 200 events and tickets together"),
         ({"tickets": "17"}, "17"),

@@ -5,6 +5,7 @@ import { byId, replace } from "./parts.js";
 const RETRY_MS = 3000;
 const WAITING_MS = 10000;
 const TELLING_MS = 1000;
+const SHORTEST_MS = 250; // between two requests: an answer may come at once
 
 export function startWatching(watch) {
   const trouble = byId("trouble");
@@ -12,6 +13,7 @@ export function startWatching(watch) {
 
   async function look() {
     let pause = RETRY_MS;
+    const begun = Date.now();
     try {
       const answer = await fetch(`${watch.dataset.news}?wait=${wait}`);
       if (answer.status === 403 || answer.status === 410) {
@@ -28,7 +30,7 @@ export function startWatching(watch) {
         if (news.final) byId("cancel")?.remove();
       });
       if (news.done) return;
-      pause = news.waits ? WAITING_MS : news.final ? TELLING_MS : 0;
+      pause = news.waits ? WAITING_MS : news.final ? TELLING_MS : Math.max(0, SHORTEST_MS - (Date.now() - begun));
     } catch {
       trouble.textContent = "The connector does not answer; trying again.";
     }
