@@ -52,6 +52,7 @@ class Feeder:
                 self._feed(connection, name)
             except CallFailed as error:  # perhaps this plan's query alone is at fault
                 failed = failed or error
+                plans.note(connection, name, f"it cannot go on at present: {error}")
         if failed:
             raise failed
 
@@ -61,6 +62,7 @@ class Feeder:
             plan = plans.locked(connection, name)
             if plan and plan.state in plans.ACTIVE and plan.crm in self._connected:
                 self._step(connection, plan)
+                plans.note(connection, name, "")
 
     def _step(self, connection: psycopg.Connection, plan: Plan) -> None:
         now = postgres.now(connection)

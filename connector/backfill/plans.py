@@ -188,6 +188,11 @@ def watch(connection: psycopg.Connection, plan: str, seconds: float | None) -> N
     connection.execute(SQL["watch"], {"plan": plan, "seconds": seconds})
 
 
+def note(connection: psycopg.Connection, plan: str, why: str) -> None:
+    """Say why an active plan cannot be fed at present; empty: it can."""
+    connection.execute(SQL["note"], {"plan": plan, "why": why})
+
+
 def move(connection: psycopg.Connection, plan: str, to: PlanState, why: str = "") -> bool:
     """Change the plan's state. Return False where its present state does not allow that."""
     from_states = [state.value for state in HALTED_FROM.get(to, ACTIVE)]

@@ -74,6 +74,11 @@ where id = %(plan)s and watched_until is not null and state in ('canary', 'cooli
 update plans set state = %(state)s, why = %(why)s, changed_at = now()
 where id = %(plan)s and state = any(%(from_states)s)
 
+-- name: note
+-- Why an active plan is not fed at present; empty: it is.
+update plans set why = %(why)s
+where id = %(plan)s and why <> %(why)s and state in ('canary', 'cooling', 'running')
+
 -- name: cool
 update plans set state = 'cooling', cooling_until = now() + cooling * interval '1 second', changed_at = now()
 where id = %(plan)s and state = 'canary'

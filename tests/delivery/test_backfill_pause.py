@@ -324,4 +324,8 @@ def test_a_plan_whose_query_fails_keeps_no_other_from_being_fed(fill: BackFill) 
             Feeder({"salesforce": as_crm(Org())}, 0).feed(connection)
 
         assert plans.tally(connection, older) == {"waiting": 1}
-    assert fill.tally() == {"received": MANY}
+        assert plans.found(connection, older).why == "it cannot go on at present: INVALID_FIELD"
+        assert fill.tally() == {"received": MANY}
+
+        Feeder({"salesforce": as_crm(Tickets())}, 0).feed(connection)
+        assert plans.found(connection, older).why == "", "the field is there again"
