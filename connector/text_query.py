@@ -53,6 +53,8 @@ def parse(words: str, zone: tzinfo | None = None) -> Search:
             raise BadQuery(f"{key}: expected once; a text has only one")
         seen.add(name)
         found = replace(found, **{name: field})
+    if found.since and found.until and found.since >= found.until:
+        raise BadQuery("since: expected a time before that of until:")
     return found
 
 

@@ -61,6 +61,7 @@ def audit(
         return
     if about and phone:
         raise click.UsageError("expected either --about or --phone")
+    moments.require_order(since, until)
     with connected() as connection:
         number = store.number(connection, number_of(phone)) if phone else None
         wanted = Filter(since=since, until=until, who=who, what=what, about=number or about)

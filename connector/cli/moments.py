@@ -29,6 +29,12 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{error}, not {value!r}", param, ctx)
 
 
+def require_order(since: datetime | None, until: datetime | None) -> None:
+    """Raise UsageError where nothing can lie between these times."""
+    if since and until and since >= until:
+        raise click.UsageError("expected --since before --until")
+
+
 def between(what: str) -> Callable[[Function], Function]:
     """Add the options --since and --until, for when `what`."""
 

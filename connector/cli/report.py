@@ -43,6 +43,7 @@ def report(today: bool, since: datetime | None, until: datetime | None, as_csv: 
         raise click.UsageError("expected either --csv or --json")
     if until and not since:
         raise click.UsageError("expected --since with --until")
+    moments.require_order(since, until)
     with connected() as connection:
         now = postgres.now(connection)
         first = _full_hour(since or now.replace(hour=0))

@@ -86,6 +86,7 @@ def list_texts(
     connector texts list --state unknown
     connector texts list --phone +14155550132 --since 2026-11-24
     """
+    moments.require_order(since, until)
     full, problem = full_id(ticket) if ticket else (None, "")
     wanted = Search(
         state=State(state) if state else None,

@@ -59,6 +59,7 @@ CASE = "5003t00002AbCdEAAV"
         ("since:2026-11-24T16:00-05:00", Search(since=datetime(2026, 11, 24, 21, tzinfo=UTC))),
         ("since:2026-11-24T16:00", Search(since=datetime(2026, 11, 24, 16, tzinfo=UTC))),
         ("since:yesterday", None),
+        ("since:2026-11-25 until:2026-11-24", None),
         ("until:9999-12-31", None),
         ("a" * 501, None),
     ],
