@@ -98,7 +98,7 @@ class Settings(FromEnvironment):
     """CCAI Platform's refusals that mean [opted out or blocked](opt-outs.md#entries-and-their-sources), separated by
     semicolons. None is documented.
     """
-    ccaip_requests_per_second: float = Field(default=10, ge=0, allow_inf_nan=False)
+    ccaip_requests_per_second: float = Field(default=10, ge=0)
     """Texts a second, for all workers together. 0: no limit."""
     ccaip_requests_at_once: int = Field(default=100, ge=1, le=400)
     """Concurrent SMS requests of one worker."""

@@ -19,8 +19,7 @@ from connector import late_answers, transitions
 from connector.errors import RefusalCode
 from connector.late_answers import Standing
 from connector.model import Accepted, Channel, OutboundSms, State, Text, TextRequest
-from connector.policy.opt_outs import OptOut
-from connector.policy.opt_outs import Source as OptOutSource
+from connector.policy.opt_outs import OptOut, Source
 from connector.store import daily_budget, jobs, postgres, pseudonyms, queries, recipients, record_fields
 from connector.store.jobs import NewJob
 from connector.store.rows import fields, jsonb
@@ -176,7 +175,7 @@ def _cancel_beside(connection: psycopg.Connection, refused: Sequence[int]) -> No
     """
     asked = {"ids": list(refused)}
     if refused and (waiting := connection.execute(SQL["waiting_beside"], asked, prepare=False).fetchall()):
-        why = OptOut(OptOutSource.PLATFORM, postgres.now(connection)).why
+        why = OptOut(Source.PLATFORM, postgres.now(connection)).why
         move(connection, [transitions.cancelled(text, why) for (text,) in waiting])
 
 

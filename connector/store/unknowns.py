@@ -201,8 +201,8 @@ def settle(connection: psycopg.Connection, actor: Actor, text: int, chat: int | 
     with connection.transaction():
         if chat is not None:
             connection.execute(SQL["lock_chat"], {"chat": str(chat)})
-        if chat is not None and text_of_chat(connection, chat) not in (None, text):
-            return Settled.CHAT_TAKEN
+            if text_of_chat(connection, chat) not in (None, text):
+                return Settled.CHAT_TAKEN
         if not text_views.resolve(connection, text, chat):
             return Settled.NOT_UNKNOWN
         before, after = {"state": State.UNKNOWN}, {"state": State.FAILED if chat is None else State.SENT, "chat": chat}
