@@ -71,6 +71,13 @@ def _rivals(context: click.Context, parameter: click.Parameter, given: tuple[str
     type=click.IntRange(1),
     help=f"Rounds of {', '.join(IN_ROUNDS)} and old; medians are shown.  [default: 3, quick: 1]",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Workers of the connector; `pace` always has three, `old` one.",
+)
 @click.option("--old", type=click.IntRange(1), help="Old texts in the ledger.  [default: 1000000, quick: 20000]")
 @click.option("--database", "given", metavar="URL", help="A PostgreSQL to create databases on.  [default: our own]")
 @click.option(
@@ -87,6 +94,7 @@ def main(
     only: tuple[str, ...],
     rivals: dict[str, str],
     rounds: int | None,
+    workers: int,
     old: int | None,
     given: str | None,
     json_path: Path,
@@ -97,7 +105,7 @@ def main(
     Exit status 1 if something did not work or a text left twice.
     """
     signal.signal(signal.SIGTERM, _end)
-    sizes = Sizes.of(quick, rounds, old)
+    sizes = Sizes.of(quick, rounds, workers, old)
     report = Report(sizes, ["connector", "naive", *rivals])
     try:
         with own_server(given, "bench-") as (server, folder):

@@ -19,9 +19,10 @@ NUMBER = itertools.count()
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """How much is measured, and with how many workers."""
 
     rounds: int = 3
+    workers: int = 1
     accept: int = 3000
     outbound: int = 12_000
     delayed: int = 2000
@@ -33,11 +34,11 @@ class Sizes:
     turns: int = 8
 
     @classmethod
-    def of(cls, quick: bool, rounds: int | None, old: int | None) -> "Sizes":
+    def of(cls, quick: bool, rounds: int | None, workers: int, old: int | None) -> "Sizes":
         """None: the usual number of rounds, and of old texts."""
         if quick:
-            return cls(rounds or 1, 300, 300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,), 1)
-        return cls(rounds or cls.rounds, old=cls.old if old is None else (old // 2, old))
+            return cls(rounds or 1, workers, 300, 300, 100, 5, 2, 6, 2000, (20_000 if old is None else old,), 1)
+        return cls(rounds or cls.rounds, workers, old=cls.old if old is None else (old // 2, old))
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,10 @@ class Place:
 
     @contextlib.contextmanager
     def connector(
-        self, delay: float = 0, workers: int = 1, per_second: float = 0
+        self, delay: float = 0, workers: int = 0, per_second: float = 0
     ) -> Iterator[tuple[Stack, Upstream, str]]:
-        """The connector, its upstream and its database's URL."""
+        """The connector, its upstream and its database's URL. `workers` 0: the usual number."""
+        workers = workers or self.sizes.workers
         with self.ledger(delay) as (there, url), stack.connector(there, url, self.logs(), workers, per_second) as one:
             yield one, there, url
 

@@ -12,8 +12,11 @@ from tests.bench.place import Place, Sizes
 def test_no_text_is_doubled_and_the_connector_makes_fewer_crm_calls_than_the_naive_rival(
     server: str, tmp_path: Path
 ) -> None:
-    place = Place(server, tmp_path, Sizes(accept=60))
-    connector, naive = (scenarios.accept(place, name) for name in ("connector", "naive"))
+    place = Place(server, tmp_path, Sizes(accept=60, workers=2))
+    with place.running("connector") as (one, there):
+        connector = scenarios.drain(one, there, place.sizes.accept)
+        assert len(one.parts["worker"]) == 2
+    naive = scenarios.accept(place, "naive")
     assert connector.doubled == naive.doubled == 0
     assert naive.calls_per_1000 < 2000
     assert connector.calls_per_1000 < naive.calls_per_1000
