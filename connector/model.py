@@ -208,7 +208,7 @@ class Text:
     none is planned. For an unknown text, `sms` is what was sent. `accepted`: how it was accepted, where that was
     decided before. `arrived`: when its event was received, by this process's monotonic clock; for metrics only.
     `traceparent`: the trace of its event. `maybe_sent`: it waited when the database was restored, and may have been
-    sent since the backup.
+    sent since the backup. `after_maybe_sent`: such a text of its ticket is not decided yet; it claims its reason first.
     """
 
     id: int
@@ -229,6 +229,7 @@ class Text:
     arrived: float = field(default=0.0, compare=False)
     traceparent: str | None = field(default=None, compare=False)
     maybe_sent: bool = False
+    after_maybe_sent: bool = False
 
     @property
     def attended(self) -> bool:

@@ -31,7 +31,7 @@ from connector.store import circuit_breaker, held_notes, outcomes, pauses
 from connector.store import texts as text_store
 from connector.store.circuit_breaker import SendingPaused
 from connector.store.daily_budget import OverBudget
-from connector.store.installation import MAYBE_SENT
+from connector.store.installation import FIRST, MAYBE_SENT
 from connector.store.jobs import Snooze
 from connector.store.waiting_senders import WaitingSenders
 from connector.transitions import UNDECIDED, Transition
@@ -236,6 +236,9 @@ class Delivery:
         with self._pool.connection() as connection:
             texts, paused = text_store.load(connection, ids), pauses.covering(connection, ids)
             maybe_sent = [text.id for text in texts.values() if text.maybe_sent]
-            if maybe_sent and (pause := circuit_breaker.current_pause(connection)):
-                paused = dict.fromkeys(maybe_sent, pause) | paused
+            after_them = [text.id for text in texts.values() if text.after_maybe_sent]
+            pause = circuit_breaker.current_pause(connection) if maybe_sent or after_them else None
+        if pause:
+            paused = dict.fromkeys(maybe_sent, pause) | paused
+        paused = dict.fromkeys(after_them, pause or FIRST) | paused
         return [(texts[text], paused.get(text)) if text in texts else None for text in ids]

@@ -23,6 +23,12 @@ CONFIRM = "see what was sent since in CCAI Platform, then: connector resume"
 # Why a marked case of a back-fill is skipped, and why a marked text is unknown.
 SKIP = "the database was restored: this case may have been texted since the backup"
 MAYBE_SENT = "the database was restored while the text waited: it may have been sent since the backup"
+# Why a newer text waits for a marked text of its ticket. An agent's fails, because the marked one may wait for hours.
+FIRST = circuit_breaker.SendingPaused(
+    "an earlier text of this ticket may have been sent before the database was restored, and is decided first",
+    until_resumed=True,
+    retry_after=circuit_breaker.PAUSE_POLL_SECONDS,
+)
 
 
 @dataclass(frozen=True, slots=True)

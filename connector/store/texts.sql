@@ -4,7 +4,12 @@ select texts.id, texts.crm, texts.ticket_id, texts.channel, texts.state, texts.r
        texts.suspected, texts.refused_at, extract(epoch from now() - texts.busy_since)::float8 as busy_for,
        texts.not_before > now() as early, extract(epoch from clock_timestamp() - events.received_at)::float8 as age,
        case when texts.state = 'unknown' then texts.sms end as sms, texts.request,
-       texts.accepted, texts.traceparent, texts.restored_at is not null as maybe_sent
+       texts.accepted, texts.traceparent, texts.restored_at is not null as maybe_sent,
+       texts.state = 'received' and texts.restored_at is null and exists (
+           select from texts as first
+           where first.crm = texts.crm and first.ticket_id = texts.ticket_id and first.state = 'received'
+               and first.restored_at is not null
+       ) as after_maybe_sent
 from texts join events on events.id = texts.event
 where texts.id = any(%(ids)s)
 

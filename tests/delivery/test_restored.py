@@ -20,10 +20,10 @@ def decision(ticket: str) -> Decision:
     return Decision("requested", ticket, OutboundSms(NUMBER, OUTBOUND, "Hi", ticket))
 
 
-def saved(connection: psycopg.Connection, channel: Channel = Channel.TRIGGER) -> int:
+def saved(connection: psycopg.Connection, channel: Channel = Channel.TRIGGER, ticket: str = "ticket") -> int:
     request = TextRequest() if channel is Channel.AGENT else None
     [receipt] = events.save(
-        connection, [TicketEvent("salesforce", uuid.uuid4().hex, "ticket", channel=channel, request=request)]
+        connection, [TicketEvent("salesforce", uuid.uuid4().hex, ticket, channel=channel, request=request)]
     )
     assert receipt.text
     return receipt.text
@@ -62,6 +62,37 @@ def test_a_text_that_waited_becomes_unknown_once_sending_is_resumed(
 
     assert remote.sent == []
     assert (state(pool, text), state(pool, again)) == ("unknown", "skipped")
+
+
+def test_a_newer_text_of_its_ticket_is_decided_after_it(pool: ConnectionPool, url: str) -> None:
+    """Else the newer one would have the reason, and be the second text for it."""
+    with pool.connection() as connection:
+        text = saved(connection)
+        restore(connection, url)
+        newer = saved(connection)
+        remote = Remote(pool)
+
+        assert remote.deliver(newer, decide=lambda _: decision("ticket")) is not None, "sending is paused"
+        circuit_breaker.resume(connection)
+        assert remote.deliver(newer, decide=lambda _: decision("ticket")) is not None, "the other is not decided yet"
+        agents = saved(connection, Channel.AGENT)
+        assert remote.deliver(agents, decide=lambda _: decision("ticket")) is None
+        for one in (text, newer):
+            assert remote.deliver(one, decide=lambda _: decision("ticket")) is None
+
+    assert remote.sent == []
+    assert (state(pool, text), state(pool, newer), state(pool, agents)) == ("unknown", "skipped", "failed")
+
+
+def test_texts_of_other_tickets_do_not_wait_for_it(pool: ConnectionPool, url: str) -> None:
+    with pool.connection() as connection:
+        saved(connection)
+        restore(connection, url)
+        circuit_breaker.resume(connection)
+        other = saved(connection, ticket="another")
+        remote = Remote(pool)
+        assert remote.deliver(other, decide=lambda _: decision("another")) is None
+    assert state(pool, other) == "sent"
 
 
 def test_it_is_not_sent_by_a_worker_that_had_read_it_before(pool: ConnectionPool, url: str) -> None:
