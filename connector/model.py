@@ -180,6 +180,8 @@ def _no_flag(value: object) -> object:
 
 # A chat id has to fit the database. A status that is not text counts as empty.
 MAX_CHAT_ID = 2**63 - 1
+# A larger number that was read with a point or an exponent is a float, and may have lost digits.
+MAX_EXACT_FLOAT = 2**53 - 1
 ChatId = Annotated[int, BeforeValidator(_no_flag), Field(ge=1, le=MAX_CHAT_ID)]
 ChatStatus = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 

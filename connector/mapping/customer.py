@@ -1,11 +1,14 @@
 """What a ticket says of its customer: number, time zone, state, opt-out; and of the agent to reply to. Pure."""
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 from connector import phone
 from connector.expressions import CannotApply
 from connector.mapping.schema import MappingFile, Rule
-from connector.model import Recipient, TextRequest, Ticket
+from connector.model import MAX_EXACT_FLOAT, Recipient, TextRequest, Ticket
+
+MAX_AGENT_ID = 2**63 - 1
 
 
 def recipient(file: MappingFile, ticket: Ticket) -> Recipient:
@@ -39,10 +42,13 @@ def agent(file: MappingFile, rule: Rule, ticket: Ticket, request: TextRequest) -
 
 
 def _whole_number(value: object) -> int:
+    """Return the id with all its digits: a text or a whole number is exact, a float only up to MAX_EXACT_FLOAT."""
+    if isinstance(value, float) and abs(value) > MAX_EXACT_FLOAT:
+        raise CannotApply("agent_id: the number is too large for a number field and may have lost digits; use a text")
     try:
-        number = float(str(value))
-        if number.is_integer():
-            return int(number)
-    except ValueError:
-        pass
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if number.is_finite() and -MAX_AGENT_ID <= number <= MAX_AGENT_ID and number == number.to_integral_value():
+        return int(number)
     raise CannotApply(f"agent_id: expected a whole number, found {value!r}")

@@ -128,6 +128,10 @@ def test_a_message_leaves_without_the_space_around_it() -> None:
         pytest.param({}, {"agent": "Ada"}, "agent_id: expected a whole number, found 'Ada'", id="agent_id"),
         pytest.param({}, {"agent": True}, "agent_id: expected a whole number", id="agent_id true"),
         pytest.param({}, {"agent": 7.5}, "agent_id: expected a whole number", id="agent_id with a fraction"),
+        pytest.param({}, {"agent": "1e999999999"}, "agent_id: expected a whole number", id="agent_id beyond all"),
+        pytest.param({}, {"agent": str(2**63)}, "agent_id: expected a whole number", id="agent_id too large"),
+        pytest.param({}, {"agent": "Infinity"}, "agent_id: expected a whole number", id="agent_id infinite"),
+        pytest.param({}, {"agent": float(2**53)}, "may have lost digits; use a text", id="agent_id as a large float"),
     ],
 )
 def test_a_rule_that_does_not_suit_the_ticket_is_skipped_with_its_name(
@@ -202,8 +206,16 @@ def test_when_the_first_rule_skips_the_second_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("agent", "email", "expected"),
-    [(None, None, (None, None)), (7, None, (7, None)), ("7", "", (7, None)), (7.0, "a@b.example", (7, "a@b.example"))],
-    ids=["neither", "id", "id as text", "id as the JSON of a number field, and email"],
+    [
+        pytest.param(None, None, (None, None), id="neither"),
+        pytest.param(7, None, (7, None), id="id"),
+        pytest.param("7", "", (7, None), id="id as text"),
+        pytest.param(7.0, "a@b.example", (7, "a@b.example"), id="id as the JSON of a number field, and email"),
+        pytest.param(2**53 + 1, None, (2**53 + 1, None), id="id that is no float"),
+        pytest.param(str(2**53 + 1), None, (2**53 + 1, None), id="the same as text"),
+        pytest.param(f"{2**63 - 1}.0", None, (2**63 - 1, None), id="as text with a point"),
+        pytest.param(float(2**53 - 1), None, (2**53 - 1, None), id="the largest exact float"),
+    ],
 )
 def test_an_agent_may_be_named(agent: object, email: str | None, expected: tuple[int | None, str | None]) -> None:
     sms = text(decide(agent=agent, email=email))

@@ -222,6 +222,7 @@ def test_a_reason_counts_only_for_the_findings_it_names(pipe: Pipe, case: str) -
         ("/texts", {"ticket_id": "x", "after": "0"}, "after: expected a whole number"),
         ("/texts", {"ticket_id": "x", "after": 0.5}, "after: expected a whole number"),
         ("/texts", {"ticket_id": "x", "agent_id": True}, "agent_id: expected a whole number"),
+        ("/texts", {"ticket_id": "x", "agent_id": float(2**53)}, "agent_id: expected a whole number"),
         ("/links", {"ticket_id": "x", "agent_id": "7"}, "agent_id: expected a whole number"),
         ("/suppressions", {"number": "+14155550132", "suppressed": 0}, "suppressed: expected true or false"),
         ("/suppressions", {"number": "+14155550132", "suppressed": "false"}, "suppressed: expected true or false"),

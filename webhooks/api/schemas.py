@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from connector import expected
-from connector.model import Channel, State
+from connector.model import MAX_EXACT_FLOAT, Channel, State
 from connector.policy.findings import Said
 from connector.policy.opt_outs import Source
 from webhooks.absent import Sparse
@@ -29,8 +29,8 @@ MAX_CHARACTERS = 5000
 
 
 def _whole(given: object) -> object:
-    """Return 7.0 as 7: for JSON Schema, both are integers."""
-    return int(given) if isinstance(given, float) and given.is_integer() else given
+    """Return 7.0 as 7: for JSON Schema, both are integers. A float that may have lost digits stays one."""
+    return int(given) if isinstance(given, float) and given.is_integer() and abs(given) <= MAX_EXACT_FLOAT else given
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
