@@ -4,7 +4,7 @@ import { byId, replace } from "./parts.js";
 
 const RETRY_MS = 3000;
 const WAITING_MS = 10000;
-const TELLING_MS = 1000;
+const WRITING_BACK_MS = 1000;
 const SHORTEST_MS = 250; // between two requests: an answer may come at once
 
 export function startWatching(watch) {
@@ -30,7 +30,7 @@ export function startWatching(watch) {
         if (news.final) byId("cancel")?.remove();
       });
       if (news.done) return;
-      pause = news.waits ? WAITING_MS : news.final ? TELLING_MS : Math.max(0, SHORTEST_MS - (Date.now() - begun));
+      pause = news.waits ? WAITING_MS : news.final ? WRITING_BACK_MS : Math.max(0, SHORTEST_MS - (Date.now() - begun));
     } catch {
       trouble.textContent = "The connector does not answer; trying again.";
     }
