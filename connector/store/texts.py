@@ -5,7 +5,7 @@ off quickly. They raise psycopg.Error when the database does not answer; nothing
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,9 +121,19 @@ def admit(connection: psycopg.Connection, wanted: Sequence[Claim], now: datetime
     return {text: ClaimResult(holder, text in claimed, revision) for text, holder, revision in found}
 
 
-def scheduled_without_number(connection: psycopg.Connection) -> list[int]:
-    """Texts scheduled for later that are not known to be meant for any number, the next one first."""
-    return [text for (text,) in connection.execute(SQL["scheduled_without_number"])]
+def scheduled_without_number(connection: psycopg.Connection, crm: str, seconds: float, most: int) -> list[int]:
+    """Up to `most` texts of this CRM scheduled for later that are not known to be meant for any number.
+
+    First those whose tickets were never read, the next one to be sent first; then those that named no number, as
+    `no_number_found` has recorded at least `seconds` ago. So no number of these keeps the others from being read.
+    """
+    asked = {"crm": crm, "seconds": seconds, "most": most}
+    return [text for (text,) in connection.execute(SQL["scheduled_without_number"], asked)]
+
+
+def no_number_found(connection: psycopg.Connection, ids: Collection[int]) -> None:
+    """Record that the tickets of these scheduled texts were read just now and name no number that can be texted."""
+    connection.execute(SQL["no_number_found"], {"ids": list(ids)})
 
 
 def meant_for(connection: psycopg.Connection, numbers: Mapping[int, str]) -> None:

@@ -52,8 +52,17 @@ with d as (
 select id, holder, case when holder = id and number then revision + 1 else revision end from d
 
 -- name: scheduled_without_number
--- Texts scheduled for later whose number is not known. The search uses the index of open texts.
-select id from texts where state = 'received' and not_before > now() and number is null order by not_before limit 2000
+-- Texts of this CRM scheduled for later whose number is not known: first those whose tickets were never read, then those
+-- that named none so many seconds ago. The search uses the index of open texts.
+select id from texts
+where state = 'received' and not_before > now() and number is null and crm = %(crm)s
+  and (number_read_at is null or number_read_at < now() - %(seconds)s * interval '1 second')
+order by number_read_at nulls first, not_before, id limit %(most)s
+
+-- name: no_number_found
+with named as (select id from texts where id = any(%(ids)s) order by id for update)
+update texts set number_read_at = now() from named
+where texts.id = named.id and texts.state = 'received' and texts.number is null
 
 -- name: meant_for
 update texts set number = m.hash from unnest(%(ids)s::bigint[], %(hashes)s::text[]) as m (id, hash)

@@ -16,7 +16,6 @@ from connector.delivery.backpressure import Backpressure
 from connector.delivery.breaker import Breaker
 from connector.delivery.chat_write_back import ChatWriteBack
 from connector.delivery.pause_notes import PauseNotes
-from connector.delivery.scheduled_numbers import ScheduledNumbers
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.metrics import counters
 from connector.settings import Settings
@@ -57,7 +56,7 @@ def build(
     tasks += [
         MaintenanceTask("record fields", record_fields.WRITE_SECONDS, record_fields.writer(connected)),
         MaintenanceTask("CRM opt-outs", crm_opt_outs.FOLLOW_SECONDS, crm_opt_outs.follower(connected)),
-        MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, ScheduledNumbers(connected).find),
+        MaintenanceTask("scheduled numbers", scheduled_numbers.LOOK_SECONDS, scheduled_numbers.finder(connected)),
         MaintenanceTask("opt-out reviews", RETENTION_SECONDS, opt_outs.say_overdue),
     ]
     if any(mapping.notifies_holds for _, mapping in connected.values()):

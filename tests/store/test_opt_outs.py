@@ -119,7 +119,7 @@ def test_a_word_cancels_what_is_scheduled_or_waits_in_a_back_fill(connection: ps
     known, elsewhere, unknown = (scheduled(connection, name, f"ticket of {name}") for name in ("known", "else", "no"))
     of_ticket = scheduled(connection, "beside", "ticket of sent")
     batch = scheduled(connection, "batch", "ticket of batch", Channel.BATCH)
-    assert texts.scheduled_without_number(connection) == [known, elsewhere, unknown, of_ticket]
+    assert texts.scheduled_without_number(connection, "salesforce", 60, 9) == [known, elsewhere, unknown, of_ticket]
     texts.meant_for(connection, {known: NUMBER, elsewhere: OTHER})
 
     opt_outs.heard(connection, CHAT, "STOP", NOON)

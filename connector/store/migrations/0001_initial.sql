@@ -46,6 +46,7 @@ create table texts (
 
     -- Sending.
     not_before     timestamptz,
+    number_read_at timestamptz,         -- scheduled: when its ticket was last read and named no number to text
     attempts       int not null default 0,          -- calls that certainly did nothing
     busy_since     timestamptz,         -- since when the customer has been in another session
     suspected      int not null default 0,          -- refusals of this text alone, while other texts were accepted
