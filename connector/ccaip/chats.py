@@ -70,10 +70,13 @@ class ListedChat(BaseModel):
 CHATS = TypeAdapter(list[ListedChat])
 
 
-def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Generator[list[ListedChat], None, None]:
+def pages(
+    account: Account, since: datetime, turn: Callable[[], float | None]
+) -> Generator[list[ListedChat], None, None]:
     """Yield the chats that changed since then, the oldest change first. A short page is the last. Raises Unavailable.
 
-    `turn` is called before each request and returns when it may leave. A chat that changes while the list is read moves
+    `turn` is called before each request and returns when it may leave: the seconds that it may take at most, or None,
+    where only the account's timeouts hold. A chat that changes while the list is read moves
     to its end, and all others move up: so each page begins where the last one ended, and not at a number. A chat may
     come twice.
     """
@@ -81,10 +84,10 @@ def pages(account: Account, since: datetime, turn: Callable[[], None]) -> Genera
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
         page = 1
         for _ in range(MAX_PAGES):
-            turn()
             chats = _page(
                 caller,
                 account,
+                turn(),
                 {
                     "updated_at[from]": since.isoformat(),
                     "sort_column": "updated_at",
@@ -107,9 +110,10 @@ def probe(account: Account) -> None:
         next(listed)
 
 
-def _page(caller: Caller, account: Account, query: dict[str, Any]) -> list[ListedChat]:
+def _page(caller: Caller, account: Account, seconds: float | None, query: dict[str, Any]) -> list[ListedChat]:
+    headers = {"Authorization": account.credentials}
     try:
-        answer = caller.call("GET", f"{PATH}?{urlencode(query)}", {"Authorization": account.credentials})
+        answer = caller.call("GET", f"{PATH}?{urlencode(query)}", headers, seconds=seconds)
     except (NeverSent, NoResponse) as error:
         raise Unavailable(f"CCAI Platform's list of chats ({error})") from None
     if answer.status != HTTPStatus.OK:

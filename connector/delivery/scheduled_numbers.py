@@ -19,7 +19,7 @@ LOOK_SECONDS, AGAIN_SECONDS = 3.0, 3600.0
 
 
 def finder(crms: Mapping[str, tuple[Crm, TicketMapping]]) -> Callable[[psycopg.Connection], None]:
-    """Return the maintenance task that reads the numbers of scheduled texts, up to CRM_BATCH_SIZE of each CRM at a time.
+    """Return the maintenance task that reads the numbers of scheduled texts: CRM_BATCH_SIZE of each CRM at a time.
 
     A paused CRM is left alone. The task raises like Crm.read.
     """

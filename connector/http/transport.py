@@ -10,12 +10,12 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import httpx
 
 from connector.http.config import Network
-from connector.http.exchange import Answer, BeforeSend, Bounds, Connection, Exchange
+from connector.http.exchange import Answer, BeforeSend, Bounds, Connection, Exchange, NoResponse
 
 
 class Connections:
@@ -75,10 +75,12 @@ class Caller:
         self._starting = threading.Lock()
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
-    def call(self, method: str, path: str, headers: Mapping[str, str], content: bytes = b"") -> Answer:
-        """Make one call, like Connections.call."""
+    def call(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes = b"", seconds: float | None = None
+    ) -> Answer:
+        """Make one call, like Connections.call, in at most so many seconds in total; None: as its bounds say."""
         with self._permits:
-            call = self._connections.call(method, path, headers, content)
+            call = _within(seconds, self._connections.call(method, path, headers, content))
             return asyncio.run_coroutine_threadsafe(call, self._loop()).result()
 
     def close(self) -> None:
@@ -98,6 +100,14 @@ class Caller:
                 self._running = loop, threading.Thread(target=_run, args=[loop], name="http", daemon=True)
                 self._running[1].start()
             return self._running[0]
+
+
+async def _within(seconds: float | None, call: Awaitable[Answer]) -> Answer:
+    try:
+        async with asyncio.timeout(seconds):
+            return await call
+    except TimeoutError:
+        raise NoResponse("TimedOut") from None
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

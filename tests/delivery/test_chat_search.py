@@ -1,8 +1,11 @@
 """A person has the platform's list searched for the chat of one unknown text: bounded, and in turn with the workers."""
 
+import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -101,7 +104,86 @@ def test_a_search_ends_after_some_pages_and_says_how_far_it_came(
     assert found.up_to is not None
 
 
-def test_two_searches_at_once_and_a_list_in_use_are_refused(box: Sandbox, connection: psycopg.Connection) -> None:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search has one second, and reads pages of two chats."""
+    monkeypatch.setattr(chat_search, "TOTAL_SECONDS", 1.0)
+    monkeypatch.setattr(chats, "PER_PAGE", 2)
+    monkeypatch.setattr(chats, "OVERLAP", timedelta())
+    monkeypatch.setattr(chats, "REQUEST_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("fault", [{"kind": "delay", "seconds": 4}, {"kind": "status", "status": 503}])
+def test_what_was_read_counts_where_a_later_page_does_not_come(
+    box: Sandbox, connection: psycopg.Connection, fault: dict[str, Any]
+) -> None:
+    text = unknown(connection)
+    chat, *_ = new_chats(box, 6)
+    broken = iter([True])
+
+    def connect() -> AbstractContextManager[psycopg.Connection]:
+        """Break the list once the first page was read."""
+        if lists(box) and next(broken, False):
+            box.faults.add(side="ccaip", route="list_chats", **fault)
+        return nullcontext(connection)
+
+    begun = time.monotonic()
+
+    found = chat_search.search(connect, account(box), text)
+
+    assert time.monotonic() - begun < 2.5
+    assert (found.read, found.candidates[0].chat.id) == (2, chat)
+    assert found.up_to is not None
+    assert "CCAI Platform's list of chats" in found.why
+
+
+@pytest.mark.usefixtures("short")
+def test_a_search_ends_in_time_although_the_first_page_does_not_come(
+    box: Sandbox, connection: psycopg.Connection
+) -> None:
+    text = unknown(connection)
+    box.faults.add("delay", side="ccaip", route="list_chats", seconds=4)
+    begun = time.monotonic()
+
+    with pytest.raises(Unavailable, match="TimedOut"):
+        chat_search.search(lambda: nullcontext(connection), account(box), text)
+
+    assert time.monotonic() - begun < 2.5
+
+
+@pytest.mark.usefixtures("short")
+def test_a_search_ends_in_time_although_its_turn_does_not_come(
+    box: Sandbox, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats, "REQUEST_SECONDS", 60.0)
+    text = unknown(connection)
+    new_chats(box, 6)
+    begun = time.monotonic()
+
+    found = chat_search.search(lambda: nullcontext(connection), account(box), text)
+
+    assert time.monotonic() - begun < 2.5
+    assert (found.read, found.why) == (2, "a search takes at most 1 seconds")
+
+
+def test_there_is_one_search_at_a_time(box: Sandbox, pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: a platform that does not answer takes one thread of the web processes, not all."""
+    monkeypatch.setattr(chat_search, "SEARCH_SECONDS", 0.0)
+    with pool.connection() as connection:
+        text = unknown(connection)
+    box.faults.add("delay", side="ccaip", route="list_chats", seconds=1)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(chat_search.search, pool.connection, account(box), text)
+        time.sleep(0.5)
+        with pytest.raises(Unavailable, match="is searched"):
+            chat_search.search(pool.connection, account(box), text)
+        assert first.result().up_to is None
+
+
+def test_two_searches_one_after_another_and_a_list_in_use_are_refused(
+    box: Sandbox, connection: psycopg.Connection
+) -> None:
     text = unknown(connection)
     chat_search.search(lambda: nullcontext(connection), account(box), text)
     with pytest.raises(Unavailable, match="a moment ago"):

@@ -1,5 +1,6 @@
 """The pauses: what is paused and why, a new pause, and its end after asking what it concerns."""
 
+import contextlib
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,16 +15,20 @@ from connector.pausing import Resumed
 from connector.store import circuit_breaker, installation, pauses
 from connector.store.circuit_breaker import PLATFORM
 from connector.store.pauses import Pause, Scope
+from webhooks.concurrency import ConcurrencyLimit
 from webhooks.console.acting import attempt, reason
 from webhooks.console.page import Console, viewer
 from webhooks.console.roles import Role, needs
 
 # What becomes of texts that waited when the database was restored, by the form's value.
 RESTORED: dict[str, Literal["unknown", "send"]] = {"unknown": "unknown", "send": "send"}
+# Requests that ask an account whether it can be used again, each for as long as its answers may take.
+MAX_PROBES = 4
 
 
 def add(pages: Blueprint, console: Console) -> None:
     """Add the routes."""
+    probing = ConcurrencyLimit(MAX_PROBES, MAX_PROBES)
     choices = {
         f"{scope.value}:{name}": _words(scope, name)
         for scope, names in pausing.known(console.mappings).items()
@@ -70,16 +75,19 @@ def add(pages: Blueprint, console: Console) -> None:
         restored = RESTORED.get(request.form.get("restored", ""))
         if restored is None and not check and _asks_what_was_restored(console, scope, name):
             return console.refused("Say what becomes of the texts that waited when the database was restored.")
-        found = pausing.resume(
-            console.read,
-            console.settings,
-            actor,
-            scope,
-            name,
-            anyway=anyway,
-            dry_run=check,
-            restored=restored or "unknown",
-        )
+        with contextlib.nullcontext(True) if anyway else probing.place("") as free:
+            if not free:
+                return console.refused("Others are ending pauses at the moment. Nothing was changed; try again soon.")
+            found = pausing.resume(
+                console.read,
+                console.settings,
+                actor,
+                scope,
+                name,
+                anyway=anyway,
+                dry_run=check,
+                restored=restored or "unknown",
+            )
         words = " ".join(_said(found, check))
         return console.refused(words) if found.wrong or found.is_blocked else console.done(words)
 

@@ -1,5 +1,7 @@
 """The page of pauses: pause and resume, and what a resume asks first."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -13,6 +15,7 @@ from connector.store.installation import Marked
 from connector.store.pauses import Scope
 from tests.delivery.test_restored import restore
 from tests.webhooks.console.conftest import Operators
+from webhooks.console.pauses import MAX_PROBES
 from webhooks.console.roles import Role
 
 
@@ -85,6 +88,26 @@ def test_a_tripped_account_is_asked_before_it_is_used_again(console: Operators, 
 
     assert browser.notice(browser.post("/pauses/resume", scope="account:ccaip")) == "CCAI Platform is used again."
     assert circuit_breaker.status(connection) == []
+
+
+def test_questions_to_a_platform_that_does_not_answer_do_not_take_all_threads(
+    console: Operators, connection: psycopg.Connection
+) -> None:
+    """One more than may ask at once is refused; whoever asks nothing is not."""
+    circuit_breaker.trip(connection, PLATFORM, "Outbound SMS is not enabled")
+    console.box.faults.add("delay", side="ccaip", seconds=3, times=MAX_PROBES)
+    *others, browser = (console.client(Role.VIEW, Role.ACT) for _ in range(MAX_PROBES + 1))
+    account = {"scope": "account:ccaip"}
+
+    with ThreadPoolExecutor(MAX_PROBES) as threads:
+        asked = [threads.submit(other.post, "/pauses/resume", check="1", **account) for other in others]
+        time.sleep(1)
+        refused = browser.notice(browser.post("/pauses/resume", **account))
+        used_again = browser.notice(browser.post("/pauses/resume", anyway="1", **account))
+        assert not any(one.done() for one in asked)
+
+    assert used_again == "CCAI Platform is used again."
+    assert refused == "Others are ending pauses at the moment. Nothing was changed; try again soon."
 
 
 @pytest.mark.parametrize(("scope", "name"), [(Scope.RULE, "last_years_recall"), (Scope.ACCOUNT, "zendesk")])
