@@ -193,6 +193,37 @@ def test_a_request_is_stamped_and_told() -> None:
     assert one_of(message, "outboundMessages/includeSessionId") == "false"
 
 
+def leads_to(element: etree._Element, connector: str = "connector") -> str:
+    return one_of(element, f"{connector}/targetReference")
+
+
+def test_a_request_that_was_lost_can_be_made_again_after_a_day() -> None:
+    """It is withdrawn first, since only a change to Requested sets a new time; a screen in between commits that."""
+    flow = read("flows", "CCAIP_SMS_Request_Text")
+    steps = {one_of(step, "name"): step for step in flow if all_of(step, "name") and all_of(step, "label")}
+    lost, under_way = steps["Already_requested"].findall(f"{NAMESPACE}rules")  # the first one that holds decides
+    for rule in (lost, under_way):
+        assert all_of(rule, "conditions/leftValueReference")[0] == "Find_the_case.CCAIP_SMS_Status__c"
+        assert all_of(rule, "conditions/rightValue/stringValue") == ["Requested"]
+        assert one_of(rule, "conditionLogic") == "and"
+    assert (leads_to(under_way), leads_to(lost)) == ("Under_way", "Lost")
+    assert all_of(lost, "conditions/leftValueReference")[1:] == [one_of(flow, "formulas/name")]
+    stamp = "Find_the_case.CCAIP_SMS_Requested_At__c"
+    assert one_of(flow, "formulas/expression") == f"OR(ISBLANK({{!{stamp}}}), {{!{stamp}}} < NOW() - 1)"
+    assert stamp.partition(".")[2] in all_of(steps["Find_the_case"], "queriedFields")
+
+    way = ["Lost"]
+    while way[-1] != "Requested":
+        connector = "defaultConnector" if way[-1] == "Already_requested" else "connector"
+        way.append(leads_to(steps[way[-1]], connector))
+    assert way == ["Lost", "Withdraw", "Find_the_case", "Already_requested", "Ask", "Request", "Requested"]
+    withdraw = steps["Withdraw"]
+    assert all_of(withdraw, "filters/field") == ["Id", "CCAIP_SMS_Status__c"], "an outcome that came meanwhile stays"
+    assert one_of(withdraw, "filters/value/stringValue") == "Requested"
+    assert one_of(withdraw, "inputAssignments/field") == "CCAIP_SMS_Status__c"
+    assert one_of(withdraw, "inputAssignments/value/elementReference") == "$GlobalConstant.EmptyString"
+
+
 def test_a_flow_leads_only_to_what_it_has() -> None:
     for path in METADATA.glob("flows/*"):
         flow = etree.parse(path).getroot()

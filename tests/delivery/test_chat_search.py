@@ -124,7 +124,7 @@ def test_what_was_read_counts_where_a_later_page_does_not_come(
 
     def connect() -> AbstractContextManager[psycopg.Connection]:
         """Break the list once the first page was read."""
-        if lists(box) and next(broken, False):
+        if len(lists(box)) == 1 and next(broken, False):
             box.faults.add(side="ccaip", route="list_chats", **fault)
         return nullcontext(connection)
 
