@@ -44,6 +44,16 @@ export async function clicked(selector) {
     await flush();
 }
 
+/** Presses the pointer on something, and does not release it. */
+export function press(selector, how = {}) {
+    const pressed = new MouseEvent('pointerdown', { bubbles: true, composed: true, button: 0, ...how });
+    find(selector).dispatchEvent(pressed);
+}
+
+export function release(how = 'pointerup') {
+    document.body.dispatchEvent(new MouseEvent(how, { bubbles: true, composed: true }));
+}
+
 export function begin() {
     jest.useFakeTimers();
     jest.resetAllMocks();

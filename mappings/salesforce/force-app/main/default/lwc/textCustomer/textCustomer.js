@@ -13,6 +13,7 @@ import read from '@salesforce/apex/TextCustomerController.read';
 import { Attempt } from './attempt';
 import { follow } from './follow';
 import { languageOptions, scheduledTexts, timeProblem } from './later';
+import { Pressing } from './pressing';
 import { measure, stranger } from './segments';
 import { ask, facts, findings, outcome, overridable, segmentsLine, unitsLine } from './words';
 
@@ -38,6 +39,7 @@ export default class TextCustomer extends LightningElement {
 
     _recordId;
     _attempt = new Attempt();
+    _pressing = new Pressing();
     _asked = 0;
     _isFilling = false;
     _focus = '';
@@ -57,8 +59,13 @@ export default class TextCustomer extends LightningElement {
         }
     }
 
+    connectedCallback() {
+        this._pressing.begin(this.template);
+    }
+
     disconnectedCallback() {
         this._gone = true;
+        this._pressing.finish();
         clearTimeout(this._timer);
     }
 
@@ -165,6 +172,13 @@ export default class TextCustomer extends LightningElement {
         return ['skipped', 'failed', 'cancelled'].includes(this.text.state);
     }
 
+    /** What Apex answers, once no button is pressed: the answer may move them. */
+    async ask(method, parameters) {
+        const answer = await ask(method, parameters);
+        await this._pressing.over;
+        return answer;
+    }
+
     async start() {
         await this.look({ isFilling: true });
         this.view = this.shown.templates ? 'compose' : 'broken';
@@ -182,7 +196,7 @@ export default class TextCustomer extends LightningElement {
         const asked = this._asked;
         this.isLooking = true;
         const words = isFilling ? { message: '', template: this.chosen } : { template: '' };
-        const { found, problem } = await ask(preview, { caseId: this.recordId, ...this.words, ...words });
+        const { found, problem } = await this.ask(preview, { caseId: this.recordId, ...this.words, ...words });
         if (asked !== this._asked) {
             return;
         }
@@ -245,10 +259,10 @@ export default class TextCustomer extends LightningElement {
         this.isSending = true;
         this.problem = '';
         const request = this._attempt.request(this.words, String(this.shown.after ?? ''));
-        const { found, problem, isUnclear } = await ask(send, { caseId: this.recordId, ...request });
+        const { found, problem, isUnclear } = await this.ask(send, { caseId: this.recordId, ...request });
         if (found) {
             this.text = await follow(found, {
-                look: (textId) => ask(read, { caseId: this.recordId, textId }),
+                look: (textId) => this.ask(read, { caseId: this.recordId, textId }),
                 isGone: () => this._gone
             });
             this.conclude();
@@ -287,7 +301,7 @@ export default class TextCustomer extends LightningElement {
     async cancel(textId, then) {
         this.isSending = true;
         this.problem = '';
-        const { found, problem } = await ask(cancel, { caseId: this.recordId, textId });
+        const { found, problem } = await this.ask(cancel, { caseId: this.recordId, textId });
         this.isSending = false;
         if (found) {
             await then(found);
