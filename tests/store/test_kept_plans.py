@@ -30,7 +30,15 @@ LARGE = (
     "opt_out_reviews",
 )
 # Indexes of texts that name a few of them, whatever they are looked up by.
-LOOK_UPS = {"texts_pkey", "texts_event_key", "texts_ticket", "texts_same_as", "texts_chat", "texts_claimed"}
+LOOK_UPS = {
+    "texts_pkey",
+    "texts_event_key",
+    "texts_ticket",
+    "texts_restored",
+    "texts_same_as",
+    "texts_chat",
+    "texts_claimed",
+}
 
 
 @pytest.fixture

@@ -85,6 +85,8 @@ create table texts (
 -- partial indexes name `state` and what is written back.
 with (fillfactor = 60);
 create index texts_ticket on texts (crm, ticket_id, id);
+-- Texts that waited when the database was restored and have no decision yet. Newer ones of their tickets wait for them.
+create index texts_restored on texts (crm, ticket_id) where state = 'received' and restored_at is not null;
 create index texts_unknown on texts (changed_at) where state = 'unknown';
 create index texts_claimed on texts (claim_until) where state = 'sending';
 create index texts_same_as on texts (same_as) where same_as is not null;
