@@ -49,6 +49,17 @@ def test_a_plan_is_made_from_ids_and_named_in_the_notice(console: Operators, con
     assert entry.who == f"key:{browser.name}"
 
 
+def test_rows_without_an_id_are_named(console: Operators, connection: psycopg.Connection) -> None:
+    """As on the command line. The lines are those of the form, a blank first one included."""
+    [case] = console.box.salesforce.make_cases(1)
+    browser = operator(console)
+
+    answer = browser.post("/back-fills", crm="salesforce", ids=f"\r\nName,Id\r\na,{case}\r\nb,\r\nc,\r\n")
+
+    assert "2 rows of the ids without an id: left out (lines 4, 5)." in browser.notice(answer)
+    wait_for(lambda: [one for one in plans.listed(connection, 9) if one.state is PlanState.PLANNED], "the plan is made")
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
