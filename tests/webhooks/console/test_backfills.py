@@ -104,6 +104,18 @@ def test_a_plan_is_run_paused_and_cancelled(console: Operators, connection: psyc
     assert whats == ["backfill.cancel", "backfill.pause", "backfill.run"]
 
 
+def test_a_plan_that_is_being_made_says_how_far_it_is_and_can_be_cancelled(
+    console: Operators, connection: psycopg.Connection
+) -> None:
+    name = plans.make(connection, "salesforce", Query(), TextRequest())
+    plans.add(connection, name, 0, [Row("case1"), Row("case2")])
+    browser = operator(console)
+
+    assert "The cases are being read: 2 so far." in browser.get(f"/back-fills/{name}").text
+    assert "is cancelled" in browser.notice(browser.post(f"/back-fills/{name}/halt", to="cancelled"))
+    assert plans.found(connection, name).state is PlanState.CANCELLED
+
+
 @pytest.mark.parametrize("number", ["", "x", "-1", "nan", "inf", "101"])
 def test_a_plan_is_not_run_with_a_wrong_number(
     console: Operators, connection: psycopg.Connection, plan: str, number: str
