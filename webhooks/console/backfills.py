@@ -12,7 +12,7 @@ from connector.errors import ActionRefused, BadFile, NotThere
 from connector.model import OUTCOMES, TextRequest
 from webhooks.console.acting import attempt
 from webhooks.console.page import Console, viewer
-from webhooks.console.planning import Planning
+from webhooks.console.planning import Planning, PlanWanted
 from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
@@ -64,9 +64,11 @@ def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:
         if crm not in console.mappings or not source:
             return console.refused("Give a condition, or ids, for a CRM that has a mapping. No plan was made.")
         one_each = request.form.get("each_case") != "1"
-        if not planning.begin(viewer().session.id, viewer().actor, crm, source, text_request, one_each):
+        wanted = PlanWanted(viewer().session.id, viewer().actor, crm, source, text_request, one_each)
+        begun = planning.begin(wanted, lambda: console.done(f"{BEING_MADE} {left_out}".rstrip()))
+        if begun is None:
             return console.refused("Another plan is being made. Try again when it is in the list.")
-        return console.done(f"{BEING_MADE} {left_out}".rstrip())
+        return begun
 
     @pages.get("/back-fills/<plan>")
     @needs(Role.VIEW)
