@@ -30,12 +30,26 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 SEVERAL = "expected one id in a line, or a first line that names the columns, one of them Id"
 
 
+# Rows without an id that are named; the others are counted.
+NAMED_ROWS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class IdFile:
-    """The ids, in the file's order, and the number of rows without one."""
+    """The ids, in the file's order, and the first lines of the rows without one."""
 
     ids: list[str]
-    rows_without: int
+    lines_without: list[int]
+
+    def left_out(self, where: str) -> str:
+        """Say how many rows of `where` had no id, and which; empty: all had one."""
+        count = len(self.lines_without)
+        if not count:
+            return ""
+        named = ", ".join(str(line) for line in self.lines_without[:NAMED_ROWS])
+        more = f" and {count - NAMED_ROWS:,} more" if count > NAMED_ROWS else ""
+        rows, lines = ("row", "line") if count == 1 else ("rows", "lines")
+        return f"{count:,} {rows} of {where} without an id: left out ({lines} {named}{more})."
 
 
 def read(data: bytes) -> IdFile:
@@ -65,7 +79,7 @@ def read(data: bytes) -> IdFile:
             raise BadFile(f"line {line}: {UNSEEN.format(f'U+{ord(unseen[0]):04X}')}")
         if LINE_END.search(own) or _swallows(row, column, own, separator):
             raise BadFile(f"line {line}: {UNCLOSED}")
-    return IdFile(ids, len(found) - len(ids))
+    return IdFile(ids, [line for line, _, given in found if not given])
 
 
 def _separator(line: str) -> str:

@@ -68,7 +68,7 @@ class BackFill:
 
         `actor`: who asks for it, for the audit trail; None: this system user.
 
-        Raises BadSettings, Refused or Unavailable. No plan exists then.
+        Raises BadSettings, Refused or Unavailable: no plan exists then; ActionRefused: somebody has cancelled it.
         """
         request = replace(request, reason_name=reason_name.checked(request.reason_name))
         mappings = bootstrap.mappings(self._settings)
@@ -124,5 +124,5 @@ class BackFill:
 def opened(settings: Settings | None = None) -> Iterator[BackFill]:
     """Open a back-fill with these settings, or with those of the environment. Raises BadSettings."""
     settings = settings or load()
-    with postgres.ready(settings) as url, psycopg.connect(url, autocommit=True) as connection:
+    with postgres.ready(settings) as url, postgres.single(url) as connection:
         yield BackFill(connection, settings)

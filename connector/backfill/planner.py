@@ -13,7 +13,7 @@ from connector.backfill import plans
 from connector.backfill.plans import Row
 from connector.crms import CRM_BATCH_SIZE, Crm, Query
 from connector.delivery import isolation
-from connector.errors import CallFailed
+from connector.errors import ActionRefused, CallFailed
 from connector.mapping.rules import Mapping as TicketMapping
 from connector.model import Channel, Decision, Skip, TextRequest, Ticket
 from connector.policy.findings import Ruling, Said
@@ -65,7 +65,7 @@ class Planner:
         `actor`: who asks for it; None: this system user.
 
         `on_page` gets the number of cases so far. Raises Refused or Unavailable when the call to the CRM fails. No plan
-        exists then.
+        exists then. Raises ActionRefused when somebody cancels the plan meanwhile. It stays then, as cancelled.
         """
         query = source if isinstance(source, Query) else Query()
         pages = self._found(source) if isinstance(source, Query) else self._read(source)
@@ -74,15 +74,27 @@ class Planner:
             seen = self._keep(connection, plan, pages, request, on_page)
             if one_each:
                 plans.one_each(connection, plan)
-            report = self._report(connection, plan, seen, request.rule)
-            with connection.transaction():
-                plans.planned(connection, plan, report)
-                about, after = audit.named("plan", plan), {"crm": self._crm_name, "rule": request.rule}
-                audit.record(connection, actor or audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
+            self._finish(connection, plan, self._report(connection, plan, seen, request.rule), request.rule, actor)
         except BaseException:  # Ctrl-C too: an incomplete plan is dropped
             plans.drop(connection, plan)
             raise
+        finally:
+            plans.release(connection, plan)
         return plan
+
+    def _finish(
+        self,
+        connection: psycopg.Connection,
+        plan: str,
+        report: Mapping[str, Any],
+        rule: str | None,
+        actor: Actor | None,
+    ) -> None:
+        with connection.transaction():
+            if not plans.planned(connection, plan, report):
+                raise _cancelled(plan)
+            about, after = audit.named("plan", plan), {"crm": self._crm_name, "rule": rule}
+            audit.record(connection, actor or audit.this_user(), Action.BACKFILL_PLAN, about, after=after)
 
     def _keep(
         self,
@@ -94,6 +106,8 @@ class Planner:
     ) -> _Seen:
         seen = _Seen()
         for tickets, missing in pages:
+            if not plans.is_planning(connection, plan):
+                raise _cancelled(plan)
             rows = self._rows(connection, tickets, request, seen) + [Row(*one) for one in missing.items()]
             seen.twice += len(rows) - plans.add(connection, plan, seen.cases, rows)
             seen.cases += len(rows)
@@ -171,3 +185,7 @@ class Planner:
             ],
             "first": list(seen.samples.values()),
         }
+
+
+def _cancelled(plan: str) -> ActionRefused:
+    return ActionRefused(f"plan {plan}", "was cancelled while it was being made")

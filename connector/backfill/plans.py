@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -18,11 +19,14 @@ from connector.model import State, TextRequest
 from connector.store import queries
 from connector.store import texts as text_store
 
+log = structlog.get_logger()
+
 SQL = queries.load(__file__)
 
 # Letters and digits that are not easily confused: people type a plan's id.
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 ID_LENGTH = 6
+ABANDONED = "it was not finished: the process that made it has ended, or lost the database"
 ANOTHER_CASE = "another case of the same customer is in this plan"
 OUTCOMES_AT_ONCE = 2_000
 
@@ -90,15 +94,31 @@ class Row:
 
 
 def make(connection: psycopg.Connection, crm: str, query: Query, request: TextRequest) -> str:
-    """Create a plan without cases; return its id."""
+    """Create a plan without cases; return its id. It is being made until `release`, or until the connection ends."""
     name = "".join(secrets.choice(LETTERS) for _ in range(ID_LENGTH))
-    row = {"id": name, "crm": crm, "query": Jsonb(asdict(query)), "request": Jsonb(asdict(request))}
+    row = {"plan": name, "crm": crm, "query": Jsonb(asdict(query)), "request": Jsonb(asdict(request))}
     connection.execute(SQL["make"], row)
     return name
 
 
+def release(connection: psycopg.Connection, plan: str) -> None:
+    """End the making of a plan, on the connection that made it."""
+    connection.execute(SQL["release"], {"plan": plan})
+
+
+def is_planning(connection: psycopg.Connection, plan: str) -> bool:
+    """Whether the plan is still wanted by those who make it. False: somebody has cancelled it."""
+    return connection.execute(SQL["is_planning"], {"plan": plan}).rowcount > 0
+
+
+def cancel_abandoned(connection: psycopg.Connection) -> None:
+    """Cancel the unfinished plans whose processes have ended. One that is still being made is left alone."""
+    for (plan,) in connection.execute(SQL["cancel_abandoned"], {"why": ABANDONED}):
+        log.warning("a plan was not finished and is cancelled", plan=plan)
+
+
 def drop(connection: psycopg.Connection, plan: str) -> None:
-    """Delete the plan and all traces of it."""
+    """Delete an unfinished plan and all traces of it. A plan that somebody has cancelled stays."""
     connection.execute(SQL["drop"], {"plan": plan})
 
 
@@ -126,9 +146,9 @@ def totals(connection: psycopg.Connection, plan: str) -> list[dict[str, Any]]:
         return cursor.execute(SQL["totals"], {"plan": plan}).fetchall()
 
 
-def planned(connection: psycopg.Connection, plan: str, report: Mapping[str, Any]) -> None:
-    """Mark the plan as complete: all its cases are stored."""
-    connection.execute(SQL["planned"], {"plan": plan, "report": Jsonb(report)})
+def planned(connection: psycopg.Connection, plan: str, report: Mapping[str, Any]) -> bool:
+    """Mark the plan as complete: all its cases are stored. Return False where somebody has cancelled it."""
+    return connection.execute(SQL["planned"], {"plan": plan, "report": Jsonb(report)}).rowcount > 0
 
 
 def found(connection: psycopg.Connection, plan: str) -> Plan:

@@ -1,8 +1,30 @@
+-- part: making
+-- The key of the lock that a connection has while it makes a plan.
+hashtextextended('plan ' || %(plan)s, 0)
+
 -- name: make
-insert into plans (id, crm, query, request, state) values (%(id)s, %(crm)s, %(query)s, %(request)s, 'planning')
+-- A plan without cases, and the lock of this connection. The database drops the lock when the connection ends.
+with locked as materialized (select pg_advisory_lock_shared({making}))
+insert into plans (id, crm, query, request, state)
+select %(plan)s, %(crm)s, %(query)s, %(request)s, 'planning' from locked
+
+-- name: release
+select pg_advisory_unlock_shared({making})
+
+-- name: is_planning
+select from plans where id = %(plan)s and state = 'planning'
+
+-- name: cancel_abandoned
+-- Cancels unfinished plans that no connection makes any more.
+with unfinished as materialized (select id from plans where state = 'planning')
+update plans set state = 'cancelled', why = %(why)s, changed_at = now() from unfinished
+where plans.id = unfinished.id and plans.state = 'planning'
+  and pg_try_advisory_xact_lock(hashtextextended('plan ' || unfinished.id, 0))
+returning plans.id
 
 -- name: drop
-delete from plans where id = %(plan)s
+-- Drops an unfinished plan. One that was cancelled stays.
+delete from plans where id = %(plan)s and state = 'planning'
 
 -- name: page
 -- Holds a page of cases until those that the plan has already are left out.

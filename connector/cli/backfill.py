@@ -10,7 +10,7 @@ from connector.cli.backfill_plan import plan_command
 from connector.cli.connection import connected
 from connector.cli.finite_range import FiniteRange
 from connector.cli.output import JSON, say
-from connector.errors import CallFailed, NotThere
+from connector.errors import ActionRefused, CallFailed, NotThere
 
 
 class Backfill(click.Group):
@@ -25,7 +25,7 @@ class Backfill(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (NotThere, CallFailed) as error:
+        except (NotThere, CallFailed, ActionRefused) as error:
             _refuse(str(error))
 
 
@@ -61,7 +61,7 @@ PLAN = click.argument("plan")
 MAKE_ANOTHER = "make another one with: connector backfill CRM"
 # The reason for refusing to run a plan, by state.
 CANNOT_RUN = {
-    "planning": f"is still being made. If the command that makes it has ended, {MAKE_ANOTHER}",
+    "planning": f"is still being made. If the process that makes it has ended, a worker cancels it: {MAKE_ANOTHER}",
     "cancelled": f"was cancelled and is not run again. For the cases that were not texted, {MAKE_ANOTHER}",
 }
 TO_FILE = click.File("w", encoding="utf-8")

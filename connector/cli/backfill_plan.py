@@ -87,8 +87,8 @@ def _ids(file: IO[bytes]) -> list[str]:
 
     with _named("--ids", file):
         found = id_file.read(file.read())
-    if without := found.rows_without:
-        click.echo(f"{count(without, 'row')} of {file.name} without an id: left out.", err=True)
+    if left_out := found.left_out(file.name):
+        click.echo(left_out, err=True)
     return found.ids
 
 

@@ -152,6 +152,7 @@ def hints(plan: Plan) -> Iterator[str]:
         yield f"Nothing was sent. To send: connector backfill run {plan.id}"
     if plan.state in (PlanState.PAUSED, PlanState.STOPPED):
         yield f"To go on: connector backfill run {plan.id}"
+    if plan.state in (PlanState.PLANNING, PlanState.PAUSED, PlanState.STOPPED):
         yield f"To give it up: connector backfill cancel {plan.id}"
     if plan.state is PlanState.DONE:
         yield f"Case by case: connector backfill report {plan.id} --csv FILE"

@@ -18,6 +18,8 @@ from connector.store import queries
 SQL = queries.load(__file__)
 # A session ends after so long, and earlier when nobody uses it.
 HOURS, IDLE_MINUTES = 8, 60
+# Characters of the notices that wait for a page.
+MAX_NOTICE = 4_000
 
 
 class Method(StrEnum):
@@ -57,23 +59,27 @@ def begin(connection: psycopg.Connection, who: str, method: Method, roles: Seque
     return token
 
 
-def find(connection: psycopg.Connection, token: str, used: bool = True) -> tuple[Session, Notice | None] | None:
+def find(
+    connection: psycopg.Connection, token: str, used: bool = True, shows: bool = True
+) -> tuple[Session, Notice | None] | None:
     """Return the open session of a token, and the notice to show. None: there is none, or it has ended.
 
     `used` False: a page that refreshes itself asks. That neither prolongs the session nor takes its notice.
+    `shows` False: the answer is no page, such as a redirect. It leaves the notice to the next page.
     """
     asked = {"hash": _hashed(token), "used": used, "idle": IDLE_MINUTES}
     with connection.cursor(row_factory=class_row(Session)) as cursor:
         session = cursor.execute(SQL["find"], asked).fetchone()
     if session is None:
         return None
-    taken = connection.execute(SQL["use"], {"id": session.id}).fetchone() if used else None
+    taken = connection.execute(SQL["use"], {"id": session.id, "shows": shows}).fetchone() if used else None
     return session, Notice(**taken[0]) if taken and taken[0] else None
 
 
 def notify(connection: psycopg.Connection, session: int, notice: Notice) -> None:
-    """Keep a notice for the session's next page."""
-    row = {"id": session, "words": notice.words, "problem": notice.problem}
+    """Keep a notice for the session's next page, after those that wait for it already."""
+    words = notice.words.replace("\0", "")
+    row = {"id": session, "words": words, "problem": notice.problem, "most": MAX_NOTICE}
     connection.execute(SQL["notify"], row)
 
 

@@ -16,13 +16,18 @@ values (%(hash)s, %(who)s, %(method)s, %(roles)s, %(origin)s, now() + %(hours)s 
 {open} and console_sessions.hash = %(hash)s
 
 -- name: use
--- Note that a session was used, and take its notice.
-with before as (select id, notice from console_sessions where id = %(id)s for update)
-update console_sessions set seen_at = now(), notice = null from before where console_sessions.id = before.id
-returning before.notice
+-- Note that a session was used, and take its notice if it is shown.
+with before as (
+    select id, notice, case when not %(shows)s then notice end as left from console_sessions
+    where id = %(id)s for update)
+update console_sessions set seen_at = now(), notice = before.left from before where console_sessions.id = before.id
+returning case when %(shows)s then before.notice end
 
 -- name: notify
-update console_sessions set notice = jsonb_build_object('words', %(words)s::text, 'problem', %(problem)s::bool)
+-- Add a notice to the one that no page has shown yet. Very many of them lose the oldest.
+update console_sessions set notice = jsonb_build_object(
+    'words', right(concat_ws(' ', notice ->> 'words', %(words)s::text), %(most)s),
+    'problem', %(problem)s::bool or coalesce((notice ->> 'problem')::bool, false))
 where id = %(id)s
 
 -- name: listed

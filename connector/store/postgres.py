@@ -160,6 +160,11 @@ def pool(url: str, most: int, options: str = OPTIONS) -> ConnectionPool:
     )
 
 
+def single(url: str) -> psycopg.Connection:
+    """Open one connection, in autocommit, for work that calls remote services between its statements."""
+    return psycopg.connect(_impatient(url), autocommit=True, options=OPTIONS)
+
+
 async def connect(url: str) -> psycopg.AsyncConnection:
     """Open one asynchronous connection, in autocommit."""
     return await psycopg.AsyncConnection.connect(_impatient(url), autocommit=True, options=OPTIONS)

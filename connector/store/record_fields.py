@@ -8,9 +8,10 @@ A claim gives a row to one worker for CLAIM_SECONDS. A worker that is killed los
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from connector.model import FieldKind, FieldState
 from connector.store import pseudonyms, queries
@@ -40,6 +41,23 @@ class FieldResult:
     version: int
     after: float | None = None
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRefusal:
+    """A value that a CRM refuses, and `why`. `record`: the record with the field; None: the CRM was not asked yet.
+
+    `attempts`: failed ones in a row. `next_at`: the next one (UTC).
+    """
+
+    crm: str
+    ticket_id: str
+    record: str | None
+    kind: FieldKind
+    value: bool
+    why: str
+    attempts: int
+    next_at: datetime
 
 
 def opt_out(connection: psycopg.Connection, crm: str, ticket_id: str, number: str) -> None:
@@ -108,6 +126,13 @@ def refused(connection: psycopg.Connection) -> dict[FieldKind, int]:
     """Count the values that a CRM refuses, and that are tried again."""
     counts = {FieldKind(kind): count for kind, count in connection.execute(SQL["refused"])}
     return {kind: counts.get(kind, 0) for kind in FieldKind}
+
+
+def refusals(connection: psycopg.Connection, most: int) -> list[FieldRefusal]:
+    """Return the values that `refused` counts, those with the most attempts first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(SQL["refusals"], {"most": most}).fetchall()
+    return [FieldRefusal(**row | {"kind": FieldKind(row["kind"])}) for row in rows]
 
 
 def forget(connection: psycopg.Connection, number: str, tickets: Sequence[str]) -> None:

@@ -94,8 +94,16 @@ where cleared.crm = %(crm)s and cleared.kind = 'phone_invalid' and cleared.ticke
   and f.crm = cleared.crm and f.kind = cleared.kind and f.record = cleared.record
   and f.value and not f.before and f.version <= f.written
 
+-- part: refused_now
+refused is not null and version > written
+
 -- name: refused
-select kind, count(*) from record_fields where refused is not null and version > written group by kind
+select kind, count(*) from record_fields where {refused_now} group by kind
+
+-- name: refusals
+-- The values that a CRM refuses, those that it has refused most often first.
+select crm, ticket_id, record, kind, value, refused as why, attempts, due_at as next_at from record_fields
+where {refused_now} order by attempts desc, crm, ticket_id, kind limit %(most)s
 
 -- name: forget_written
 delete from record_fields

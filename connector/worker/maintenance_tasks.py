@@ -6,7 +6,7 @@ from functools import partial
 from psycopg_pool import ConnectionPool
 
 from connector import bootstrap
-from connector.backfill import feeder
+from connector.backfill import feeder, plans
 from connector.backfill.feeder import Feeder
 from connector.ccaip import client
 from connector.ccaip.client import Account
@@ -24,7 +24,7 @@ from connector.worker import bulk_actions, chat_events, chat_follower, chat_reco
 from connector.worker.maintenance import Maintenance, MaintenanceTask
 
 # Intervals of the tasks, in seconds.
-REQUEUE_SECONDS, ROLL_UP_SECONDS, RETENTION_SECONDS, FREE_SECONDS = 30.0, 60.0, 3600.0, 86_400.0
+PLANS_SECONDS, REQUEUE_SECONDS, ROLL_UP_SECONDS, RETENTION_SECONDS, FREE_SECONDS = 10.0, 30.0, 60.0, 3600.0, 86_400.0
 # Seconds between requests for the CRM's usage while batches wait, if no other call to the CRM reports it.
 USAGE_SECONDS = 300.0
 
@@ -43,6 +43,7 @@ def build(
     words = bootstrap.opt_out_words(mappings)
     tasks = [
         MaintenanceTask("feed back-fills", feeder.FEED_SECONDS, Feeder(alone, settings.batch_rate, mappings).feed),
+        MaintenanceTask("abandoned plans", PLANS_SECONDS, plans.cancel_abandoned),
         chat_events.task(settings.ccaip_customer_senders, words),
         MaintenanceTask("requeue", REQUEUE_SECONDS, retention.requeue),
         MaintenanceTask("free", FREE_SECONDS, retention.free),

@@ -384,6 +384,37 @@ def test_ctrl_c_pauses_and_it_goes_on_and_can_be_cancelled(
         assert max(texts(slow).values()) == 1
 
 
+def being_made(pipe: Pipe, operator: Operator, seconds: float) -> tuple[subprocess.Popen[str], str]:
+    """A command that makes a plan, and waits so long for the CRM; the plan."""
+    [case] = pipe.box.salesforce.make_cases(1)
+    pipe.box.faults.add("delay", side="salesforce", route="query", seconds=seconds, match=case)
+    process = operator.start("salesforce", "--where", f"Id = '{case}'")
+    making = partial(pipe.query, "select id from plans where state = 'planning'")
+    return process, wait_for(making, "it is being made")[0]["id"]
+
+
+def test_a_plan_whose_command_was_killed_is_cancelled(pipe: Pipe, operator: Operator) -> None:
+    process, plan = being_made(pipe, operator, 15)
+    assert f"To give it up: connector backfill cancel {plan}" in operator.does("status", plan)
+
+    process.kill()
+    process.communicate()
+
+    wait_for(lambda: not pipe.query("select id from plans where state = 'planning'"), "it is cancelled")
+    assert "is cancelled: it was not finished" in operator.does("status", plan, status=2)
+
+
+def test_a_plan_that_is_cancelled_while_it_is_made_is_said_to_be(pipe: Pipe, operator: Operator) -> None:
+    process, plan = being_made(pipe, operator, 5)
+
+    assert f"Plan {plan} is cancelled." in operator.does("cancel", plan)
+    _, said = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 2
+    assert f"Error: Plan {plan} was cancelled while it was being made.\n" in said
+    assert "is cancelled: by an operator" in operator.does("status", plan, status=2)
+
+
 def test_nobody_watches_and_it_pauses(pipe: Pipe, as_environment: Operator) -> None:
     cases = pipe.box.salesforce.make_cases(3, Subject="alone")
     with library.opened() as fill:

@@ -66,9 +66,22 @@ def test_other_columns_may_be_in_latin_1() -> None:
     assert id_file.read(data).ids == [A, B]
 
 
-def test_rows_without_an_id_are_counted() -> None:
+def test_rows_without_an_id_are_counted_and_named() -> None:
     found = id_file.read(f"Name,Id\nx,{A}\ny,\nTotal\n,\n".encode())
-    assert (found.ids, found.rows_without) == ([A], 2)
+    assert (found.ids, found.lines_without) == ([A], [3, 4])
+    assert found.left_out("cases.csv") == "2 rows of cases.csv without an id: left out (lines 3, 4)."
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], ""),
+        ([2], "1 row of the ids without an id: left out (line 2)."),
+        (list(range(2, 1009)), "1,007 rows of the ids without an id: left out (lines 2, 3, 4, 5, 6 and 1,002 more)."),
+    ],
+)
+def test_the_first_rows_without_an_id_are_named(lines: list[int], words: str) -> None:
+    assert id_file.IdFile([A], lines).left_out("the ids") == words
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Access:
         if not token:
             return None
         with self._pool.connection() as connection:
-            found = console_sessions.find(connection, token, used=not live())
+            found = console_sessions.find(connection, token, used=not live(), shows=_shows_notice())
             if found is None:
                 return None
             session, notice = found
@@ -101,3 +101,8 @@ class Access:
         if live() or request.method != "GET":
             raise Problem(401, "Your session has ended. Sign in again; nothing was done.")
         return redirect(url_for(SIGN_IN, to=request.full_path.rstrip("?")), 303)
+
+
+def _shows_notice() -> bool:
+    """Whether the answer is a page, on which a notice is read: not the redirect after a form, nor a file."""
+    return request.method == "GET" and not request.path.endswith(".csv")

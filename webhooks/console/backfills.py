@@ -12,13 +12,14 @@ from connector.errors import ActionRefused, BadFile, NotThere
 from connector.model import OUTCOMES, TextRequest
 from webhooks.console.acting import attempt
 from webhooks.console.page import Console, viewer
-from webhooks.console.planning import Planning
+from webhooks.console.planning import Planning, PlanWanted
 from webhooks.console.roles import Role, needs
 from webhooks.problems import Problem
 
 ROWS = 50
 # The defaults of `connector backfill run`.
 CANARY, COOLING, MAX_FAILED = 10, 60, 10
+BEING_MADE = "The plan is being made: its state is planning until all its cases are read."
 RUNNABLE = (PlanState.PLANNED, PlanState.PAUSED, PlanState.STOPPED)
 
 
@@ -57,15 +58,17 @@ def _add_lists(pages: Blueprint, console: Console, planning: Planning) -> None:
             rule=request.form.get("rule") or None, reason_name=request.form.get("reason", "").strip() or None
         )
         try:
-            source = _source()
+            source, left_out = _source()
         except BadFile as error:
             return console.refused(f"The ids cannot be read: {error}. No plan was made.")
         if crm not in console.mappings or not source:
             return console.refused("Give a condition, or ids, for a CRM that has a mapping. No plan was made.")
         one_each = request.form.get("each_case") != "1"
-        if not planning.begin(viewer().session.id, viewer().actor, crm, source, text_request, one_each):
+        wanted = PlanWanted(viewer().session.id, viewer().actor, crm, source, text_request, one_each)
+        begun = planning.begin(wanted, lambda: console.done(f"{BEING_MADE} {left_out}".rstrip()))
+        if begun is None:
             return console.refused("Another plan is being made. Try again when it is in the list.")
-        return console.done("The plan is being made: its state is planning until all its cases are read.")
+        return begun
 
     @pages.get("/back-fills/<plan>")
     @needs(Role.VIEW)
@@ -132,12 +135,15 @@ def _defaults(plan: plans.Plan) -> dict[str, float]:
     return {"canary": plan.canary, "cooling": plan.cooling, "max_failed": round(plan.max_failed * 100, 2)}
 
 
-def _source() -> Query | list[str] | None:
-    """The condition or the ids of the form; None: neither or both. Raises BadFile."""
-    where, ids = request.form.get("where", "").strip(), request.form.get("ids", "").strip()
-    if bool(where) is bool(ids):
-        return None
-    return Query(where=where) if where else id_file.read(ids.encode()).ids
+def _source() -> tuple[Query | list[str] | None, str]:
+    """The condition or the ids of the form, and which rows have no id. None: neither or both. Raises BadFile."""
+    where, ids = request.form.get("where", "").strip(), request.form.get("ids", "")
+    if bool(where) is bool(ids.strip()):
+        return None, ""
+    if where:
+        return Query(where=where), ""
+    found = id_file.read(ids.encode())  # as typed: the lines are counted from the first
+    return found.ids, found.left_out("the ids")
 
 
 def _number(name: str, max_value: float) -> float:

@@ -1,4 +1,4 @@
-"""Opt-outs: messages for a person to decide, the suppression list, and what to enter on the platform's own list."""
+"""Opt-outs: messages to decide, what to enter on the platform's list, what the CRM refuses, the suppression list."""
 
 import psycopg
 from flask import Blueprint, request
@@ -6,7 +6,8 @@ from flask.typing import ResponseReturnValue
 
 from connector import phone
 from connector.errors import ActionRefused
-from connector.store import actions, opt_outs, pseudonyms, suppressions
+from connector.model import FieldKind
+from connector.store import actions, opt_outs, pseudonyms, record_fields, suppressions
 from connector.store.suppressions import Suppressed
 from webhooks.console.acting import attempt, reason
 from webhooks.console.page import Console, viewer
@@ -14,6 +15,7 @@ from webhooks.console.roles import Role, needs
 
 # The rows of each list.
 ROWS = 100
+KINDS = {FieldKind.OPT_OUT: "opt-out", FieldKind.PHONE_INVALID: "mark of an invalid number"}
 
 
 def add(pages: Blueprint, console: Console) -> None:
@@ -25,8 +27,15 @@ def add(pages: Blueprint, console: Console) -> None:
         with console.read() as connection:
             reviews, to_enter = opt_outs.reviews(connection, ROWS, pending=True), _to_enter(connection)
             suppressed = suppressions.suppressed(connection, ROWS)
+            refusals = record_fields.refusals(connection, ROWS)
         return console.page(
-            "console/opt_outs.html", reviews=reviews, to_enter=to_enter, suppressed=suppressed, rows=ROWS
+            "console/opt_outs.html",
+            reviews=reviews,
+            to_enter=to_enter,
+            refusals=refusals,
+            kinds=KINDS,
+            suppressed=suppressed,
+            rows=ROWS,
         )
 
     @pages.post("/opt-outs/<int:review>/decide")

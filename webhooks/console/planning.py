@@ -1,22 +1,44 @@
 """Plans that the console makes, in a thread of the web process: reading thousands of cases takes minutes."""
 
+import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import psycopg
 import structlog
-from psycopg_pool import ConnectionPool
+from flask.typing import ResponseReturnValue
+from psycopg_pool import ConnectionPool, PoolClosed
 
 from connector.backfill.library import BackFill
 from connector.crms import Query
-from connector.errors import ConnectorError
+from connector.errors import ActionRefused, ConnectorError
 from connector.model import TextRequest
 from connector.settings import Settings
-from connector.store import console_sessions
+from connector.store import console_sessions, postgres
 from connector.store.audit import Actor
-from connector.store.console_sessions import Notice
+from connector.store.console_sessions import HOURS, Notice
 
 log = structlog.get_logger()
+
+# Seconds between attempts to leave a notice while the database is away.
+TELL_AGAIN_SECONDS = 2.0
+AWAY = "The database was away while the plan was being made: look for it in the list, or make it again."
+UNUSABLE = "No plan was made: something in the form, or in a case, has a sign that cannot be stored."
+OWN_ERROR = "No plan was made: this met an error of the connector's own. Its log says where."
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWanted:
+    """A plan that a person asks for. `session`: the one whose pages say what became of it."""
+
+    session: int
+    actor: Actor
+    crm: str
+    source: Query | Sequence[str]
+    request: TextRequest
+    one_each: bool
 
 
 class Planning:
@@ -26,37 +48,64 @@ class Planning:
         self._pool, self._settings = pool, settings
         self._busy = threading.Lock()
 
-    def begin(
-        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool
-    ) -> bool:
-        """Begin to make a plan. The session's next page says what became of it. False: another is being made."""
-        if not self._busy.acquire(blocking=False):
-            return False
-        arguments = (session, actor, crm, source, request, one_each)
-        threading.Thread(target=self._make, args=arguments, name="planning", daemon=True).start()
-        return True
+    def begin(self, wanted: PlanWanted, announce: Callable[[], ResponseReturnValue]) -> ResponseReturnValue | None:
+        """Begin to make a plan. A later page of the session says what became of it. None: another is being made.
 
-    def _make(
-        self, session: int, actor: Actor, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool
-    ) -> None:
+        `announce` says that it is being made, before anything is said about its end. Its answer is returned.
+        """
+        if not self._busy.acquire(blocking=False):
+            return None
         try:
-            notice = self._made(crm, source, request, one_each, actor)
-            with self._pool.connection() as connection:
-                console_sessions.notify(connection, session, notice)
-        except psycopg.Error as error:
-            log.error("the database does not answer", why=type(error).__name__)
+            answer = announce()
+            threading.Thread(target=self._make, args=(wanted,), name="planning", daemon=True).start()
+        except BaseException:
+            self._busy.release()
+            raise
+        return answer
+
+    def _make(self, wanted: PlanWanted) -> None:
+        try:
+            notice = self._made(wanted)
         finally:
             self._busy.release()
+        self._tell(wanted.session, notice)
 
-    def _made(
-        self, crm: str, source: Query | Sequence[str], request: TextRequest, one_each: bool, actor: Actor
-    ) -> Notice:
+    def _made(self, wanted: PlanWanted) -> Notice:
+        """Make the plan and say what became of it, whatever that is."""
         try:
-            with self._pool.connection() as connection:
-                fill = BackFill(connection, self._settings)
-                return Notice(
-                    f"Plan {fill.plan(crm, source, request, one_each, actor=actor)} is made. Nothing was sent."
-                )
+            plan = self._plan(wanted)
+        except ActionRefused as error:  # somebody has cancelled it
+            return Notice(str(error), problem=True)
         except ConnectorError as error:
-            log.warning("a plan could not be made", crm=crm, why=str(error))
+            log.warning("a plan could not be made", crm=wanted.crm, why=str(error))
             return Notice(f"No plan was made: {error}", problem=True)
+        except psycopg.DataError:
+            return Notice(UNUSABLE, problem=True)
+        except psycopg.Error as error:
+            log.error("the database does not answer", why=type(error).__name__)
+            return Notice(AWAY, problem=True)
+        except Exception as error:
+            logging.getLogger(__name__).error("a plan could not be made: %s", wanted.crm, exc_info=error)
+            return Notice(OWN_ERROR, problem=True)
+        return Notice(f"Plan {plan} is made. Nothing was sent.")
+
+    def _plan(self, wanted: PlanWanted) -> str:
+        """Make the plan over a connection of its own: the pool's are for requests, and the CRM is read meanwhile."""
+        with postgres.single(str(self._pool.conninfo)) as connection:
+            fill = BackFill(connection, self._settings)
+            return fill.plan(wanted.crm, wanted.source, wanted.request, wanted.one_each, actor=wanted.actor)
+
+    def _tell(self, session: int, notice: Notice) -> None:
+        """Leave the notice. While the database is away, try again for as long as a session can last."""
+        end = time.monotonic() + HOURS * 3600
+        while time.monotonic() < end:
+            try:
+                with self._pool.connection() as connection:
+                    console_sessions.notify(connection, session, notice)
+            except PoolClosed:  # this process ends
+                return
+            except psycopg.Error as error:
+                log.error("the database does not answer", why=type(error).__name__)
+                time.sleep(TELL_AGAIN_SECONDS)
+            else:
+                return

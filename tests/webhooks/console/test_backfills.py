@@ -49,6 +49,17 @@ def test_a_plan_is_made_from_ids_and_named_in_the_notice(console: Operators, con
     assert entry.who == f"key:{browser.name}"
 
 
+def test_rows_without_an_id_are_named(console: Operators, connection: psycopg.Connection) -> None:
+    """As on the command line. The lines are those of the form, a blank first one included."""
+    [case] = console.box.salesforce.make_cases(1)
+    browser = operator(console)
+
+    answer = browser.post("/back-fills", crm="salesforce", ids=f"\r\nName,Id\r\na,{case}\r\nb,\r\nc,\r\n")
+
+    assert "2 rows of the ids without an id: left out (lines 4, 5)." in browser.notice(answer)
+    wait_for(lambda: [one for one in plans.listed(connection, 9) if one.state is PlanState.PLANNED], "the plan is made")
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -91,6 +102,18 @@ def test_a_plan_is_run_paused_and_cancelled(console: Operators, connection: psyc
     assert "is cancelled: it cannot be run" in browser.notice(refused)
     whats = [entry.what for entry in audit.find(connection, Filter(about=f"plan {plan}"), 9)]
     assert whats == ["backfill.cancel", "backfill.pause", "backfill.run"]
+
+
+def test_a_plan_that_is_being_made_says_how_far_it_is_and_can_be_cancelled(
+    console: Operators, connection: psycopg.Connection
+) -> None:
+    name = plans.make(connection, "salesforce", Query(), TextRequest())
+    plans.add(connection, name, 0, [Row("case1"), Row("case2")])
+    browser = operator(console)
+
+    assert "The cases are being read: 2 so far." in browser.get(f"/back-fills/{name}").text
+    assert "is cancelled" in browser.notice(browser.post(f"/back-fills/{name}/halt", to="cancelled"))
+    assert plans.found(connection, name).state is PlanState.CANCELLED
 
 
 @pytest.mark.parametrize("number", ["", "x", "-1", "nan", "inf", "101"])

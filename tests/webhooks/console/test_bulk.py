@@ -126,7 +126,8 @@ def test_a_start_without_a_reason_or_a_count_starts_nothing(console: Operators, 
 def test_a_bulk_action_is_stopped_once(console: Operators, connection: psycopg.Connection) -> None:
     waiting(connection, 50)
     browser = console.client(Role.VIEW, Role.ACT)
-    start(browser, browser.post("/bulk/confirm", action="cancel", q="state:received", all="1"))
+    started = start(browser, browser.post("/bulk/confirm", action="cancel", q="state:received", all="1"))
+    assert browser.notice(started).startswith("Started.")
     [bulk] = found(connection)
     worker.step(connection)
 

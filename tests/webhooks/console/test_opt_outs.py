@@ -75,3 +75,26 @@ def test_a_number_is_recorded_as_entered_by_its_hash(console: Operators, connect
 
     assert suppressions.suppressed(connection, 9, to_enter=True) == []
     assert "nothing was changed" in browser.notice(browser.post("/opt-outs/entered", entry=hashed))
+
+
+def test_the_figure_of_refused_fields_leads_to_them(console: Operators, connection: psycopg.Connection) -> None:
+    """The ones that it counts: not one that the CRM has, nor one that waits for its first try."""
+    connection.execute(
+        """insert into record_fields (crm, ticket_id, kind, value, record, attempts, version, written, refused)
+           values ('salesforce', 'case1', 'opt_out', true, '003A', 4, 1, 0, 'no field for +14155550132'),
+                  ('salesforce', 'case2', 'phone_invalid', false, null, 1, 2, 1, 'locked'),
+                  ('salesforce', 'case3', 'opt_out', true, '003C', 0, 1, 1, 'it is gone'),
+                  ('salesforce', 'case4', 'opt_out', true, null, 0, 1, 0, null)"""
+    )
+    browser = console.client(Role.VIEW)
+    figure = r'<dt>opt-outs and marks the CRM refuses</dt>\s*<dd><a href="/console([^"#]+)#(\w+)">2</a>'
+    found = re.search(figure, browser.get("/").text)
+    assert found
+
+    page = browser.get(found[1]).text
+
+    section = page.partition(f'id="{found[2]}"')[2].partition("</section>")[0]
+    rows = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r'<td data-label="\w+[^>]*>(.*?)</td>', section)]
+    assert rows[:6] == ["case1", "003A", "opt-out", "set", "no field for ••••••••••32", "4"]
+    assert rows[7:13] == ["case2", "", "mark of an invalid number", "cleared", "locked", "1"]
+    assert len(rows) == 14
