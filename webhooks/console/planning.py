@@ -23,7 +23,7 @@ from connector.store.console_sessions import HOURS, Notice
 log = structlog.get_logger()
 
 # Seconds between attempts to leave a notice while the database is away.
-TELL_AGAIN_SECONDS = 2.0
+NOTIFY_AGAIN_SECONDS = 2.0
 AWAY = "The database was away while the plan was being made: look for it in the list, or make it again."
 UNUSABLE = "No plan was made: something in the form, or in a case, has a sign that cannot be stored."
 OWN_ERROR = "No plan was made: this met an error of the connector's own. Its log says where."
@@ -68,7 +68,7 @@ class Planning:
             notice = self._made(wanted)
         finally:
             self._busy.release()
-        self._tell(wanted.session, notice)
+        self._notify(wanted.session, notice)
 
     def _made(self, wanted: PlanWanted) -> Notice:
         """Make the plan and say what became of it, whatever that is."""
@@ -95,7 +95,7 @@ class Planning:
             fill = BackFill(connection, self._settings)
             return fill.plan(wanted.crm, wanted.source, wanted.request, wanted.one_each, actor=wanted.actor)
 
-    def _tell(self, session: int, notice: Notice) -> None:
+    def _notify(self, session: int, notice: Notice) -> None:
         """Leave the notice. While the database is away, try again for as long as a session can last."""
         end = time.monotonic() + HOURS * 3600
         while time.monotonic() < end:
@@ -106,6 +106,6 @@ class Planning:
                 return
             except psycopg.Error as error:
                 log.error("the database does not answer", why=type(error).__name__)
-                time.sleep(TELL_AGAIN_SECONDS)
+                time.sleep(NOTIFY_AGAIN_SECONDS)
             else:
                 return

@@ -91,7 +91,7 @@ def without_database(console: Operators) -> Iterator[None]:
 def test_a_database_that_was_away_is_told_of_when_it_is_back(
     console: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "TELL_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(planning, "NOTIFY_AGAIN_SECONDS", 0.2)
     console.pool.timeout = 0.2
     browser = operator(console)
     plan = being_made(console, browser, 1.0)
