@@ -103,8 +103,11 @@ def _column(row: Sequence[str]) -> int | None:
 
 def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool:
     """Return whether a cell of this row contains other rows: an unclosed quotation mark was closed by a later one."""
-    lines = [line.split(separator) for cell in row for line in LINE_END.split(cell)[1:]]
-    return any(len(cells) == len(row) and _alike(cells[column].strip(' "'), own) for cells in lines)
+    cells = [LINE_END.split(cell) for cell in row]
+    lines = [line.split(separator) for lines in cells for line in lines[1:]]
+    # The first line of such a cell is the rest of the row that opened the quotation mark.
+    lines += [row[:at] + lines[0].split(separator) for at, lines in enumerate(cells) if len(lines) > 1]
+    return any(len(line) == len(row) and _alike(line[column].strip(' "'), own) for line in lines)
 
 
 def _alike(cell: str, own: str) -> bool:
