@@ -106,7 +106,8 @@ def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool
     cells = [LINE_END.split(cell) for cell in row]
     lines = [line.split(separator) for lines in cells for line in lines[1:]]
     # The first line of such a cell is the rest of the row that opened the quotation mark.
-    lines += [row[:at] + lines[0].split(separator) for at, lines in enumerate(cells) if len(lines) > 1]
+    before = range(min(column, len(row)))
+    lines += [row[:at] + cells[at][0].split(separator) for at in before if len(cells[at]) > 1]
     return any(len(line) == len(row) and _alike(line[column].strip(' "'), own) for line in lines)
 
 
