@@ -107,7 +107,7 @@ def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool
     lines = [line.split(separator) for lines in cells for line in lines[1:]]
     # The first line of such a cell is the rest of the row that opened the quotation mark.
     before = range(min(column, len(row)))
-    lines += [row[:at] + cells[at][0].split(separator) for at in before if len(cells[at]) > 1]
+    lines += [[*row[:at], *cells[at][0].split(separator)] for at in before if len(cells[at]) > 1]
     return any(len(line) == len(row) and _alike(line[column].strip(' "'), own) for line in lines)
 
 
