@@ -154,7 +154,6 @@ def test_a_number_is_masked_wherever_it_stands(written: str) -> None:
 @pytest.mark.parametrize(
     "kept",
     [
-        "in 0.1234567890123 s",
         "job 550e8400-e29b-41d4-a716-446655440000",
         "at 2026-11-26 16:32 UTC",
         "text 123456 of 2",
