@@ -11,14 +11,19 @@ from connector import phone
 # Separators around a country code, and between the digits of a number that is known. The second may be anything: that
 # all digits of another number come in this order by chance is rarer than a separator that nobody thought of.
 AROUND_CODE, APART = r"[^\w\"{}:,+@<>]{0,4}", r"\D{0,4}"
+# What people and programs put between the digits of a number.
+BETWEEN = r"(?:[\s().\-/·]|%20){0,4}"
 # Anything that looks like a whole phone number, but not a date or an IPv4 address.
 NUMBER = re.compile(
     r"(?<![\w.\-/])(?!\d{4}-\d\d-\d\d(?!\d))(?!(?:\d{1,3}\.){3}\d{1,3}(?![\d.]))"
-    r"(?:(?:\+|%2B)[\s(]{0,2}\d(?:[\s().\-/]{0,3}\d){6,14}|\(?\d(?:[\s().\-/]{0,3}\d){8,14}|\d{3}[-.\s]\d{4})(?!\w)",
+    rf"(?:(?:\+|%2B|\\u002B)[\s(]{{0,2}}\d(?:{BETWEEN}\d){{6,14}}|\(?\d(?:{BETWEEN}\d){{8,14}}|\d{{3}}[-.\s]\d{{4}})"
+    r"(?:(?!\w)|(?=x\d))"
+    # In a path, behind a dash or an underscore, as in /numbers/14155550132; but no decimals, and no end of a UUID
+    r"|(?<![^\W_])(?<!\d\.)(?<![0-9a-f]{4}-)\d{10,15}(?![^\W_])",
     re.IGNORECASE,
 )
 # The text before "@" is tried from its beginning only: from each of its characters, a long word would take minutes.
-EMAIL = re.compile(r"(?<![\w.+%'-])[\w.+%'-]+@(?=[\w-]+(?:\.[\w-]+)+)")
+EMAIL = re.compile(r"(?<![\w.+%'-])[\w.+%'-]+(?:@|%40)(?=[\w-]+(?:\.[\w-]+)+)")
 JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Messages that cannot be parsed may be in any encoding.
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")

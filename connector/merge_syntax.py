@@ -5,11 +5,12 @@ import re
 # The name of each form, as shown to people, and its pattern. None looks for its end without a limit from every place
 # where it could begin: a message of opening braces alone would take minutes.
 FORMS = {
-    "{!…}": r"\{![^{}\n]*\}",
+    "{!…}": r"\{ ?![^{}\n]*\}",
     "{{…}}": r"\{\{.{0,200}?\}\}+",
     "{%…%}": r"\{%.{0,200}?%\}",
+    "…}}": r"(?<![\w.])[\w.]+ ?\}\}",
     "${…}": r"\$\{[^{}\n]+\}",
-    "{name}": r"\{ ?\$?[A-Za-z_][\w. :]*\}",
+    "{name}": r"\{ ?\$?[A-Za-z_][\w. :-]*\}",
     "[[…]]": r"\[\[[^\[\]\n]+\]\]",
     "[name]": r"\[(?:\w+[ _.]?)?(?:name|number)\]",
     "%%…%%": r"%%[^%\n]+%%",

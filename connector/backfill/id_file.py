@@ -117,8 +117,12 @@ def _column(row: Sequence[str]) -> int | None:
 
 def _swallows(row: Sequence[str], column: int, own: str, separator: str) -> bool:
     """Return whether a cell of this row contains other rows: an unclosed quotation mark was closed by a later one."""
-    lines = [line.split(separator) for cell in row for line in LINE_END.split(cell)[1:]]
-    return any(len(cells) == len(row) and _alike(cells[column].strip(' "'), own) for cells in lines)
+    cells = [LINE_END.split(cell) for cell in row]
+    lines = [line.split(separator) for lines in cells for line in lines[1:]]
+    # The first line of such a cell is the rest of the row that opened the quotation mark.
+    before = range(min(column, len(row)))
+    lines += [[*row[:at], *cells[at][0].split(separator)] for at in before if len(cells[at]) > 1]
+    return any(len(line) == len(row) and _alike(line[column].strip(' "'), own) for line in lines)
 
 
 def _alike(cell: str, own: str) -> bool:

@@ -50,7 +50,7 @@ def effect(event_type: str, body: Mapping[str, Any], customer_senders: Collectio
 
 def _words(message: object) -> str | None:
     """The text of a message. None: a photo or another medium, or nothing."""
-    if not isinstance(message, dict) or "media_id" in message or message.get("type") not in ("text", None):
+    if not isinstance(message, dict) or "media_id" in message or _word(message.get("type")) not in ("text", ""):
         return None
     content = message.get("content")
     return content if isinstance(content, str) and content.strip() else None

@@ -7,6 +7,7 @@ from connector.expressions import CannotApply, Condition, literal
 from connector.mapping import lines
 from connector.mapping.lines import Places
 from connector.mapping.schema import MappingFile, Rule, Words
+from connector.model import OUTCOMES
 from connector.policy.config import DAYS
 
 
@@ -15,7 +16,7 @@ def of(file: MappingFile, text: str) -> list[str]:
     found = lines.places(text)
     return [
         f"line {found.line(key)}: {_called(key, file)}: {words}"
-        for key, words in (*_guards(file, found), *_never(file), *_days_off(file), *_placeholders(file))
+        for key, words in (*_guards(file, found), *_never(file), *_days_off(file), *_placeholders(file), *_left(file))
     ]
 
 
@@ -62,6 +63,20 @@ def _always(condition: Condition) -> bool:
         return not condition.names and bool(condition.search({}))
     except CannotApply:
         return False
+
+
+def _left(file: MappingFile) -> Iterator[tuple[str, str]]:
+    """Warn of outcomes that leave a field of a rule's `when` as it is, while other outcomes write it."""
+    asked = {file.comparable(file.fields[name]): rule.name for rule in file.rules for name in rule.when.names}
+    written = {state: {file.comparable(field): field for field in file.write_back.of(state)} for state in OUTCOMES}
+    everywhere = {path: field for fields in written.values() for path, field in fields.items()}
+    for state, fields in written.items():
+        for path in asked.keys() & everywhere.keys() - fields.keys():
+            yield (
+                f"write_back.{state}",
+                f"{everywhere[path]} is not written here, but by other outcomes: the ticket goes on asking for the "
+                f"rule {asked[path]}, as if there were no outcome",
+            )
 
 
 def _days_off(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -131,6 +131,9 @@ def _names_of(file: MappingFile) -> Iterator[tuple[str, str]]:
 def _policy(file: MappingFile) -> Iterator[tuple[str, str]]:
     if file.policy.hours.by_state and not file.policy.state:
         yield "policy.hours.by_state", "is never used: expected policy.state, a field with the state's code"
+    if file.policy.opt_out and not file.policy.opt_out.names:
+        same = "is the same for every customer"
+        yield "policy.opt_out", f"{same}: expected a condition with a name of [fields], which has no quotes around it"
 
 
 def _opt_outs(file: MappingFile) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,9 @@ from importlib import resources
 MAX_CHARACTERS = 4_000
 # CCAI Platform acts on these words alone, without any other character. It calls them opt-out words; case is ignored.
 PLATFORM_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"})
+# Words that hardly mean anything else as a sentence among others, and what ends a sentence.
+UNMISTAKABLE = frozenset({"stop", "stopall", "stop all", "unsubscribe", "opt out", "optout"})
+SENTENCE_END = re.compile(r"[.!?…;\n\r]+")
 APOSTROPHES = "'’‘ʼ`´′"
 # Signs that confirm a word, as trimmed as punctuation. Another emoji beside a word may be fun: a person decides.
 CONFIRMING_SIGNS = "🛑✋🚫⛔🙏❌"
@@ -53,7 +56,8 @@ def classify(words: str, extra: ExtraWords = NO_EXTRA) -> OptOutClass:
     if whole in OPT_IN or whole in map(plain, extra.start_words):
         return OptOutClass.NO if doubtful else OptOutClass.START
     several = all(word in OPT_OUT for word in message.split())  # "STOP/UNSUBSCRIBE"
-    if several or _begins_with_one(words, extra) or any(pattern.search(message) for pattern in PROBABLE):
+    part = _begins_with_one(words, extra) or _has_a_stop(words)  # beside other words
+    if several or part or any(pattern.search(message) for pattern in PROBABLE):
         return OptOutClass.PROBABLE
     return OptOutClass.NO
 
@@ -63,6 +67,11 @@ def _begins_with_one(words: str, extra: ExtraWords) -> bool:
     lines = words[:MAX_CHARACTERS].splitlines()
     first = _joined(plain(next((line for line in lines if plain(line)), "")))
     return first in OPT_OUT or first in map(plain, extra.words)
+
+
+def _has_a_stop(words: str) -> bool:
+    """Return whether a sentence or a line is an opt-out and nothing else, as in "Thanks. STOP"."""
+    return any(plain(sentence) in UNMISTAKABLE for sentence in SENTENCE_END.split(words[:MAX_CHARACTERS]))
 
 
 def plain(words: str) -> str:

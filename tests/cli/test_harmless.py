@@ -131,8 +131,30 @@ def test_log_lines_are_harmless_and_masked_whoever_wrote_them() -> None:
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "/numbers/14155550132/sms",
+        "https://example.com/14155550132",
+        "tel-4155550132",
+        "user_14155550132",
+        "_4155550132_",
+        "+14155550132x12",
+        "+1 (415) - 555 - 0132",
+        "+1·415·555·0132",
+        "%2B1%20415%20555%200132",
+        "\\u002b14155550132",
+        "ada%40example.com",
+    ],
+)
+def test_a_number_is_masked_wherever_it_stands(written: str) -> None:
+    said = logs.safe(None, "", {"event": "refused", "why": f"refused {written} by"})["why"]
+    assert not [part for part in ("1415", "4155", "555", "ada") if part in said]
+
+
+@pytest.mark.parametrize(
     "kept",
     [
+        "job 550e8400-e29b-41d4-a716-446655440000",
         "at 2026-11-26 16:32 UTC",
         "text 123456 of 2",
         "case 500000000000001AAA",

@@ -101,6 +101,12 @@ def test_an_unknown_sender_is_named(sender: object, named: str) -> None:
     assert chat_events.effect("message_received", body, CUSTOMERS) == Effect(unknown_sender=named)
 
 
+@pytest.mark.parametrize("kind", ["Text", "TEXT", " text ", None, ""])
+def test_the_type_of_a_message_is_read_in_any_spelling(kind: object) -> None:
+    body = {"sender": {"type": "end_user"}, "message": {"type": kind, "content": "STOP"}}
+    assert chat_events.effect("message_received", body, CUSTOMERS) == Effect(words="STOP")
+
+
 def test_a_sender_that_the_settings_name_is_the_customer() -> None:
     body = {"sender": {"type": "consumer"}, "message": TEXT}
     assert chat_events.effect("message_received", body, ["Consumer"]) == Effect(words="STOP")

@@ -99,6 +99,8 @@ def test_the_first_rows_without_an_id_are_named(lines: list[int], words: str) ->
         ('Id,Name\n{A},"x\ny"\n{B},"y\n{C},z\n', 4),  # lines, not rows
         ('Id;Name\r\n{A};x\r\n{B};"y\r\n{C};z\r\n', 3),
         ('Id,Name\n{A},"x" y\n{B},z\n', 2),
+        ('Name,Id\n"x,{A}\ny",{B}\nz,{C}\n', 2),  # in a column before the ids
+        ('Name,City,Id\n"x,Y,{A}\nz",Y,{B}\n', 2),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])

@@ -1,5 +1,6 @@
 """What a mapping file may say, but hardly means, is warned of with its line."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -39,6 +40,9 @@ PLACEHOLDERS = [
     "«FirstName»",
     "[First Name]",
     "<first_name>",
+    "{ !Contact.FirstName}",
+    "{case-number}",
+    "first_name}}",
 ]
 FOREIGN_AND_RENDERED = ["{{{Recipient.FirstName}}}", "{{Contact.FirstName}}", "{{ first_name }}", "{% if x %}"]
 
@@ -145,6 +149,18 @@ def test_a_rule_that_no_trigger_reaches_is_warned_of(when: str, why: str) -> Non
     [found] = [one for one in warnings(text) if "no trigger ever reaches" in one]
     assert why in found
     assert 'rule "requested", when' in found
+
+
+@pytest.mark.parametrize("state", ["sent", "failed", "skipped", "unknown", "cancelled"])
+def test_an_outcome_that_leaves_what_the_others_write_is_warned_of(state: str) -> None:
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    start = shipped.index(f"[write_back.{state}]")
+    text = shipped[:start] + re.sub(r"CCAIP_SMS_Status__c = .*", "", shipped[start:], count=1)
+    [found] = advice(text)
+    assert found.startswith(
+        f"line {line_of(text, f'[write_back.{state}]')}: write_back.{state}: CCAIP_SMS_Status__c is"
+    )
+    assert advice(shipped) == []
 
 
 def test_rules_with_other_conditions_are_not_warned_of() -> None:

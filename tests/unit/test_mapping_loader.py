@@ -286,6 +286,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, there: bool) -> N
         ({"templates": [{"name": "a", "label": "", "message": "x"}]}, r'template "a", label: '),
         ({"policy": {"opt_out": "nope"}}, r'policy\.opt_out: "nope" is not defined'),
         ({"policy": {"zone": "nope"}}, r'policy\.zone: "nope" is not defined'),
+        ({"policy": {"opt_out": "'closed'"}}, r"policy\.opt_out: is the same for every customer: expected"),
+        ({"policy": {"opt_out": "`false`"}}, r"policy\.opt_out: is the same for every customer: expected"),
         ({"policy": {"opt_out": "a["}}, r"policy\.opt_out: not a condition"),
         ({"policy": {"window_hours": -1}}, r"policy\.window_hours: "),
         ({"policy": {"max_segments": 0}}, r"policy\.max_segments: "),
