@@ -31,6 +31,14 @@ REFUSALS = {
         RefusalCode.CUSTOMER_BUSY,
     ),
 }
+
+
+def _comparable(words: str) -> str:
+    """Return the words without what another release may change: capitals, and the full stop."""
+    return words.casefold().rstrip(". ")
+
+
+BY_WORDS = {_comparable(words): meaning for words, meaning in REFUSALS.items()}
 # Statuses that concern every text, whatever the words: wrong credentials or a wrong address.
 SETTINGS_STATUSES = {301, 302, 307, 308, 401, 403, 404, 407}
 # Statuses of a server, or a proxy before it, that has not acted on the request: retry later (RFC 9110, RFC 8470).
@@ -59,12 +67,13 @@ def chat_of(answer: Answer, opted_out_messages: Collection[str] = ()) -> Chat:
         raise Unavailable(words, TOO_MANY_PAUSE if asked is None else asked)
     if status in LATER_STATUSES:
         raise Unavailable(words, retry_after(answer.headers.get("retry-after")))
-    if 400 <= status < 500 and words not in REFUSALS and words.lower() in opted_out_messages:
+    documented = BY_WORDS.get(_comparable(words))
+    if 400 <= status < 500 and documented is None and words.lower() in opted_out_messages:
         raise Refused(words, RefusalScope.TICKET, RefusalCode.OPTED_OUT)
     if status in SETTINGS_STATUSES:
         raise Refused(words, RefusalScope.SETTINGS)
     if 400 <= status < 500:
-        raise Refused(words, *REFUSALS.get(words, (RefusalScope.TICKET, None)))
+        raise Refused(words, *(documented or (RefusalScope.TICKET, None)))
     raise OutcomeUnknown(words)
 
 

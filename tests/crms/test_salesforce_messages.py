@@ -74,6 +74,7 @@ UTF16 = ONE.replace("UTF-8", "UTF-16").encode("utf-16")
         pytest.param(UTF16 + "\n".encode("utf-16-le"), id="UTF-16 with an empty line behind"),
         pytest.param(ONE.replace(ORG, ORG[:15]), id="15 characters of the org"),
         pytest.param(message(notification(), org=f"<x/><OrganizationId> {ORG}\n</OrganizationId>"), id="unknown parts"),
+        pytest.param(ONE.replace("Notification>", "notification>"), id="small letters"),
         pytest.param(("\ufeff" + ONE.replace("UTF-8", "UTF-16")).encode("utf-16-be"), id="UTF-16, big end first"),
     ],
 )
@@ -103,6 +104,13 @@ def test_a_notification_gets_no_event_id_of_another_channel(name: str) -> None:
     assert event.ticket_id == LONG
     assert event.event_id.startswith("unnamed:")
     assert parse(body) == [event], "a repetition is the same event"
+
+
+def test_a_notification_of_another_namespace_is_kept() -> None:
+    other = notification(2).replace("<Notification>", '<Notification xmlns="http://example.com/other">')
+    first, second = parse(message(notification(1), other))
+    assert first.ticket_id == LONG
+    assert (second.ticket_id, bool(second.problem)) == (None, True)
 
 
 def test_more_than_100_notifications_are_unreadable() -> None:

@@ -177,6 +177,18 @@ def test_a_refusal_tells_whose_business_it_is(remote: Remote, words: str, scope:
     assert (error.scope, str(error)) == (scope, words)
 
 
+@pytest.mark.parametrize(("words", "scope"), DOCUMENTED.items())
+@pytest.mark.parametrize("form", ["upper", "without", "with"])
+def test_capitals_and_a_full_stop_make_no_other_refusal(
+    remote: Remote, words: str, scope: RefusalScope, form: str
+) -> None:
+    bare = words.removesuffix(".")
+    said = {"upper": words.upper(), "without": bare, "with": f"{bare}."}[form]
+    error = failure(remote, answer(400, {"message": said}))
+    assert isinstance(error, Refused)
+    assert (error.scope, str(error)) == (scope, said)
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 404])
 @pytest.mark.parametrize("body", [None, {"message": "message is required"}, b"<html>"], ids=["empty", "words", "HTML"])
 def test_wrong_credentials_and_addresses_are_settings_and_no_redirect_is_followed(

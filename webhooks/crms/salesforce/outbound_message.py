@@ -76,7 +76,8 @@ def _events(notifications: etree._Element, body: bytes, organization_id: str, ki
 
     An id derived from `body` names a notification without an id of its own.
     """
-    found = notifications.findall(f"{OUTBOUND}Notification")
+    # In any namespace and letters: what is acknowledged is kept, even where it is not understood.
+    found = [part for part in notifications if etree.QName(part).localname.lower() == "notification"]
     sender = (notifications.findtext(f"{OUTBOUND}OrganizationId") or "").strip()
     # The first 15 characters are the id. The other three are a checksum for systems that fold case.
     if (sender or found) and not hmac.compare_digest(sender[:15].encode(), organization_id[:15].encode()):
