@@ -52,9 +52,14 @@ class DidNotHappen(Exception):
 def demo(once: bool, port: int, sandbox_port: int) -> None:
     """Show one text from end to end, on this machine: a case asks for it, it is sent, the case gets its chat id.
 
-    On a terminal, it then runs until Ctrl-C, with pages to try more.
+    On a terminal, it then runs until Ctrl-C, with pages to try more. Each demo begins with an empty database of its
+    own; `CONNECTOR_DATABASE_URL` is not used.
     """
-    sys.exit(run(load(), port, sandbox_port, stay=not once and sys.stdout.isatty()))
+    stay = not once and sys.stdout.isatty()
+    status = run(load(), port, sandbox_port, stay)
+    if not once and not stay:
+        click.echo("The demo ended here, because its output is not a terminal. On a terminal it stays.", err=True)
+    sys.exit(status)
 
 
 def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
@@ -72,7 +77,7 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
     )
     console.print("Starting PostgreSQL, the sandbox, the web process and a worker …")
     with (
-        _migrated(settings.model_copy(update={"data_dir": folder})) as url,
+        _new_database(settings.model_copy(update={"data_dir": folder, "database_url": None})) as url,
         Sandbox(
             port=sandbox_port,
             outbound_message_url=hook,
@@ -96,9 +101,11 @@ def run(settings: Settings, port: int, sandbox_port: int, stay: bool) -> int:
 
 
 @contextlib.contextmanager
-def _migrated(settings: Settings) -> Iterator[str]:
-    """The demo's own database."""
+def _new_database(settings: Settings) -> Iterator[str]:
+    """The demo's own database, emptied: the sandbox begins anew each time, and no earlier opt-out or pause fits it."""
     with postgres.running(settings) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("drop schema public cascade; create schema public")
         migrations.migrate(url)
         yield url
 
@@ -106,7 +113,6 @@ def _migrated(settings: Settings) -> Iterator[str]:
 def _key(url: str, name: str, rights: Sequence[Right]) -> str:
     """Create an API key: for the sandbox, which asks for links to the agent page, or for a person at the console."""
     with psycopg.connect(url, autocommit=True) as connection:
-        api_keys.revoke(connection, name)  # left by an earlier demo
         return api_keys.add(connection, name, rights, per_minute=60) or ""
 
 
@@ -156,9 +162,8 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
 
     console.print(f"\nAn agent sets case {case['number']} to Requested; Salesforce sends its outbound message.")
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
-        earlier = _newest(connection)
         box.salesforce.request_text(case["id"])
-        text = _wait("the event is saved", lambda: _newest(connection, after=earlier))
+        text = _wait("the event is saved", lambda: _newest(connection))
         step("event", f"committed as text {text}")
         story = _wait("the text is decided", lambda: _once(connection, text, lambda story: story.sms or story.outcome))
         if not (sms := story.sms):
@@ -176,9 +181,9 @@ def _show(console: Console, box: Sandbox, url: str) -> bool:
     return bool(after["CCAIP_Chat_Id__c"] == str(request.chat_id))
 
 
-def _newest(connection: psycopg.Connection[dict[str, Any]], after: int = 0) -> int:
-    """The newest text after this one, or 0. The demo's database keeps the texts of earlier demos."""
-    row = connection.execute("select coalesce(max(id), 0) as id from texts where id > %s", [after]).fetchone()
+def _newest(connection: psycopg.Connection[dict[str, Any]]) -> int:
+    """The newest text, or 0."""
+    row = connection.execute("select coalesce(max(id), 0) as id from texts").fetchone()
     return row["id"] if row else 0
 
 

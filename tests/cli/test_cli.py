@@ -19,14 +19,26 @@ from tests.support.command import connector
 from tests.support.pipe import free_port
 
 
-def test_the_demo_ends_with_the_chat_id_on_the_case_also_the_second_time(tmp_path: Path) -> None:
+def test_the_demo_ends_with_the_chat_id_on_the_case_also_after_an_opt_out_and_a_pause(tmp_path: Path) -> None:
+    port = str(free_port())
     for _ in range(2):
-        ports = ["--port", str(free_port()), "--sandbox-port", str(free_port())]
+        ports = ["--port", port, "--sandbox-port", str(free_port())]
         done = connector("demo", "--once", *ports, CONNECTOR_DATA_DIR=str(tmp_path))
         assert done.returncode == 0, done.stdout + done.stderr
         for step in ("event", "decision", "SMS request", "chat", "write-back"):
             assert f"  {step} " in done.stdout
         assert "│ Sent" in done.stdout
+        for command in (["suppress", "add", "+14155550132"], ["pause", "--why", "a try"]):
+            changed = connector(*command, CONNECTOR_DATA_DIR=str(tmp_path / f"demo-{port}"))
+            assert changed.returncode == 0, changed.stderr
+
+
+def test_the_demo_never_uses_the_configured_database_and_says_why_it_ends_without_a_terminal(tmp_path: Path) -> None:
+    ports = ["--port", str(free_port()), "--sandbox-port", str(free_port())]
+    elsewhere = "postgresql://connector@127.0.0.1:1/connector"
+    done = connector("demo", *ports, CONNECTOR_DATA_DIR=str(tmp_path), CONNECTOR_DATABASE_URL=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not a terminal" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--port", "--sandbox-port"])
