@@ -61,6 +61,15 @@ def test_no_page_has_anything_serious_for_axe_or_is_wider_than_the_window(
     assert wrong == []
 
 
+def test_every_column_of_the_audit_trail_is_in_sight(shown: Shown, open_context: OpenContext) -> None:
+    page = signed_in(shown, open_context())
+    page.set_viewport_size(ViewportSize(width=DESKTOP["width"], height=DESKTOP["height"]))
+    page.goto(f"{shown.address}/audit")
+    expect(page.get_by_text("CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS")).to_be_visible()
+    entries = page.get_by_role("region", name="Entries")
+    assert entries.evaluate("all => all.scrollWidth - all.clientWidth") == 0
+
+
 def test_rows_are_walked_selected_and_opened_by_keyboard(shown: Shown, open_context: OpenContext) -> None:
     page = signed_in(shown, open_context())
     page.goto(f"{shown.address}/texts")

@@ -227,6 +227,9 @@ def _bulk_actions(connection: psycopg.Connection) -> None:
     bulk_actions.start(connection, request, ADA, 100)
     after = {"rights": "view, act, content", "requests a minute": 1000}
     audit.record(connection, ADA, Action.KEY_ADD, "key salesforce", before={"rights": "view"}, after=after, why="new")
+    setting = "setting CONNECTOR_SALESFORCE_OUTBOUND_MESSAGE_TOKENS"
+    now = {"process": "worker", "fingerprint": "d2d7ac3f9e01"}
+    audit.record(connection, ADA, Action.SETTING_CHANGE, setting, before={"fingerprint": "3a09d14069be"}, after=now)
 
 
 def _received(connection: psycopg.Connection, name: str, case: str) -> int:
