@@ -40,6 +40,14 @@ NOT_VANITY = re.compile(
     r"STOP|DEAD|DECEASE|GONE|VOID|NONE|NULL|INVALID|UNKNOWN|WRONG|DONT|NOTEXT|TXT|BLOCK|SPAM|QUIT|CANCEL|REMOVE|DELETE|"
     r"OPTOUT|REFUSE|DNC|DNT"
 )
+# Notes that mean the customer, not only the number beside them. After one, no other field of the ticket is used.
+NOT_TO_BE_TEXTED = re.compile(
+    r"\b(?:(?:do not|don['’]?t|never|no)\s*(?:text|txt|sms|message|contact)|dnt|opt(?:ed|s)?[\s-]?out|unsubscribed?|stop|"
+    r"deceased|died|passed away|verstorben|fallecid[oa]|difunt[oa]|d[ée]c[ée]d[ée]|falecid[oa]|"
+    r"(?:keine?|nicht|sin|sans|sem|pas de|plus de)\s+(?:sms|texte?n?|textos?|mensajes?|messages?|mensagens?)|"
+    r"(?:no|n[ãa]o|ne pas)\s+(?:enviar|mandar|escribir|contactar|contatar|envoyer|contacter))",
+    re.IGNORECASE,
+)
 # Parts that belong to no number, or to another one: an area code, a note or an alternative behind the number.
 BRACKETED = re.compile(r"[(\[]")
 MAX_DIGITS_BEFORE_BRACKET = 4  # a country code, or an international prefix with it
@@ -152,11 +160,17 @@ def _digits(text: str) -> int:
 
 
 def first_usable(fields: Iterable[tuple[str, object]], country: str, allowed: Sequence[str]) -> Number | Unusable:
-    """Return the number of the first (field, typed) pair that can be texted; else the problem of each field."""
+    """Return the number of the first (field, typed) pair that can be texted; else the problem of each field.
+
+    A field that says not to text the customer ends the search: the fields behind it name the same customer.
+    """
     problems = []
     for field, typed in fields:
         if typed is None or not str(typed).strip():
             continue
+        if NOT_TO_BE_TEXTED.search(unicodedata.normalize("NFKC", str(typed))):
+            problems.append(f"{field} says not to text this customer")
+            break
         if isinstance(typed, float) and typed.is_integer():
             typed = int(typed)  # the 0 of ".0" would count as a digit
         match read(str(typed), country, allowed):

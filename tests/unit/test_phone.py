@@ -117,6 +117,41 @@ def test_the_first_usable_of_several_fields_is_taken(
 
 
 @pytest.mark.parametrize(
+    "typed",
+    [
+        "DO NOT TEXT 415-555-0132",
+        "do not text",
+        "Don’t contact",
+        "no sms!",
+        "415-555-0132 (opted out)",
+        "415 555 0132 STOP",
+        "415-555-STOP",
+        "deceased 415-555-0133",
+        "verstorben",
+        "fallecida",
+        "Décédé",
+        "no enviar mensajes",
+        "pas de SMS",
+        "ＤＯ ＮＯＴ ＴＥＸＴ",
+    ],
+)
+def test_no_other_field_is_used_after_one_that_says_not_to_text(typed: str) -> None:
+    found = phone.first_usable([("Mobile", typed), ("Phone", "415-555-0100")], "US", US)
+    assert found == Unusable("Mobile says not to text this customer")
+
+
+@pytest.mark.parametrize("typed", ["415-555-0132 mom", "call in the morning", "wrong number", "none", "no mobile", "text"])
+def test_other_notes_are_about_their_own_field(typed: str) -> None:
+    found = phone.first_usable([("Mobile", typed), ("Phone", "415-555-0100")], "US", US)
+    assert found == Number("+14155550100")
+
+
+def test_a_field_that_can_be_texted_comes_before_a_note_in_a_later_one() -> None:
+    found = phone.first_usable([("Mobile", "415-555-2671"), ("Phone", "415-555-0100 (no texts)")], "US", US)
+    assert found == Number("+14155552671")
+
+
+@pytest.mark.parametrize(
     ("number", "shown"), [("+14155550132", "••••••••••32"), ("+123", "••23"), ("12", "12"), ("1", "1"), ("", "")]
 )
 def test_a_masked_number_shows_its_last_two_digits_only(number: str, shown: str) -> None:
