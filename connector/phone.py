@@ -42,8 +42,8 @@ NOT_VANITY = re.compile(
 )
 # Notes that mean the customer, not only the number beside them. After one, no other field of the ticket is used.
 NOT_TO_BE_TEXTED = re.compile(
-    r"\b(?:(?:do not|don['’]?t|never|no)\s*(?:text|txt|sms|message|contact)|dnt|opt(?:ed|s)?[\s-]?out|unsubscribed?|stop|"
-    r"deceased|died|passed away|verstorben|fallecid[oa]|difunt[oa]|d[ée]c[ée]d[ée]|falecid[oa]|"
+    r"\b(?:(?:do not|don['’]?t|never|no)\s*(?:text|txt|sms|message|contact)|dnt|opt(?:ed|s)?[\s-]?out|"
+    r"unsubscribed?|stop|deceased|died|passed away|verstorben|fallecid[oa]|difunt[oa]|d[ée]c[ée]d[ée]|falecid[oa]|"
     r"(?:keine?|nicht|sin|sans|sem|pas de|plus de)\s+(?:sms|texte?n?|textos?|mensajes?|messages?|mensagens?)|"
     r"(?:no|n[ãa]o|ne pas)\s+(?:enviar|mandar|escribir|contactar|contatar|envoyer|contacter))",
     re.IGNORECASE,
