@@ -14,7 +14,7 @@ MAYA = Actor("maya", Source.CLI, "host")
 
 
 def abouts(page: str) -> list[str]:
-    return re.findall(r'<td data-label="About"><a [^>]*>([^<]*)</a>', page)
+    return re.findall(r'<td data-label="About"[^>]*><a [^>]*>([^<]*)</a>', page)
 
 
 def test_entries_are_filtered_and_paged(console: Operators, connection: psycopg.Connection) -> None:
