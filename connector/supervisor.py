@@ -39,8 +39,11 @@ def require_free(host: str, port: int, variable: str) -> None:
 
 
 def aside(ask: Callable[..., Answer], *given: object) -> Answer:
-    """Return the result of `ask`, run in a process of its own. What it loads is freed with that process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as there:
+    """Return the result of `ask`, run in a process of its own. What it loads is freed with that process.
+
+    On Linux, that process ends with this one, which a signal may end at once.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), initializer=_end_with_parent) as there:
         return there.submit(ask, *given).result()
 
 
@@ -95,6 +98,11 @@ def _ends_with_us() -> Callable[[], object] | None:
     import ctypes  # here: needed only where children are started
 
     return partial(ctypes.CDLL(None).prctl, SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    if end := _ends_with_us():
+        end()
 
 
 def _stop(started: Mapping[str, subprocess.Popen[bytes]]) -> None:

@@ -12,7 +12,7 @@ from connector.cli import chat_sources, daily_budgets
 from connector.cli.connection import connected
 from connector.cli.output import JSON, count, plain, print_json, print_table, say
 from connector.cli.pause import sentence
-from connector.model import FieldKind
+from connector.model import FieldKind, State
 from connector.settings import Settings, load
 from connector.store import chat_events, circuit_breaker, leases, opt_outs, pauses, record_fields, text_views
 from connector.store.pauses import Pause, Scope
@@ -49,6 +49,7 @@ def show_status(connection: psycopg.Connection, settings: Settings, as_json: boo
     total = {
         name: sum(getattr(row, name) for row in counts) for name in ("not_written", "refused", "contradicted", "held")
     }
+    total["unknown"] = sum(row.texts for row in counts if row.state == State.UNKNOWN)
     leaves_at = _leaves_at(accounts, operator, [row.leaves_at for row in counts if row.leaves_at])
     budgets = daily_budgets.rows(connection)
     refused = bool(total["refused"] or any(fields_refused.values()))
@@ -116,6 +117,9 @@ def _said_of_texts(total: Mapping[str, int], leaves_at: datetime | None, heard: 
         waiting = one if held == 1 else several
         then = f"; the next leaves at {plain(leaves_at)}" if leaves_at else ""
         yield f"{count(held, 'queued text')} {waiting}{then}."
+    if unknown := total["unknown"]:
+        settle = "connector texts list --state unknown, then connector texts resolve"
+        yield f"{count(unknown, 'text')} may have been sent, and nobody knows: {settle}"
     if refused := total["refused"]:
         are = "is" if refused == 1 else "are"
         yield f"{count(refused, 'outcome')} {are} refused by the CRM, and written again: connector texts list --refused"

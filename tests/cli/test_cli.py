@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from connector import supervisor
 from connector.cli import demo
 from connector.sandbox import Sandbox
 from tests.support.command import connector
-from tests.support.pipe import free_port
+from tests.support.pipe import free_port, wait_for
 
 
 def test_the_demo_ends_with_the_chat_id_on_the_case_also_after_an_opt_out_and_a_pause(tmp_path: Path) -> None:
@@ -215,3 +216,19 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells them")
+def test_what_runs_aside_ends_with_the_process_that_asked_for_it() -> None:
+    asks = "import time; from connector import supervisor; supervisor.aside(time.sleep, 60)"
+    with subprocess.Popen([sys.executable, "-c", asks]) as process:
+        asking = psutil.Process(process.pid)
+        wait_for(asking.children, "the other process runs")
+        [other] = asking.children()
+        time.sleep(0.2)
+        process.terminate()
+        process.wait(10)
+    _, alive = psutil.wait_procs([other], 10)
+    for one in alive:
+        one.kill()
+    assert alive == []
