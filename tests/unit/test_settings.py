@@ -147,7 +147,7 @@ def test_every_setting_is_described_and_the_page_is_current() -> None:
 
 def test_every_variable_of_the_readme_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     names = re.findall(r"^ *(CONNECTOR_[A-Z_]+)=", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(names) == 9
+    assert len(names) == 10
     for name in names:
         monkeypatch.setenv(name, "1")
     for secret in SECRETS:
