@@ -76,9 +76,8 @@ def pages(
     """Yield the chats that changed since then, the oldest change first. A short page is the last. Raises Unavailable.
 
     `turn` is called before each request and returns when it may leave: the seconds that it may take at most, or None,
-    where only the account's timeouts hold. A chat that changes while the list is read moves
-    to its end, and all others move up: so each page begins where the last one ended, and not at a number. A chat may
-    come twice.
+    where only the account's timeouts hold. A chat that changes while the list is read moves to its end, and all others
+    move up: so each page begins where the last one ended, and not at a number. A chat may come twice.
     """
     bounds = Bounds(account.connect_timeout, account.read_timeout, MAX_BYTES)
     with contextlib.closing(Caller(Connections(account.address, bounds, account.network))) as caller:
