@@ -43,7 +43,7 @@ def aside(ask: Callable[..., Answer], *given: object) -> Answer:
 
     On Linux, that process ends with this one, which a signal may end at once.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), initializer=_end_with_parent) as there:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), initializer=_ends_with_us()) as there:
         return there.submit(ask, *given).result()
 
 
@@ -98,11 +98,6 @@ def _ends_with_us() -> Callable[[], object] | None:
     import ctypes  # here: needed only where children are started
 
     return partial(ctypes.CDLL(None).prctl, SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-
-
-def _end_with_parent() -> None:
-    if end := _ends_with_us():
-        end()
 
 
 def _stop(started: Mapping[str, subprocess.Popen[bytes]]) -> None:

@@ -28,8 +28,6 @@ UNCLOSED = (
 UNSEEN = "expected one id, but there is an invisible character ({}) in it: put each id on a line of its own"
 LINE_END = re.compile(r"\r\n|\r|\n")
 SEVERAL = "expected one id in a line, or a first line that names the columns, one of them Id"
-
-
 # Rows without an id that are named; the others are counted.
 NAMED_ROWS = 5
 

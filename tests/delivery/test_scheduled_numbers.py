@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from connector import crms, settings
+from connector import settings
 from connector.crms import Crm
 from connector.delivery import scheduled_numbers
 from connector.mapping import loader
@@ -31,11 +31,8 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def crm(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
-    for name, value in salesforce.environment(box).items():
-        monkeypatch.setenv(name, value)
-    crm = crms.connect("salesforce", FILE)
-    yield crm
-    crm.close()
+    with salesforce.connected(box, monkeypatch, FILE) as crm:
+        yield crm
 
 
 @pytest.fixture

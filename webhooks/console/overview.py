@@ -96,10 +96,6 @@ NOT_BEGUN, CHANNELS = ("received", "queued", "held"), ("agent", "trigger", "batc
 WAITING = (*NOT_BEGUN, "sending")
 
 
-# Where two of the figures are shown: the page, and its part.
-REVIEWS, REFUSED_FIELDS = ("console.opt_outs", "reviews"), ("console.opt_outs", "refused")
-
-
 def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]:
     waiting = sum(values.value("connector_texts_waiting", state, one) for state in NOT_BEGUN for one in CHANNELS)
     unknown, refused = values.value("connector_texts_unknown"), values.sum("connector_write_backs_refused")
@@ -109,14 +105,20 @@ def _figures(connection: psycopg.Connection, values: Gauges) -> Sequence[Figure]
         Figure("texts are waiting", f"{waiting:,.0f}", q="is:waiting"),
         Figure("seconds the oldest has been due", f"{oldest:,.0f}", "warn" if oldest > 300 else "", "is:waiting"),
         Figure("unknown texts to settle", f"{unknown:,.0f}", "bad" if unknown else "", "state:unknown"),
-        Figure("messages that may be opt-outs", f"{reviews.open:,}", _level(reviews), "", *REVIEWS),
+        Figure(
+            "messages that may be opt-outs",
+            f"{reviews.open:,}",
+            _level(reviews),
+            endpoint="console.opt_outs",
+            part="reviews",
+        ),
         Figure("write-backs the CRM refuses", f"{refused:,.0f}", "bad" if refused else "", "is:refused"),
         Figure(
             "opt-outs and marks the CRM refuses",
             f"{fields:,}",
             "bad" if fields else "",
-            "",
-            *REFUSED_FIELDS,
+            endpoint="console.opt_outs",
+            part="refused",
         ),
     ]
 
